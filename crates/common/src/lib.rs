@@ -1,0 +1,24 @@
+//! What every ZeptoDB crate knows: identifiers, errors, types, limits and the two traits between doors and data.
+//!
+//! - [`ids`]: newtypes for nodes, partitions, epochs, log positions and batches
+//! - [`error`]: error codes (ClickHouse number, HTTP status, retry action) and the error that carries one
+//! - [`types`]: column types, their names and their Arrow forms
+//! - [`schema`]: tables, columns and their versions
+//! - [`partition`]: the key hash and the cut of a batch into partitions
+//! - [`service`]: [`service::RowSink`] and [`service::QueryService`], which doors and feeds talk to
+//! - [`limits`]: every named maximum
+//! - [`clock`]: monotonic order and wall-clock labels
+//! - [`metric_names`]: each exported metric's name
+
+pub mod clock;
+pub mod error;
+pub mod ids;
+pub mod limits;
+pub mod metric_names;
+pub mod partition;
+pub mod schema;
+pub mod service;
+pub mod types;
+
+pub use error::{Error, ErrorCode, Result};
+pub use ids::{BatchId, Boot, ColumnId, DiskId, Epoch, Lsn, NodeId, PartitionId, SchemaVersion, TableId, Token};

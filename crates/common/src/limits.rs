@@ -1,0 +1,60 @@
+//! Every named maximum. A queue, loop, batch, retry or wait that has no entry here has no bound.
+
+use std::time::Duration;
+
+/// Partitions of a fresh cluster or standalone node; fixed when the data directory is made.
+pub const PARTITIONS_DEFAULT: u16 = 256;
+/// Most partitions a data directory can be made with.
+pub const PARTITIONS_MAX: u16 = 4096;
+/// Slots of a drain thread's ring buffer when the configuration says 0.
+pub const RING_CAPACITY_DEFAULT: usize = 65_536;
+/// Smallest ring buffer.
+pub const RING_CAPACITY_MIN: usize = 4_096;
+/// Largest ring buffer.
+pub const RING_CAPACITY_MAX: usize = 16_777_216;
+/// Bytes of rows that may wait in one ring buffer.
+pub const RING_BYTES_MAX: usize = 256 << 20;
+/// How long a writer waits for room in the ring buffer before it is told 429.
+pub const QUEUE_WAIT: Duration = Duration::from_secs(2);
+/// Rows of one block: a request is cut into blocks of this many rows, each atomic per partition.
+pub const BLOCK_ROWS: usize = 65_536;
+/// Bytes of one block after decoding; a block is cut earlier when it gets here.
+pub const BLOCK_BYTES_MAX: usize = 64 << 20;
+/// Bytes of one string value.
+pub const VALUE_BYTES_MAX: usize = 64 << 20;
+/// Bytes of a statement without its data.
+pub const STATEMENT_BYTES_MAX: usize = 1 << 20;
+/// Bytes of an HTTP request body after decompression.
+pub const BODY_BYTES_MAX: u64 = 16 << 30;
+/// A body may grow at most this many times by decompression once it is past [`BODY_RATIO_FREE_BYTES`].
+pub const BODY_RATIO_MAX: u64 = 1_000;
+/// Below this size the decompression ratio is not judged.
+pub const BODY_RATIO_FREE_BYTES: u64 = 16 << 20;
+/// Columns of a table.
+pub const COLUMNS_MAX: usize = 4_096;
+/// Bytes of a table, column or database name.
+pub const NAME_BYTES_MAX: usize = 256;
+/// Tables of one node.
+pub const TABLES_MAX: usize = 10_000;
+/// Nesting of an expression or a JSON document.
+pub const DEPTH_MAX: usize = 128;
+/// Bytes of one log file.
+pub const LOG_FILE_BYTES: u64 = 64 << 20;
+/// Bytes of one log frame.
+pub const FRAME_BYTES_MAX: usize = 256 << 20;
+/// Rows of an active memtable (one table, one drain thread) at which it is sealed into a run.
+pub const MEMTABLE_ROWS_MAX: usize = 1 << 20;
+/// Bytes of an active memtable at which it is sealed.
+pub const MEMTABLE_BYTES_MAX: usize = 128 << 20;
+/// Age at which an active memtable is sealed.
+pub const MEMTABLE_AGE_MAX: Duration = Duration::from_secs(60);
+/// Deduplication keys kept per table and drain thread.
+pub const DEDUP_WINDOW_BATCHES: usize = 10_000;
+/// Age up to which deduplication keys are kept.
+pub const DEDUP_WINDOW_AGE: Duration = Duration::from_secs(3_600);
+/// Query deadline when the client names none.
+pub const QUERY_TIME_DEFAULT: Duration = Duration::from_secs(300);
+/// Rows of a batch that leaves a query (ClickHouse's default block).
+pub const RESULT_BLOCK_ROWS: usize = 65_409;
+/// Queries that may run at once.
+pub const QUERIES_MAX: usize = 256;

@@ -1,0 +1,60 @@
+//! The exported metrics. Alerts, the autoscaler and the dashboard use these names, so each stands once.
+
+macro_rules! names {
+    ($($(#[$doc:meta])* $id:ident = $text:literal;)*) => {
+        $($(#[$doc])* pub const $id: &str = $text;)*
+        /// Every exported name.
+        pub const ALL: &[&str] = &[$($text),*];
+    };
+}
+
+names! {
+    /// 1 while the process runs.
+    SERVER_UP = "zepto_server_up";
+    /// 1 while `/ready` answers 200.
+    SERVER_READY = "zepto_server_ready";
+    /// Rows that arrived at the door.
+    TICKS_INGESTED = "zepto_ticks_ingested_total";
+    /// Rows acknowledged as durable.
+    TICKS_STORED = "zepto_ticks_stored_total";
+    /// Rows refused because a queue was full.
+    TICKS_DROPPED = "zepto_ticks_dropped_total";
+    /// Rows per second over the last ten seconds.
+    INGEST_RATE = "zepto_ingest_ticks_per_sec";
+    /// Statements executed.
+    QUERIES_EXECUTED = "zepto_queries_executed_total";
+    /// Rows read by queries.
+    ROWS_SCANNED = "zepto_rows_scanned_total";
+    /// Seconds a query took.
+    QUERY_DURATION = "zepto_query_duration_seconds";
+    /// Seconds an INSERT took, from its head to its acknowledgement.
+    INSERT_DURATION = "zepto_insert_duration_seconds";
+    /// Seconds of one log sync.
+    WAL_SYNC_DURATION = "zepto_wal_sync_duration_seconds";
+    /// Rows waiting in ring buffers.
+    QUEUE_ROWS = "zepto_queue_rows";
+    /// Slots of the ring buffers.
+    QUEUE_CAPACITY = "zepto_queue_capacity";
+    /// Bytes of active memtables.
+    MEMTABLE_BYTES = "zepto_memtable_bytes";
+    /// Segments, by tier.
+    SEGMENTS = "zepto_segments";
+    /// Bytes free on the data disk.
+    DISK_FREE = "zepto_disk_free_bytes";
+    /// Bytes of the data disk.
+    DISK_TOTAL = "zepto_disk_total_bytes";
+    /// Resident memory of the process.
+    MEMORY_USED = "zepto_memory_used_bytes";
+    /// Memory bound of the process.
+    MEMORY_LIMIT = "zepto_memory_limit_bytes";
+    /// Cores the process may use.
+    CPU_LIMIT = "zepto_cpu_limit_cores";
+    /// CPU seconds of the process.
+    PROCESS_CPU = "process_cpu_seconds_total";
+    /// Version of the catalog.
+    CATALOG_VERSION = "zepto_catalog_version";
+    /// Requests by route and status.
+    HTTP_REQUESTS = "zepto_http_requests_total";
+    /// Open HTTP connections.
+    HTTP_SESSIONS = "zepto_http_active_sessions";
+}

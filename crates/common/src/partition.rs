@@ -1,0 +1,157 @@
+//! Which partition a row belongs to.
+//!
+//! A key's hash is XXH3-64 (seed 0) over the bytes of its canonical text: text as it is; integers in decimal;
+//! booleans `true`/`false`; floats in Rust's shortest form; dates, times and decimals as the decimal of their
+//! stored integer; UUIDs and binary as their bytes; NULL as no bytes at all after a 0xFF mark. The partition is
+//! the hash modulo the number of partitions. The table takes no part, so equal keys of two tables meet.
+//! Golden vectors stand in the tests and in docs/formats.md: changing this loses every stored row's address.
+
+#[cfg(test)]
+mod tests;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
+use arrow::compute::{cast, take};
+use arrow::datatypes::{DataType, Int32Type, Int64Type, UInt64Type};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::error::Result;
+use crate::ids::PartitionId;
+
+const NULL_MARK: &[u8] = &[0xFF];
+
+/// Hash of a key given as its canonical text.
+#[must_use]
+pub fn key_hash(canonical: &[u8]) -> u64 {
+    xxh3_64(canonical)
+}
+
+/// Partition of a hash.
+#[must_use]
+pub fn partition_of(hash: u64, partitions: u16) -> PartitionId {
+    PartitionId((hash % u64::from(partitions.max(1))) as u16)
+}
+
+/// The partition of each row of a key column.
+///
+/// # Errors
+/// An Arrow type that cannot be a key.
+pub fn partitions_of(key: &ArrayRef, partitions: u16) -> Result<Vec<u16>> {
+    let of_bytes = |bytes: Option<&[u8]>| partition_of(key_hash(bytes.unwrap_or(NULL_MARK)), partitions).0;
+    let of_integer = |value: Option<i64>| match value {
+        Some(value) => partition_of(key_hash(itoa(value).as_bytes()), partitions).0,
+        None => of_bytes(None),
+    };
+    Ok(match key.data_type() {
+        DataType::Dictionary(_, _) => {
+            let keys = cast(key, &DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)))?;
+            let keys = keys.as_dictionary::<Int32Type>();
+            let of_value = partitions_of(keys.values(), partitions)?;
+            let null = of_bytes(None);
+            keys.keys().iter().map(|k| k.map_or(null, |k| of_value[k as usize])).collect()
+        }
+        DataType::Utf8 => key.as_string::<i32>().iter().map(|v| of_bytes(v.map(str::as_bytes))).collect(),
+        DataType::FixedSizeBinary(_) => key.as_fixed_size_binary().iter().map(of_bytes).collect(),
+        DataType::Boolean => {
+            let text = |v| if v { &b"true"[..] } else { &b"false"[..] };
+            key.as_boolean().iter().map(|v| of_bytes(v.map(text))).collect()
+        }
+        DataType::UInt64 => {
+            let text = |v: Option<u64>| of_bytes(v.map(|v| v.to_string()).as_deref().map(str::as_bytes));
+            key.as_primitive::<UInt64Type>().iter().map(text).collect()
+        }
+        ty if ty.is_integer() || ty.is_temporal() => {
+            let wide = match ty {
+                DataType::Date32 => cast(&cast(key, &DataType::Int32)?, &DataType::Int64)?,
+                _ => cast(key, &DataType::Int64)?,
+            };
+            wide.as_primitive::<Int64Type>().iter().map(of_integer).collect()
+        }
+        DataType::Decimal128(..) => {
+            let values = key.as_primitive::<arrow::datatypes::Decimal128Type>();
+            values.iter().map(|v| of_bytes(v.map(|v| v.to_string()).as_deref().map(str::as_bytes))).collect()
+        }
+        _ => {
+            let text = cast(key, &DataType::Utf8)?;
+            text.as_string::<i32>().iter().map(|v| of_bytes(v.map(str::as_bytes))).collect()
+        }
+    })
+}
+
+fn itoa(value: i64) -> String {
+    value.to_string()
+}
+
+/// The partition of a key-less table's block: it spreads by (table, batch, block), so nothing is a hot spot.
+#[must_use]
+pub fn partition_of_block(table: u64, batch: u128, block: u32, partitions: u16) -> PartitionId {
+    let mut bytes = [0u8; 28];
+    bytes[..8].copy_from_slice(&table.to_le_bytes());
+    bytes[8..24].copy_from_slice(&batch.to_le_bytes());
+    bytes[24..].copy_from_slice(&block.to_le_bytes());
+    partition_of(xxh3_64(&bytes), partitions)
+}
+
+/// Rows of one batch put in the order of (group, partition), stable within a partition.
+#[derive(Debug, Clone)]
+pub struct Grouped {
+    /// The reordered rows of this group.
+    pub rows: RecordBatch,
+    /// The group (a drain thread here, an owner at an edge).
+    pub group: usize,
+    /// Partition and row range within `rows`, ascending, covering it.
+    pub parts: Vec<(PartitionId, std::ops::Range<u32>)>,
+}
+
+/// Cuts a batch by partition, with partition `p` in group `group_of(p)`. Groups come in ascending order; a group
+/// without rows is left out.
+///
+/// # Errors
+/// Arrow's, for a batch that contradicts its schema.
+pub fn group_rows(
+    rows: &RecordBatch,
+    partition_of_row: &[u16],
+    partitions: u16,
+    groups: usize,
+    group_of: impl Fn(PartitionId) -> usize,
+) -> Result<Vec<Grouped>> {
+    let mut counts = vec![0u32; usize::from(partitions)];
+    for &partition in partition_of_row {
+        counts[usize::from(partition)] += 1;
+    }
+    let mut order: Vec<u16> = (0..partitions).filter(|&p| counts[usize::from(p)] > 0).collect();
+    order.sort_by_key(|&p| (group_of(PartitionId(p)), p));
+    let mut next = vec![0u32; usize::from(partitions)];
+    let (mut position, mut cuts) = (0u32, Vec::with_capacity(groups));
+    for &p in &order {
+        let (group, count) = (group_of(PartitionId(p)), counts[usize::from(p)]);
+        if cuts.last().is_none_or(|(last, _, _): &(usize, u32, Vec<_>)| *last != group) {
+            cuts.push((group, position, Vec::new()));
+        }
+        if let Some((_, start, parts)) = cuts.last_mut() {
+            parts.push((PartitionId(p), position - *start..position - *start + count));
+        }
+        next[usize::from(p)] = position;
+        position += count;
+    }
+    let permuted = if order.len() <= 1 { rows.clone() } else { permute(rows, partition_of_row, next)? };
+    Ok(cuts
+        .into_iter()
+        .map(|(group, start, parts)| {
+            let length = parts.last().map_or(0, |(_, range)| range.end);
+            Grouped { rows: permuted.slice(start as usize, length as usize), group, parts }
+        })
+        .collect())
+}
+
+fn permute(rows: &RecordBatch, partition_of_row: &[u16], mut next: Vec<u32>) -> Result<RecordBatch> {
+    let mut from = vec![0u32; partition_of_row.len()];
+    for (row, &partition) in partition_of_row.iter().enumerate() {
+        let slot = &mut next[usize::from(partition)];
+        from[*slot as usize] = row as u32;
+        *slot += 1;
+    }
+    let from = UInt32Array::from(from);
+    let columns: Result<Vec<ArrayRef>, _> =
+        rows.columns().iter().map(|column| take(column.as_ref(), &from, None)).collect();
+    Ok(RecordBatch::try_new(rows.schema(), columns?)?)
+}

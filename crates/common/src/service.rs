@@ -1,0 +1,202 @@
+//! The two traits between doors (HTTP, feeds) and data: [`RowSink`] takes rows, [`QueryService`] runs statements.
+//! Authentication, formats and limits are the door's; the node behind it is one process or a cluster.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use futures::Stream;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Result;
+use crate::ids::{BatchId, PartitionId};
+use crate::schema::{TableName, TableSchema};
+
+/// What a caller may do, each role including the ones below it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// `/metrics` and `/stats` only.
+    Metrics,
+    /// Read-only statements.
+    Reader,
+    /// Reader, and INSERT.
+    Writer,
+    /// Everything: DDL, mutations, `/admin`.
+    Admin,
+}
+
+/// One block of rows on its way to storage.
+#[derive(Debug, Clone)]
+pub struct WriteRequest {
+    /// The schema that the rows were made with.
+    pub table: Arc<TableSchema>,
+    /// Recognises a retry; None is stored every time it is sent.
+    pub batch: Option<BatchId>,
+    /// Number of this block within its request: the cut is a function of the row number alone.
+    pub block: u32,
+    /// All columns of the schema in its order, in storage types, without NULL in columns that are not Nullable.
+    pub rows: RecordBatch,
+}
+
+/// What became of one partition's part of a block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionOutcome {
+    /// The partition.
+    pub partition: PartitionId,
+    /// Rows of the block that belong to it.
+    pub rows: u64,
+    /// What became of them.
+    pub state: OutcomeState,
+}
+
+/// The end of one sub-batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutcomeState {
+    /// Durable and visible.
+    Committed,
+    /// Was durable before under the same batch id.
+    Duplicate,
+    /// Certainly not stored.
+    Refused,
+    /// Perhaps stored: repeat with the same batch id.
+    Unknown,
+}
+
+/// The answer to a write that succeeded: every part is committed or a duplicate.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WriteReceipt {
+    /// Rows made durable by this write.
+    pub rows: u64,
+    /// Rows that were durable before.
+    pub duplicate_rows: u64,
+}
+
+/// Takes rows. An `Ok` means durable and visible to the next query.
+#[async_trait]
+pub trait RowSink: Send + Sync {
+    /// The table's newest schema.
+    ///
+    /// # Errors
+    /// `UnknownTable`, `UnknownDatabase`.
+    async fn table(&self, name: &TableName) -> Result<Arc<TableSchema>>;
+
+    /// Makes a block durable.
+    ///
+    /// # Errors
+    /// `Overloaded`, `NotEnoughSpace`, `TableIsReadOnly`: nothing was stored. `UnknownStatusOfInsert`: perhaps stored.
+    async fn write(&self, request: WriteRequest, deadline: Instant) -> Result<WriteReceipt>;
+}
+
+/// Evaluates an expression inside VALUES that is not a literal; the query service has one.
+pub trait ExpressionEvaluator: Send + Sync {
+    /// The value of `expression`, as a one-row array of the type's storage form.
+    ///
+    /// # Errors
+    /// `SyntaxError`, `TypeMismatch`, or what the evaluation says.
+    fn evaluate(&self, expression: &str, ty: &crate::types::ColumnType) -> Result<arrow::array::ArrayRef>;
+}
+
+/// Who asks for what, under which bounds.
+#[derive(Debug, Clone)]
+pub struct RequestContext {
+    /// Echoed to the client; kill uses it.
+    pub query_id: String,
+    /// The authenticated subject.
+    pub user: String,
+    /// What the subject may do.
+    pub role: Role,
+    /// For names without a database.
+    pub database: String,
+    /// Settings of the request (over those of the session), names checked by the door.
+    pub settings: BTreeMap<String, String>,
+    /// `param_<name>` values, unescaped. A missing value is None (NULL).
+    pub params: BTreeMap<String, Option<String>>,
+    /// HTTP GET: only reading statements.
+    pub read_only: bool,
+    /// End of the wait.
+    pub deadline: Instant,
+    /// Fires when the client went away or the query was killed.
+    pub cancel: CancellationToken,
+}
+
+/// Counters of one running statement, read while it runs.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Rows read from storage.
+    pub read_rows: AtomicU64,
+    /// Bytes read from storage.
+    pub read_bytes: AtomicU64,
+    /// Rows to read by the plan.
+    pub total_rows: AtomicU64,
+    /// Rows written by INSERT … SELECT or a mutation.
+    pub written_rows: AtomicU64,
+    /// Rows of the result so far.
+    pub result_rows: AtomicU64,
+}
+
+impl Progress {
+    /// Adds rows and bytes read.
+    pub fn read(&self, rows: u64, bytes: u64) {
+        self.read_rows.fetch_add(rows, Ordering::Relaxed);
+        self.read_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// A result on its way: batches in query types; an error ends it.
+pub type RowStream = Pin<Box<dyn Stream<Item = Result<RecordBatch>> + Send>>;
+
+/// The answer to a statement.
+pub struct Answer {
+    /// Rows, or None for a statement that gives none.
+    pub rows: Option<(SchemaRef, RowStream)>,
+    /// The FORMAT clause, as written.
+    pub format: Option<String>,
+    /// Settings from the SETTINGS clause that concern the door (output formats).
+    pub settings: BTreeMap<String, String>,
+    /// Live counters.
+    pub progress: Arc<Progress>,
+    /// What was ignored, said in a header.
+    pub warnings: Vec<String>,
+}
+
+/// One running statement.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct RunningQuery {
+    /// Its id.
+    pub query_id: String,
+    /// Its subject.
+    pub user: String,
+    /// Its text, bounded.
+    pub query: String,
+    /// Seconds since its start.
+    pub elapsed: f64,
+    /// Rows read so far.
+    pub read_rows: u64,
+    /// Bytes of memory it holds.
+    pub memory_usage: u64,
+}
+
+/// Runs statements (all but INSERT with data, which the door decodes and hands to [`RowSink`]).
+#[async_trait]
+pub trait QueryService: Send + Sync {
+    /// Plans and starts a statement. Rows come by the answer's stream.
+    ///
+    /// # Errors
+    /// ClickHouse's code for the fault.
+    async fn run(&self, sql: &str, context: RequestContext) -> Result<Answer>;
+
+    /// Evaluates expressions in VALUES under this context.
+    fn evaluator(&self, context: &RequestContext) -> Arc<dyn ExpressionEvaluator>;
+
+    /// What runs now.
+    fn running(&self) -> Vec<RunningQuery>;
+
+    /// Stops a statement; false when there is none with this id.
+    fn kill(&self, query_id: &str) -> bool;
+}
