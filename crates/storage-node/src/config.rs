@@ -1,0 +1,334 @@
+//! The effective configuration of a storage node: one YAML file, overridden by the environment, overridden by flags.
+//!
+//! Nothing else in the process reads the environment. Unknown keys are errors, and all faults are reported at once.
+
+mod flags;
+mod memory;
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use zepto_common::limits;
+
+pub use flags::Flags;
+pub use memory::memory_limit_default;
+
+/// Everything a storage node can be told. Field names are the YAML keys; defaults are stated per field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Config {
+    /// Address to listen on; 127.0.0.1 by default.
+    pub bind: IpAddr,
+    /// HTTP port; 8123 by default, 0 means any free one.
+    pub http_port: u16,
+    /// This node's id (the pod's ordinal); 0 by default.
+    pub node_id: u32,
+    /// API keys (see docs/protocol.md); none by default, which is allowed on a loopback bind only.
+    pub api_keys_file: Option<PathBuf>,
+    /// Serve without authentication.
+    pub no_auth: bool,
+    /// Said a second time: the node may be open to the network.
+    pub i_know_this_is_open: bool,
+    /// Start although the tail of a log is corrupt (it is cut there).
+    pub allow_corrupt_tail: bool,
+    /// Bytes of memory for the whole process; 0 (default) = 75 % of the machine's or the control group's limit.
+    pub memory_limit: u64,
+    /// SQL file run once on a fresh data directory.
+    pub bootstrap: Option<PathBuf>,
+    /// Authentication.
+    pub auth: AuthConfig,
+    /// TLS for HTTP.
+    pub tls: TlsConfig,
+    /// Logging.
+    pub log: LogConfig,
+    /// Data and query settings.
+    pub config: DataConfig,
+    /// The way from the door to the log.
+    pub pipeline: PipelineConfig,
+    /// What is fixed when a data directory is made.
+    pub cluster: ClusterConfig,
+}
+
+/// `auth.*`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct AuthConfig {
+    /// `/metrics` asks for the metrics role; false by default.
+    pub protect_metrics: bool,
+}
+
+/// `tls.*`: both or none of certificate and key.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct TlsConfig {
+    /// PEM chain.
+    pub cert: Option<PathBuf>,
+    /// PEM private key.
+    pub key: Option<PathBuf>,
+    /// PEM authorities that client certificates must come from.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// `log.*`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// `error`, `warn`, `info` (default), `debug`, `trace`, or a tracing filter.
+    pub level: String,
+    /// `text` (default) or `json`.
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For collectors: one JSON object a line.
+    Json,
+}
+
+/// `config.*`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct DataConfig {
+    /// Query threads; 0 (default) = cores.
+    pub worker_threads: usize,
+    /// Rows below which a query stays on one thread; 100,000 by default.
+    pub parallel_threshold: usize,
+    /// Cached plans; 1,000 by default.
+    pub query_cache_size: usize,
+    /// Codec of segments: none, lz4 (default), zstd, snappy.
+    pub hdb_compression: Compression,
+    /// Data, logs and snapshots; `zepto-data` in the working directory by default.
+    pub data_dir: PathBuf,
+}
+
+/// Codec of segments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// As it is.
+    None,
+    /// Fast.
+    Lz4,
+    /// Small.
+    Zstd,
+    /// For readers without lz4.
+    Snappy,
+}
+
+/// `pipeline.*`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct PipelineConfig {
+    /// Threads that move queued rows to log and memtable; 0 (default) = max(2, cores / 4).
+    pub drain_threads: usize,
+    /// Slots of each thread's queue; 0 (default) = 65,536; else a power of two from 4,096 to 16,777,216.
+    pub ring_buffer_capacity: usize,
+}
+
+/// `cluster.*`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ClusterConfig {
+    /// Hash partitions of a fresh data directory; 256 by default, at most 4,096.
+    pub partitions: u16,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            bind: IpAddr::from([127, 0, 0, 1]),
+            http_port: 8123,
+            node_id: 0,
+            api_keys_file: None,
+            no_auth: false,
+            i_know_this_is_open: false,
+            allow_corrupt_tail: false,
+            memory_limit: 0,
+            bootstrap: None,
+            auth: AuthConfig::default(),
+            tls: TlsConfig::default(),
+            log: LogConfig::default(),
+            config: DataConfig::default(),
+            pipeline: PipelineConfig::default(),
+            cluster: ClusterConfig::default(),
+        }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self {
+            worker_threads: 0,
+            parallel_threshold: 100_000,
+            query_cache_size: 1_000,
+            hdb_compression: Compression::Lz4,
+            data_dir: PathBuf::from("zepto-data"),
+        }
+    }
+}
+
+impl Default for ClusterConfig {
+    fn default() -> Self {
+        Self { partitions: limits::PARTITIONS_DEFAULT }
+    }
+}
+
+/// Every fault of a configuration, for a person.
+#[derive(Debug, thiserror::Error)]
+#[error("configuration is not usable:\n  - {}", .0.join("\n  - "))]
+pub struct ConfigFaults(pub Vec<String>);
+
+impl Config {
+    /// Reads the file (if any), lets the flags (which carry the environment) override it, and validates.
+    ///
+    /// # Errors
+    /// All faults at once.
+    pub fn load(flags: &Flags) -> Result<Self, ConfigFaults> {
+        let mut config = match &flags.config {
+            Some(path) => read_file(path)?,
+            None => Self::default(),
+        };
+        flags.apply(&mut config);
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Checks every bound.
+    ///
+    /// # Errors
+    /// All faults at once.
+    pub fn validate(&self) -> Result<(), ConfigFaults> {
+        let mut faults = Vec::new();
+        let ring = self.pipeline.ring_buffer_capacity;
+        let ring_bounds = limits::RING_CAPACITY_MIN..=limits::RING_CAPACITY_MAX;
+        if ring != 0 && !(ring.is_power_of_two() && ring_bounds.contains(&ring)) {
+            faults.push(format!(
+                "pipeline.ringBufferCapacity = {ring}: must be 0 or a power of two in [{}, {}]",
+                limits::RING_CAPACITY_MIN,
+                limits::RING_CAPACITY_MAX
+            ));
+        }
+        if self.pipeline.drain_threads > 256 {
+            faults.push(format!("pipeline.drainThreads = {}: at most 256", self.pipeline.drain_threads));
+        }
+        if !(1..=limits::PARTITIONS_MAX).contains(&self.cluster.partitions) {
+            let partitions = self.cluster.partitions;
+            faults.push(format!("cluster.partitions = {partitions}: 1 to {}", limits::PARTITIONS_MAX));
+        }
+        if self.memory_limit != 0 && self.memory_limit < 128 << 20 {
+            faults.push(format!("memoryLimit = {}: at least 134217728 (128 MiB)", self.memory_limit));
+        }
+        if self.tls.cert.is_some() != self.tls.key.is_some() {
+            faults.push("tls.cert and tls.key: give both or none".to_owned());
+        }
+        if self.tls.client_ca.is_some() && self.tls.cert.is_none() {
+            faults.push("tls.clientCa needs tls.cert and tls.key".to_owned());
+        }
+        self.validate_auth(&mut faults);
+        if faults.is_empty() { Ok(()) } else { Err(ConfigFaults(faults)) }
+    }
+
+    fn validate_auth(&self, faults: &mut Vec<String>) {
+        let open = self.api_keys_file.is_none();
+        if self.no_auth && !open {
+            faults.push("noAuth and apiKeysFile contradict each other".to_owned());
+        }
+        if open && !self.bind.is_loopback() && !(self.no_auth && self.i_know_this_is_open) {
+            faults.push(format!(
+                "bind = {}: the network can reach this node and there is no apiKeysFile; make one with `zepto keys create`, \
+                 or say both --no-auth and --i-know-this-is-open",
+                self.bind
+            ));
+        }
+    }
+
+    /// Drain threads in effect.
+    #[must_use]
+    pub fn drain_threads(&self) -> usize {
+        match self.pipeline.drain_threads {
+            0 => (cores() / 4).max(2),
+            n => n,
+        }
+    }
+
+    /// Ring buffer slots in effect.
+    #[must_use]
+    pub fn ring_capacity(&self) -> usize {
+        match self.pipeline.ring_buffer_capacity {
+            0 => limits::RING_CAPACITY_DEFAULT,
+            n => n,
+        }
+    }
+
+    /// Query threads in effect.
+    #[must_use]
+    pub fn worker_threads(&self) -> usize {
+        match self.config.worker_threads {
+            0 => cores(),
+            n => n,
+        }
+    }
+
+    /// Memory bound in effect, bytes.
+    #[must_use]
+    pub fn memory_limit(&self) -> u64 {
+        match self.memory_limit {
+            0 => memory_limit_default(),
+            n => n,
+        }
+    }
+
+    /// The settings as dotted name and value, for `system.settings` and `/admin/settings`. No value is a secret:
+    /// secrets live in files whose paths are shown.
+    #[must_use]
+    pub fn settings(&self) -> Vec<(String, String)> {
+        let mut settings = Vec::new();
+        if let Ok(value) = serde_json::to_value(self) {
+            flatten("", &value, &mut settings);
+        }
+        settings
+    }
+}
+
+/// Cores this process may use.
+#[must_use]
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+fn read_file(path: &Path) -> Result<Config, ConfigFaults> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| ConfigFaults(vec![format!("{}: {error}", path.display())]))?;
+    if text.trim().is_empty() {
+        return Ok(Config::default());
+    }
+    serde_yaml_ng::from_str(&text)
+        .map_err(|error| ConfigFaults(vec![format!("{}: {error}", path.display())]))
+}
+
+fn flatten(prefix: &str, value: &serde_json::Value, out: &mut Vec<(String, String)>) {
+    match value {
+        serde_json::Value::Object(map) => {
+            for (key, value) in map {
+                let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+                flatten(&name, value, out);
+            }
+        }
+        serde_json::Value::String(text) => out.push((prefix.to_owned(), text.clone())),
+        serde_json::Value::Null => out.push((prefix.to_owned(), String::new())),
+        other => out.push((prefix.to_owned(), other.to_string())),
+    }
+}
