@@ -1,1 +1,15 @@
-//! Crate.
+//! The storage node as a library: alone it is a complete database, and the binary, the playground and the tests
+//! start it by the same function.
+//!
+//! - [`config`]: one YAML file, environment, flags; the only reader of the environment
+//! - [`telemetry`]: log output and the metrics recorder
+//! - `node`: wires engine, query and door; starts and stops them in order
+//! - `info`: what the door asks about the node: health, readiness, gauges, settings
+
+pub mod config;
+mod info;
+mod node;
+pub mod telemetry;
+
+pub use config::{Config, ConfigFaults, Flags};
+pub use node::{RunningNode, StartError, start};
