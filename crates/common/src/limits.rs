@@ -42,6 +42,12 @@ pub const DEPTH_MAX: usize = 128;
 pub const LOG_FILE_BYTES: u64 = 64 << 20;
 /// Bytes of one log frame.
 pub const FRAME_BYTES_MAX: usize = 256 << 20;
+/// Bytes of frames that may wait for one sync of a log.
+pub const LOG_GROUP_BYTES_MAX: usize = 512 << 20;
+/// Bytes of a log's group buffer that are kept between syncs.
+pub const LOG_GROUP_KEEP_BYTES: usize = 16 << 20;
+/// Released log files that one drain thread keeps for use again.
+pub const LOG_SPARES_MAX: usize = 4;
 /// Rows of an active memtable (one table, one drain thread) at which it is sealed into a run.
 pub const MEMTABLE_ROWS_MAX: usize = 1 << 20;
 /// Bytes of an active memtable at which it is sealed.
@@ -50,6 +56,8 @@ pub const MEMTABLE_BYTES_MAX: usize = 128 << 20;
 pub const MEMTABLE_AGE_MAX: Duration = Duration::from_secs(60);
 /// Deduplication keys kept per table and drain thread.
 pub const DEDUP_WINDOW_BATCHES: usize = 10_000;
+/// Producers per table and drain thread whose oldest known sequence is remembered.
+pub const DEDUP_PRODUCERS_MAX: usize = 10_000;
 /// Age up to which deduplication keys are kept.
 pub const DEDUP_WINDOW_AGE: Duration = Duration::from_secs(3_600);
 /// Query deadline when the client names none.
@@ -58,3 +66,41 @@ pub const QUERY_TIME_DEFAULT: Duration = Duration::from_secs(300);
 pub const RESULT_BLOCK_ROWS: usize = 65_409;
 /// Queries that may run at once.
 pub const QUERIES_MAX: usize = 256;
+/// HTTP connections that may be open at once; further ones wait in the listener's backlog.
+pub const HTTP_CONNECTIONS_MAX: usize = 4_096;
+/// Bytes of an HTTP request's line and headers.
+pub const HTTP_HEAD_BYTES_MAX: usize = 256 << 10;
+/// Headers of an HTTP request.
+pub const HTTP_HEADERS_MAX: usize = 128;
+/// Requests that may run at once on one HTTP/2 connection.
+pub const HTTP_STREAMS_MAX: u32 = 128;
+/// Parameters of a URL.
+pub const HTTP_PARAMETERS_MAX: usize = 4_096;
+/// How long a connection may take for a request's head, also while it idles between two requests.
+pub const HTTP_HEAD_TIME_MAX: Duration = Duration::from_secs(35);
+/// How long a TLS handshake may take.
+pub const HTTP_HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long a peer may neither send the next byte of a body nor take the next byte of an answer.
+pub const HTTP_STALL_MAX: Duration = Duration::from_secs(60);
+/// How long a whole INSERT may take when the client names no `max_execution_time`.
+pub const HTTP_INSERT_TIME_MAX: Duration = Duration::from_secs(3_600);
+/// How long requests in flight may go on after shutdown was asked for.
+pub const HTTP_SHUTDOWN_TIME_MAX: Duration = Duration::from_secs(30);
+/// Bytes of a body that are gathered before they are decoded.
+pub const HTTP_CHUNK_BYTES: usize = 256 << 10;
+/// Bytes of a refused body that are read and thrown away, so that the client sees the answer.
+pub const HTTP_DRAIN_BYTES_MAX: u64 = 8 << 20;
+/// How long the throwing away may take.
+pub const HTTP_DRAIN_TIME_MAX: Duration = Duration::from_secs(2);
+/// Blocks of one INSERT that may be on their way to storage.
+pub const INSERT_BLOCKS_IN_FLIGHT: usize = 4;
+/// Bytes of decoded blocks of all INSERTs of one door together.
+pub const INSERT_BYTES_IN_FLIGHT: usize = 512 << 20;
+/// Bytes of an answer that are held back so that a small one comes whole, with its final numbers.
+pub const RESULT_HEAD_BYTES: usize = 256 << 10;
+/// How long the first bytes of an answer are held back.
+pub const RESULT_HEAD_TIME: Duration = Duration::from_millis(50);
+/// Bytes of an answer that are held back under `wait_end_of_query`.
+pub const RESULT_WAIT_BYTES_MAX: usize = 32 << 20;
+/// Bytes of an exception's text.
+pub const EXCEPTION_BYTES_MAX: usize = 16 << 10;

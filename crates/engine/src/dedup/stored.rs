@@ -1,0 +1,101 @@
+//! A window as bytes, for the manifest. Little-endian, version 1:
+//!
+//! `u8` version, 3 zero bytes, `u32` number of keys, then per key, oldest first: 24 bytes batch id (as in a rows
+//! frame), `u32` block, `u32` schema version, `u32` payload bytes, 4 zero bytes, `u64` payload hash, `i64`
+//! milliseconds since 1970, `u32` number of partitions, then per partition `u16` number, 2 zero bytes, `u32` rows.
+//! After the keys: `u32` number of edges, then per edge, longest unraised first: `u64` producer, `u64` sequence,
+//! `u32` block. What is pending is not written.
+
+use bytes::Bytes;
+use zepto_common::{PartitionId, SchemaVersion};
+
+use super::{BatchKey, Content, Window, WindowLimits};
+use crate::error::{EngineError, Result};
+use crate::wal::cursor::{Cursor, DecodeError, Decoded, put_batch};
+
+const VERSION: u8 = 1;
+/// Smallest size of a key and of an edge.
+const KEY_BYTES_MIN: usize = 60;
+const PART_BYTES: usize = 8;
+const EDGE_BYTES: usize = 20;
+
+impl Window {
+    /// All that is committed, as bytes.
+    #[must_use]
+    pub fn encode(&self) -> Bytes {
+        let keys = self.order.iter().filter_map(|key| Some((key, self.entries.get(key)?)));
+        let keys: Vec<_> = keys.filter(|(_, entry)| !entry.committed.is_empty()).collect();
+        let mut out = Vec::with_capacity(16 + keys.len() * (KEY_BYTES_MIN + PART_BYTES));
+        out.extend_from_slice(&[VERSION, 0, 0, 0]);
+        out.extend_from_slice(&(keys.len() as u32).to_le_bytes());
+        for (key, entry) in keys {
+            put_batch(&mut out, Some(key.batch));
+            out.extend_from_slice(&key.block.to_le_bytes());
+            out.extend_from_slice(&entry.content.schema.0.to_le_bytes());
+            out.extend_from_slice(&entry.content.bytes.to_le_bytes());
+            out.extend_from_slice(&[0; 4]);
+            out.extend_from_slice(&entry.content.hash.to_le_bytes());
+            out.extend_from_slice(&entry.since_ms.to_le_bytes());
+            out.extend_from_slice(&(entry.committed.len() as u32).to_le_bytes());
+            for (partition, rows) in &entry.committed {
+                out.extend_from_slice(&partition.0.to_le_bytes());
+                out.extend_from_slice(&[0; 2]);
+                out.extend_from_slice(&rows.to_le_bytes());
+            }
+        }
+        let mut edges: Vec<_> = self.edges.iter().collect();
+        edges.sort_unstable_by_key(|(_, edge)| edge.raised);
+        out.extend_from_slice(&(edges.len() as u32).to_le_bytes());
+        for (producer, edge) in edges {
+            out.extend_from_slice(&producer.to_le_bytes());
+            out.extend_from_slice(&edge.sequence.to_le_bytes());
+            out.extend_from_slice(&edge.block.to_le_bytes());
+        }
+        out.into()
+    }
+
+    /// The window that [`Self::encode`] wrote.
+    ///
+    /// # Errors
+    /// `Internal` for bytes that it did not write: the manifest's checksum has been checked before.
+    pub fn decode(bytes: Bytes, limits: WindowLimits) -> Result<Self> {
+        Self::read(&mut Cursor::new(bytes), limits)
+            .map_err(|DecodeError(what)| EngineError::Internal(format!("a deduplication window: {what}")))
+    }
+
+    fn read(cursor: &mut Cursor, limits: WindowLimits) -> Decoded<Self> {
+        let version = cursor.u8()?;
+        if version != VERSION {
+            return Err(DecodeError(format!("version {version} is not known")));
+        }
+        cursor.zeros(3)?;
+        let mut window = Self::new(limits);
+        for _ in 0..cursor.count(KEY_BYTES_MIN)? {
+            window.read_key(cursor)?;
+        }
+        for _ in 0..cursor.count(EDGE_BYTES)? {
+            let (producer, sequence) = (cursor.u64()?, cursor.u64()?);
+            window.put_edge(producer, sequence, cursor.u32()?);
+        }
+        cursor.end()?;
+        Ok(window)
+    }
+
+    fn read_key(&mut self, cursor: &mut Cursor) -> Decoded<()> {
+        let batch = cursor.batch()?.ok_or("a key without a batch id")?;
+        let key = BatchKey { batch, block: cursor.u32()? };
+        let (schema, bytes) = (SchemaVersion(cursor.u32()?), cursor.u32()?);
+        cursor.zeros(4)?;
+        let content = Content { schema, bytes, hash: cursor.u64()? };
+        let since_ms = cursor.i64()?;
+        let mut parts = Vec::new();
+        for _ in 0..cursor.count(PART_BYTES)? {
+            let partition = PartitionId(cursor.u16()?);
+            cursor.zeros(2)?;
+            parts.push((partition, cursor.u32()?));
+        }
+        self.begin(key, &parts, content, since_ms);
+        self.commit(&key);
+        Ok(())
+    }
+}

@@ -1,0 +1,487 @@
+//! Frames and file headers as bytes. docs/formats/wal.md describes every field; the golden files hold it fast.
+
+use bytes::Bytes;
+use zepto_common::{Boot, DiskId, Epoch, Lsn, PartitionId, SchemaVersion, TableId, Token};
+
+use super::cursor::{Cursor, DecodeError, Decoded, put_batch, put_bytes, put_places};
+use super::frame::{
+    CheckpointFrame, EpochStartFrame, ForgetFrame, Frame, MutationFrame, MutationKind, ObjectAction,
+    ObjectReferenceFrame, RowsFrame, RowsItem, SchemaFrame, SourceOffset, TruncateFrame, TtlCutoffFrame, ViewFrame,
+};
+
+/// Starts every frame.
+pub(super) const FRAME_MAGIC: [u8; 4] = *b"ZFRM";
+const FILE_MAGIC: [u8; 8] = *b"ZEPTOWAL";
+const VERSION: u8 = 1;
+/// Bytes of a frame's header.
+pub(super) const HEADER_BYTES: usize = 56;
+/// Bytes of a file's header.
+pub(super) const FILE_HEADER_BYTES: usize = 64;
+/// Frames begin at multiples of this.
+pub(super) const ALIGNMENT: usize = 8;
+/// Bytes of the frame that ends a file.
+pub(super) const SEAL_BYTES: usize = HEADER_BYTES;
+/// Bytes of a frame's header that its checksum covers.
+const HEADER_CHECKED_BYTES: usize = 48;
+const ITEM_BYTES: usize = 24;
+const ROWS_FIXED_BYTES: usize = 48;
+
+/// The number that says what a frame's body is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Kind {
+    /// Ends a file: nothing follows.
+    Seal = 0,
+    Rows = 1,
+    Schema = 2,
+    Checkpoint = 3,
+    EpochStart = 4,
+    TtlCutoff = 5,
+    Truncate = 6,
+    Mutation = 7,
+    View = 8,
+    Forget = 9,
+    ObjectReference = 10,
+}
+
+impl Kind {
+    const ALL: [Self; 11] = [
+        Self::Seal,
+        Self::Rows,
+        Self::Schema,
+        Self::Checkpoint,
+        Self::EpochStart,
+        Self::TtlCutoff,
+        Self::Truncate,
+        Self::Mutation,
+        Self::View,
+        Self::Forget,
+        Self::ObjectReference,
+    ];
+
+    pub(super) fn of_number(number: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(number)).copied()
+    }
+}
+
+/// What a file is: it goes into the checksum of each of its frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FileIdentity {
+    pub(super) disk_id: DiskId,
+    pub(super) thread: u16,
+    pub(super) sequence: u64,
+}
+
+/// The header of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FileHeader {
+    pub(super) identity: FileIdentity,
+    /// The start of the node that wrote it.
+    pub(super) boot: Boot,
+}
+
+/// The header of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Header {
+    pub(super) version: u8,
+    pub(super) kind: u8,
+    pub(super) flags: u16,
+    /// Bytes of the body.
+    pub(super) length: u32,
+    /// CRC-32C of the body.
+    pub(super) body_crc: u32,
+    pub(super) sequence: u64,
+    /// Everything below this offset was synced when the frame was appended.
+    pub(super) synced: u64,
+    pub(super) token: Token,
+}
+
+/// Rounds up to where the next frame may begin.
+pub(super) fn aligned(length: usize) -> usize {
+    length.next_multiple_of(ALIGNMENT)
+}
+
+impl FileHeader {
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend_from_slice(&FILE_MAGIC);
+        out.extend_from_slice(&[VERSION, 0]);
+        out.extend_from_slice(&self.identity.thread.to_le_bytes());
+        out.extend_from_slice(&[0; 4]);
+        out.extend_from_slice(&self.identity.disk_id.0.to_le_bytes());
+        out.extend_from_slice(&self.identity.sequence.to_le_bytes());
+        out.extend_from_slice(&self.boot.0.to_le_bytes());
+        out.extend_from_slice(&[0; 12]);
+        let crc = crc32c::crc32c(&out[start..]);
+        out.extend_from_slice(&crc.to_le_bytes());
+    }
+
+    /// The header, or why the bytes are none.
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, HeaderFault> {
+        let Some(bytes) = bytes.get(..FILE_HEADER_BYTES) else {
+            return Err(HeaderFault::Bad);
+        };
+        let crc = crc32c::crc32c(&bytes[..FILE_HEADER_BYTES - 4]).to_le_bytes();
+        if bytes[..8] != FILE_MAGIC || bytes[FILE_HEADER_BYTES - 4..] != crc {
+            return Err(HeaderFault::Bad);
+        }
+        if bytes[8] != VERSION {
+            return Err(HeaderFault::Newer(format!("log format {}", bytes[8])));
+        }
+        let mut cursor = Cursor::new(Bytes::copy_from_slice(&bytes[10..]));
+        Self::fields(&mut cursor).map_err(|_| HeaderFault::Bad)
+    }
+
+    fn fields(cursor: &mut Cursor) -> Decoded<Self> {
+        let thread = cursor.u16()?;
+        cursor.take(4)?;
+        let disk_id = DiskId(cursor.u128()?);
+        let sequence = cursor.u64()?;
+        Ok(Self { identity: FileIdentity { disk_id, thread, sequence }, boot: Boot(cursor.u64()?) })
+    }
+}
+
+/// Why bytes are no file header of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum HeaderFault {
+    /// They never were one, or are damaged.
+    Bad,
+    /// A later version wrote it.
+    Newer(String),
+}
+
+impl FileIdentity {
+    /// Checksum of a frame's header. Where the frame stands takes part in it, so that a copy of a frame (in a
+    /// recycled file, or inside a payload) is not valid elsewhere.
+    fn header_crc(&self, header: &[u8], offset: u64) -> u32 {
+        let mut salt = [0; 26];
+        salt[..16].copy_from_slice(&self.disk_id.0.to_le_bytes());
+        salt[16..18].copy_from_slice(&self.thread.to_le_bytes());
+        salt[18..].copy_from_slice(&offset.to_le_bytes());
+        crc32c::crc32c_append(crc32c::crc32c(&salt), &header[..HEADER_CHECKED_BYTES])
+    }
+}
+
+impl Header {
+    /// The header at this place of this file; None if there is none with a good checksum and the file's sequence.
+    pub(super) fn decode(bytes: &[u8], identity: &FileIdentity, offset: u64) -> Option<Self> {
+        if bytes.len() < HEADER_BYTES || bytes[..4] != FRAME_MAGIC {
+            return None;
+        }
+        let crc = identity.header_crc(bytes, offset);
+        let mut cursor = Cursor::new(Bytes::copy_from_slice(&bytes[4..HEADER_BYTES]));
+        let header = Self::fields(&mut cursor).ok()?;
+        let good = cursor.u32().ok()? == crc && header.sequence == identity.sequence && header.synced <= offset;
+        good.then_some(header)
+    }
+
+    fn fields(cursor: &mut Cursor) -> Decoded<Self> {
+        Ok(Self {
+            version: cursor.u8()?,
+            kind: cursor.u8()?,
+            flags: cursor.u16()?,
+            length: cursor.u32()?,
+            body_crc: cursor.u32()?,
+            sequence: cursor.u64()?,
+            synced: cursor.u64()?,
+            token: Token { epoch: Epoch(cursor.u64()?), boot: Boot(cursor.u64()?) },
+        })
+    }
+
+    /// Bytes of header and body.
+    pub(super) fn frame_bytes(&self) -> usize {
+        HEADER_BYTES + self.length as usize
+    }
+
+    /// Bytes from this frame's start to the next one's.
+    pub(super) fn stride(&self) -> u64 {
+        aligned(self.frame_bytes()) as u64
+    }
+}
+
+/// Appends a frame at `offset` of its file. `out` holds the file's bytes from some offset with the same remainder.
+pub(super) fn encode_frame(out: &mut Vec<u8>, identity: &FileIdentity, offset: u64, synced: u64, frame: &Frame) {
+    let (kind, token) = (kind_of(frame), frame.token());
+    encode_with(out, identity, offset, synced, kind, token, |out| encode_body(out, frame));
+}
+
+/// Appends the frame that ends a file.
+pub(super) fn encode_seal(out: &mut Vec<u8>, identity: &FileIdentity, offset: u64, synced: u64) {
+    encode_with(out, identity, offset, synced, Kind::Seal, Token::default(), |_| {});
+}
+
+fn encode_with(
+    out: &mut Vec<u8>,
+    identity: &FileIdentity,
+    offset: u64,
+    synced: u64,
+    kind: Kind,
+    token: Token,
+    body: impl FnOnce(&mut Vec<u8>),
+) {
+    let start = out.len();
+    out.extend_from_slice(&FRAME_MAGIC);
+    out.extend_from_slice(&[VERSION, kind as u8, 0, 0]);
+    out.extend_from_slice(&[0; 8]);
+    out.extend_from_slice(&identity.sequence.to_le_bytes());
+    out.extend_from_slice(&synced.to_le_bytes());
+    out.extend_from_slice(&token.epoch.0.to_le_bytes());
+    out.extend_from_slice(&token.boot.0.to_le_bytes());
+    out.extend_from_slice(&[0; HEADER_BYTES - HEADER_CHECKED_BYTES]);
+    body(out);
+    let length = out.len() - start - HEADER_BYTES;
+    out[start + 8..start + 12].copy_from_slice(&(length as u32).to_le_bytes());
+    let body_crc = crc32c::crc32c(&out[start + HEADER_BYTES..]);
+    out[start + 12..start + 16].copy_from_slice(&body_crc.to_le_bytes());
+    let crc = identity.header_crc(&out[start..], offset);
+    out[start + HEADER_CHECKED_BYTES..][..4].copy_from_slice(&crc.to_le_bytes());
+    out.resize(start + aligned(HEADER_BYTES + length), 0);
+}
+
+fn kind_of(frame: &Frame) -> Kind {
+    match frame {
+        Frame::Rows(_) => Kind::Rows,
+        Frame::Schema(_) => Kind::Schema,
+        Frame::Checkpoint(_) => Kind::Checkpoint,
+        Frame::EpochStart(_) => Kind::EpochStart,
+        Frame::TtlCutoff(_) => Kind::TtlCutoff,
+        Frame::Truncate(_) => Kind::Truncate,
+        Frame::Mutation(_) => Kind::Mutation,
+        Frame::View(_) => Kind::View,
+        Frame::Forget(_) => Kind::Forget,
+        Frame::ObjectReference(_) => Kind::ObjectReference,
+    }
+}
+
+/// Bytes from a frame's start to the next one's. Rows are counted, the small rest is encoded for it.
+pub(super) fn frame_stride(frame: &Frame) -> usize {
+    let body = match frame {
+        Frame::Rows(rows) => ROWS_FIXED_BYTES + rows.items.len() * ITEM_BYTES + rows.payload.len(),
+        other => {
+            let mut body = Vec::new();
+            encode_body(&mut body, other);
+            body.len()
+        }
+    };
+    aligned(HEADER_BYTES + body)
+}
+
+fn encode_body(out: &mut Vec<u8>, frame: &Frame) {
+    match frame {
+        Frame::Rows(frame) => encode_rows(out, frame),
+        Frame::Schema(frame) => {
+            put_places(out, &frame.places);
+            put_u64(out, frame.schema.id.0);
+            put_u32(out, frame.schema.version.0);
+            // A schema is strings and numbers: writing it as JSON cannot fail.
+            put_bytes(out, &serde_json::to_vec(frame.schema.as_ref()).unwrap_or_default());
+        }
+        Frame::Checkpoint(frame) => {
+            put_places(out, &frame.places);
+            put_bytes(out, frame.feed.as_bytes());
+            put_u32(out, frame.offsets.len() as u32);
+            for offset in &frame.offsets {
+                put_u32(out, offset.source);
+                put_u64(out, offset.offset);
+            }
+        }
+        Frame::EpochStart(frame) => put_places(out, &frame.places),
+        Frame::TtlCutoff(frame) => {
+            put_places(out, &frame.places);
+            put_u64(out, frame.table.0);
+            out.extend_from_slice(&frame.cutoff.to_le_bytes());
+        }
+        Frame::Truncate(frame) => {
+            put_u64(out, frame.to.0);
+            out.extend_from_slice(&frame.partition.0.to_le_bytes());
+        }
+        Frame::Mutation(frame) => {
+            put_places(out, &frame.places);
+            put_u64(out, frame.table.0);
+            put_u64(out, frame.mutation);
+            out.push(mutation_number(frame.kind));
+            put_bytes(out, frame.predicate.as_bytes());
+        }
+        Frame::View(frame) => {
+            put_places(out, &frame.places);
+            put_u64(out, frame.source.0);
+            put_u64(out, frame.view.0);
+            put_bytes(out, frame.definition.as_bytes());
+        }
+        Frame::Forget(frame) => {
+            put_u64(out, frame.epoch.0);
+            out.extend_from_slice(&frame.partition.0.to_le_bytes());
+        }
+        Frame::ObjectReference(frame) => {
+            put_places(out, &frame.places);
+            put_u64(out, frame.table.0);
+            put_u64(out, frame.rows);
+            put_u64(out, frame.bytes);
+            out.push(match frame.action {
+                ObjectAction::Add => 1,
+                ObjectAction::Drop => 2,
+            });
+            put_bytes(out, frame.object.as_bytes());
+        }
+    }
+}
+
+fn encode_rows(out: &mut Vec<u8>, frame: &RowsFrame) {
+    put_u64(out, frame.table.0);
+    put_u32(out, frame.schema.0);
+    put_u32(out, frame.block);
+    put_batch(out, frame.batch);
+    put_u32(out, frame.items.len() as u32);
+    put_u32(out, frame.payload.len() as u32);
+    for item in &frame.items {
+        put_u64(out, item.lsn.0);
+        out.extend_from_slice(&item.partition.0.to_le_bytes());
+        out.extend_from_slice(&[0; 2]);
+        put_u32(out, item.first_row);
+        put_u32(out, item.rows);
+        put_u32(out, 0);
+    }
+    out.extend_from_slice(&frame.payload);
+}
+
+fn put_u32(out: &mut Vec<u8>, value: u32) {
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+fn put_u64(out: &mut Vec<u8>, value: u64) {
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+fn mutation_number(kind: MutationKind) -> u8 {
+    match kind {
+        MutationKind::Delete => 1,
+        MutationKind::Update => 2,
+        MutationKind::TruncateTable => 3,
+        MutationKind::DropTable => 4,
+    }
+}
+
+/// Why a frame with a good checksum cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Unreadable {
+    /// A later version wrote it.
+    Newer(String),
+    /// No version wrote it.
+    Wrong(String),
+}
+
+/// Reads a body whose checksum was found good; None for the frame that ends a file.
+pub(super) fn decode_frame(header: &Header, body: Bytes) -> Result<Option<Frame>, Unreadable> {
+    if header.version != VERSION || header.flags != 0 {
+        return Err(Unreadable::Newer(format!("frame version {}, flags {:#x}", header.version, header.flags)));
+    }
+    let kind = Kind::of_number(header.kind)
+        .ok_or_else(|| Unreadable::Newer(format!("frame kind {}", header.kind)))?;
+    let mut cursor = Cursor::new(body);
+    let frame = decode_body(kind, header.token, &mut cursor);
+    let frame = frame.and_then(|frame| cursor.end().map(|()| frame));
+    frame.map_err(|DecodeError(what)| Unreadable::Wrong(format!("a frame of kind {kind:?}: {what}")))
+}
+
+fn decode_body(kind: Kind, token: Token, cursor: &mut Cursor) -> Decoded<Option<Frame>> {
+    Ok(Some(match kind {
+        Kind::Seal => return Ok(None),
+        Kind::Rows => Frame::Rows(decode_rows(token, cursor)?),
+        Kind::Schema => Frame::Schema(decode_schema(token, cursor)?),
+        Kind::Checkpoint => Frame::Checkpoint(decode_checkpoint(token, cursor)?),
+        Kind::EpochStart => Frame::EpochStart(EpochStartFrame { token, places: cursor.places()? }),
+        Kind::TtlCutoff => Frame::TtlCutoff(TtlCutoffFrame {
+            token,
+            places: cursor.places()?,
+            table: TableId(cursor.u64()?),
+            cutoff: cursor.i64()?,
+        }),
+        Kind::Truncate => {
+            let to = Lsn(cursor.u64()?);
+            Frame::Truncate(TruncateFrame { token, to, partition: PartitionId(cursor.u16()?) })
+        }
+        Kind::Mutation => Frame::Mutation(decode_mutation(token, cursor)?),
+        Kind::View => Frame::View(ViewFrame {
+            token,
+            places: cursor.places()?,
+            source: TableId(cursor.u64()?),
+            view: TableId(cursor.u64()?),
+            definition: cursor.text()?,
+        }),
+        Kind::Forget => {
+            let epoch = Epoch(cursor.u64()?);
+            Frame::Forget(ForgetFrame { token, epoch, partition: PartitionId(cursor.u16()?) })
+        }
+        Kind::ObjectReference => Frame::ObjectReference(decode_object(token, cursor)?),
+    }))
+}
+
+fn decode_rows(token: Token, cursor: &mut Cursor) -> Decoded<RowsFrame> {
+    let table = TableId(cursor.u64()?);
+    let schema = SchemaVersion(cursor.u32()?);
+    let block = cursor.u32()?;
+    let batch = cursor.batch()?;
+    let count = cursor.u32()? as usize;
+    let payload_length = cursor.u32()? as usize;
+    if count > cursor.remaining() / ITEM_BYTES {
+        return Err("a count is larger than what follows".into());
+    }
+    let items = (0..count).map(|_| decode_item(cursor)).collect::<Decoded<_>>()?;
+    let payload = cursor.take(payload_length)?;
+    Ok(RowsFrame { table, schema, token, batch, block, items, payload })
+}
+
+fn decode_item(cursor: &mut Cursor) -> Decoded<RowsItem> {
+    let lsn = Lsn(cursor.u64()?);
+    let partition = PartitionId(cursor.u16()?);
+    cursor.zeros(2)?;
+    let first_row = cursor.u32()?;
+    let rows = cursor.u32()?;
+    cursor.zeros(4)?;
+    Ok(RowsItem { partition, lsn, first_row, rows })
+}
+
+fn decode_schema(token: Token, cursor: &mut Cursor) -> Decoded<SchemaFrame> {
+    let places = cursor.places()?;
+    let (table, version) = (TableId(cursor.u64()?), SchemaVersion(cursor.u32()?));
+    let schema: zepto_common::schema::TableSchema =
+        serde_json::from_slice(&cursor.bytes()?).map_err(|error| DecodeError(format!("the schema: {error}")))?;
+    if (schema.id, schema.version) != (table, version) {
+        return Err("the schema is of another table or version".into());
+    }
+    Ok(SchemaFrame { token, places, schema: schema.into() })
+}
+
+fn decode_checkpoint(token: Token, cursor: &mut Cursor) -> Decoded<CheckpointFrame> {
+    let places = cursor.places()?;
+    let feed = cursor.text()?;
+    let count = cursor.count(12)?;
+    let offset = |_| Ok(SourceOffset { source: cursor.u32()?, offset: cursor.u64()? });
+    Ok(CheckpointFrame { token, places, feed, offsets: (0..count).map(offset).collect::<Decoded<_>>()? })
+}
+
+fn decode_mutation(token: Token, cursor: &mut Cursor) -> Decoded<MutationFrame> {
+    let places = cursor.places()?;
+    let table = TableId(cursor.u64()?);
+    let mutation = cursor.u64()?;
+    let kind = match cursor.u8()? {
+        1 => MutationKind::Delete,
+        2 => MutationKind::Update,
+        3 => MutationKind::TruncateTable,
+        4 => MutationKind::DropTable,
+        _ => return Err("a mutation of unknown kind".into()),
+    };
+    Ok(MutationFrame { token, places, table, mutation, kind, predicate: cursor.text()? })
+}
+
+fn decode_object(token: Token, cursor: &mut Cursor) -> Decoded<ObjectReferenceFrame> {
+    let places = cursor.places()?;
+    let table = TableId(cursor.u64()?);
+    let (rows, bytes) = (cursor.u64()?, cursor.u64()?);
+    let action = match cursor.u8()? {
+        1 => ObjectAction::Add,
+        2 => ObjectAction::Drop,
+        _ => return Err("an unknown action on an object".into()),
+    };
+    Ok(ObjectReferenceFrame { token, places, table, action, object: cursor.text()?, rows, bytes })
+}
