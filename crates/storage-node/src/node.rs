@@ -1,0 +1,247 @@
+//! Starts and stops one storage node: storage, then queries, then the door; and back in the opposite order.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use zepto_common::auth::Authenticator;
+use zepto_common::service::{QueryService, RequestContext, Role};
+use zepto_engine::store::Codec;
+use zepto_engine::{Store, StoreOptions};
+use zepto_http::{Door, DoorLimits, Tls, TlsFiles, serve};
+use zepto_query::{SqlOptions, SqlService};
+
+use crate::config::{Compression, Config, ConfigFaults};
+use crate::info::StorageInfo;
+use crate::telemetry;
+
+/// Plans are deep recursions: DataFusion's default stack overflows on long expressions.
+const QUERY_STACK_BYTES: usize = 8 << 20;
+/// Threads of the door's runtime besides the blocking ones.
+const DOOR_THREADS_MAX: usize = 8;
+/// How long runtimes may take to end after their work has.
+const RUNTIME_PATIENCE: Duration = Duration::from_secs(10);
+/// Time for the statements of the bootstrap file together.
+const BOOTSTRAP_TIME: Duration = Duration::from_secs(300);
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration's faults.
+    #[error(transparent)]
+    Config(#[from] ConfigFaults),
+    /// Storage, keys, certificates or the bootstrap file.
+    #[error("{what}: {error} ({})", .error.code)]
+    Part {
+        /// What failed.
+        what: &'static str,
+        /// Why.
+        error: zepto_common::Error,
+    },
+    /// The operating system.
+    #[error("{what}: {error}")]
+    System {
+        /// What failed.
+        what: String,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The metrics recorder.
+    #[error("metrics: {0}")]
+    Metrics(String),
+}
+
+fn part(what: &'static str) -> impl FnOnce(zepto_common::Error) -> StartError {
+    move |error| StartError::Part { what, error }
+}
+
+fn system(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> StartError {
+    let what = what.into();
+    move |error| StartError::System { what, error }
+}
+
+/// A node in service. Dropping it without [`RunningNode::stop`] is a crash as far as the data is concerned:
+/// nothing acknowledged is lost, the next start replays.
+#[derive(Debug)]
+pub struct RunningNode {
+    http: SocketAddr,
+    shutdown: CancellationToken,
+    door: Option<JoinHandle<std::io::Result<()>>>,
+    door_runtime: Option<Runtime>,
+    query_runtime: Option<Runtime>,
+    store: Arc<Store>,
+}
+
+/// Starts a node: opens its storage (replaying the logs), then listens.
+///
+/// # Errors
+/// What stands in the way; nothing is left running.
+pub fn start(config: Config) -> Result<RunningNode, StartError> {
+    config.validate()?;
+    let metrics = telemetry::metrics_handle().map_err(StartError::Metrics)?;
+    let door_threads = config.worker_threads().clamp(2, DOOR_THREADS_MAX);
+    let door_runtime = runtime("zepto-door", door_threads, None)?;
+    let query_runtime = runtime("zepto-query", config.worker_threads(), Some(QUERY_STACK_BYTES))?;
+    let auth = match &config.api_keys_file {
+        Some(path) => Authenticator::from_file(path).map_err(part("API keys"))?,
+        None => Authenticator::open(),
+    };
+    let tls = load_tls(&config)?;
+    // The port is taken before the replay, so that a wrong one is found at once.
+    let address = SocketAddr::new(config.bind, config.http_port);
+    let listener = door_runtime
+        .block_on(TcpListener::bind(address))
+        .map_err(system(format!("cannot listen on {address}")))?;
+    let http = listener.local_addr().map_err(system("cannot tell the address in use"))?;
+    log_start(&config, http, auth.is_open());
+
+    let store = Store::open(store_options(&config)).map_err(part("storage"))?;
+    let queries = Arc::new(SqlService::new(store.clone(), sql_options(&config, &query_runtime)));
+    if let Some(path) = &config.bootstrap {
+        door_runtime.block_on(bootstrap(path, &store, queries.as_ref()))?;
+    }
+    let shutdown = CancellationToken::new();
+    let door = Door {
+        sink: store.clone(),
+        queries,
+        node: Arc::new(StorageInfo::new(&config, store.clone())),
+        auth: Arc::new(auth),
+        limits: DoorLimits::default(),
+        metrics,
+        protect_metrics: config.auth.protect_metrics,
+        tls: tls.map(Arc::new),
+    };
+    let door = door_runtime.spawn(serve(listener, door, shutdown.clone()));
+    Ok(RunningNode {
+        http,
+        shutdown,
+        door: Some(door),
+        door_runtime: Some(door_runtime),
+        query_runtime: Some(query_runtime),
+        store,
+    })
+}
+
+impl RunningNode {
+    /// The address of the HTTP door.
+    #[must_use]
+    pub fn http_address(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// Not ready, finish requests, flush, end every thread.
+    ///
+    /// # Errors
+    /// What the last flush said; acknowledged rows are in the logs all the same.
+    pub fn stop(mut self) -> Result<(), StartError> {
+        self.shutdown.cancel();
+        if let (Some(runtime), Some(door)) = (&self.door_runtime, self.door.take()) {
+            match runtime.block_on(door) {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return Err(system("the HTTP door ended badly")(error)),
+                Err(error) => tracing::error!(%error, "the HTTP door's task failed"),
+            }
+        }
+        for runtime in [self.door_runtime.take(), self.query_runtime.take()].into_iter().flatten() {
+            runtime.shutdown_timeout(RUNTIME_PATIENCE);
+        }
+        self.store.close().map_err(part("storage"))
+    }
+}
+
+fn runtime(name: &'static str, threads: usize, stack: Option<usize>) -> Result<Runtime, StartError> {
+    let mut builder = Builder::new_multi_thread();
+    builder.thread_name(name).worker_threads(threads).enable_all();
+    if let Some(stack) = stack {
+        builder.thread_stack_size(stack);
+    }
+    builder.build().map_err(system(format!("cannot start the runtime {name}")))
+}
+
+fn load_tls(config: &Config) -> Result<Option<Tls>, StartError> {
+    let (Some(certificate), Some(key)) = (&config.tls.cert, &config.tls.key) else { return Ok(None) };
+    let files = TlsFiles {
+        certificate: certificate.clone(),
+        key: key.clone(),
+        client_ca: config.tls.client_ca.clone(),
+    };
+    Tls::load(files).map(Some).map_err(part("TLS"))
+}
+
+fn store_options(config: &Config) -> StoreOptions {
+    let mut options = StoreOptions::new(&config.config.data_dir);
+    options.drain_threads = config.drain_threads();
+    options.ring_capacity = config.ring_capacity();
+    options.memory_limit = usize::try_from(config.memory_limit() / 10 * 6).unwrap_or(usize::MAX);
+    // An existing directory keeps what it was made with; another wish for it is an error there.
+    options.partitions = (config.cluster.partitions != zepto_common::limits::PARTITIONS_DEFAULT)
+        .then_some(config.cluster.partitions);
+    options.compression = match config.config.hdb_compression {
+        Compression::None => Codec::None,
+        Compression::Lz4 => Codec::Lz4,
+        Compression::Zstd => Codec::Zstd,
+        Compression::Snappy => Codec::Snappy,
+    };
+    options.allow_corrupt_tail = config.allow_corrupt_tail;
+    options
+}
+
+fn sql_options(config: &Config, runtime: &Runtime) -> SqlOptions {
+    let mut options = SqlOptions::new(runtime.handle().clone());
+    options.threads = config.worker_threads();
+    options.memory_limit = usize::try_from(config.memory_limit() / 10 * 3).unwrap_or(usize::MAX);
+    options.spill_dir = Some(config.config.data_dir.join("spill"));
+    options.plans = config.config.query_cache_size;
+    options
+}
+
+fn log_start(config: &Config, http: SocketAddr, open: bool) {
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        %http,
+        "pipeline: drain_threads={}, ring_capacity={}",
+        config.drain_threads(),
+        config.ring_capacity()
+    );
+    for (name, value) in config.settings() {
+        tracing::debug!(name, value, "setting");
+    }
+    if open {
+        tracing::warn!("no API keys: everybody who reaches {http} is admin");
+    }
+}
+
+/// Runs the bootstrap file's statements if the catalog has no table yet.
+async fn bootstrap(path: &Path, store: &Store, queries: &SqlService) -> Result<(), StartError> {
+    if store.catalog().tables().next().is_some() {
+        return Ok(());
+    }
+    let text = std::fs::read_to_string(path).map_err(system(path.display().to_string()))?;
+    let deadline = Instant::now() + BOOTSTRAP_TIME;
+    for (number, statement) in zepto_query::split_statements(&text).into_iter().enumerate() {
+        let context = RequestContext {
+            query_id: format!("bootstrap_{number}"),
+            user: "bootstrap".to_owned(),
+            role: Role::Admin,
+            database: zepto_common::schema::DEFAULT_DATABASE.to_owned(),
+            settings: std::collections::BTreeMap::new(),
+            params: std::collections::BTreeMap::new(),
+            read_only: false,
+            deadline,
+            cancel: CancellationToken::new(),
+        };
+        let answer = queries.run(&statement, context).await.map_err(part("bootstrap"))?;
+        if let Some((_, mut rows)) = answer.rows {
+            while let Some(batch) = futures::StreamExt::next(&mut rows).await {
+                batch.map_err(part("bootstrap"))?;
+            }
+        }
+    }
+    tracing::info!(file = %path.display(), "bootstrap statements done");
+    Ok(())
+}
