@@ -1,0 +1,49 @@
+use std::io::Read;
+
+use super::*;
+
+/// Gives out its bytes a few at a time.
+struct Drops<'a>(&'a [u8], usize);
+
+impl Read for Drops<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let length = self.1.min(out.len()).min(self.0.len());
+        out[..length].copy_from_slice(&self.0[..length]);
+        self.0 = &self.0[length..];
+        Ok(length)
+    }
+}
+
+const TWO: &[u8] =
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=1\r\nde\r\n0\r\n\r\n\
+    HTTP/1.1 100 Continue\r\n\r\n\
+    HTTP/1.1 404 Not Found\r\nX-ClickHouse-Exception-Code: 60\r\nContent-Length: 4\r\n\r\nnone";
+
+#[test]
+fn answers_are_read_whole_however_the_bytes_arrive() {
+    for step in [1, 2, 7, 4096] {
+        let (mut reader, mut from) = (ReplyReader::default(), Drops(TWO, step));
+        let first = reader.read(&mut from).expect("the first answer is whole");
+        assert_eq!((first.status, first.text().as_str()), (200, "abcde"));
+        let second = reader.read(&mut from).expect("the second answer is whole");
+        assert_eq!((second.status, second.text().as_str()), (404, "none"));
+        assert_eq!(second.exception_code(), Some(60));
+    }
+}
+
+#[test]
+fn a_cut_answer_is_an_error_and_never_a_shorter_answer() {
+    let whole = TWO.len();
+    let first =
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=1\r\nde\r\n0\r\n\r\n".len();
+    for end in (0..first).chain(first + 30..whole) {
+        let (mut reader, mut from) = (ReplyReader::default(), Drops(&TWO[..end], 5));
+        let both = reader.read(&mut from).and_then(|_| reader.read(&mut from));
+        assert!(both.is_err(), "cut at {end}");
+    }
+}
+
+#[test]
+fn statements_are_encoded_for_urls() {
+    assert_eq!(percent_encode("a b'~ü"), "a%20b%27~%C3%BC");
+}
