@@ -91,6 +91,7 @@ codes! {
     UnknownTable = 60 UNKNOWN_TABLE 404;
     SyntaxError = 62 SYNTAX_ERROR 400;
     UnknownAggregateFunction = 63 UNKNOWN_AGGREGATE_FUNCTION 404;
+    ArgumentOutOfBound = 69 ARGUMENT_OUT_OF_BOUND 500;
     CannotConvertType = 70 CANNOT_CONVERT_TYPE 500;
     CannotParseNumber = 72 CANNOT_PARSE_NUMBER 400;
     UnknownFormat = 73 UNKNOWN_FORMAT 404;
@@ -117,6 +118,7 @@ codes! {
     WrongPassword = 193 WRONG_PASSWORD 403;
     RequiredPassword = 194 REQUIRED_PASSWORD 401;
     TooManySimultaneousQueries = 202 TOO_MANY_SIMULTANEOUS_QUERIES 429;
+    AmbiguousIdentifier = 207 AMBIGUOUS_IDENTIFIER 400;
     SocketTimeout = 209 SOCKET_TIMEOUT 503;
     NotAnAggregate = 215 NOT_AN_AGGREGATE 500;
     QueryWithSameIdIsAlreadyRunning = 216 QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING 500;
@@ -146,6 +148,7 @@ codes! {
     AuthenticationFailed = 516 AUTHENTICATION_FAILED 403;
     CannotParseBool = 467 CANNOT_PARSE_BOOL 400;
     UnsupportedMediaType = 779 UNSUPPORTED_MEDIA_TYPE 415;
+    AlterOfColumnIsForbidden = 524 ALTER_OF_COLUMN_IS_FORBIDDEN 500;
     InvalidConfigParameter = 318 INVALID_CONFIG_PARAMETER 500;
     CannotWriteToFileDescriptor = 75 CANNOT_WRITE_TO_FILE_DESCRIPTOR 503;
     CannotFsync = 87 CANNOT_FSYNC 503;

@@ -20,6 +20,10 @@ pub const QUEUE_WAIT: Duration = Duration::from_secs(2);
 pub const BLOCK_ROWS: usize = 65_536;
 /// Bytes of one block after decoding; a block is cut earlier when it gets here.
 pub const BLOCK_BYTES_MAX: usize = 64 << 20;
+/// Bytes of one row of input as text or binary.
+pub const ROW_BYTES_MAX: usize = 128 << 20;
+/// Bytes of one Arrow message, and of a whole Parquet file, of an INSERT.
+pub const COLUMNAR_BYTES_MAX: usize = 1 << 30;
 /// Bytes of one string value.
 pub const VALUE_BYTES_MAX: usize = 64 << 20;
 /// Bytes of a statement without its data.

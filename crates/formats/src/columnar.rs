@@ -1,0 +1,278 @@
+//! Batches from Arrow and Parquet: columns matched by name, cast to the table's storage types, cut into blocks.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array, make_array, new_empty_array,
+};
+use arrow::compute::{CastOptions, can_cast_types, cast_with_options, concat_batches, is_not_null, take};
+use arrow::datatypes::{DataType, Field, TimeUnit};
+use zepto_common::limits::{BLOCK_BYTES_MAX, BLOCK_ROWS};
+use zepto_common::types::ColumnType;
+use zepto_common::{Error, ErrorCode, Result};
+
+use crate::column::Column;
+use crate::decode::{Block, error_of};
+use crate::text::push_text;
+
+/// Gives batches of any schema the table's form and cuts them into blocks.
+pub(crate) struct Columnar {
+    block: Block,
+    waiting: Vec<RecordBatch>,
+    rows: usize,
+    bytes: usize,
+}
+
+impl Columnar {
+    pub(crate) fn new(block: Block) -> Self {
+        Self { block, waiting: Vec::new(), rows: 0, bytes: 0 }
+    }
+
+    /// Takes a batch; full blocks are appended to `out`.
+    pub(crate) fn push(&mut self, batch: &RecordBatch, out: &mut Vec<RecordBatch>) -> Result<()> {
+        // In parts, so that defaults are never made for more rows than a block has.
+        for start in (0..batch.num_rows()).step_by(BLOCK_ROWS) {
+            let part = batch.slice(start, BLOCK_ROWS.min(batch.num_rows() - start));
+            let converted = self.convert(&part)?;
+            self.cut(converted, out)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the last block.
+    pub(crate) fn finish(&mut self, out: &mut Vec<RecordBatch>) -> Result<()> {
+        if self.rows > 0 {
+            out.push(concat_batches(self.block.schema(), &self.waiting)?);
+            self.waiting.clear();
+            self.rows = 0;
+            self.bytes = 0;
+        }
+        Ok(())
+    }
+
+    fn cut(&mut self, batch: RecordBatch, out: &mut Vec<RecordBatch>) -> Result<()> {
+        let size: usize = batch.columns().iter().map(size_of).sum();
+        let row = size.div_ceil(batch.num_rows().max(1)).max(1);
+        let mut start = 0;
+        while start < batch.num_rows() {
+            let by_size = (BLOCK_BYTES_MAX.saturating_sub(self.bytes) / row).max(usize::from(self.rows == 0));
+            let count = (BLOCK_ROWS - self.rows).min(by_size).min(batch.num_rows() - start);
+            if count > 0 {
+                self.waiting.push(batch.slice(start, count));
+                self.rows += count;
+                self.bytes += count * row;
+                start += count;
+            }
+            if self.rows >= BLOCK_ROWS || count == 0 || self.bytes >= BLOCK_BYTES_MAX {
+                self.finish(out)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn convert(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let schema = batch.schema();
+        if !self.block.settings.skip_unknown_fields {
+            let known =
+                |name: &str| self.block.targets.iter().any(|index| *self.block.columns[*index].name == *name);
+            if let Some(field) = schema.fields().iter().find(|field| !known(field.name())) {
+                let message = format!("Unknown field found in the data: '{}'", field.name());
+                return Err(Error::new(ErrorCode::IncorrectData, message));
+            }
+        }
+        let mut arrays = Vec::with_capacity(self.block.columns.len());
+        for index in 0..self.block.columns.len() {
+            let wanted = self.block.targets.contains(&index);
+            let name = self.block.columns[index].name.clone();
+            let source = schema.index_of(&name).ok().filter(|_| wanted);
+            let array = match source {
+                Some(at) => self.column(batch.column(at), index),
+                None => self.default(index, batch.num_rows()),
+            };
+            arrays.push(array.map_err(|mut error| {
+                error.message = format!("{}: while reading column {name}", error.message);
+                error
+            })?);
+        }
+        RecordBatch::try_new(self.block.schema().clone(), arrays)
+            .map_err(|error| incorrect(&error.to_string()))
+    }
+
+    /// A column's default, `rows` times.
+    fn default(&mut self, index: usize, rows: usize) -> Result<ArrayRef> {
+        self.block.push_default(index);
+        let one = self.block.columns[index].finish()?;
+        Ok(take(&one, &UInt32Array::from(vec![0; rows]), None)?)
+    }
+
+    fn column(&mut self, array: &ArrayRef, index: usize) -> Result<ArrayRef> {
+        let column = &self.block.columns[index];
+        let (ty, storage) = (column.ty.clone(), column.ty.storage_type());
+        if *array.data_type() == DataType::Null {
+            return self.nulls(array.len(), index);
+        }
+        let nullable = column.nullable();
+        let array = self.converted(array, &ty, &storage, index)?;
+        if nullable || array.logical_null_count() == 0 {
+            return Ok(array);
+        }
+        if !self.block.settings.null_as_default {
+            return Err(error_of(crate::decode::null_refused(&self.block.columns[index].name)));
+        }
+        let default = self.default(index, 1)?;
+        filled(&array, &default)
+    }
+
+    fn nulls(&mut self, rows: usize, index: usize) -> Result<ArrayRef> {
+        if !self.block.columns[index].nullable() && !self.block.settings.null_as_default {
+            return Err(error_of(crate::decode::null_refused(&self.block.columns[index].name)));
+        }
+        self.default(index, rows)
+    }
+
+    fn converted(
+        &self,
+        array: &ArrayRef,
+        ty: &ColumnType,
+        storage: &DataType,
+        index: usize,
+    ) -> Result<ArrayRef> {
+        if array.data_type() == storage {
+            return Ok(array.clone());
+        }
+        if let DataType::Dictionary(_, value) = array.data_type()
+            && !matches!(storage, DataType::Dictionary(..))
+        {
+            return self.converted(&strict_cast(array, value)?, ty, storage, index);
+        }
+        let from_text =
+            matches!(array.data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+        match (ty.inner(), array.data_type()) {
+            (ColumnType::String | ColumnType::Symbol, from) if from.is_nested() => {
+                Err(Error::new(ErrorCode::TypeMismatch, format!("{from} does not become {ty}")))
+            }
+            (ColumnType::String | ColumnType::Symbol, _) => strict_cast(array, storage),
+            _ if from_text => self.parsed(array, index),
+            (ColumnType::DateTime(_) | ColumnType::DateTime64(..), DataType::Timestamp(unit, _)) => {
+                let (unit, zone) = (*unit, storage.clone());
+                let plain = retyped(array, DataType::Timestamp(unit, None))?;
+                let wanted = match &zone {
+                    DataType::Timestamp(unit, _) => DataType::Timestamp(*unit, None),
+                    _ => DataType::Timestamp(TimeUnit::Second, None),
+                };
+                retyped(&strict_cast(&plain, &wanted)?, zone)
+            }
+            (ColumnType::DateTime(_) | ColumnType::DateTime64(..), from) if from.is_integer() => {
+                retyped(&strict_cast(array, &DataType::Int64)?, storage.clone())
+            }
+            (ColumnType::Uuid, DataType::Binary | DataType::FixedSizeBinary(_)) => {
+                strict_cast(array, storage)
+            }
+            _ => strict_cast(array, storage),
+        }
+    }
+
+    /// Text in a column that is not text: parsed value by value, as in the text formats.
+    fn parsed(&self, array: &ArrayRef, index: usize) -> Result<ArrayRef> {
+        let known = &self.block.columns[index];
+        // NULLs are kept here and filled by the caller.
+        let mut column = Column::new(&known.name, &known.ty.clone().nullable(), &self.block.settings);
+        if matches!(known.ty, ColumnType::Array(_) | ColumnType::Map(..) | ColumnType::Tuple(_)) {
+            column = Column::new(&known.name, &known.ty, &self.block.settings);
+        }
+        let text = strict_cast(array, &DataType::Utf8View)?;
+        for value in text.as_string_view() {
+            match value {
+                Some(value) => push_text(&mut column, value.as_bytes()).map_err(error_of)?,
+                None => column.push_zero(),
+            }
+        }
+        column.finish()
+    }
+}
+
+/// Bytes of an array's rows, a slice counting its own rows only.
+fn size_of(array: &ArrayRef) -> usize {
+    match array.data_type() {
+        // A dictionary's values are shared between slices.
+        DataType::Dictionary(..) => array.len() * 8,
+        _ => array.to_data().get_slice_memory_size().unwrap_or(array.len() * 16),
+    }
+}
+
+/// The same bytes as another type of the same layout.
+fn retyped(array: &ArrayRef, ty: DataType) -> Result<ArrayRef> {
+    Ok(make_array(array.to_data().into_builder().data_type(ty).build()?))
+}
+
+/// NULL replaced by the default.
+fn filled(array: &ArrayRef, default: &ArrayRef) -> Result<ArrayRef> {
+    let ty = array.data_type().clone();
+    let plain = match &ty {
+        DataType::Dictionary(_, value) => strict_cast(array, value)?,
+        _ => array.clone(),
+    };
+    let plain_default = strict_cast(default, plain.data_type())?;
+    let mask: BooleanArray = is_not_null(&plain)?;
+    let merged = arrow::compute::kernels::zip::zip(&mask, &plain, &arrow::array::Scalar::new(plain_default))?;
+    strict_cast(&merged, &ty)
+}
+
+fn incorrect(message: &str) -> Error {
+    Error::new(ErrorCode::IncorrectData, message)
+}
+
+/// A cast in which a value that does not fit is an error.
+fn strict_cast(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
+    let from = array.data_type();
+    if from == to {
+        return Ok(array.clone());
+    }
+    if array.is_empty() {
+        return Ok(new_empty_array(to));
+    }
+    if !can_cast_types(from, to) {
+        return Err(Error::new(ErrorCode::TypeMismatch, format!("{from} does not become {to}")));
+    }
+    let options = CastOptions { safe: false, ..CastOptions::default() };
+    cast_with_options(array, to, &options)
+        .map_err(|error| Error::new(ErrorCode::ValueIsOutOfRange, error.to_string()))
+}
+
+/// Runs a reader of foreign bytes. Some broken files make the Arrow and Parquet readers panic instead of
+/// failing; that is the client's fault as well, and nothing of ours is half done when it happens.
+pub(crate) fn guarded<T>(what: &str, read: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| Err(incorrect(&format!("Broken {what} data"))))
+}
+
+/// The schema of a result for files: plain text columns, no metadata of ours.
+pub(crate) fn file_schema(fields: &crate::encode::Fields) -> arrow::datatypes::SchemaRef {
+    let field = |(field, ty): (&Arc<Field>, &ColumnType)| {
+        Field::new(field.name(), file_type(ty), ty.is_nullable() || field.is_nullable())
+    };
+    let list: Vec<Field> = fields.schema().fields().iter().zip(fields.types()).map(field).collect();
+    Arc::new(arrow::datatypes::Schema::new(list))
+}
+
+/// Storage form, but text always plain, and times with the zone they are kept in.
+fn file_type(ty: &ColumnType) -> DataType {
+    match (ty.inner(), ty.storage_type()) {
+        (ColumnType::Symbol, _) => DataType::Utf8,
+        (_, DataType::Timestamp(unit, None)) => DataType::Timestamp(unit, Some(Arc::from("UTC"))),
+        (_, other) => other,
+    }
+}
+
+/// A batch in a file schema.
+pub(crate) fn file_batch(batch: &RecordBatch, schema: &arrow::datatypes::SchemaRef) -> Result<RecordBatch> {
+    let cast = |(array, field): (&ArrayRef, &Arc<Field>)| match (array.data_type(), field.data_type()) {
+        (DataType::Timestamp(from, _), DataType::Timestamp(to, _)) if from == to => {
+            retyped(array, field.data_type().clone())
+        }
+        (_, to) => strict_cast(array, to),
+    };
+    let arrays = batch.columns().iter().zip(schema.fields()).map(cast).collect::<Result<Vec<_>>>()?;
+    let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    Ok(RecordBatch::try_new_with_options(schema.clone(), arrays, &options)?)
+}

@@ -1,0 +1,194 @@
+//! JSON and JSONCompact: one document with the columns' names and types, the rows, and figures.
+
+use zepto_common::Result;
+
+use crate::cells::{Cells, Style};
+use crate::decode::{Block, Found, RowFormat};
+use crate::encode::{Encoder, Fields, ResultTotals};
+use crate::json_each_row::{JsonEachRow, compact_row};
+use crate::json_value::{json_string, skip_json, write_json_string};
+use crate::scan::{Cursor, Scan};
+
+/// Where a reader stands in the document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Start,
+    /// Between members of the document.
+    Members,
+    /// Inside `data`.
+    Data,
+    End,
+}
+
+/// Reads the `data` member of a document; the other members are passed over.
+pub(crate) struct Json {
+    compact: bool,
+    object: JsonEachRow,
+    place: Place,
+}
+
+impl Json {
+    pub(crate) fn new(compact: bool, block: &Block) -> Self {
+        Self { compact, object: JsonEachRow::new(block), place: Place::Start }
+    }
+
+    /// Reads up to the first row or past one other member.
+    fn member(&self, cursor: &mut Cursor<'_>) -> Scan<Place> {
+        cursor.skip_space();
+        if self.place == Place::Members && cursor.peek()? == b',' {
+            cursor.at += 1;
+            cursor.skip_space();
+        }
+        if cursor.peek()? == b'}' {
+            cursor.at += 1;
+            return Ok(Place::End);
+        }
+        let mut scratch = Vec::new();
+        let is_data = json_string(cursor, &mut scratch)? == b"data";
+        cursor.skip_space();
+        cursor.expect(b':')?;
+        cursor.skip_space();
+        if is_data {
+            cursor.expect(b'[')?;
+            return Ok(Place::Data);
+        }
+        skip_json(cursor, 0)?;
+        Ok(Place::Members)
+    }
+}
+
+impl RowFormat for Json {
+    fn row(&mut self, cursor: &mut Cursor<'_>, block: &mut Block) -> Scan<Found> {
+        cursor.skip_space();
+        match self.place {
+            Place::End => {
+                return match cursor.peek_or_end()? {
+                    None => Ok(Found::End),
+                    Some(b';') => {
+                        cursor.at += 1;
+                        Ok(Found::Nothing)
+                    }
+                    Some(_) => Err(cursor.expected(b';')),
+                };
+            }
+            Place::Start => {
+                if cursor.peek_or_end()?.is_none() {
+                    return Ok(Found::End);
+                }
+                cursor.expect(b'{')?;
+                self.place = Place::Members;
+                return Ok(Found::Nothing);
+            }
+            Place::Members => {
+                self.place = self.member(cursor)?;
+                return Ok(Found::Nothing);
+            }
+            Place::Data => {}
+        }
+        if cursor.peek()? == b',' {
+            cursor.at += 1;
+            cursor.skip_space();
+        }
+        if cursor.peek()? == b']' {
+            cursor.at += 1;
+            self.place = Place::Members;
+            return Ok(Found::Nothing);
+        }
+        if self.compact {
+            compact_row(cursor, block)?;
+        } else {
+            self.object.object(cursor, block)?;
+        }
+        Ok(Found::Row)
+    }
+}
+
+/// Writes the document.
+pub(crate) struct JsonWriter {
+    compact: bool,
+    fields: Fields,
+    keys: Vec<Vec<u8>>,
+    rows: u64,
+}
+
+impl JsonWriter {
+    pub(crate) fn new(compact: bool, fields: Fields) -> Self {
+        let slash = fields.settings().escape_forward_slashes;
+        let key = |name: &str| {
+            let mut text = b"\t\t\t".to_vec();
+            write_json_string(name.as_bytes(), slash, &mut text);
+            text.extend_from_slice(b": ");
+            text
+        };
+        Self { compact, keys: fields.names().map(key).collect(), fields, rows: 0 }
+    }
+
+    fn row(&self, cells: &[Cells], row: usize, out: &mut Vec<u8>) {
+        let mut style = self.fields.json_style();
+        if self.compact {
+            out.extend_from_slice(b"\t\t[");
+            for (at, cell) in cells.iter().enumerate() {
+                if at > 0 {
+                    out.extend_from_slice(b", ");
+                }
+                cell.write(row, Style::Json(style), out);
+            }
+            out.push(b']');
+            return;
+        }
+        style.indent = Some(3);
+        out.extend_from_slice(b"\t\t{\n");
+        for (at, cell) in cells.iter().enumerate() {
+            if at > 0 {
+                out.extend_from_slice(b",\n");
+            }
+            out.extend_from_slice(&self.keys[at]);
+            cell.write(row, Style::Json(style), out);
+        }
+        out.extend_from_slice(b"\n\t\t}");
+    }
+}
+
+impl Encoder for JsonWriter {
+    fn begin(&mut self, out: &mut Vec<u8>) -> Result<()> {
+        let slash = self.fields.settings().escape_forward_slashes;
+        out.extend_from_slice(b"{\n\t\"meta\":\n\t[\n");
+        for (at, (name, ty)) in self.fields.names().zip(self.fields.type_names()).enumerate() {
+            out.extend_from_slice(if at > 0 {
+                b",\n\t\t{\n\t\t\t\"name\": "
+            } else {
+                b"\t\t{\n\t\t\t\"name\": "
+            });
+            write_json_string(name.as_bytes(), slash, out);
+            out.extend_from_slice(b",\n\t\t\t\"type\": ");
+            write_json_string(ty.as_bytes(), slash, out);
+            out.extend_from_slice(b"\n\t\t}");
+        }
+        out.extend_from_slice(b"\n\t],\n\n\t\"data\":\n\t[\n");
+        Ok(())
+    }
+
+    fn batch(&mut self, batch: &arrow::array::RecordBatch, out: &mut Vec<u8>) -> Result<()> {
+        let cells = self.fields.cells(batch)?;
+        for row in 0..batch.num_rows() {
+            if self.rows > 0 {
+                out.extend_from_slice(b",\n");
+            }
+            self.rows += 1;
+            self.row(&cells, row, out);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, totals: &ResultTotals, out: &mut Vec<u8>) -> Result<()> {
+        let figures = format!(
+            "\n\t],\n\n\t\"rows\": {},\n\n\t\"statistics\":\n\t{{\n\t\t\"elapsed\": {:.9},\n\t\t\"rows_read\": {},\n\t\t\"bytes_read\": {}\n\t}}\n}}\n",
+            self.rows,
+            totals.elapsed.as_secs_f64(),
+            totals.rows_read,
+            totals.bytes_read
+        );
+        out.extend_from_slice(figures.as_bytes());
+        Ok(())
+    }
+}

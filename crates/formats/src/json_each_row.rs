@@ -1,0 +1,242 @@
+//! JSONEachRow (an object per row) and JSONCompactEachRow (an array per row).
+
+use hashbrown::HashMap;
+use zepto_common::{ErrorCode, Result};
+
+use crate::cells::Style;
+use crate::decode::{Block, Found, RowFormat, in_column};
+use crate::encode::{Encoder, Fields, ResultTotals};
+use crate::json_value::{json_string, push_json, skip_json, take_null, write_json_string};
+use crate::scan::{Cursor, Scan, Stop, excerpt, fault};
+
+/// Reads objects, with or without commas and line ends between them, also inside one array.
+pub(crate) struct JsonEachRow {
+    index: HashMap<Box<[u8]>, usize, foldhash::fast::RandomState>,
+    started: bool,
+    in_array: bool,
+}
+
+impl JsonEachRow {
+    pub(crate) fn new(block: &Block) -> Self {
+        let name = |index: &usize| (Box::from(block.columns[*index].name.as_bytes()), *index);
+        Self { index: block.targets.iter().map(name).collect(), started: false, in_array: false }
+    }
+
+    /// The column of a key: most often the one after the last.
+    #[inline]
+    fn column_of(&self, key: &[u8], guess: usize, block: &Block) -> Option<usize> {
+        match block.targets.get(guess) {
+            Some(index) if block.columns[*index].name.as_bytes() == key => Some(*index),
+            _ => self.index.get(key).copied(),
+        }
+    }
+
+    fn field(&self, cursor: &mut Cursor<'_>, guess: usize, block: &mut Block) -> Scan<()> {
+        let mut scratch = std::mem::take(&mut block.scratch);
+        let found =
+            json_string(cursor, &mut scratch).and_then(|key| match self.column_of(key, guess, block) {
+                Some(index) if block.has(index) => Err(duplicate(key)),
+                None if !block.settings.skip_unknown_fields => Err(unknown(key)),
+                found => Ok(found),
+            });
+        let read = found.and_then(|index| {
+            cursor.skip_space();
+            cursor.expect(b':')?;
+            cursor.skip_space();
+            match index {
+                Some(index) => json_field(cursor, index, &mut scratch, block),
+                None => skip_json(cursor, 0),
+            }
+        });
+        block.scratch = scratch;
+        read
+    }
+
+    /// Reads one object into the target columns.
+    pub(crate) fn object(&self, cursor: &mut Cursor<'_>, block: &mut Block) -> Scan<()> {
+        cursor.expect(b'{')?;
+        cursor.skip_space();
+        if cursor.peek()? == b'}' {
+            cursor.at += 1;
+            return Ok(());
+        }
+        let mut guess = 0;
+        loop {
+            cursor.skip_space();
+            self.field(cursor, guess, block)?;
+            guess += 1;
+            cursor.skip_space();
+            match cursor.peek().map_err(cut_short)? {
+                b',' => cursor.at += 1,
+                b'}' => {
+                    cursor.at += 1;
+                    return Ok(());
+                }
+                _ => return Err(cursor.expected(b',')),
+            }
+        }
+    }
+}
+
+#[cold]
+fn duplicate(key: &[u8]) -> Stop {
+    fault(ErrorCode::IncorrectData, format!("Duplicate field found while parsing JSON: {}", excerpt(key)))
+}
+
+#[cold]
+fn unknown(key: &[u8]) -> Stop {
+    fault(ErrorCode::IncorrectData, format!("Unknown field found while parsing JSON: {}", excerpt(key)))
+}
+
+/// Reads a value into column `index`; null is NULL or the default.
+pub(crate) fn json_field(
+    cursor: &mut Cursor<'_>,
+    index: usize,
+    scratch: &mut Vec<u8>,
+    block: &mut Block,
+) -> Scan<()> {
+    let mut read = || {
+        if take_null(cursor)? {
+            return block.push_null(index);
+        }
+        push_json(&mut block.columns[index], cursor, scratch, &block.settings, 0)
+    };
+    read().map_err(|stop| in_column(stop, &block.columns[index].name))
+}
+
+/// Passes over what may stand before a row: space, commas, `;`, the brackets of one array around all rows.
+/// Gives false at the end of the data.
+fn before_row(cursor: &mut Cursor<'_>, started: &mut bool, in_array: &mut bool, array: bool) -> Scan<bool> {
+    loop {
+        cursor.skip_space();
+        match cursor.peek_or_end()? {
+            None if *in_array => return Err(cursor.end()),
+            None => return Ok(false),
+            Some(b',') if *started => cursor.at += 1,
+            Some(b';') if !*in_array => cursor.at += 1,
+            Some(b'[') if array && !*started && !*in_array => {
+                *in_array = true;
+                cursor.at += 1;
+            }
+            Some(b']') if *in_array => {
+                *in_array = false;
+                *started = true;
+                cursor.at += 1;
+            }
+            Some(_) => return Ok(true),
+        }
+    }
+}
+
+impl RowFormat for JsonEachRow {
+    fn row(&mut self, cursor: &mut Cursor<'_>, block: &mut Block) -> Scan<Found> {
+        // The state is kept only when the row was read whole: a row that is read again starts as it did before.
+        let (mut started, mut in_array) = (self.started, self.in_array);
+        if !before_row(cursor, &mut started, &mut in_array, true)? {
+            return Ok(Found::End);
+        }
+        self.object(cursor, block)?;
+        self.started = true;
+        self.in_array = in_array;
+        Ok(Found::Row)
+    }
+}
+
+#[cold]
+fn cut_short(stop: Stop) -> Stop {
+    match stop {
+        Stop::More => Stop::More,
+        Stop::Fault(_) => {
+            fault(ErrorCode::CannotReadAllData, "Unexpected end of stream while parsing JSONEachRow format")
+        }
+    }
+}
+
+/// Reads arrays, one per row.
+#[derive(Default)]
+pub(crate) struct JsonCompactEachRow {
+    started: bool,
+}
+
+impl RowFormat for JsonCompactEachRow {
+    fn row(&mut self, cursor: &mut Cursor<'_>, block: &mut Block) -> Scan<Found> {
+        let mut started = self.started;
+        if !before_row(cursor, &mut started, &mut false, false)? {
+            return Ok(Found::End);
+        }
+        compact_row(cursor, block)?;
+        self.started = true;
+        Ok(Found::Row)
+    }
+}
+
+/// Reads `[a, b]` into the target columns.
+pub(crate) fn compact_row(cursor: &mut Cursor<'_>, block: &mut Block) -> Scan<()> {
+    cursor.expect(b'[')?;
+    let mut scratch = std::mem::take(&mut block.scratch);
+    let read = (|| {
+        for at in 0..block.targets.len() {
+            cursor.skip_space();
+            if at > 0 {
+                cursor.expect(b',')?;
+                cursor.skip_space();
+            }
+            json_field(cursor, block.targets[at], &mut scratch, block)?;
+        }
+        cursor.skip_space();
+        cursor.expect(b']')
+    })();
+    block.scratch = scratch;
+    read
+}
+
+/// Writes rows as objects or, when `compact`, as arrays.
+pub(crate) struct JsonEachRowWriter {
+    compact: bool,
+    fields: Fields,
+    keys: Vec<Vec<u8>>,
+}
+
+impl JsonEachRowWriter {
+    pub(crate) fn new(compact: bool, fields: Fields) -> Self {
+        let slash = fields.settings().escape_forward_slashes;
+        let key = |name: &str| {
+            let mut text = Vec::new();
+            write_json_string(name.as_bytes(), slash, &mut text);
+            text.push(b':');
+            text
+        };
+        Self { compact, keys: fields.names().map(key).collect(), fields }
+    }
+}
+
+impl Encoder for JsonEachRowWriter {
+    fn begin(&mut self, _: &mut Vec<u8>) -> Result<()> {
+        Ok(())
+    }
+
+    fn batch(&mut self, batch: &arrow::array::RecordBatch, out: &mut Vec<u8>) -> Result<()> {
+        let cells = self.fields.cells(batch)?;
+        let style = Style::Json(self.fields.json_style());
+        let (open, separator, close): (u8, &[u8], &[u8]) =
+            if self.compact { (b'[', b", ", b"]\n") } else { (b'{', b",", b"}\n") };
+        for row in 0..batch.num_rows() {
+            out.push(open);
+            for (at, cell) in cells.iter().enumerate() {
+                if at > 0 {
+                    out.extend_from_slice(separator);
+                }
+                if !self.compact {
+                    out.extend_from_slice(&self.keys[at]);
+                }
+                cell.write(row, style, out);
+            }
+            out.extend_from_slice(close);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, _: &ResultTotals, _: &mut Vec<u8>) -> Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,223 @@
+//! TabSeparated: fields between tabs, rows between line ends, backslash escapes; Raw has no escapes.
+
+use zepto_common::{ErrorCode, Result};
+
+use crate::decode::{Block, Found, RowFormat, in_column};
+use crate::header::{Header, Names};
+use crate::scan::{Cursor, Scan, excerpt, fault};
+use crate::text::{push_text, unescape};
+
+/// Reads rows.
+pub(crate) struct TabSeparated {
+    raw: bool,
+    header: Header,
+}
+
+impl TabSeparated {
+    /// A reader; `names` says which header lines come first.
+    pub(crate) fn new(raw: bool, names: Names) -> Self {
+        Self { raw, header: Header::new(names) }
+    }
+
+    /// The end of the field at the cursor: a tab, a line end, or the end of all data.
+    fn field_end(&self, cursor: &Cursor<'_>) -> Scan<usize> {
+        let mut at = cursor.at;
+        loop {
+            let rest = &cursor.data[at..];
+            let found = if self.raw {
+                memchr::memchr2(b'\t', b'\n', rest)
+            } else {
+                memchr::memchr3(b'\t', b'\n', b'\\', rest)
+            };
+            match found {
+                Some(length) if rest[length] == b'\\' => {
+                    at += length + 2;
+                    if at > cursor.data.len() {
+                        return Err(cursor.end());
+                    }
+                }
+                Some(length) => return Ok(at + length),
+                None if cursor.last => return Ok(cursor.data.len()),
+                None => return Err(cursor.end()),
+            }
+        }
+    }
+
+    fn header_line(&mut self, cursor: &mut Cursor<'_>, block: &Block) -> Scan<()> {
+        let mut fields = Vec::new();
+        loop {
+            let end = self.field_end(cursor)?;
+            let mut text = Vec::new();
+            self.decode(&cursor.data[cursor.at..end], &mut text)?;
+            cursor.at = end;
+            let ends_line = cursor.data.get(end) != Some(&b'\t');
+            if ends_line && text.last() == Some(&b'\r') {
+                text.pop();
+            }
+            fields.push(String::from_utf8_lossy(&text).into_owned());
+            cursor.at += usize::from(end < cursor.data.len());
+            if ends_line {
+                return self.header.take_line(fields, block);
+            }
+        }
+    }
+
+    fn decode(&self, field: &[u8], out: &mut Vec<u8>) -> Scan<()> {
+        if self.raw {
+            out.extend_from_slice(field);
+            return Ok(());
+        }
+        let mut cursor = Cursor::new(field, true);
+        while let Some(length) = memchr::memchr(b'\\', cursor.rest()) {
+            out.extend_from_slice(&cursor.rest()[..length]);
+            cursor.at += length + 1;
+            unescape(&mut cursor, out)?;
+        }
+        out.extend_from_slice(cursor.rest());
+        Ok(())
+    }
+
+    fn field(&self, field: &[u8], index: usize, block: &mut Block) -> Scan<()> {
+        if field == b"\\N" {
+            return block.push_null(index);
+        }
+        if field.is_empty() && block.settings.tsv_empty_as_default {
+            block.push_default(index);
+            return Ok(());
+        }
+        if self.raw || memchr::memchr(b'\\', field).is_none() {
+            return push_text(&mut block.columns[index], field);
+        }
+        let mut text = std::mem::take(&mut block.scratch);
+        text.clear();
+        let pushed = self.decode(field, &mut text).and_then(|()| push_text(&mut block.columns[index], &text));
+        block.scratch = text;
+        pushed
+    }
+}
+
+impl RowFormat for TabSeparated {
+    fn row(&mut self, cursor: &mut Cursor<'_>, block: &mut Block) -> Scan<Found> {
+        if cursor.peek_or_end()?.is_none() {
+            return Ok(Found::End);
+        }
+        if self.header.is_open() {
+            self.header_line(cursor, block)?;
+            return Ok(Found::Nothing);
+        }
+        let count = self.header.count(block);
+        for at in 0..count {
+            let end = self.field_end(cursor)?;
+            let closes = cursor.data.get(end) != Some(&b'\t');
+            if let Some(index) = self.header.target(at, block) {
+                let field = &cursor.data[cursor.at..end];
+                if closes && field.last() == Some(&b'\r') && !self.raw {
+                    return Err(carriage_return());
+                }
+                self.field(field, index, block)
+                    .map_err(|stop| in_column(stop, &block.columns[index].name))?;
+            }
+            if closes != (at + 1 == count) {
+                return Err(wrong_count(closes, at, &cursor.data[cursor.at..]));
+            }
+            cursor.at = (end + 1).min(cursor.data.len());
+        }
+        Ok(Found::Row)
+    }
+}
+
+#[cold]
+fn carriage_return() -> crate::scan::Stop {
+    let message =
+        "A row ends with carriage return and line feed; TabSeparated rows end with a line feed only";
+    fault(ErrorCode::IncorrectData, message)
+}
+
+#[cold]
+fn wrong_count(too_few: bool, at: usize, rest: &[u8]) -> crate::scan::Stop {
+    let wanted = if too_few { "\\t" } else { "\\n" };
+    let message =
+        format!("Cannot parse input: expected '{wanted}' after field {} before: {}", at + 1, excerpt(rest));
+    fault(ErrorCode::CannotParseInputAssertionFailed, message)
+}
+
+/// Writes text with TabSeparated's escapes.
+pub(crate) fn escape(text: &[u8], out: &mut Vec<u8>) {
+    let mut start = 0;
+    for (at, byte) in text.iter().enumerate() {
+        let mark = match byte {
+            8 => b'b',
+            12 => b'f',
+            b'\n' => b'n',
+            b'\r' => b'r',
+            b'\t' => b't',
+            0 => b'0',
+            b'\'' | b'\\' => *byte,
+            _ => continue,
+        };
+        out.extend_from_slice(&text[start..at]);
+        out.extend_from_slice(&[b'\\', mark]);
+        start = at + 1;
+    }
+    out.extend_from_slice(&text[start..]);
+}
+
+/// Writes rows.
+pub(crate) struct TabSeparatedWriter {
+    raw: bool,
+    names: Names,
+    fields: crate::encode::Fields,
+}
+
+impl TabSeparatedWriter {
+    pub(crate) fn new(raw: bool, names: Names, fields: crate::encode::Fields) -> Self {
+        Self { raw, names, fields }
+    }
+
+    fn line<'a>(&self, words: impl Iterator<Item = &'a str>, out: &mut Vec<u8>) {
+        for (at, word) in words.enumerate() {
+            if at > 0 {
+                out.push(b'\t');
+            }
+            if self.raw {
+                out.extend_from_slice(word.as_bytes());
+            } else {
+                escape(word.as_bytes(), out);
+            }
+        }
+        out.push(b'\n');
+    }
+}
+
+impl crate::encode::Encoder for TabSeparatedWriter {
+    fn begin(&mut self, out: &mut Vec<u8>) -> Result<()> {
+        if self.names != Names::Absent {
+            self.line(self.fields.names(), out);
+        }
+        if self.names == Names::WithTypes {
+            let types = self.fields.type_names();
+            self.line(types.iter().map(String::as_str), out);
+        }
+        Ok(())
+    }
+
+    fn batch(&mut self, batch: &arrow::array::RecordBatch, out: &mut Vec<u8>) -> Result<()> {
+        use crate::cells::Style;
+        let cells = self.fields.cells(batch)?;
+        let style = if self.raw { Style::Raw } else { Style::Escaped };
+        for row in 0..batch.num_rows() {
+            for (at, cell) in cells.iter().enumerate() {
+                if at > 0 {
+                    out.push(b'\t');
+                }
+                cell.write(row, style, out);
+            }
+            out.push(b'\n');
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, _: &crate::encode::ResultTotals, _: &mut Vec<u8>) -> Result<()> {
+        Ok(())
+    }
+}
