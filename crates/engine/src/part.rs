@@ -5,7 +5,7 @@ pub(crate) mod evolve;
 pub(crate) mod scan;
 mod select;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::ops::Range;
 use std::sync::Arc;
