@@ -1,0 +1,248 @@
+//! Checkpoints: closed memtables become segments, and the manifest says how far the logs are covered.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use zepto_common::{Result, TableId};
+
+use super::files::entry_of;
+use super::{Background, warn_of};
+use crate::chunk::Chunk;
+use crate::part::Part;
+use crate::run::Run;
+use crate::shard::{Command, Cut};
+use crate::table::{Sealed, StoredSegment, TableData};
+
+/// Rows of one segment that a checkpoint writes: memtables of one table are merged up to here.
+const SEGMENT_ROWS_MAX: usize = 4 << 20;
+
+/// The closed memtables of one table and shard on their way into segments.
+#[derive(Debug)]
+pub(crate) struct Flushed {
+    pub(crate) table: Arc<TableData>,
+    pub(crate) shard: usize,
+    pub(crate) sealed: Vec<u64>,
+    pub(crate) segments: Vec<Arc<StoredSegment>>,
+}
+
+impl Background {
+    /// Makes runs of the closed memtables that are still chunks.
+    ///
+    /// # Errors
+    /// Building a run failed; the chunks stay.
+    pub(super) fn sort_closed(&self, table: &Arc<TableData>, shard: usize) -> Result<()> {
+        let cells = table.cells();
+        for sealed in &cells.shards[shard].load().sealed {
+            if sealed.parts.iter().all(|part| matches!(part, Part::Run(_))) {
+                continue;
+            }
+            let run = self.run_of(sealed)?;
+            let next =
+                Sealed { id: sealed.id, bytes: run.memory(), rows: run.rows(), parts: vec![Part::Run(run)] };
+            cells.shards[shard].update(&self.shared.memory, |cell| cell.replace_sealed(next));
+        }
+        Ok(())
+    }
+
+    fn run_of(&self, sealed: &Sealed) -> Result<Arc<Run>> {
+        if let [Part::Run(run)] = sealed.parts.as_slice() {
+            return Ok(run.clone());
+        }
+        let chunks: Vec<Arc<Chunk>> = sealed
+            .parts
+            .iter()
+            .filter_map(|part| match part {
+                Part::Chunk(chunk) => Some(chunk.clone()),
+                _ => None,
+            })
+            .collect();
+        let newest = chunks.iter().map(|chunk| &chunk.schema).max_by_key(|schema| schema.version);
+        let schema = newest.ok_or_else(|| zepto_common::Error::internal("a closed memtable without rows"))?;
+        Ok(Arc::new(Run::build(schema, &chunks)?))
+    }
+
+    /// Checkpoints every shard.
+    ///
+    /// # Errors
+    /// As [`Self::checkpoint`].
+    pub(crate) fn checkpoint_all(&mut self) -> Result<()> {
+        let shards: Vec<usize> = (0..self.shared.drains.len()).collect();
+        self.checkpoint(&shards)
+    }
+
+    /// Puts all applied rows of these shards into segments and lets go of their logs.
+    ///
+    /// # Errors
+    /// The disk's. Rows stay in memory and logs, and the next checkpoint takes them along.
+    pub(crate) fn checkpoint(&mut self, shards: &[usize]) -> Result<()> {
+        let mut cuts = Vec::with_capacity(shards.len());
+        for &shard in shards {
+            cuts.push((shard, self.cut(shard)?));
+        }
+        let mut flushed = Vec::new();
+        for (shard, cut) in &cuts {
+            let written = self.flush_shard(*shard, cut.sealed_below, &mut flushed);
+            if let Err(error) = written {
+                self.discard(&flushed);
+                return Err(error);
+            }
+        }
+        self.commit_flushed(flushed, &cuts)?;
+        self.shared.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
+        for (shard, cut) in cuts {
+            self.covered[shard] = true;
+            self.checkpointed[shard] = Instant::now();
+            warn_of(
+                self.shared.drains[shard].command(Command::Release(cut.position)),
+                "covered log files stay for now",
+            );
+        }
+        self.release_old_logs();
+        Ok(())
+    }
+
+    /// Gives up segments that no manifest will name.
+    fn discard(&mut self, flushed: &[Flushed]) {
+        let written: Vec<u64> =
+            flushed.iter().flat_map(|batch| batch.segments.iter().map(|s| s.id)).collect();
+        self.remove_segments(written);
+    }
+
+    /// Writes the closed memtables of a shard with ids below `sealed_below`.
+    ///
+    /// # Errors
+    /// The disk's; files written so far are garbage then.
+    pub(crate) fn flush_shard(
+        &mut self,
+        shard: usize,
+        sealed_below: u64,
+        flushed: &mut Vec<Flushed>,
+    ) -> Result<()> {
+        let tables: Vec<Arc<TableData>> = self.shared.tables.load().values().cloned().collect();
+        for table in tables {
+            let state = table.cells().shards[shard].load();
+            let sealed: Vec<_> = state.sealed.iter().filter(|s| s.id < sealed_below).cloned().collect();
+            if sealed.is_empty() {
+                continue;
+            }
+            let segments = self.write_sealed(&sealed, state.cutoff)?;
+            flushed.push(Flushed { table, shard, sealed: sealed.iter().map(|s| s.id).collect(), segments });
+        }
+        Ok(())
+    }
+
+    fn write_sealed(
+        &mut self,
+        sealed: &[Arc<Sealed>],
+        cutoff: Option<i64>,
+    ) -> Result<Vec<Arc<StoredSegment>>> {
+        let mut segments = Vec::new();
+        for group in groups_of(sealed, SEGMENT_ROWS_MAX) {
+            let runs: Result<Vec<Arc<Run>>> = group.iter().map(|sealed| self.run_of(sealed)).collect();
+            let run = self.merge_runs(&runs?, cutoff)?;
+            if run.rows() > 0 {
+                segments.push(self.write_segment(&run)?);
+            }
+        }
+        Ok(segments)
+    }
+
+    fn merge_runs(&self, runs: &[Arc<Run>], cutoff: Option<i64>) -> Result<Arc<Run>> {
+        let expired =
+            |run: &Run| matches!((cutoff, run.index().time_range()), (Some(c), Some((min, _))) if min < c);
+        if let [run] = runs
+            && !expired(run)
+        {
+            return Ok(run.clone());
+        }
+        let newest = runs.iter().map(|run| run.schema()).max_by_key(|schema| schema.version);
+        let schema = newest.ok_or_else(|| zepto_common::Error::internal("no runs to merge"))?;
+        let parts: Vec<Part> = runs.iter().cloned().map(Part::Run).collect();
+        Ok(Arc::new(Run::merge_with(schema, &parts, crate::run::MergeOptions { cutoff })?))
+    }
+
+    /// Commits segments with the lsns that they cover, then shows them in place of the memtables.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(crate) fn commit_flushed(&mut self, flushed: Vec<Flushed>, cuts: &[(usize, Cut)]) -> Result<()> {
+        // A table that was dropped meanwhile takes its fresh files with it.
+        let (flushed, dropped): (Vec<_>, Vec<_>) = flushed.into_iter().partition(|f| !f.table.is_dropped());
+        let dropped: Vec<u64> = dropped.iter().flat_map(|f| f.segments.iter().map(|s| s.id)).collect();
+        if !flushed.is_empty() {
+            self.sync_segments()?;
+        }
+        let cutoffs: Vec<(TableId, i64)> = self.cutoffs();
+        let committed = self.commit(|manifest| {
+            for (table, cutoff) in &cutoffs {
+                let known = manifest.table(*table);
+                known.cutoff = known.cutoff.max(Some(*cutoff));
+            }
+            for batch in &flushed {
+                let entries = batch.segments.iter().map(|segment| entry_of(segment, batch.shard));
+                manifest.table(batch.table.id).segments.extend(entries);
+            }
+            for (shard, cut) in cuts {
+                for (partition, lsn) in &cut.applied {
+                    manifest.applied[usize::from(partition.0)] = lsn.0;
+                }
+                manifest.windows.retain(|&(_, of), _| usize::from(of) != *shard);
+                let windows: BTreeMap<(TableId, u16), _> =
+                    cut.windows.iter().map(|(id, bytes)| ((*id, *shard as u16), bytes.clone())).collect();
+                manifest.windows.extend(windows);
+            }
+        });
+        if let Err(error) = committed {
+            self.discard(&flushed);
+            return Err(error);
+        }
+        for batch in &flushed {
+            let cells = batch.table.cells();
+            cells.shards[batch.shard]
+                .update(&self.shared.memory, |cell| cell.exchange(&batch.sealed, &[], &batch.segments));
+        }
+        self.remove_segments(dropped);
+        self.weigh_hot();
+        Ok(())
+    }
+
+    /// The highest cutoff of each table that has one. All are in the logs already.
+    fn cutoffs(&self) -> Vec<(TableId, i64)> {
+        let tables = self.shared.tables.load();
+        let cutoff = |table: &Arc<TableData>| {
+            let cells = table.cells();
+            Some((table.id, cells.shards.iter().filter_map(|cell| cell.load().cutoff).max()?))
+        };
+        tables.values().filter_map(cutoff).collect()
+    }
+
+    /// Removes the log files of earlier starts once every shard was checkpointed in this one.
+    pub(crate) fn release_old_logs(&mut self) {
+        if !self.covered.iter().all(|&covered| covered) {
+            return;
+        }
+        if let Some(mut old) = self.old_logs.take() {
+            let dir = self.shared.options.data_dir.join("wal");
+            if let Err(error) = old.release(self.shared.disk(), &dir, self.shared.drains.len() as u16) {
+                tracing::warn!(%error, "old log files could not be removed yet");
+                self.old_logs = Some(old);
+            }
+        }
+    }
+}
+
+/// Neighbouring memtables in groups of at most so many rows, each with at least one.
+fn groups_of(sealed: &[Arc<Sealed>], rows_max: usize) -> Vec<&[Arc<Sealed>]> {
+    let (mut groups, mut start, mut rows) = (Vec::new(), 0, 0);
+    for (index, memtable) in sealed.iter().enumerate() {
+        if index > start && rows + memtable.rows > rows_max {
+            groups.push(&sealed[start..index]);
+            (start, rows) = (index, 0);
+        }
+        rows += memtable.rows;
+    }
+    groups.push(&sealed[start..]);
+    groups
+}

@@ -1,0 +1,80 @@
+//! Snapshots for backup: a folder of hard links, with catalog and manifest, that opens as a data directory.
+
+use std::path::Path;
+
+use zepto_common::clock::wall_nanos;
+use zepto_common::{Error, ErrorCode, Result};
+
+use super::{Background, SnapshotInfo};
+use crate::disk::{Disk, replace_file};
+use crate::error::{EngineError, IoAction};
+use crate::manifest::{segment_path, segments_dir};
+
+/// The folder of all snapshots in a data directory.
+pub(crate) const SNAPSHOTS: &str = "snapshots";
+/// The file whose presence says that a snapshot is complete.
+pub(crate) const MARK: &str = "SNAPSHOT";
+/// Bytes of a snapshot's name.
+const NAME_MAX: usize = 100;
+
+fn fault(action: IoAction, path: &Path) -> impl Fn(std::io::Error) -> Error + '_ {
+    move |error| EngineError::io(action, path, &error).into()
+}
+
+impl Background {
+    /// Flushes everything and links it into `snapshots/<name>`.
+    ///
+    /// # Errors
+    /// `BadArguments` for a name that is no plain file name or is taken; the disk's.
+    pub(super) fn snapshot(&mut self, name: &str) -> Result<SnapshotInfo> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if name.is_empty() || name.len() > NAME_MAX || name.starts_with('.') || !name.chars().all(plain) {
+            let message = format!("a snapshot's name has 1 to {NAME_MAX} letters, digits, '-', '_' and '.'");
+            return Err(Error::new(ErrorCode::BadArguments, message));
+        }
+        self.checkpoint_all()?;
+        let dir = self.shared.options.data_dir.join(SNAPSHOTS).join(name);
+        let disk = self.shared.options.disk.clone();
+        if disk.open(&dir.join(MARK)).is_ok() {
+            return Err(Error::new(ErrorCode::BadArguments, format!("there is a snapshot {name} already")));
+        }
+        let made = self.fill(disk.as_ref(), &dir, name);
+        if made.is_err() {
+            // Half of a snapshot has no mark and is removed at the next start if it cannot be now.
+            let _ = disk.remove_dir_all(&dir);
+        }
+        made
+    }
+
+    fn fill(&self, disk: &dyn Disk, dir: &Path, name: &str) -> Result<SnapshotInfo> {
+        let to_dir = segments_dir(dir);
+        disk.create_dir_all(&to_dir).map_err(fault(IoAction::Create, &to_dir))?;
+        let (mut rows, mut bytes) = (0, 0);
+        let catalog = self.shared.catalog.load_full();
+        let mut manifest = self.manifest.clone();
+        manifest.retain_tables(|id| catalog.table_by_id(id).is_some());
+        for entry in manifest.tables.values().flat_map(|table| &table.segments) {
+            let (from, to) =
+                (segment_path(&self.shared.options.data_dir, entry.id), segment_path(dir, entry.id));
+            disk.hard_link(&from, &to).map_err(fault(IoAction::Rename, &to))?;
+            rows += entry.rows;
+            bytes += entry.bytes;
+        }
+        disk.sync_dir(&to_dir).map_err(fault(IoAction::Sync, &to_dir))?;
+        let info = SnapshotInfo {
+            name: name.to_owned(),
+            path: dir.to_path_buf(),
+            catalog_version: catalog.version(),
+            rows,
+            bytes,
+            created_nanos: wall_nanos(),
+        };
+        let mark = serde_json::to_vec(&info).map_err(|error| Error::internal(error.to_string()))?;
+        let files = [("CATALOG", catalog.encode()?), ("MANIFEST", manifest.encode()?), (MARK, mark)];
+        for (file, contents) in files {
+            let path = dir.join(file);
+            replace_file(disk, &path, &contents).map_err(fault(IoAction::Write, &path))?;
+        }
+        Ok(info)
+    }
+}

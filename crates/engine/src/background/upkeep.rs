@@ -1,0 +1,145 @@
+//! What the background thread does when it looks around: old memtables, long logs, short memory, many segments.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Background, warn_of};
+use crate::chunk::Chunk;
+use crate::table::merge::groups_to_merge;
+use crate::table::{ActiveChunk, StoredSegment, TableData};
+
+/// Chunks of one memtable that are tolerated before they are merged.
+const CHUNKS_MAX: usize = 24;
+/// Rows of a chunk that a merge makes.
+const MERGED_ROWS_MAX: usize = 128 << 10;
+/// Compactions per look: other work must not wait long.
+const COMPACTIONS_PER_LOOK: usize = 2;
+
+impl Background {
+    pub(super) fn look_after_everything(&mut self) {
+        let now = Instant::now();
+        let tables: Vec<Arc<TableData>> = self.shared.tables.load().values().cloned().collect();
+        for table in &tables {
+            for shard in 0..self.shared.drains.len() {
+                self.tend_memtable(table, shard, now);
+            }
+        }
+        self.checkpoint_what_is_due(now);
+        self.relieve_memory();
+        if now.duration_since(self.looked_for_expired) >= self.shared.options.seal.ttl_tick {
+            self.looked_for_expired = now;
+            warn_of(self.expire_all(), "expired rows could not be dropped and will be later");
+        }
+        for _ in 0..COMPACTIONS_PER_LOOK {
+            if !self.compact_one() {
+                break;
+            }
+        }
+        self.collect_garbage();
+    }
+
+    /// Closes a memtable that is old, sorts those that are closed, merges many chunks.
+    fn tend_memtable(&self, table: &Arc<TableData>, shard: usize, now: Instant) {
+        let limits = &self.shared.options.seal;
+        let cells = table.cells();
+        let cell = &cells.shards[shard];
+        let state = cell.load();
+        if state.opened.is_some_and(|opened| now.duration_since(opened) >= limits.age) {
+            let id = self.shared.next_sealed_id();
+            cell.update(&self.shared.memory, |cell| cell.seal(id));
+        } else if state.chunks.len() > CHUNKS_MAX {
+            self.merge_chunks(table, shard);
+        }
+        warn_of(self.sort_closed(table, shard), "a memtable could not be sorted");
+    }
+
+    fn merge_chunks(&self, table: &Arc<TableData>, shard: usize) {
+        let cells = table.cells();
+        let chunks = cells.shards[shard].load().chunks.clone();
+        let rows: Vec<usize> = chunks.iter().map(ActiveChunk::rows).collect();
+        // From the end, so that the positions of those before stay right.
+        for range in groups_to_merge(&rows, MERGED_ROWS_MAX).into_iter().rev() {
+            let old: Vec<Arc<Chunk>> = chunks[range].iter().map(|active| active.chunk.clone()).collect();
+            let merged = match Chunk::concat(&old) {
+                Ok(merged) => ActiveChunk::new(merged),
+                Err(error) => {
+                    tracing::warn!(%error, "chunks could not be merged");
+                    continue;
+                }
+            };
+            cells.shards[shard].update(&self.shared.memory, |cell| {
+                // The drain thread may have merged or closed them meanwhile: then this merge is void.
+                let same = |at: usize| {
+                    cell.chunks[at..].iter().map(|c| &c.chunk).zip(&old).all(|(a, b)| Arc::ptr_eq(a, b))
+                };
+                let at = cell.chunks.iter().position(|c| Arc::ptr_eq(&c.chunk, &old[0]));
+                if let Some(at) = at
+                    && at + old.len() <= cell.chunks.len()
+                    && same(at)
+                {
+                    cell.chunks.splice(at..at + old.len(), [merged]);
+                }
+            });
+        }
+    }
+
+    fn checkpoint_what_is_due(&mut self, now: Instant) {
+        let age = self.shared.options.seal.checkpoint_age;
+        let due: Vec<usize> = (0..self.shared.drains.len())
+            .filter(|&shard| {
+                let old = now.duration_since(self.checkpointed[shard]) >= age;
+                old && (self.has_unflushed(shard) || !self.covered[shard])
+            })
+            .collect();
+        if !due.is_empty() {
+            warn_of(self.checkpoint(&due), "a checkpoint failed and will be tried again");
+        }
+    }
+
+    fn has_unflushed(&self, shard: usize) -> bool {
+        let tables = self.shared.tables.load();
+        tables.values().any(|table| table.cells().shards[shard].load().unflushed_bytes() > 0)
+    }
+
+    /// Flushes when unflushed rows take much, and cools.
+    pub(super) fn relieve_memory(&mut self) {
+        if self.shared.memory.wants_flush() {
+            warn_of(self.checkpoint_all(), "a checkpoint to free memory failed and will be tried again");
+        }
+        self.relieve_hot();
+    }
+
+    /// Cools the oldest hot segments while everything together takes too much.
+    pub(crate) fn relieve_hot(&mut self) {
+        self.weigh_hot();
+        let mut excess = self.shared.memory.excess();
+        if excess == 0 {
+            return;
+        }
+        let mut hot: Vec<Arc<StoredSegment>> =
+            self.segments().filter(|s| s.segment.hot().is_some()).collect();
+        hot.sort_by_key(|stored| stored.id);
+        for stored in hot {
+            if excess == 0 {
+                break;
+            }
+            let before = stored.segment.memory();
+            stored.segment.cool();
+            excess = excess.saturating_sub(before - stored.segment.memory().min(before));
+        }
+        self.weigh_hot();
+    }
+
+    fn segments(&self) -> impl Iterator<Item = Arc<StoredSegment>> + use<> {
+        let tables = self.shared.tables.load_full();
+        let cells: Vec<_> = tables.values().map(|table| table.cells()).collect();
+        cells.into_iter().flat_map(|cells| {
+            cells.shards.iter().flat_map(|cell| cell.load().segments.to_vec()).collect::<Vec<_>>()
+        })
+    }
+
+    /// Tells the budget what segments hold in memory.
+    pub(crate) fn weigh_hot(&self) {
+        self.shared.memory.set_hot(self.segments().map(|stored| stored.segment.memory()).sum());
+    }
+}

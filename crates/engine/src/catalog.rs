@@ -1,0 +1,413 @@
+//! What exists: databases, tables with their schema versions, views. A [`Catalog`] is an immutable value with a
+//! version; every change is a pure function that gives the next one, and becomes true when its file is replaced.
+//! Table ids and column ids are never reused, so a frame of a dropped table can never be taken for another's.
+
+mod alter;
+mod file;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use zepto_common::limits::{COLUMNS_MAX, NAME_BYTES_MAX, TABLES_MAX};
+use zepto_common::schema::{Column, DEFAULT_DATABASE, TableName, TableSchema};
+use zepto_common::types::ColumnType;
+use zepto_common::{ColumnId, Error, ErrorCode, Result, SchemaVersion, TableId};
+
+pub use alter::{AlterOp, ColumnPosition};
+
+/// A table to be made. Column ids are assigned by the catalog; those given are ignored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTable {
+    /// Its name; the database must exist.
+    pub name: TableName,
+    /// In order, at least one.
+    pub columns: Vec<Column>,
+    /// Name of the partition key column.
+    pub key: Option<String>,
+    /// Name of the time column: DateTime or DateTime64, not Nullable.
+    pub time: Option<String>,
+    /// Names of the ORDER BY columns.
+    pub order_by: Vec<String>,
+    /// Age at which rows are dropped.
+    pub ttl_seconds: Option<u64>,
+    /// The engine clause as written.
+    pub engine: String,
+    /// The table's comment.
+    pub comment: String,
+}
+
+/// A table and every schema version that its rows may have been written with.
+#[derive(Debug, Clone)]
+pub struct TableEntry {
+    /// The newest version.
+    pub newest: Arc<TableSchema>,
+    /// All versions, the newest among them.
+    pub versions: BTreeMap<SchemaVersion, Arc<TableSchema>>,
+    next_column: u32,
+}
+
+impl TableEntry {
+    /// The id of the next column, for a column that is added.
+    fn next_column(&mut self) -> ColumnId {
+        self.next_column += 1;
+        ColumnId(self.next_column - 1)
+    }
+}
+
+/// A view as it was defined; what it means is the query side's business.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ViewDefinition {
+    /// Its name; shares the name space of tables.
+    pub name: TableName,
+    /// The CREATE statement as written.
+    pub sql: String,
+    /// The columns that it gives.
+    pub columns: Vec<Column>,
+    /// Whether its rows are kept up to date on ingest.
+    pub materialized: bool,
+    /// The table that holds a materialized view's rows.
+    pub target: Option<TableId>,
+    /// The table that a materialized view follows.
+    pub source: Option<TableId>,
+}
+
+/// All that exists, at one version.
+#[derive(Debug, Clone)]
+pub struct Catalog {
+    version: u64,
+    next_table: u64,
+    databases: Vec<String>,
+    tables: BTreeMap<TableId, Arc<TableEntry>>,
+    by_name: HashMap<TableName, TableId>,
+    views: BTreeMap<TableName, Arc<ViewDefinition>>,
+}
+
+impl Default for Catalog {
+    fn default() -> Self {
+        Self {
+            version: 1,
+            next_table: 1,
+            databases: vec![DEFAULT_DATABASE.to_owned()],
+            tables: BTreeMap::new(),
+            by_name: HashMap::new(),
+            views: BTreeMap::new(),
+        }
+    }
+}
+
+impl Catalog {
+    /// Grows by one with each change.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Names of the databases, sorted.
+    #[must_use]
+    pub fn databases(&self) -> &[String] {
+        &self.databases
+    }
+
+    /// Whether there is a database of this name.
+    #[must_use]
+    pub fn has_database(&self, name: &str) -> bool {
+        self.databases.iter().any(|database| database == name)
+    }
+
+    /// The newest schemas of all tables, by id.
+    pub fn tables(&self) -> impl Iterator<Item = &Arc<TableSchema>> {
+        self.tables.values().map(|entry| &entry.newest)
+    }
+
+    /// The newest schema of a table, if there is one of this name.
+    #[must_use]
+    pub fn table(&self, name: &TableName) -> Option<&Arc<TableSchema>> {
+        self.by_name.get(name).and_then(|id| self.table_by_id(*id))
+    }
+
+    /// The newest schema of a table.
+    #[must_use]
+    pub fn table_by_id(&self, id: TableId) -> Option<&Arc<TableSchema>> {
+        self.tables.get(&id).map(|entry| &entry.newest)
+    }
+
+    /// A table with all its schema versions.
+    #[must_use]
+    pub fn entry(&self, id: TableId) -> Option<&Arc<TableEntry>> {
+        self.tables.get(&id)
+    }
+
+    /// One version of a table's schema.
+    #[must_use]
+    pub fn schema(&self, id: TableId, version: SchemaVersion) -> Option<&Arc<TableSchema>> {
+        self.tables.get(&id).and_then(|entry| entry.versions.get(&version))
+    }
+
+    /// All views, by name.
+    pub fn views(&self) -> impl Iterator<Item = &Arc<ViewDefinition>> {
+        self.views.values()
+    }
+
+    /// A view.
+    #[must_use]
+    pub fn view(&self, name: &TableName) -> Option<&Arc<ViewDefinition>> {
+        self.views.get(name)
+    }
+
+    /// Whether this id was given to a table at some time.
+    #[must_use]
+    pub fn ever_had(&self, id: TableId) -> bool {
+        id.0 < self.next_table
+    }
+
+    /// The newest schema of a table.
+    ///
+    /// # Errors
+    /// `UnknownDatabase`, `UnknownTable`.
+    pub fn require(&self, name: &TableName) -> Result<&Arc<TableSchema>> {
+        self.require_database(&name.database)?;
+        self.table(name)
+            .ok_or_else(|| Error::new(ErrorCode::UnknownTable, format!("Table {name} does not exist")))
+    }
+
+    fn require_database(&self, name: &str) -> Result<()> {
+        if self.has_database(name) {
+            return Ok(());
+        }
+        Err(Error::new(ErrorCode::UnknownDatabase, format!("Database {name} does not exist")))
+    }
+
+    fn require_free(&self, name: &TableName) -> Result<()> {
+        check_name(&name.table)?;
+        self.require_database(&name.database)?;
+        if self.by_name.contains_key(name) || self.views.contains_key(name) {
+            return Err(Error::new(ErrorCode::TableAlreadyExists, format!("Table {name} already exists")));
+        }
+        Ok(())
+    }
+
+    fn next(&self) -> Self {
+        Self { version: self.version + 1, ..self.clone() }
+    }
+
+    /// With another database.
+    ///
+    /// # Errors
+    /// `DatabaseAlreadyExists`, a name that is empty or too long.
+    pub fn with_database(&self, name: &str) -> Result<Self> {
+        check_name(name)?;
+        if self.has_database(name) {
+            let message = format!("Database {name} already exists");
+            return Err(Error::new(ErrorCode::DatabaseAlreadyExists, message));
+        }
+        let mut next = self.next();
+        next.databases.push(name.to_owned());
+        next.databases.sort();
+        Ok(next)
+    }
+
+    /// Without a database, its tables and views.
+    ///
+    /// # Errors
+    /// `UnknownDatabase`.
+    pub fn without_database(&self, name: &str) -> Result<Self> {
+        self.require_database(name)?;
+        let mut next = self.next();
+        next.databases.retain(|database| database != name);
+        next.tables.retain(|_, entry| entry.newest.name.database != name);
+        next.by_name.retain(|table, _| table.database != name);
+        next.views.retain(|view, _| view.database != name);
+        Ok(next)
+    }
+
+    /// With another table.
+    ///
+    /// # Errors
+    /// `TableAlreadyExists`, `UnknownDatabase`, or what is wrong with the columns.
+    pub fn with_table(&self, table: NewTable) -> Result<(Self, Arc<TableSchema>)> {
+        self.require_free(&table.name)?;
+        if self.tables.len() >= TABLES_MAX {
+            let message = format!("there are {TABLES_MAX} tables already, which is the most");
+            return Err(Error::new(ErrorCode::TooManyParts, message));
+        }
+        let mut next = self.next();
+        let schema = Arc::new(schema_of(table, TableId(next.next_table))?);
+        next.next_table += 1;
+        next.insert(TableEntry {
+            newest: schema.clone(),
+            versions: BTreeMap::from([(schema.version, schema.clone())]),
+            next_column: schema.columns.len() as u32 + 1,
+        });
+        Ok((next, schema))
+    }
+
+    fn insert(&mut self, entry: TableEntry) {
+        self.by_name.insert(entry.newest.name.clone(), entry.newest.id);
+        self.tables.insert(entry.newest.id, Arc::new(entry));
+    }
+
+    /// Without a table.
+    ///
+    /// # Errors
+    /// `UnknownTable`, `UnknownDatabase`.
+    pub fn without_table(&self, name: &TableName) -> Result<Self> {
+        let id = self.require(name)?.id;
+        let mut next = self.next();
+        next.by_name.remove(name);
+        next.tables.remove(&id);
+        Ok(next)
+    }
+
+    /// With a table under another name.
+    ///
+    /// # Errors
+    /// `UnknownTable`, `UnknownDatabase`, `TableAlreadyExists`.
+    pub fn with_table_renamed(&self, from: &TableName, to: &TableName) -> Result<Self> {
+        let id = self.require(from)?.id;
+        self.require_free(to)?;
+        self.with_version(id, |entry| Ok(TableSchema { name: to.clone(), ..(*entry.newest).clone() }))
+    }
+
+    /// With a table changed; all operations or none.
+    ///
+    /// # Errors
+    /// `UnknownTable`, and what an operation cannot do.
+    pub fn with_table_altered(&self, name: &TableName, operations: &[AlterOp]) -> Result<Self> {
+        let id = self.require(name)?.id;
+        self.with_version(id, |entry| alter::apply(entry, operations))
+    }
+
+    fn with_version(
+        &self,
+        id: TableId,
+        change: impl FnOnce(&mut TableEntry) -> Result<TableSchema>,
+    ) -> Result<Self> {
+        let mut next = self.next();
+        let mut entry = match next.tables.get(&id) {
+            Some(entry) => (**entry).clone(),
+            None => return Err(Error::new(ErrorCode::UnknownTable, format!("Table {id} does not exist"))),
+        };
+        next.by_name.remove(&entry.newest.name);
+        let mut schema = change(&mut entry)?;
+        schema.version = SchemaVersion(entry.newest.version.0 + 1);
+        let schema = Arc::new(schema);
+        entry.versions.insert(schema.version, schema.clone());
+        entry.newest = schema;
+        next.insert(entry);
+        Ok(next)
+    }
+
+    /// Without the schema versions of a table that nothing refers to any more; None when all are needed.
+    #[must_use]
+    pub fn without_versions(&self, id: TableId, needed: impl Fn(SchemaVersion) -> bool) -> Option<Self> {
+        let entry = self.tables.get(&id)?;
+        let newest = entry.newest.version;
+        if entry.versions.keys().all(|&version| version == newest || needed(version)) {
+            return None;
+        }
+        let mut next = self.next();
+        let mut entry = (**entry).clone();
+        entry.versions.retain(|&version, _| version == newest || needed(version));
+        next.insert(entry);
+        Some(next)
+    }
+
+    /// With another view.
+    ///
+    /// # Errors
+    /// `TableAlreadyExists`, `UnknownDatabase`.
+    pub fn with_view(&self, view: ViewDefinition) -> Result<Self> {
+        self.require_free(&view.name)?;
+        let mut next = self.next();
+        next.views.insert(view.name.clone(), Arc::new(view));
+        Ok(next)
+    }
+
+    /// Without a view.
+    ///
+    /// # Errors
+    /// `UnknownTable`, as ClickHouse says it of views too.
+    pub fn without_view(&self, name: &TableName) -> Result<Self> {
+        self.require_database(&name.database)?;
+        let mut next = self.next();
+        match next.views.remove(name) {
+            Some(_) => Ok(next),
+            None => Err(Error::new(ErrorCode::UnknownTable, format!("View {name} does not exist"))),
+        }
+    }
+}
+
+fn check_name(name: &str) -> Result<()> {
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || name.contains('\0') {
+        let message = format!("a name must have 1 to {NAME_BYTES_MAX} bytes and no zero byte");
+        return Err(Error::new(ErrorCode::BadArguments, message));
+    }
+    Ok(())
+}
+
+fn check_columns(columns: &[Column]) -> Result<()> {
+    if columns.is_empty() {
+        let message = "a table needs at least one column";
+        return Err(Error::new(ErrorCode::EmptyListOfColumnsQueried, message));
+    }
+    if columns.len() > COLUMNS_MAX {
+        let message = format!("a table can have {COLUMNS_MAX} columns at most");
+        return Err(Error::new(ErrorCode::TooManyRowsOrBytes, message));
+    }
+    let mut names = std::collections::HashSet::with_capacity(columns.len());
+    for column in columns {
+        check_name(&column.name)?;
+        if !names.insert(&column.name) {
+            let message = format!("Cannot add column {}: column with this name already exists", column.name);
+            return Err(Error::new(ErrorCode::DuplicateColumn, message));
+        }
+    }
+    Ok(())
+}
+
+fn schema_of(table: NewTable, id: TableId) -> Result<TableSchema> {
+    check_columns(&table.columns)?;
+    let mut columns = table.columns;
+    for (column, number) in columns.iter_mut().zip(1..) {
+        column.id = ColumnId(number);
+    }
+    let find = |name: &String| {
+        columns.iter().find(|column| column.name == *name).ok_or_else(|| {
+            Error::new(
+                ErrorCode::UnknownIdentifier,
+                format!("there is no column {name} in table {}", table.name),
+            )
+        })
+    };
+    let key = table.key.as_ref().map(find).transpose()?;
+    if let Some(key) = key
+        && matches!(key.ty.inner(), ColumnType::Array(_) | ColumnType::Tuple(_) | ColumnType::Map(..))
+    {
+        let message = format!("column {} of type {} cannot be a partition key", key.name, key.ty);
+        return Err(Error::new(ErrorCode::BadArguments, message));
+    }
+    let time = table.time.as_ref().map(find).transpose()?;
+    if let Some(time) = time
+        && !time.ty.is_time()
+    {
+        let message =
+            format!("the time column {} must be DateTime or DateTime64, not {}", time.name, time.ty);
+        return Err(Error::new(ErrorCode::BadArguments, message));
+    }
+    let order_by: Result<Vec<ColumnId>> = table.order_by.iter().map(|n| find(n).map(|c| c.id)).collect();
+    Ok(TableSchema {
+        id,
+        version: SchemaVersion(1),
+        key: key.map(|column| column.id),
+        time: time.map(|column| column.id),
+        order_by: order_by?,
+        ttl_seconds: table.ttl_seconds,
+        engine: table.engine,
+        comment: table.comment,
+        name: table.name,
+        columns,
+    })
+}

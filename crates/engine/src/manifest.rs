@@ -1,0 +1,135 @@
+//! What of the logs is in segments: one file for the whole node, replaced atomically, the single commit point of
+//! checkpoints, compactions, rewrites, truncations and TTL drops. docs/formats/manifest.md has it to the byte.
+//!
+//! For each partition it names one applied lsn: every frame at or below it is in the segments listed here, and
+//! the deduplication windows kept here are those at that lsn. A table may have a *floor*: its rows at or below
+//! these lsns are in its segments (or were dropped on purpose) although the node-wide lsn is lower.
+
+mod file;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use zepto_common::{Boot, Lsn, PartitionId, SchemaVersion, TableId};
+
+/// One segment file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SegmentEntry {
+    /// Its number, which is its file's name; never reused, growing with age of creation.
+    pub(crate) id: u64,
+    /// The drain thread whose rows it held when it was written.
+    pub(crate) shard: u16,
+    /// The schema version that it was written with.
+    pub(crate) schema: SchemaVersion,
+    /// Rows in it.
+    pub(crate) rows: u64,
+    /// Bytes of the file.
+    pub(crate) bytes: u64,
+}
+
+/// What is known of one table.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TableManifest {
+    /// Its segments.
+    pub(crate) segments: Vec<SegmentEntry>,
+    /// Per partition, the lsn up to which its rows in the logs are void; empty when no partition has one.
+    #[serde(default)]
+    pub(crate) floor: Vec<u64>,
+    /// Rows whose time is below this are expired (ticks of the time column).
+    #[serde(default)]
+    pub(crate) cutoff: Option<i64>,
+    /// Truncations and rewrites so far.
+    #[serde(default)]
+    pub(crate) incarnation: u64,
+}
+
+impl TableManifest {
+    /// The lsn up to which this table's rows of a partition are void in the logs.
+    pub(crate) fn floor_of(&self, partition: PartitionId) -> Lsn {
+        Lsn(self.floor.get(usize::from(partition.0)).copied().unwrap_or(0))
+    }
+}
+
+/// The contents of the file `MANIFEST`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Manifest {
+    /// Replacements so far.
+    pub(crate) version: u64,
+    /// Partitions of the data directory.
+    pub(crate) partitions: u16,
+    /// Drain threads at the last replacement.
+    pub(crate) drain_threads: u16,
+    /// The start that wrote it.
+    pub(crate) boot: Boot,
+    /// The next segment's number.
+    pub(crate) next_segment: u64,
+    /// The next log file's number: greater than every one used so far.
+    #[serde(default)]
+    pub(crate) next_log_file: u64,
+    /// Applied lsn per partition.
+    pub(crate) applied: Vec<u64>,
+    /// By table.
+    pub(crate) tables: BTreeMap<TableId, TableManifest>,
+    /// Encoded deduplication windows: one per table and drain thread that has one.
+    #[serde(skip)]
+    pub(crate) windows: BTreeMap<(TableId, u16), Bytes>,
+}
+
+impl Manifest {
+    /// Of an empty data directory.
+    pub(crate) fn new(partitions: u16, drain_threads: u16) -> Self {
+        Self {
+            partitions,
+            drain_threads,
+            next_segment: 1,
+            next_log_file: 1,
+            applied: vec![0; usize::from(partitions)],
+            ..Self::default()
+        }
+    }
+
+    /// The applied lsn of a partition.
+    pub(crate) fn applied_of(&self, partition: PartitionId) -> Lsn {
+        Lsn(self.applied.get(usize::from(partition.0)).copied().unwrap_or(0))
+    }
+
+    /// What is known of a table, made when there is nothing.
+    pub(crate) fn table(&mut self, id: TableId) -> &mut TableManifest {
+        self.tables.entry(id).or_default()
+    }
+
+    /// A new segment's number.
+    pub(crate) fn take_segment_id(&mut self) -> u64 {
+        self.next_segment += 1;
+        self.next_segment - 1
+    }
+
+    /// Forgets what the catalog no longer has.
+    pub(crate) fn retain_tables(&mut self, exists: impl Fn(TableId) -> bool) {
+        self.tables.retain(|&id, _| exists(id));
+        self.windows.retain(|&(id, _), _| exists(id));
+    }
+
+    /// Drops floors that the applied lsns have overtaken.
+    pub(crate) fn drop_passed_floors(&mut self) {
+        for table in self.tables.values_mut() {
+            if table.floor.iter().zip(&self.applied).all(|(floor, applied)| floor <= applied) {
+                table.floor = Vec::new();
+            }
+        }
+    }
+}
+
+/// Path of a segment's file.
+pub(crate) fn segment_path(data_dir: &Path, id: u64) -> PathBuf {
+    segments_dir(data_dir).join(format!("{id:016}.parquet"))
+}
+
+/// The folder of the segments.
+pub(crate) fn segments_dir(data_dir: &Path) -> PathBuf {
+    data_dir.join("segments")
+}

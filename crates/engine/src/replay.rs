@@ -1,0 +1,314 @@
+//! From the logs back into memory after a start: frames above the applied lsns become chunks again, and when they
+//! would take too much memory they are flushed on the way, so a start needs no more memory than running does.
+
+use std::collections::HashMap;
+use std::io::Cursor;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrow::array::RecordBatch;
+use arrow::ipc::reader::StreamReader;
+use zepto_common::clock::wall_nanos;
+use zepto_common::schema::TableSchema;
+use zepto_common::{Error, ErrorCode, Lsn, PartitionId, Result, TableId};
+
+use crate::background::Background;
+use crate::chunk::Chunk;
+use crate::dedup::{BatchKey, Content, PartRows, Window, WindowLimits};
+use crate::shard::Cut;
+use crate::shard::apply::merge_tail;
+use crate::table::{ActiveChunk, TableData};
+use crate::wal::{Frame, LogPosition, Place, RowsFrame, RowsItem};
+
+/// Frames between two lines that say how far it is.
+const REPORT_EVERY: u64 = 200_000;
+
+/// What the drain threads go on with.
+#[derive(Debug)]
+pub(crate) struct Replayed {
+    /// Last lsn by partition number.
+    pub(crate) lsns: Vec<u64>,
+    /// By drain thread and table.
+    pub(crate) windows: HashMap<(usize, TableId), Window>,
+    pub(crate) rows: u64,
+    pub(crate) frames: u64,
+}
+
+/// Takes frames in order.
+pub(crate) struct Replayer<'a> {
+    background: &'a mut Background,
+    state: Replayed,
+    started: Instant,
+}
+
+impl<'a> Replayer<'a> {
+    /// Begins at the manifest's lsns with its windows.
+    ///
+    /// # Errors
+    /// A window that cannot be read.
+    pub(crate) fn new(background: &'a mut Background) -> Result<Self> {
+        let windows = windows_of(background)?;
+        let lsns = background.manifest.applied.clone();
+        let state = Replayed { lsns, windows, rows: 0, frames: 0 };
+        Ok(Self { background, state, started: Instant::now() })
+    }
+
+    /// The state after the last frame.
+    pub(crate) fn finish(self) -> Replayed {
+        self.state
+    }
+
+    /// Takes one frame.
+    ///
+    /// # Errors
+    /// `CorruptedData` for a gap or for rows that cannot be read; the disk's when memory had to be flushed.
+    pub(crate) fn take(&mut self, at: LogPosition, frame: Frame) -> Result<()> {
+        self.state.frames += 1;
+        if self.state.frames.is_multiple_of(REPORT_EVERY) {
+            let (frames, rows) = (self.state.frames, self.state.rows);
+            tracing::info!(
+                frames,
+                rows,
+                seconds = self.started.elapsed().as_secs_f64(),
+                "replaying the logs"
+            );
+        }
+        match frame {
+            Frame::Rows(frame) => self.take_rows(at, &frame)?,
+            Frame::Schema(frame) => drop(self.pass_places(at, &frame.places)?),
+            Frame::EpochStart(frame) => drop(self.pass_places(at, &frame.places)?),
+            Frame::TtlCutoff(frame) => {
+                let fresh = self.pass_places(at, &frame.places)?;
+                self.raise_cutoff(frame.table, frame.cutoff, &fresh);
+            }
+            Frame::Checkpoint(_)
+            | Frame::Truncate(_)
+            | Frame::Mutation(_)
+            | Frame::View(_)
+            | Frame::Forget(_)
+            | Frame::ObjectReference(_) => {
+                let message = format!(
+                    "log file {} at byte {}: a frame of a cluster's node, which a node alone cannot obey",
+                    at.sequence, at.offset
+                );
+                return Err(Error::new(ErrorCode::NotImplemented, message));
+            }
+        }
+        if self.background.shared.memory.wants_flush() {
+            flush_all(self.background, &self.state)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a position is above what the manifest covers; checks that none is missing.
+    fn pass(&mut self, at: LogPosition, partition: PartitionId, lsn: Lsn) -> Result<bool> {
+        let Some(last) = self.state.lsns.get_mut(usize::from(partition.0)) else {
+            let message = format!(
+                "log file {} at byte {}: partition {partition} does not exist",
+                at.sequence, at.offset
+            );
+            return Err(Error::new(ErrorCode::CorruptedData, message));
+        };
+        if lsn.0 <= *last {
+            return Ok(false);
+        }
+        if lsn.0 != *last + 1 {
+            let message = format!(
+                "log file {} at byte {}: partition {partition} goes from lsn {last} to {lsn}; a log file is missing",
+                at.sequence, at.offset
+            );
+            return Err(Error::new(ErrorCode::CorruptedData, message));
+        }
+        *last = lsn.0;
+        Ok(true)
+    }
+
+    fn pass_places(&mut self, at: LogPosition, places: &[Place]) -> Result<Vec<PartitionId>> {
+        let mut fresh = Vec::new();
+        for place in places {
+            if self.pass(at, place.partition, place.lsn)? {
+                fresh.push(place.partition);
+            }
+        }
+        Ok(fresh)
+    }
+
+    fn raise_cutoff(&self, table: TableId, cutoff: i64, partitions: &[PartitionId]) {
+        let shared = &self.background.shared;
+        let Some(data) = shared.tables.load().get(&table).cloned() else { return };
+        for &partition in partitions {
+            data.cells().shards[shared.shard_of(partition)]
+                .update(&shared.memory, |cell| cell.raise_cutoff(cutoff));
+        }
+    }
+
+    fn take_rows(&mut self, at: LogPosition, frame: &RowsFrame) -> Result<()> {
+        let mut fresh = Vec::with_capacity(frame.items.len());
+        for item in &frame.items {
+            if self.pass(at, item.partition, item.lsn)? {
+                fresh.push(*item);
+            }
+        }
+        let shared = self.background.shared.clone();
+        let Some(data) = shared.tables.load().get(&frame.table).cloned() else {
+            if shared.catalog.load().ever_had(frame.table) {
+                return Ok(());
+            }
+            let message = format!(
+                "log file {} at byte {}: rows of table {}, which the catalog never had",
+                at.sequence, at.offset, frame.table
+            );
+            return Err(Error::new(ErrorCode::CorruptedData, message));
+        };
+        self.remember(frame, &fresh);
+        let floors = self.background.manifest.tables.get(&frame.table);
+        fresh.retain(|item| floors.is_none_or(|table| item.lsn > table.floor_of(item.partition)));
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        let unreadable = |error: Error| {
+            let message = format!("log file {} at byte {}: {}", at.sequence, at.offset, error.message);
+            Error::new(ErrorCode::CorruptedData, message)
+        };
+        let schema = shared.catalog.load().schema(frame.table, frame.schema).cloned().ok_or_else(|| {
+            unreadable(Error::internal(format!("schema version {} is not in the catalog", frame.schema)))
+        })?;
+        let rows = decode_rows(&frame.payload).map_err(unreadable)?;
+        for shard in 0..shared.drains.len() {
+            let items: Vec<RowsItem> =
+                fresh.iter().copied().filter(|item| shared.shard_of(item.partition) == shard).collect();
+            if !items.is_empty() {
+                let chunk = chunk_of(&schema, &rows, &items).map_err(unreadable)?;
+                self.state.rows += chunk.rows.num_rows() as u64;
+                self.push(&data, shard, chunk);
+            }
+        }
+        Ok(())
+    }
+
+    fn push(&self, data: &Arc<TableData>, shard: usize, chunk: Chunk) {
+        let shared = &self.background.shared;
+        let limits = &shared.options.seal;
+        let (chunk, id) = (ActiveChunk::new(chunk), shared.next_sealed_id());
+        data.cells().shards[shard].update(&shared.memory, |cell| {
+            cell.push(chunk, self.started);
+            merge_tail(cell);
+            if cell.active_rows() >= limits.rows || cell.active_bytes() >= limits.bytes {
+                cell.seal(id);
+            }
+        });
+    }
+
+    fn remember(&mut self, frame: &RowsFrame, fresh: &[RowsItem]) {
+        let Some(batch) = frame.batch else { return };
+        let key = BatchKey { batch, block: frame.block };
+        let shared = &self.background.shared;
+        let content = Content::unhashed(frame.schema, &frame.payload);
+        let mut by_shard: HashMap<usize, Vec<PartRows>> = HashMap::new();
+        for item in fresh {
+            by_shard.entry(shared.shard_of(item.partition)).or_default().push((item.partition, item.rows));
+        }
+        let whole = by_shard.len() == 1 && fresh.len() == frame.items.len();
+        for (shard, parts) in by_shard {
+            let content = if whole { content } else { Content::default() };
+            let window = self.state.windows.entry((shard, frame.table)).or_default();
+            window.record(key, &parts, content, wall_nanos() / 1_000_000);
+        }
+    }
+}
+
+/// Flushes all that was replayed so far, of every shard, and says so in the manifest.
+///
+/// # Errors
+/// The disk's.
+pub(crate) fn flush_all(background: &mut Background, state: &Replayed) -> Result<()> {
+    let shared = background.shared.clone();
+    let mut flushed = Vec::new();
+    let mut cuts = Vec::new();
+    for shard in 0..shared.drains.len() {
+        for table in shared.tables.load().values() {
+            let id = shared.next_sealed_id();
+            table.cells().shards[shard].update(&shared.memory, |cell| cell.seal(id));
+        }
+        background.flush_shard(shard, u64::MAX, &mut flushed)?;
+        let owned = (0..shared.partitions).map(PartitionId).filter(|&p| shared.shard_of(p) == shard);
+        let windows = state.windows.iter().filter(|((of, _), window)| *of == shard && !window.is_empty());
+        cuts.push((
+            shard,
+            Cut {
+                applied: owned.map(|p| (p, Lsn(state.lsns[usize::from(p.0)]))).collect(),
+                position: LogPosition::default(),
+                sealed_below: u64::MAX,
+                windows: windows.map(|((_, table), window)| (*table, window.encode())).collect(),
+            },
+        ));
+    }
+    background.manifest.windows.clear();
+    background.commit_flushed(flushed, &cuts)?;
+    background.relieve_hot();
+    Ok(())
+}
+
+/// The manifest's windows, cut anew if the number of drain threads has changed.
+fn windows_of(background: &Background) -> Result<HashMap<(usize, TableId), Window>> {
+    let manifest = &background.manifest;
+    let shared = &background.shared;
+    let threads = shared.drains.len();
+    let mut decoded: HashMap<TableId, Vec<(usize, Window)>> = HashMap::new();
+    for (&(table, shard), bytes) in &manifest.windows {
+        let window = Window::decode(bytes.clone(), WindowLimits::default())?;
+        decoded.entry(table).or_default().push((usize::from(shard), window));
+    }
+    let mut windows = HashMap::new();
+    for (table, of_shards) in decoded {
+        if usize::from(manifest.drain_threads) == threads {
+            windows.extend(of_shards.into_iter().map(|(shard, window)| ((shard, table), window)));
+            continue;
+        }
+        for shard in 0..threads {
+            let parts = of_shards.iter().map(|(_, window)| window);
+            let merged = Window::merge(parts, |partition| shared.shard_of(partition) == shard);
+            windows.insert((shard, table), merged);
+        }
+    }
+    Ok(windows)
+}
+
+/// The one batch of a payload.
+pub(crate) fn decode_rows(payload: &[u8]) -> Result<RecordBatch> {
+    let mut batches = StreamReader::try_new(Cursor::new(payload), None)?;
+    match batches.next() {
+        Some(batch) => Ok(batch?),
+        None => Err(Error::internal("a rows frame without rows")),
+    }
+}
+
+/// The rows that these items name.
+fn chunk_of(schema: &Arc<TableSchema>, rows: &RecordBatch, items: &[RowsItem]) -> Result<Chunk> {
+    let total = rows.num_rows() as u64;
+    if items.iter().any(|item| u64::from(item.first_row) + u64::from(item.rows) > total) {
+        return Err(Error::internal(format!("rows beyond the {total} of the payload")));
+    }
+    let mut items = items.to_vec();
+    items.sort_by_key(|item| item.partition);
+    let adjacent = items.windows(2).all(|pair| pair[0].first_row + pair[0].rows == pair[1].first_row);
+    let count: u32 = items.iter().map(|item| item.rows).sum();
+    let rows = match items.first() {
+        Some(first) if adjacent => rows.slice(first.first_row as usize, count as usize),
+        _ => {
+            let slices: Vec<_> =
+                items.iter().map(|item| rows.slice(item.first_row as usize, item.rows as usize)).collect();
+            arrow::compute::concat_batches(&rows.schema(), &slices)?
+        }
+    };
+    let mut end = 0;
+    let parts: Vec<(PartitionId, Range<u32>)> = items
+        .iter()
+        .map(|item| {
+            end += item.rows;
+            (item.partition, end - item.rows..end)
+        })
+        .collect();
+    Chunk::new(schema.clone(), rows, parts)
+}

@@ -1,0 +1,240 @@
+//! A drain thread and the partitions it owns (`p % threads == index`): the only place where their rows get
+//! positions. One pass takes all that waits, logs it with one write and one sync, publishes it, and answers.
+
+pub(crate) mod apply;
+mod commands;
+mod pass;
+pub(crate) mod space;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender};
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+use zepto_common::{BatchId, Error, Lsn, PartitionId, Result, SchemaVersion, TableId};
+
+use crate::chunk::Chunk;
+use crate::dedup::Window;
+use crate::queue::Ring;
+use crate::store::shared::Shared;
+use crate::table::TableData;
+use crate::wal::{Log, LogPosition};
+
+/// How long an idle drain thread sleeps at most; it is woken for work.
+const IDLE: Duration = Duration::from_secs(1);
+/// Commands that may wait for one drain thread.
+const COMMANDS_MAX: usize = 1_024;
+/// Rows of one group commit are gathered up to this many bytes.
+const GROUP_BYTES_MAX: usize = 64 << 20;
+/// Items of one group commit.
+const GROUP_ITEMS_MAX: usize = 16_384;
+
+/// What one drain thread stored of one item.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Stored {
+    pub(crate) rows: u64,
+    pub(crate) duplicate_rows: u64,
+}
+
+/// The rows of one block that belong to one drain thread.
+#[derive(Debug)]
+pub(crate) struct WriteItem {
+    pub(crate) table: Arc<TableData>,
+    pub(crate) batch: Option<BatchId>,
+    pub(crate) block: u32,
+    pub(crate) chunk: Chunk,
+    /// The rows as an Arrow IPC stream.
+    pub(crate) payload: Bytes,
+    /// What was reserved in the ring.
+    pub(crate) bytes: usize,
+    pub(crate) answer: oneshot::Sender<Result<Stored>>,
+}
+
+impl WriteItem {
+    fn row_count(&self) -> u64 {
+        self.chunk.rows.num_rows() as u64
+    }
+}
+
+/// The state of a shard at a pass boundary, for a checkpoint.
+#[derive(Debug)]
+pub(crate) struct Cut {
+    /// Per owned partition, the last applied lsn.
+    pub(crate) applied: Vec<(PartitionId, Lsn)>,
+    /// All frames below are applied.
+    pub(crate) position: LogPosition,
+    /// Every closed memtable of the shard with an id below this is covered by `applied`.
+    pub(crate) sealed_below: u64,
+    /// Encoded deduplication windows at `applied`.
+    pub(crate) windows: Vec<(TableId, Bytes)>,
+}
+
+/// What the background thread asks of a drain thread. It obeys between two passes.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Close all memtables and say where the log stands.
+    Cut(SyncSender<Cut>),
+    /// Say the applied lsns, then stand still until the other side of `resume` is dropped.
+    Pause { entered: SyncSender<Vec<(PartitionId, Lsn)>>, resume: Receiver<()> },
+    /// A manifest covers the log up to here.
+    Release(LogPosition),
+    /// Log and show that rows of a table below a time are expired.
+    Expire { table: Arc<TableData>, cutoff: i64, done: SyncSender<Result<()>> },
+    /// These tables are gone.
+    Forget(Vec<TableId>),
+    /// Handle what waits, then end.
+    Stop,
+}
+
+/// The writers' and the background thread's side of a drain thread.
+#[derive(Debug)]
+pub(crate) struct Drain {
+    pub(crate) ring: Ring<WriteItem>,
+    commands: Mutex<VecDeque<Command>>,
+    commanded: AtomicBool,
+}
+
+impl Drain {
+    pub(crate) fn new(slots: usize, bytes_max: usize) -> Self {
+        Self {
+            ring: Ring::new(slots, bytes_max),
+            commands: Mutex::new(VecDeque::new()),
+            commanded: AtomicBool::new(false),
+        }
+    }
+
+    /// Puts a command in the queue and wakes the thread.
+    ///
+    /// # Errors
+    /// The queue is full, which means that the thread has been stuck for long.
+    pub(crate) fn command(&self, command: Command) -> Result<()> {
+        {
+            let mut commands = self.commands.lock();
+            if commands.len() >= COMMANDS_MAX {
+                return Err(Error::internal("a drain thread does not take commands"));
+            }
+            commands.push_back(command);
+        }
+        self.commanded.store(true, Ordering::Release);
+        self.ring.wake();
+        Ok(())
+    }
+
+    /// Asks the thread to end; waits for a place in the queue at most so long.
+    pub(crate) fn stop(&self, patience: Duration) {
+        let deadline = std::time::Instant::now() + patience;
+        while self.command(Command::Stop).is_err() && std::time::Instant::now() < deadline {
+            std::thread::yield_now();
+        }
+    }
+
+    fn next_command(&self) -> Option<Command> {
+        let mut commands = self.commands.lock();
+        let command = commands.pop_front();
+        self.commanded.store(!commands.is_empty(), Ordering::Release);
+        command
+    }
+
+    fn has_command(&self) -> bool {
+        self.commanded.load(Ordering::Acquire)
+    }
+
+    /// Answers all that waits with this error; for a thread that has ended.
+    pub(crate) fn refuse_all(&self, error: &Error) {
+        while let Some(item) = self.ring.pop(WriteItem::row_count) {
+            self.ring.free(1, item.bytes);
+            let _ = item.answer.send(Err(error.clone()));
+        }
+    }
+}
+
+/// What a drain thread knows of one table.
+#[derive(Debug, Default)]
+pub(crate) struct TableMemory {
+    pub(crate) window: Window,
+    /// The newest schema version with a frame in this start's log.
+    pub(crate) schema_logged: SchemaVersion,
+}
+
+/// The state that the drain thread alone has.
+#[derive(Debug)]
+pub(crate) struct Shard {
+    pub(crate) index: usize,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) log: Log,
+    /// Last lsn given out per owned partition (by partition number; others stay 0).
+    pub(crate) lsns: Vec<u64>,
+    pub(crate) tables: HashMap<TableId, TableMemory>,
+    /// Tables with rows in an active memtable since the last cut.
+    pub(crate) dirty: HashMap<TableId, Arc<TableData>>,
+    pub(crate) space: space::SpaceWatch,
+    /// Where the log stood at the last checkpoint, in bytes appended.
+    pub(crate) logged: LogMeter,
+}
+
+/// Bytes and time since the last checkpoint.
+#[derive(Debug)]
+pub(crate) struct LogMeter {
+    pub(crate) bytes: u64,
+    pub(crate) since: std::time::Instant,
+    pub(crate) asked: bool,
+}
+
+impl LogMeter {
+    pub(crate) fn new(bytes: u64) -> Self {
+        Self { bytes, since: std::time::Instant::now(), asked: false }
+    }
+}
+
+impl Shard {
+    /// The partitions that this thread owns.
+    fn owned(&self) -> impl Iterator<Item = PartitionId> + use<> {
+        let (index, step) = (self.index as u16, self.shared.drains.len());
+        (index..self.shared.partitions).step_by(step).map(PartitionId)
+    }
+
+    fn drain(&self) -> &Drain {
+        &self.shared.drains[self.index]
+    }
+
+    /// The thread's body: ends on [`Command::Stop`] after handling what waits.
+    pub(crate) fn run(mut self) {
+        self.drain().ring.set_consumer(std::thread::current());
+        loop {
+            let mut stop = false;
+            while let Some(command) = self.drain().next_command() {
+                stop |= self.obey(command);
+            }
+            let group = self.gather();
+            if !group.is_empty() {
+                self.pass(group);
+            } else if !stop {
+                let drain = self.drain();
+                drain.ring.sleep(IDLE, || drain.has_command());
+            }
+            if stop {
+                return self.finish();
+            }
+        }
+    }
+
+    /// Handles what still waits (writes are refused by now, so it is bounded) and ends the log.
+    fn finish(mut self) {
+        loop {
+            let group = self.gather();
+            if group.is_empty() {
+                break;
+            }
+            self.pass(group);
+        }
+        if !self.log.has_failed()
+            && let Err(error) = self.log.close()
+        {
+            tracing::error!(shard = self.index, %error, "the log was not closed; its synced frames are safe");
+        }
+    }
+}

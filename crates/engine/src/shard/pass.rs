@@ -1,0 +1,291 @@
+//! One pass: dedup check, positions, frames, one sync, publication, answers. Order is the whole point: nothing is
+//! seen or answered before the sync, and after a failed one nothing of the group is.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+use zepto_common::clock::wall_nanos;
+use zepto_common::metric_names::WAL_SYNC_DURATION;
+use zepto_common::{Error, ErrorCode, Lsn, PartitionId, Result, SchemaVersion, TableId};
+
+use super::apply::TableRows;
+use super::{GROUP_BYTES_MAX, GROUP_ITEMS_MAX, Shard, Stored, WriteItem};
+use crate::chunk::Chunk;
+use crate::dedup::{BatchKey, Content, PartRows, Verdict};
+use crate::error::EngineError;
+use crate::store::LogState;
+use crate::wal::{Frame, RowsFrame, RowsItem, SchemaFrame};
+
+/// What waits for the sync: an answer, and rows unless all were there before.
+struct Staged {
+    answer: oneshot::Sender<Result<Stored>>,
+    stored: Stored,
+}
+
+/// The work of one pass until its sync.
+#[derive(Default)]
+struct Staging {
+    staged: Vec<Staged>,
+    rows: BTreeMap<TableId, TableRows>,
+    /// Keys that this pass makes durable.
+    keys: Vec<(TableId, BatchKey)>,
+}
+
+/// A partition's part of an item that is not stored yet.
+#[derive(Debug, Clone, Copy)]
+struct FreshPart {
+    partition: PartitionId,
+    first_row: u32,
+    rows: u32,
+}
+
+/// What of an item is new.
+struct Fresh {
+    parts: Vec<FreshPart>,
+    /// Known parts are not durable yet: the answer waits for this pass.
+    pending: bool,
+}
+
+impl Shard {
+    /// Takes what waits, up to the bounds of a group.
+    pub(super) fn gather(&self) -> Vec<WriteItem> {
+        let (mut group, mut bytes) = (Vec::new(), 0);
+        while bytes < GROUP_BYTES_MAX && group.len() < GROUP_ITEMS_MAX {
+            let Some(item) = self.drain().ring.pop(WriteItem::row_count) else { break };
+            bytes += item.payload.len();
+            group.push(item);
+        }
+        group
+    }
+
+    /// Makes a group durable and visible and answers it.
+    pub(super) fn pass(&mut self, group: Vec<WriteItem>) {
+        let now = Instant::now();
+        let slots = group.len();
+        let bytes = group.iter().map(|item| item.bytes).sum();
+        match self.ready_for_rows(now) {
+            Ok(()) => self.commit(group, now),
+            Err(error) => {
+                for item in group {
+                    let _ = item.answer.send(Err(error.clone()));
+                }
+            }
+        }
+        self.drain().ring.free(slots, bytes);
+    }
+
+    fn ready_for_rows(&mut self, now: Instant) -> Result<()> {
+        if self.shared.health.is_failed(self.index) {
+            return self.shared.health.check(self.index);
+        }
+        let room = self.space.check(&self.shared, now);
+        if let Err(error) = &room {
+            let reason = error.message.clone();
+            self.shared.health.set(self.index, LogState::ReadOnly { reason }, error.code);
+        }
+        room
+    }
+
+    fn commit(&mut self, group: Vec<WriteItem>, now: Instant) {
+        let lsns_before = self.lsns.clone();
+        let now_ms = wall_nanos() / 1_000_000;
+        let mut staging = Staging::default();
+        for item in group {
+            self.stage(item, &mut staging, now_ms);
+        }
+        if let Err(error) = self.sync_log() {
+            self.undo(&staging, lsns_before);
+            for staged in staging.staged {
+                let _ = staged.answer.send(Err(error.clone()));
+            }
+            return;
+        }
+        for (table, key) in &staging.keys {
+            let window = &mut self.tables.entry(*table).or_default().window;
+            window.commit(key);
+            window.evict(now_ms);
+        }
+        self.apply(staging.rows, now);
+        for staged in staging.staged {
+            let _ = staged.answer.send(Ok(staged.stored));
+        }
+    }
+
+    /// As if the pass had never been. After a log failure nothing is accepted any more, so it does no harm there.
+    fn undo(&mut self, staging: &Staging, lsns_before: Vec<u64>) {
+        self.lsns = lsns_before;
+        for (table, key) in &staging.keys {
+            self.tables.entry(*table).or_default().window.abandon(key);
+        }
+        for table in staging.rows.keys() {
+            self.tables.entry(*table).or_default().schema_logged = SchemaVersion(0);
+        }
+    }
+
+    /// Puts an item's new rows into the log's group, or answers it.
+    fn stage(&mut self, item: WriteItem, staging: &mut Staging, now_ms: i64) {
+        match self.try_stage(&item, staging, now_ms) {
+            Ok((stored, true)) => staging.staged.push(Staged { answer: item.answer, stored }),
+            Ok((stored, false)) => {
+                let _ = item.answer.send(Ok(stored));
+            }
+            Err(error) => {
+                let _ = item.answer.send(Err(error));
+            }
+        }
+    }
+
+    /// What will be stored of an item, and whether the answer must wait for the sync.
+    fn try_stage(&mut self, item: &WriteItem, staging: &mut Staging, now_ms: i64) -> Result<(Stored, bool)> {
+        if item.table.is_dropped() {
+            let message = format!("Table {} was dropped", item.chunk.schema.name);
+            return Err(Error::new(ErrorCode::UnknownTable, message));
+        }
+        let Fresh { parts: fresh, pending } = self.fresh_parts(item)?;
+        let rows: u64 = fresh.iter().map(|part| u64::from(part.rows)).sum();
+        let stored = Stored { rows, duplicate_rows: item.row_count() - rows };
+        if fresh.is_empty() {
+            return Ok((stored, pending));
+        }
+        let chunk = chunk_of(&item.chunk, &fresh)?;
+        self.announce_schema(item)?;
+        self.append_rows(item, &fresh)?;
+        let table = item.table.clone();
+        let entry =
+            staging.rows.entry(item.table.id).or_insert_with(|| TableRows { table, chunks: Vec::new() });
+        entry.chunks.push(chunk);
+        if let Some(batch) = item.batch {
+            let key = BatchKey { batch, block: item.block };
+            let parts: Vec<PartRows> = fresh.iter().map(|part| (part.partition, part.rows)).collect();
+            let content = Content::unhashed(item.chunk.schema.version, &item.payload);
+            self.tables.entry(item.table.id).or_default().window.begin(key, &parts, content, now_ms);
+            staging.keys.push((item.table.id, key));
+        }
+        Ok((stored, true))
+    }
+
+    /// The parts of an item that are not stored yet.
+    fn fresh_parts(&mut self, item: &WriteItem) -> Result<Fresh> {
+        let parts = item.chunk.parts.iter();
+        let mut parts: Vec<FreshPart> = parts
+            .map(|(partition, range)| FreshPart {
+                partition: *partition,
+                first_row: range.start,
+                rows: range.end - range.start,
+            })
+            .collect();
+        let Some(batch) = item.batch else { return Ok(Fresh { parts, pending: false }) };
+        let key = BatchKey { batch, block: item.block };
+        let rows: Vec<PartRows> = parts.iter().map(|part| (part.partition, part.rows)).collect();
+        let content = Content::unhashed(item.chunk.schema.version, &item.payload);
+        let window = &self.tables.entry(item.table.id).or_default().window;
+        let pending = match window.check(&key, &rows, &content)? {
+            Verdict::New => false,
+            Verdict::Duplicate { pending } => {
+                parts.clear();
+                pending
+            }
+            Verdict::Partial { known, pending } => {
+                parts.retain(|part| known.binary_search(&part.partition).is_err());
+                pending
+            }
+        };
+        Ok(Fresh { parts, pending })
+    }
+
+    fn append_rows(&mut self, item: &WriteItem, fresh: &[FreshPart]) -> Result<()> {
+        let frame = RowsFrame {
+            table: item.table.id,
+            schema: item.chunk.schema.version,
+            token: self.shared.token,
+            batch: item.batch,
+            block: item.block,
+            items: self.take_positions(fresh),
+            payload: item.payload.clone(),
+        };
+        self.log.append(&Frame::Rows(frame)).map_err(|error| {
+            for part in fresh {
+                self.lsns[usize::from(part.partition.0)] -= 1;
+            }
+            error.into()
+        })
+    }
+
+    /// A frame for the schema version of an item, if this start has none yet for it in this log.
+    fn announce_schema(&mut self, item: &WriteItem) -> Result<()> {
+        let schema = &item.chunk.schema;
+        let logged = self.tables.entry(item.table.id).or_default().schema_logged;
+        if logged >= schema.version {
+            return Ok(());
+        }
+        let places = self.places();
+        let frame = SchemaFrame { token: self.shared.token, places: places.clone(), schema: schema.clone() };
+        self.log.append(&Frame::Schema(frame))?;
+        self.advance(&places);
+        self.tables.entry(item.table.id).or_default().schema_logged = schema.version;
+        Ok(())
+    }
+
+    fn take_positions(&mut self, fresh: &[FreshPart]) -> Vec<RowsItem> {
+        let position = |part: &FreshPart| {
+            let lsn = &mut self.lsns[usize::from(part.partition.0)];
+            *lsn += 1;
+            RowsItem { partition: part.partition, lsn: Lsn(*lsn), first_row: part.first_row, rows: part.rows }
+        };
+        fresh.iter().map(position).collect()
+    }
+
+    /// Syncs the group and notes the log's health.
+    ///
+    /// # Errors
+    /// `NotEnoughSpace`, `TableIsReadOnly`: nothing of the group is stored. `UnknownStatusOfInsert`: perhaps.
+    pub(super) fn sync_log(&mut self) -> Result<()> {
+        let bytes = self.log.waiting_bytes() as u64;
+        if bytes == 0 {
+            return Ok(());
+        }
+        let error = match self.log.sync() {
+            Ok(took) => {
+                self.logged.bytes += bytes;
+                self.shared.counters.syncs.fetch_add(1, Ordering::Relaxed);
+                metrics::histogram!(WAL_SYNC_DURATION).record(took.as_secs_f64());
+                self.shared.health.set(self.index, LogState::Healthy, ErrorCode::LogicalError);
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        let reason = error.to_string();
+        let state = match &error {
+            EngineError::DiskFull { .. } | EngineError::ReadOnlyDisk { .. } => LogState::ReadOnly { reason },
+            _ => LogState::Failed { reason },
+        };
+        let failed = matches!(state, LogState::Failed { .. });
+        self.shared.health.set(self.index, state, error.code());
+        if failed {
+            let message =
+                format!("the rows may be stored or not: {error}; repeat with the same token after it");
+            return Err(Error::new(ErrorCode::UnknownStatusOfInsert, message));
+        }
+        Err(error.into())
+    }
+}
+
+/// The chunk of the new parts of an item: all of it but after a restart with another number of drain threads.
+fn chunk_of(chunk: &Chunk, fresh: &[FreshPart]) -> Result<Chunk> {
+    if fresh.len() == chunk.parts.len() {
+        return Ok(chunk.clone());
+    }
+    let slices: Vec<_> =
+        fresh.iter().map(|part| chunk.rows.slice(part.first_row as usize, part.rows as usize)).collect();
+    let rows = arrow::compute::concat_batches(&chunk.rows.schema(), &slices)?;
+    let mut end = 0;
+    let parts = fresh.iter().map(|part| {
+        end += part.rows;
+        (part.partition, end - part.rows..end)
+    });
+    let parts = parts.collect();
+    Chunk::new(Arc::clone(&chunk.schema), rows, parts)
+}

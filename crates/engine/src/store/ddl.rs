@@ -1,0 +1,150 @@
+//! Changes of the catalog. Each is durable when its future completes; what it means for stored rows follows.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use zepto_common::schema::{TableName, TableSchema};
+use zepto_common::{Error, Result};
+
+use super::Store;
+use super::shared::Shared;
+use crate::background::{Done, Job};
+use crate::catalog::{AlterOp, Catalog, NewTable, ViewDefinition};
+use crate::table::TableData;
+
+impl Store {
+    /// Makes a table.
+    ///
+    /// # Errors
+    /// `TableAlreadyExists`, `UnknownDatabase`, what is wrong with the columns, the disk's.
+    pub async fn create_table(&self, table: NewTable) -> Result<Arc<TableSchema>> {
+        let name = table.name.clone();
+        self.change_catalog(move |catalog| catalog.with_table(table).map(|(next, _)| next)).await?;
+        self.shared.catalog.load().require(&name).cloned()
+    }
+
+    /// Drops a table and frees its disk.
+    ///
+    /// # Errors
+    /// `UnknownTable`, `UnknownDatabase`, the disk's.
+    pub async fn drop_table(&self, name: &TableName) -> Result<()> {
+        let name = name.clone();
+        self.drop_tables(move |catalog| catalog.without_table(&name)).await
+    }
+
+    /// Renames a table.
+    ///
+    /// # Errors
+    /// `UnknownTable`, `UnknownDatabase`, `TableAlreadyExists`, the disk's.
+    pub async fn rename_table(&self, from: &TableName, to: &TableName) -> Result<()> {
+        let (from, to) = (from.clone(), to.clone());
+        self.change_catalog(move |catalog| catalog.with_table_renamed(&from, &to)).await
+    }
+
+    /// Changes a table: all operations or none. No stored row is touched but those that expire.
+    ///
+    /// # Errors
+    /// `UnknownTable`, what an operation cannot do, the disk's.
+    pub async fn alter_table(&self, name: &TableName, operations: Vec<AlterOp>) -> Result<()> {
+        let before = self.shared.catalog.load().require(name)?.clone();
+        let ttl = operations.iter().rev().find_map(|operation| match operation {
+            AlterOp::ModifyTtl { seconds } => Some(*seconds),
+            _ => None,
+        });
+        let longer = match (before.ttl_seconds, ttl) {
+            (Some(_), Some(None)) => true,
+            (Some(old), Some(Some(new))) => new > old,
+            _ => false,
+        };
+        let owned = name.clone();
+        self.change_catalog(move |catalog| catalog.with_table_altered(&owned, &operations)).await?;
+        if longer {
+            let table = self.shared.data(before.id)?;
+            self.job(|done| Job::ResetCutoff { table, done }).await?;
+        }
+        Ok(())
+    }
+
+    /// Sets or removes the age at which rows are dropped.
+    ///
+    /// # Errors
+    /// `UnknownTable`; `BadArguments` for a table without a time column; the disk's.
+    pub async fn set_ttl(&self, name: &TableName, seconds: Option<u64>) -> Result<()> {
+        self.alter_table(name, vec![AlterOp::ModifyTtl { seconds }]).await
+    }
+
+    /// Makes a database.
+    ///
+    /// # Errors
+    /// `DatabaseAlreadyExists`, the disk's.
+    pub async fn create_database(&self, name: &str) -> Result<()> {
+        let name = name.to_owned();
+        self.change_catalog(move |catalog| catalog.with_database(&name)).await
+    }
+
+    /// Drops a database with its tables and views.
+    ///
+    /// # Errors
+    /// `UnknownDatabase`, the disk's.
+    pub async fn drop_database(&self, name: &str) -> Result<()> {
+        let name = name.to_owned();
+        self.drop_tables(move |catalog| catalog.without_database(&name)).await
+    }
+
+    /// Stores a view's definition.
+    ///
+    /// # Errors
+    /// `TableAlreadyExists`, `UnknownDatabase`, the disk's.
+    pub async fn create_view(&self, view: ViewDefinition) -> Result<()> {
+        self.change_catalog(move |catalog| catalog.with_view(view)).await
+    }
+
+    /// Removes a view's definition.
+    ///
+    /// # Errors
+    /// `UnknownTable`, `UnknownDatabase`, the disk's.
+    pub async fn drop_view(&self, name: &TableName) -> Result<()> {
+        let name = name.clone();
+        self.change_catalog(move |catalog| catalog.without_view(&name)).await
+    }
+
+    async fn drop_tables(
+        &self,
+        change: impl FnOnce(&Catalog) -> Result<Catalog> + Send + 'static,
+    ) -> Result<()> {
+        let before: Vec<Arc<TableData>> = self.shared.tables.load().values().cloned().collect();
+        self.change_catalog(change).await?;
+        let tables: Vec<_> = before.into_iter().filter(|table| table.is_dropped()).collect();
+        self.job(|done| Job::Forget { tables, done }).await
+    }
+
+    /// Commits a changed catalog off the caller's thread: it syncs files.
+    async fn change_catalog(
+        &self,
+        change: impl FnOnce(&Catalog) -> Result<Catalog> + Send + 'static,
+    ) -> Result<()> {
+        let shared = self.shared.clone();
+        let commit = move || {
+            let _ddl = shared.ddl.lock();
+            let next = change(&shared.catalog.load())?;
+            shared.commit_catalog(next)
+        };
+        match tokio::task::spawn_blocking(commit).await {
+            Ok(result) => result,
+            Err(error) => Err(Error::internal(format!("a change of the catalog did not end: {error}"))),
+        }
+    }
+
+    /// Gives the background thread a job and waits for its end.
+    pub(super) async fn job<T: Send + 'static>(&self, make: impl FnOnce(Done<T>) -> Job) -> Result<T> {
+        let (done, answer) = oneshot::channel();
+        send_job(self.shared.clone(), make(done)).await?;
+        answer.await.unwrap_or_else(|_| Err(super::shared::closing()))
+    }
+}
+
+async fn send_job(shared: Arc<Shared>, job: Job) -> Result<()> {
+    // The queue is bounded; a send may have to wait for the job that runs.
+    let sent = tokio::task::spawn_blocking(move || shared.jobs.send(job).is_ok()).await;
+    if matches!(sent, Ok(true)) { Ok(()) } else { Err(super::shared::closing()) }
+}

@@ -1,0 +1,248 @@
+//! The edge of the write path: checks, cut by partition, encoding, room in the rings, and the wait for answers.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use arrow::array::RecordBatch;
+use arrow::ipc::writer::StreamWriter;
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::oneshot;
+use zepto_common::limits::{FRAME_BYTES_MAX, QUEUE_WAIT};
+use zepto_common::metric_names::TICKS_DROPPED;
+use zepto_common::partition::{Grouped, group_rows, partition_of_block, partitions_of};
+use zepto_common::schema::{TableName, TableSchema};
+use zepto_common::service::{RowSink, WriteReceipt, WriteRequest};
+use zepto_common::{BatchId, Error, ErrorCode, Result};
+
+use super::Store;
+use super::shared::{Shared, closing};
+use crate::chunk::Chunk;
+use crate::queue::Full;
+use crate::shard::{Stored, WriteItem};
+
+/// How often a writer without room looks again even if nobody told it to.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+#[async_trait]
+impl RowSink for Store {
+    async fn table(&self, name: &TableName) -> Result<Arc<TableSchema>> {
+        self.shared.catalog.load().require(name).cloned()
+    }
+
+    async fn write(&self, request: WriteRequest, deadline: Instant) -> Result<WriteReceipt> {
+        let rows = request.rows.num_rows() as u64;
+        self.shared.counters.rows_ingested.fetch_add(rows, Ordering::Relaxed);
+        let result = write(&self.shared, request, deadline).await;
+        let counters = &self.shared.counters;
+        match &result {
+            Ok(receipt) => {
+                counters.rows_stored.fetch_add(receipt.rows, Ordering::Relaxed);
+                counters.rows_duplicate.fetch_add(receipt.duplicate_rows, Ordering::Relaxed);
+            }
+            Err(error) => {
+                counters.rows_refused.fetch_add(rows, Ordering::Relaxed);
+                if error.code == ErrorCode::Overloaded {
+                    metrics::counter!(TICKS_DROPPED).increment(rows);
+                }
+            }
+        }
+        result
+    }
+}
+
+/// One drain thread's part of a block before it has room in the ring.
+struct Prepared {
+    shard: usize,
+    item: WriteItem,
+    answer: oneshot::Receiver<Result<Stored>>,
+}
+
+async fn write(shared: &Arc<Shared>, request: WriteRequest, deadline: Instant) -> Result<WriteReceipt> {
+    if shared.is_closed() {
+        return Err(closing());
+    }
+    if request.rows.num_rows() == 0 {
+        return Ok(WriteReceipt::default());
+    }
+    let prepared = prepare(shared, &request)?;
+    make_room(shared, &prepared, deadline).await?;
+    let mut answers = Vec::with_capacity(prepared.len());
+    for Prepared { shard, item, answer } in prepared {
+        let rows = item.chunk.rows.num_rows() as u64;
+        if shared.drains[shard].ring.push(item, rows).is_err() {
+            return Err(Error::internal("a ring has no slot for what was reserved"));
+        }
+        answers.push((rows, answer));
+    }
+    collect(answers, deadline).await
+}
+
+/// Cuts and encodes a block: one item per drain thread that has a part of it.
+fn prepare(shared: &Arc<Shared>, request: &WriteRequest) -> Result<Vec<Prepared>> {
+    let table = shared.data(request.table.id)?;
+    let schema = known_schema(shared, &request.table)?;
+    if request.rows.num_rows() > u32::MAX as usize {
+        return Err(Error::new(ErrorCode::TooManyRows, "a block has more than 2^32 rows"));
+    }
+    let mut prepared = Vec::new();
+    for group in cut(shared, &schema, request)? {
+        let payload = encode_rows(&group.rows)?;
+        if payload.len() + (64 << 10) > FRAME_BYTES_MAX {
+            let message = format!("a block of {} bytes is too large: send fewer rows at once", payload.len());
+            return Err(Error::new(ErrorCode::TooManyRowsOrBytes, message));
+        }
+        let (sender, answer) = oneshot::channel();
+        let chunk = Chunk::new(schema.clone(), group.rows, group.parts)?;
+        let bytes = payload.len() + chunk.memory();
+        let item = WriteItem {
+            table: table.clone(),
+            batch: request.batch,
+            block: request.block,
+            chunk,
+            payload,
+            bytes,
+            answer: sender,
+        };
+        prepared.push(Prepared { shard: group.group, item, answer });
+    }
+    Ok(prepared)
+}
+
+/// The catalog's own copy of the schema that the rows were made with.
+fn known_schema(shared: &Shared, made_with: &TableSchema) -> Result<Arc<TableSchema>> {
+    let catalog = shared.catalog.load();
+    catalog.schema(made_with.id, made_with.version).cloned().ok_or_else(|| {
+        let message = format!("table {} has changed meanwhile: repeat the INSERT", made_with.name);
+        Error::new(ErrorCode::UnknownTable, message)
+    })
+}
+
+fn cut(shared: &Shared, schema: &TableSchema, request: &WriteRequest) -> Result<Vec<Grouped>> {
+    let partitions = match schema.key_index() {
+        Some(key) => partitions_of(request.rows.column(key), shared.partitions)?,
+        None => {
+            let batch = match request.batch {
+                Some(BatchId::Token(token)) => token,
+                Some(BatchId::Producer { producer, sequence }) => {
+                    u128::from(producer) << 64 | u128::from(sequence)
+                }
+                None => u128::from(shared.block_ids.fetch_add(1, Ordering::Relaxed)),
+            };
+            let partition = partition_of_block(schema.id.0, batch, request.block, shared.partitions);
+            vec![partition.0; request.rows.num_rows()]
+        }
+    };
+    let groups = shared.drains.len();
+    group_rows(&request.rows, &partitions, shared.partitions, groups, |partition| shared.shard_of(partition))
+}
+
+/// Rows as one self-describing Arrow IPC stream.
+pub(crate) fn encode_rows(rows: &RecordBatch) -> Result<Bytes> {
+    let mut out = Vec::with_capacity(1_024 + rows.get_array_memory_size() / 2);
+    let mut writer = StreamWriter::try_new(&mut out, &rows.schema())?;
+    writer.write(rows)?;
+    writer.finish()?;
+    drop(writer);
+    Ok(out.into())
+}
+
+/// Reserves room for all parts or none; waits a bounded time for it.
+async fn make_room(shared: &Shared, prepared: &[Prepared], deadline: Instant) -> Result<()> {
+    let until = deadline.min(Instant::now() + QUEUE_WAIT);
+    loop {
+        let Some((first, ..)) = prepared.first().map(|part| (part.shard, ())) else { return Ok(()) };
+        let room = shared.drains[first].ring.room();
+        let blocked = match reserve_all(shared, prepared) {
+            Ok(()) => return Ok(()),
+            Err(blocked) => blocked,
+        };
+        if shared.is_closed() {
+            return Err(closing());
+        }
+        let now = Instant::now();
+        if now >= until {
+            tracing::warn!(rows = prepared.iter().map(rows_of).sum::<u64>(), why = blocked, "queue full");
+            let message = format!("too many rows arrive ({blocked}): repeat later, nothing was stored");
+            return Err(Error::new(ErrorCode::Overloaded, message));
+        }
+        // The time limit covers what no ring tells: memory that was flushed, another ring's room.
+        let _ = tokio::time::timeout(LOOK_AGAIN.min(until - now), room).await;
+    }
+}
+
+fn rows_of(part: &Prepared) -> u64 {
+    part.item.chunk.rows.num_rows() as u64
+}
+
+fn reserve_all(shared: &Shared, prepared: &[Prepared]) -> Result<(), &'static str> {
+    let waiting: usize = shared.drains.iter().map(|drain| drain.ring.bytes()).sum();
+    let wanted: usize = prepared.iter().map(|part| part.item.bytes).sum();
+    // A block larger than the whole budget is let in when nothing else is there.
+    if !shared.memory.admits(waiting + wanted) && shared.memory.unflushed() + waiting > 0 {
+        if !shared.relief_asked.swap(true, Ordering::AcqRel) {
+            let taken = shared.try_job(crate::background::Job::Relieve);
+            shared.relief_asked.store(taken, Ordering::Release);
+        }
+        return Err("the memory for rows is full");
+    }
+    for (index, part) in prepared.iter().enumerate() {
+        if let Err(Full) = shared.drains[part.shard].ring.reserve(part.item.bytes) {
+            for taken in &prepared[..index] {
+                shared.drains[taken.shard].ring.free(1, taken.item.bytes);
+            }
+            return Err("the queue is full");
+        }
+    }
+    Ok(())
+}
+
+/// Waits for all parts and makes one answer of theirs.
+async fn collect(
+    answers: Vec<(u64, oneshot::Receiver<Result<Stored>>)>,
+    deadline: Instant,
+) -> Result<WriteReceipt> {
+    let mut receipt = WriteReceipt::default();
+    let (mut stored_parts, mut refused_rows, mut fault): (u64, u64, Option<Error>) = (0, 0, None);
+    for (rows, answer) in answers {
+        let outcome = match tokio::time::timeout_at(deadline.into(), answer).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(unknown("the node stopped before it answered")),
+            Err(_) => Err(unknown("the time given for the INSERT is over")),
+        };
+        match outcome {
+            Ok(stored) => {
+                stored_parts += 1;
+                receipt.rows += stored.rows;
+                receipt.duplicate_rows += stored.duplicate_rows;
+            }
+            Err(error) => {
+                refused_rows += rows;
+                // An unknown outcome weighs more than a refusal.
+                if fault.as_ref().is_none_or(|before| before.code != ErrorCode::UnknownStatusOfInsert) {
+                    fault = Some(error);
+                }
+            }
+        }
+    }
+    match fault {
+        None => Ok(receipt),
+        Some(error) if stored_parts == 0 || error.code == ErrorCode::UnknownStatusOfInsert => Err(error),
+        Some(error) => {
+            let message = format!(
+                "{} rows of the block are stored, {refused_rows} are not ({}): repeat with the same \
+                 insert_deduplication_token to store the rest once",
+                receipt.rows + receipt.duplicate_rows,
+                error.message
+            );
+            Err(Error::new(ErrorCode::UnknownStatusOfInsert, message))
+        }
+    }
+}
+
+fn unknown(what: &str) -> Error {
+    let message =
+        format!("the rows may be stored or not: {what}; repeat with the same insert_deduplication_token");
+    Error::new(ErrorCode::UnknownStatusOfInsert, message)
+}
