@@ -199,8 +199,10 @@ impl Window {
 
     /// Notes that parts of a block are in the log and not synced. Parts already known stay as they are.
     pub fn begin(&mut self, key: BatchKey, parts: &[PartRows], content: Content, now_ms: i64) {
+        let mut known_before = true;
         let order = &mut self.order;
         let entry = self.entries.entry(key).or_insert_with(|| {
+            known_before = false;
             order.push_back(key);
             Entry { content, since_ms: now_ms, ..Entry::default() }
         });
@@ -209,7 +211,7 @@ impl Window {
                 insert(&mut entry.pending, part);
             }
         }
-        if entry.committed.len() + entry.pending.len() != parts.len() {
+        if known_before {
             // The print is of another cut of the block.
             entry.content = Content::default();
         }
@@ -251,7 +253,8 @@ impl Window {
                 self.order.pop_front();
                 continue;
             };
-            let over = self.entries.len() > self.limits.batches || now_ms.saturating_sub(entry.since_ms) > age_ms;
+            let over =
+                self.entries.len() > self.limits.batches || now_ms.saturating_sub(entry.since_ms) > age_ms;
             if !over || !entry.pending.is_empty() {
                 return;
             }
@@ -264,7 +267,10 @@ impl Window {
     /// One window out of those of several drain threads, for the partitions that `keep` says yes to: for a start
     /// with another number of drain threads. Nothing may be pending.
     #[must_use]
-    pub fn merge<'a>(windows: impl IntoIterator<Item = &'a Self>, keep: impl Fn(PartitionId) -> bool) -> Self {
+    pub fn merge<'a>(
+        windows: impl IntoIterator<Item = &'a Self>,
+        keep: impl Fn(PartitionId) -> bool,
+    ) -> Self {
         let mut merged = Self::default();
         let mut entries: Vec<(BatchKey, &Entry)> = Vec::new();
         for window in windows {
@@ -277,7 +283,8 @@ impl Window {
         entries.sort_by_key(|(_, entry)| entry.since_ms);
         for (key, entry) in entries {
             let parts: Vec<PartRows> = entry.committed.iter().copied().filter(|part| keep(part.0)).collect();
-            let content = if parts.len() == entry.committed.len() { entry.content } else { Content::default() };
+            let content =
+                if parts.len() == entry.committed.len() { entry.content } else { Content::default() };
             if !parts.is_empty() {
                 merged.begin(key, &parts, content, entry.since_ms);
                 merged.commit(&key);

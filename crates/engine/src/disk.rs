@@ -128,7 +128,10 @@ pub trait DiskFile: Send + Sync + Debug {
     ///
     /// # Errors
     /// The system's.
-    #[expect(clippy::len_without_is_empty, reason = "a file's length is a question to the system, not a container's")]
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "a file's length is a question to the system, not a container's"
+    )]
     fn len(&self) -> io::Result<u64>;
 }
 
@@ -155,7 +158,10 @@ pub fn read_file(disk: &dyn Disk, path: &Path, limit: u64) -> io::Result<Vec<u8>
     let file = disk.open(path)?;
     let length = file.len()?;
     if length > limit {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("{length} bytes, at most {limit} expected")));
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("{length} bytes, at most {limit} expected"),
+        ));
     }
     let mut contents = vec![0; length as usize];
     let read = read_full(file.as_ref(), &mut contents, 0)?;

@@ -111,7 +111,9 @@ pub enum EngineError {
         limit: u64,
     },
     /// A batch id came again with other content.
-    #[error("batch {batch}, block {block} was sent before with other content ({what}): use a new id for new rows")]
+    #[error(
+        "batch {batch}, block {block} was sent before with other content ({what}): use a new id for new rows"
+    )]
     OtherContent {
         /// The id, readable.
         batch: String,
@@ -161,7 +163,9 @@ impl EngineError {
             Self::Io { action, .. } => match action {
                 IoAction::Create | IoAction::Open | IoAction::List => ErrorCode::CannotOpenFile,
                 IoAction::Read => ErrorCode::CannotReadAllData,
-                IoAction::Write | IoAction::Rename | IoAction::Remove => ErrorCode::CannotWriteToFileDescriptor,
+                IoAction::Write | IoAction::Rename | IoAction::Remove => {
+                    ErrorCode::CannotWriteToFileDescriptor
+                }
                 IoAction::Sync => ErrorCode::CannotFsync,
             },
             Self::DiskFull { .. } => ErrorCode::NotEnoughSpace,

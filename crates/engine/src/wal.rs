@@ -25,8 +25,8 @@ mod tests;
 
 pub use frame::{
     CheckpointFrame, EpochStartFrame, ForgetFrame, Frame, MutationFrame, MutationKind, ObjectAction,
-    ObjectReferenceFrame, Place, RowsFrame, RowsItem, SchemaFrame, SourceOffset, TruncateFrame, TtlCutoffFrame,
-    ViewFrame,
+    ObjectReferenceFrame, Place, RowsFrame, RowsItem, SchemaFrame, SourceOffset, TruncateFrame,
+    TtlCutoffFrame, ViewFrame,
 };
 pub use log::{Log, LogOptions};
 pub use replay::{Replay, ReplayOptions, replay};

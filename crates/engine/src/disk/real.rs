@@ -41,7 +41,10 @@ impl Disk for RealDisk {
         match OpenOptions::new().read(true).write(true).open(path) {
             Ok(file) => Ok(Arc::new(RealFile { file, read_only: false })),
             Err(error)
-                if matches!(error.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied) =>
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied
+                ) =>
             {
                 Ok(Arc::new(RealFile { file: File::open(path)?, read_only: true }))
             }

@@ -404,8 +404,10 @@ impl Disk for SimDisk {
             return Err(io::ErrorKind::NotFound.into());
         }
         let inside = state.names.keys().chain(&state.dirs).filter(|path| path.parent() == Some(dir));
-        let mut names: Vec<String> =
-            inside.filter_map(|path| path.file_name()).map(|name| name.to_string_lossy().into_owned()).collect();
+        let mut names: Vec<String> = inside
+            .filter_map(|path| path.file_name())
+            .map(|name| name.to_string_lossy().into_owned())
+            .collect();
         names.sort_unstable();
         Ok(names)
     }

@@ -6,7 +6,8 @@ use zepto_common::{Boot, DiskId, Epoch, Lsn, PartitionId, SchemaVersion, TableId
 use super::cursor::{Cursor, DecodeError, Decoded, put_batch, put_bytes, put_places};
 use super::frame::{
     CheckpointFrame, EpochStartFrame, ForgetFrame, Frame, MutationFrame, MutationKind, ObjectAction,
-    ObjectReferenceFrame, RowsFrame, RowsItem, SchemaFrame, SourceOffset, TruncateFrame, TtlCutoffFrame, ViewFrame,
+    ObjectReferenceFrame, RowsFrame, RowsItem, SchemaFrame, SourceOffset, TruncateFrame, TtlCutoffFrame,
+    ViewFrame,
 };
 
 /// Starts every frame.
@@ -171,7 +172,8 @@ impl Header {
         let crc = identity.header_crc(bytes, offset);
         let mut cursor = Cursor::new(Bytes::copy_from_slice(&bytes[4..HEADER_BYTES]));
         let header = Self::fields(&mut cursor).ok()?;
-        let good = cursor.u32().ok()? == crc && header.sequence == identity.sequence && header.synced <= offset;
+        let good =
+            cursor.u32().ok()? == crc && header.sequence == identity.sequence && header.synced <= offset;
         good.then_some(header)
     }
 
@@ -200,7 +202,13 @@ impl Header {
 }
 
 /// Appends a frame at `offset` of its file. `out` holds the file's bytes from some offset with the same remainder.
-pub(super) fn encode_frame(out: &mut Vec<u8>, identity: &FileIdentity, offset: u64, synced: u64, frame: &Frame) {
+pub(super) fn encode_frame(
+    out: &mut Vec<u8>,
+    identity: &FileIdentity,
+    offset: u64,
+    synced: u64,
+    frame: &Frame,
+) {
     let (kind, token) = (kind_of(frame), frame.token());
     encode_with(out, identity, offset, synced, kind, token, |out| encode_body(out, frame));
 }
@@ -373,7 +381,10 @@ pub(super) enum Unreadable {
 /// Reads a body whose checksum was found good; None for the frame that ends a file.
 pub(super) fn decode_frame(header: &Header, body: Bytes) -> Result<Option<Frame>, Unreadable> {
     if header.version != VERSION || header.flags != 0 {
-        return Err(Unreadable::Newer(format!("frame version {}, flags {:#x}", header.version, header.flags)));
+        return Err(Unreadable::Newer(format!(
+            "frame version {}, flags {:#x}",
+            header.version, header.flags
+        )));
     }
     let kind = Kind::of_number(header.kind)
         .ok_or_else(|| Unreadable::Newer(format!("frame kind {}", header.kind)))?;
@@ -444,8 +455,8 @@ fn decode_item(cursor: &mut Cursor) -> Decoded<RowsItem> {
 fn decode_schema(token: Token, cursor: &mut Cursor) -> Decoded<SchemaFrame> {
     let places = cursor.places()?;
     let (table, version) = (TableId(cursor.u64()?), SchemaVersion(cursor.u32()?));
-    let schema: zepto_common::schema::TableSchema =
-        serde_json::from_slice(&cursor.bytes()?).map_err(|error| DecodeError(format!("the schema: {error}")))?;
+    let schema: zepto_common::schema::TableSchema = serde_json::from_slice(&cursor.bytes()?)
+        .map_err(|error| DecodeError(format!("the schema: {error}")))?;
     if (schema.id, schema.version) != (table, version) {
         return Err("the schema is of another table or version".into());
     }

@@ -130,9 +130,6 @@ impl Cursor {
 
 const PLACE_BYTES: usize = 16;
 
-/// Bytes of a batch id with its tag.
-pub(crate) const BATCH_BYTES: usize = 24;
-
 /// Writes what [`Cursor::batch`] reads.
 pub(crate) fn put_batch(out: &mut Vec<u8>, batch: Option<BatchId>) {
     let (tag, raw) = match batch {

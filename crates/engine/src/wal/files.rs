@@ -33,7 +33,8 @@ impl FileName {
             "spare" => true,
             _ => return None,
         };
-        if thread.len() != 5 || sequence.len() != 20 || !stem.bytes().all(|b| b.is_ascii_digit() || b == b'-') {
+        if thread.len() != 5 || sequence.len() != 20 || !stem.bytes().all(|b| b.is_ascii_digit() || b == b'-')
+        {
             return None;
         }
         Some(Self { thread: thread.parse().ok()?, sequence: sequence.parse().ok()?, spare })

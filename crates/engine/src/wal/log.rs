@@ -144,7 +144,8 @@ impl Log {
     pub fn append(&mut self, frame: &Frame) -> Result<()> {
         self.check()?;
         let stride = frame_stride(frame);
-        let too_large = |what, bytes, limit| EngineError::TooLarge { what, bytes: bytes as u64, limit: limit as u64 };
+        let too_large =
+            |what, bytes, limit| EngineError::TooLarge { what, bytes: bytes as u64, limit: limit as u64 };
         if stride > FRAME_BYTES_MAX {
             return Err(too_large("a log frame", stride, FRAME_BYTES_MAX));
         }
@@ -308,7 +309,12 @@ impl Log {
     fn begin_segment(&mut self) {
         if self.segments.last().is_none_or(|segment| segment.sequence != self.next.sequence) {
             let LogPosition { sequence, offset } = self.next;
-            self.segments.push(Segment { sequence, capacity: self.capacity, offset, start: self.group.len() });
+            self.segments.push(Segment {
+                sequence,
+                capacity: self.capacity,
+                offset,
+                start: self.group.len(),
+            });
         }
     }
 
@@ -458,7 +464,8 @@ impl Log {
     /// Back to where the last sync left the log. Files made ahead stay for the next group.
     fn discard(&mut self) {
         self.next = self.synced;
-        self.capacity = self.files.get(&self.next.sequence).map_or(self.options.file_bytes, |open| open.capacity);
+        self.capacity =
+            self.files.get(&self.next.sequence).map_or(self.options.file_bytes, |open| open.capacity);
         self.clear_group();
     }
 

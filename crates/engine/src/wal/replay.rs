@@ -12,7 +12,9 @@ use std::sync::Arc;
 use zepto_common::DiskId;
 
 use super::LogPosition;
-use super::codec::{FILE_HEADER_BYTES, FileHeader, FileIdentity, HeaderFault, Unreadable, decode_frame, encode_seal};
+use super::codec::{
+    FILE_HEADER_BYTES, FileHeader, FileIdentity, HeaderFault, Unreadable, decode_frame, encode_seal,
+};
 use super::files::FileName;
 use super::frame::Frame;
 use super::scan::Scanner;
@@ -200,7 +202,9 @@ impl Replay {
     /// `Internal` if frames are left or the replay failed; `Io`, `ReadOnlyDisk`, `DiskFull`.
     pub fn finish(mut self) -> Result<ReplaySummary> {
         if self.failed || self.current.is_some() || !self.files.is_empty() {
-            return Err(EngineError::Internal("a replay that did not reach its end cannot be finished".into()));
+            return Err(EngineError::Internal(
+                "a replay that did not reach its end cannot be finished".into(),
+            ));
         }
         for ending in std::mem::take(&mut self.unsealed) {
             self.seal(&ending)?;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::codec::{ALIGNMENT, FILE_HEADER_BYTES, FRAME_MAGIC, FileHeader, FileIdentity, HEADER_BYTES, Header, HeaderFault};
+use super::codec::{
+    ALIGNMENT, FILE_HEADER_BYTES, FRAME_MAGIC, FileHeader, FileIdentity, HEADER_BYTES, Header, HeaderFault,
+};
 use crate::disk::{DiskFile, read_full};
 
 /// Bytes read ahead.
@@ -43,14 +45,6 @@ impl Scanner {
     pub(super) fn new(file: Arc<dyn DiskFile>, identity: FileIdentity) -> io::Result<Self> {
         let length = file.len()?;
         Ok(Self { file, length, identity, window: Vec::new(), window_start: 0 })
-    }
-
-    pub(super) fn file(&self) -> &Arc<dyn DiskFile> {
-        &self.file
-    }
-
-    pub(super) fn length(&self) -> u64 {
-        self.length
     }
 
     /// The file's header.

@@ -79,7 +79,9 @@ impl ReplaySummary {
         }
         let names = disk.list(dir).map_err(|error| EngineError::io(IoAction::List, dir, &error))?;
         let spares = names.iter().filter_map(|name| FileName::parse(name));
-        spares.filter(|name| name.spare && name.thread >= threads).try_for_each(|name| remove(disk, &name.in_dir(dir)))
+        spares
+            .filter(|name| name.spare && name.thread >= threads)
+            .try_for_each(|name| remove(disk, &name.in_dir(dir)))
     }
 }
 

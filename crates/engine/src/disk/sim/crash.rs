@@ -65,7 +65,8 @@ impl Boundary {
         let whole =
             [CrashImage::DurableOnly, CrashImage::Everything, CrashImage::NamesLost, CrashImage::WritesLost];
         // The boundary takes part in the seed, so that neighbours are not torn alike.
-        let seeds = (0..torn).map(|n| CrashImage::Torn { seed: self.number.wrapping_mul(1_000_003).wrapping_add(n) });
+        let seeds =
+            (0..torn).map(|n| CrashImage::Torn { seed: self.number.wrapping_mul(1_000_003).wrapping_add(n) });
         whole.into_iter().chain(seeds).map(|image| (image, self.image(image)))
     }
 
@@ -99,7 +100,8 @@ impl Boundary {
                 let mut names = state.durable_names.clone();
                 let dirs: BTreeSet<_> = state.pending_names.iter().map(NameChange::dir).collect();
                 for dir in dirs {
-                    let here: Vec<_> = state.pending_names.iter().filter(|change| change.dir() == dir).collect();
+                    let here: Vec<_> =
+                        state.pending_names.iter().filter(|change| change.dir() == dir).collect();
                     let survived = draw.below(here.len() + 1);
                     here[..survived].iter().for_each(|change| change.apply(&mut names));
                 }

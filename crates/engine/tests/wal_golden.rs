@@ -1,0 +1,191 @@
+//! The log's format does not change by accident: each kind of frame, as a whole file, byte for byte.
+//!
+//! A file here was written by the version of the format that docs/formats/wal.md describes. If a test fails, files
+//! on users' disks can no longer be read: raise the version and read both.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use zepto_common::schema::{Column, ColumnDefault, TableName, TableSchema};
+use zepto_common::{BatchId, Boot, ColumnId, DiskId, Epoch, Lsn, PartitionId, SchemaVersion, TableId, Token};
+use zepto_engine::disk::{Disk, SimDisk, read_file};
+use zepto_engine::wal::{
+    CheckpointFrame, EpochStartFrame, ForgetFrame, Frame, Log, LogOptions, MutationFrame, MutationKind,
+    ObjectAction, ObjectReferenceFrame, Place, ReplayOptions, RowsFrame, RowsItem, SchemaFrame, SourceOffset,
+    TruncateFrame, TtlCutoffFrame, ViewFrame, replay,
+};
+
+const DISK: DiskId = DiskId(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff);
+const TOKEN: Token = Token { epoch: Epoch(0x0102_0304_0506_0708), boot: Boot(0x1112_1314_1516_1718) };
+const FILE: &str = "/wal/00003-00000000000000000042.wal";
+
+fn places() -> Vec<Place> {
+    vec![
+        Place { partition: PartitionId(3), lsn: Lsn(1_000) },
+        Place { partition: PartitionId(255), lsn: Lsn(7) },
+    ]
+}
+
+fn rows(batch: Option<BatchId>) -> Frame {
+    let item = |partition, lsn, first_row, rows| RowsItem {
+        partition: PartitionId(partition),
+        lsn: Lsn(lsn),
+        first_row,
+        rows,
+    };
+    Frame::Rows(RowsFrame {
+        table: TableId(77),
+        schema: SchemaVersion(5),
+        token: TOKEN,
+        batch,
+        block: 9,
+        items: vec![item(3, 1_001, 0, 10), item(255, 8, 10, 1)],
+        payload: Bytes::from_static(b"any bytes, here 25 of them"),
+    })
+}
+
+fn schema() -> Arc<TableSchema> {
+    let column = |id, name: &str, ty: &str| Column {
+        id: ColumnId(id),
+        name: name.to_owned(),
+        ty: ty.parse().unwrap(),
+        default: ColumnDefault::Zero,
+        comment: String::new(),
+    };
+    Arc::new(TableSchema {
+        id: TableId(77),
+        version: SchemaVersion(5),
+        name: TableName::new("default", "trades"),
+        columns: vec![column(1, "symbol", "String"), column(2, "ts", "DateTime64(9)")],
+        key: Some(ColumnId(1)),
+        time: Some(ColumnId(2)),
+        order_by: vec![],
+        ttl_seconds: Some(86_400),
+        engine: "MergeTree".to_owned(),
+        comment: String::new(),
+    })
+}
+
+fn frames() -> Vec<(&'static str, Frame)> {
+    let (token, places, table) = (TOKEN, places(), TableId(77));
+    let offsets = vec![SourceOffset { source: 0, offset: 12 }, SourceOffset { source: 3, offset: u64::MAX }];
+    let mutation = |kind, predicate: &str| {
+        let (places, predicate) = (self::places(), predicate.to_owned());
+        Frame::Mutation(MutationFrame { token, places, table, mutation: 21, kind, predicate })
+    };
+    vec![
+        ("rows_without_batch", rows(None)),
+        ("rows_of_producer", rows(Some(BatchId::Producer { producer: 0xaabb, sequence: 0xccdd }))),
+        ("rows_with_token", rows(Some(BatchId::Token(0x0f0e_0d0c_0b0a_0908_0706_0504_0302_0100)))),
+        ("schema", Frame::Schema(SchemaFrame { token, places: places.clone(), schema: schema() })),
+        (
+            "checkpoint",
+            Frame::Checkpoint(CheckpointFrame {
+                token,
+                places: places.clone(),
+                feed: "kafka".into(),
+                offsets,
+            }),
+        ),
+        ("epoch_start", Frame::EpochStart(EpochStartFrame { token, places: places.clone() })),
+        (
+            "ttl_cutoff",
+            Frame::TtlCutoff(TtlCutoffFrame { token, places: places.clone(), table, cutoff: -1_700_000_000 }),
+        ),
+        ("truncate", Frame::Truncate(TruncateFrame { token, partition: PartitionId(3), to: Lsn(999) })),
+        ("mutation_delete", mutation(MutationKind::Delete, "price > 5")),
+        ("mutation_update", mutation(MutationKind::Update, "price > 5")),
+        ("mutation_truncate_table", mutation(MutationKind::TruncateTable, "")),
+        ("mutation_drop_table", mutation(MutationKind::DropTable, "")),
+        (
+            "view",
+            Frame::View(ViewFrame {
+                token,
+                places: places.clone(),
+                source: table,
+                view: TableId(78),
+                definition: "SELECT symbol, max(price) FROM trades GROUP BY symbol".into(),
+            }),
+        ),
+        ("forget", Frame::Forget(ForgetFrame { token, partition: PartitionId(3), epoch: Epoch(6) })),
+        ("object_add", object(ObjectAction::Add)),
+        ("object_drop", object(ObjectAction::Drop)),
+    ]
+}
+
+fn object(action: ObjectAction) -> Frame {
+    let object = "77/3/6/5d3e.parquet".to_owned();
+    let (token, table) = (TOKEN, TableId(77));
+    Frame::ObjectReference(ObjectReferenceFrame {
+        token,
+        places: places(),
+        table,
+        action,
+        object,
+        rows: 5,
+        bytes: 6,
+    })
+}
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/wal").join(format!("{name}.bin"))
+}
+
+/// A file with one frame and the seal, without the reserved rest.
+fn written(frame: &Frame) -> Vec<u8> {
+    let disk = SimDisk::new();
+    let options = LogOptions { file_bytes: 4096, ..LogOptions::new(3, DISK, Boot(17)) };
+    let mut log = Log::open(disk.clone(), "/wal".into(), options, 42).unwrap();
+    log.append(frame).unwrap();
+    log.sync().unwrap();
+    let end = log.position().offset as usize;
+    log.close().unwrap();
+    let mut file = read_file(disk.as_ref(), Path::new(FILE), 1 << 20).unwrap();
+    file.truncate(end + 56);
+    file
+}
+
+#[test]
+fn every_kind_of_frame_is_written_as_it_always_was() {
+    for (name, frame) in frames() {
+        let golden = std::fs::read(golden(name)).unwrap();
+        assert_eq!(written(&frame), golden, "{name}");
+    }
+}
+
+#[test]
+fn every_kind_of_frame_that_was_ever_written_is_read() {
+    for (name, frame) in frames() {
+        let disk = SimDisk::new();
+        disk.create_dir_all(Path::new("/wal")).unwrap();
+        let file = disk.create(Path::new(FILE)).unwrap();
+        file.write_at(&std::fs::read(golden(name)).unwrap(), 0).unwrap();
+        let options = ReplayOptions { disk_id: DISK, allow_corrupt_tail: false };
+        let found: Vec<Frame> =
+            replay(disk, Path::new("/wal"), options).unwrap().map(|next| next.unwrap().1).collect();
+        assert_eq!(found, [frame], "{name}");
+    }
+}
+
+#[test]
+fn there_is_no_golden_file_that_nothing_checks() {
+    let dir = golden("x").parent().unwrap().to_owned();
+    let mut there: Vec<String> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let mut known: Vec<String> = frames().iter().map(|(name, _)| format!("{name}.bin")).collect();
+    there.sort();
+    known.sort();
+    assert_eq!(there, known);
+}
+
+/// `cargo test -p zepto-engine --test wal_golden -- --ignored` after a deliberate new version.
+#[test]
+#[ignore = "writes the files that the other tests compare with"]
+fn write_golden_files() {
+    for (name, frame) in frames() {
+        std::fs::write(golden(name), written(&frame)).unwrap();
+    }
+}
