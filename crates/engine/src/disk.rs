@@ -93,6 +93,7 @@ pub trait Disk: Send + Sync + Debug {
 }
 
 /// One open file; it may be shared by threads.
+#[expect(clippy::len_without_is_empty, reason = "a length that the system is asked for, not a container's")]
 pub trait DiskFile: Send + Sync + Debug {
     /// Reads up to the buffer's length; 0 at the end of the file.
     ///
@@ -128,10 +129,6 @@ pub trait DiskFile: Send + Sync + Debug {
     ///
     /// # Errors
     /// The system's.
-    #[expect(
-        clippy::len_without_is_empty,
-        reason = "a file's length is a question to the system, not a container's"
-    )]
     fn len(&self) -> io::Result<u64>;
 }
 

@@ -3,6 +3,8 @@
 //! A file here was written by the version of the format that docs/formats/wal.md describes. If a test fails, files
 //! on users' disks can no longer be read: raise the version and read both.
 
+#![expect(clippy::unwrap_used, reason = "a test")]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

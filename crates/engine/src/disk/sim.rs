@@ -143,7 +143,6 @@ fn eio() -> io::Error {
 impl SimDisk {
     /// An empty disk with the folder `/` and room without end.
     #[must_use]
-    #[expect(clippy::new_ret_no_self, reason = "a disk is always shared")]
     pub fn new() -> Arc<Self> {
         let dirs = BTreeSet::from([PathBuf::from("/"), PathBuf::new()]);
         Self::from_image(State::durable(Names::new(), BTreeMap::new(), dirs, 0, u64::MAX))

@@ -35,14 +35,14 @@ fn read_without_finish(disk: &Arc<SimDisk>) -> Vec<LogPosition> {
 #[test]
 fn damage_to_a_synced_frame_is_an_error_that_names_file_and_offset() {
     let (disk, frames, _) = large_file(3);
-    for hurt in 0..6 {
+    for (hurt, begin) in frames.iter().enumerate().take(6) {
         let image = disk.now().image(crate::disk::sim::CrashImage::Everything);
-        image.flip(&path(1), frames[hurt].offset + 100, 0x10).unwrap();
+        image.flip(&path(1), begin.offset + 100, 0x10).unwrap();
         let (read_frames, outcome) = read(&image, false);
         assert_eq!(read_frames.len(), hurt, "earlier frames are not lost");
         match outcome.unwrap_err() {
             EngineError::Corrupt { path: at, offset, .. } => {
-                assert_eq!((at, offset), (path(1), frames[hurt].offset));
+                assert_eq!((at, offset), (path(1), begin.offset));
             }
             other => panic!("{other}"),
         }
