@@ -1,2 +1,55 @@
-//! Crate.
-fn main() {}
+//! `zepto`: the command line of ZeptoDB.
+//!
+//! - [`playground`]: a node in this process with real data, and queries about them
+//! - [`sql`]: the interactive client; also for scripts and pipes
+//! - [`keys`]: makes API keys
+//! - [`bench`]: measures a real node over loopback
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool speaks to its terminal")]
+
+mod bench;
+mod client;
+mod keys;
+mod playground;
+mod sql;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// ZeptoDB from the command line.
+#[derive(Parser)]
+#[command(name = "zepto", version, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Starts a node, loads real data, asks it a few questions and serves until Ctrl-C
+    Playground(playground::Playground),
+    /// Runs SQL: interactively, from -q, from a file or from a pipe
+    Sql(sql::Sql),
+    /// Makes API keys
+    #[command(subcommand)]
+    Keys(keys::Keys),
+    /// Measures a node over loopback
+    Bench(bench::Bench),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Playground(options) => options.run(),
+        Command::Sql(options) => options.run(),
+        Command::Keys(options) => options.run(),
+        Command::Bench(options) => options.run(),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("zepto: {error:#}");
+        ExitCode::FAILURE
+    })
+}

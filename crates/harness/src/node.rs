@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -101,7 +102,8 @@ impl Launch {
 pub struct Node {
     pid: Pid,
     address: SocketAddr,
-    ended: Receiver<ExitStatus>,
+    /// Gives the end once; locked, so that a node can be shared by the threads that write to it.
+    ended: Mutex<Receiver<ExitStatus>>,
     /// Whether the end was seen: the number may belong to another process then.
     gone: bool,
 }
@@ -120,7 +122,7 @@ impl Node {
             }
         });
         match address.recv_timeout(START_WAIT) {
-            Ok(address) => Ok(Self { pid, address, ended, gone: false }),
+            Ok(address) => Ok(Self { pid, address, ended: Mutex::new(ended), gone: false }),
             Err(RecvTimeoutError::Timeout) => {
                 let _already_gone = kill_process(pid, Signal::KILL);
                 Err(io::Error::new(io::ErrorKind::TimedOut, "the node did not listen in time"))
@@ -176,7 +178,7 @@ impl Node {
             if Instant::now() >= deadline {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, format!("not ready: {last}")));
             }
-            if let Ok(status) = self.ended.recv_timeout(READY_PAUSE) {
+            if let Ok(status) = self.end_within(READY_PAUSE) {
                 return Err(io::Error::other(format!(
                     "the node ended ({status}) before it was ready: {last}"
                 )));
@@ -186,7 +188,7 @@ impl Node {
 
     /// Whether it still runs.
     pub fn is_alive(&mut self) -> bool {
-        self.gone |= self.ended.try_recv().is_ok();
+        self.gone |= self.end_within(Duration::ZERO).is_ok();
         !self.gone
     }
 
@@ -206,12 +208,16 @@ impl Node {
         self.end_with(Signal::TERM)
     }
 
+    fn end_within(&self, wait: Duration) -> Result<ExitStatus, RecvTimeoutError> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(wait)
+    }
+
     fn end_with(mut self, signal: Signal) -> io::Result<ExitStatus> {
         if !self.is_alive() {
             return Err(io::Error::other("the node had ended by itself"));
         }
         kill_process(self.pid, signal)?;
-        let status = self.ended.recv_timeout(STOP_WAIT).map_err(|_| {
+        let status = self.end_within(STOP_WAIT).map_err(|_| {
             io::Error::new(io::ErrorKind::TimedOut, format!("the node did not end after {signal:?}"))
         })?;
         self.gone = true;
@@ -223,7 +229,7 @@ impl Drop for Node {
     fn drop(&mut self) {
         if self.is_alive() {
             let _already_gone = kill_process(self.pid, Signal::KILL);
-            let _deadline = self.ended.recv_timeout(STOP_WAIT);
+            let _deadline = self.end_within(STOP_WAIT);
         }
     }
 }

@@ -1,0 +1,127 @@
+//! The client's side of the HTTP interface for people: credentials, TLS, sessions, results as they stream.
+
+use std::io::Read;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use clap::Args;
+use ureq::http::Response;
+use ureq::{Agent, Body, SendBody};
+
+/// Bytes of an error text that are read.
+const ERROR_BYTES_MAX: u64 = 64 << 10;
+
+/// Where the server is and who asks.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Server {
+    /// The node's address
+    #[arg(long, env = "ZEPTO_URL", default_value = "http://127.0.0.1:8123")]
+    url: String,
+    /// User name
+    #[arg(long, env = "ZEPTO_USER")]
+    user: Option<String>,
+    /// Password of the user (an API key)
+    #[arg(long, env = "ZEPTO_PASSWORD", hide_env_values = true)]
+    password: Option<String>,
+    /// API key
+    #[arg(long, env = "ZEPTO_KEY", hide_env_values = true, conflicts_with = "password")]
+    key: Option<String>,
+}
+
+/// A client of one server; cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    agent: Agent,
+    server: Server,
+}
+
+/// A statement that the server refused, in its own words (`Code: 60. DB::Exception: … (UNKNOWN_TABLE)`).
+#[derive(Debug)]
+pub(crate) struct Refused(pub(crate) String);
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+impl Client {
+    /// A client for this server; nothing is sent yet.
+    pub(crate) fn new(server: &Server) -> Self {
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_connect(Some(Duration::from_secs(10)))
+            .accept_encoding("identity")
+            .user_agent(concat!("zepto/", env!("CARGO_PKG_VERSION")));
+        let mut server = server.clone();
+        server.url = server.url.trim_end_matches('/').to_owned();
+        Self { agent: config.build().new_agent(), server }
+    }
+
+    /// The address asked.
+    pub(crate) fn url(&self) -> &str {
+        &self.server.url
+    }
+
+    /// Sends a statement as the body; the answer's body streams.
+    ///
+    /// # Errors
+    /// [`Refused`] with the server's words, or what broke on the way.
+    pub(crate) fn run(&self, sql: &str, params: &[(&str, &str)]) -> Result<Response<Body>> {
+        self.send(params, SendBody::from_reader(&mut sql.as_bytes()))
+    }
+
+    /// Sends an INSERT's statement in the URL and its rows as the body.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub(crate) fn insert(
+        &self,
+        statement: &str,
+        rows: &mut dyn Read,
+        params: &[(&str, &str)],
+    ) -> Result<Response<Body>> {
+        let mut rows = rows;
+        let params: Vec<_> = params.iter().copied().chain([("query", statement)]).collect();
+        self.send(&params, SendBody::from_reader(&mut rows))
+    }
+
+    /// Runs a statement and gives its result as text.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub(crate) fn text(&self, sql: &str) -> Result<String> {
+        let mut response = self.run(sql, &[])?;
+        Ok(response.body_mut().with_config().limit(u64::MAX).read_to_string()?)
+    }
+
+    fn send(&self, params: &[(&str, &str)], body: SendBody<'_>) -> Result<Response<Body>> {
+        let mut request = self.agent.post(format!("{}/", self.server.url));
+        for (name, value) in params {
+            request = request.query(name, value);
+        }
+        if let Some(key) = &self.server.key {
+            request = request.header("Authorization", format!("Bearer {key}"));
+        }
+        if let Some(user) = &self.server.user {
+            request = request.header("X-ClickHouse-User", user);
+        }
+        if let Some(password) = &self.server.password {
+            request = request.header("X-ClickHouse-Key", password);
+        }
+        let mut response = request.send(body).with_context(|| format!("cannot ask {}", self.server.url))?;
+        if response.status() == 200 {
+            return Ok(response);
+        }
+        let status = response.status();
+        let text =
+            response.body_mut().with_config().limit(ERROR_BYTES_MAX).lossy_utf8(true).read_to_string()?;
+        let text = text.trim_end();
+        if text.is_empty() {
+            return Err(anyhow!(Refused(format!("the server answered {status} without a word"))));
+        }
+        Err(anyhow!(Refused(text.to_owned())))
+    }
+}
