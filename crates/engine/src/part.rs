@@ -79,7 +79,8 @@ impl Part {
     pub fn time_range(&self) -> Option<(i64, i64)> {
         match self {
             Self::Chunk(chunk) => chunk.time_range(),
-            _ => self.index().and_then(|index| index.time_range()),
+            Self::Run(run) => run.time_range(),
+            Self::Segment(segment) => segment.time_range(),
         }
     }
 

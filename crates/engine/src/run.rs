@@ -29,6 +29,7 @@ pub struct Run {
     columns: Vec<Option<ArrayRef>>,
     index: Arc<RunIndex>,
     memory: usize,
+    time_range: Option<(i64, i64)>,
 }
 
 impl Run {
@@ -61,7 +62,8 @@ impl Run {
             }
         }
         let memory = columns.iter().flatten().map(columns::memory).sum::<usize>() + index.memory();
-        Ok(Self { schema, columns, index, memory })
+        let time_range = index.time_range();
+        Ok(Self { schema, columns, index, memory, time_range })
     }
 
     /// What the columns are.
@@ -86,6 +88,12 @@ impl Run {
     #[must_use]
     pub fn columns(&self) -> &[Option<ArrayRef>] {
         &self.columns
+    }
+
+    /// Smallest and largest raw tick of the time column; None without one or without rows.
+    #[must_use]
+    pub fn time_range(&self) -> Option<(i64, i64)> {
+        self.time_range
     }
 
     /// Bytes held by columns and index.

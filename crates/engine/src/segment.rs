@@ -44,6 +44,7 @@ pub struct Segment {
     file: file::SegmentFile,
     schema: Arc<TableSchema>,
     index: Arc<RunIndex>,
+    time_range: Option<(i64, i64)>,
     metadata: ArrowReaderMetadata,
     hot: ArcSwapOption<Run>,
 }
@@ -87,6 +88,12 @@ impl Segment {
     #[must_use]
     pub fn rows(&self) -> usize {
         self.index.rows()
+    }
+
+    /// Smallest and largest raw tick of the time column; None without one or without rows.
+    #[must_use]
+    pub fn time_range(&self) -> Option<(i64, i64)> {
+        self.time_range
     }
 
     /// The file's name when it was opened.

@@ -1,3 +1,5 @@
+#![expect(clippy::single_range_in_vec_init, reason = "one row range is meant")]
+
 pub(crate) mod rows;
 
 use std::sync::Arc;

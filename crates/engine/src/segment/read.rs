@@ -58,6 +58,7 @@ pub(super) fn open(file: Arc<dyn DiskFile>, path: &Path) -> Result<Segment> {
     Ok(Segment {
         file,
         schema: Arc::new(schema),
+        time_range: index.time_range(),
         index: Arc::new(index),
         metadata,
         hot: ArcSwapOption::const_empty(),

@@ -1,3 +1,5 @@
+#![expect(clippy::single_range_in_vec_init, reason = "one row range is meant")]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -201,4 +203,32 @@ fn an_index_comes_back_from_its_bytes_and_damaged_bytes_do_not() {
         assert!(format::decode_index(&damaged).is_err());
         assert!(format::decode_index(&bytes[..offset]).is_err());
     }
+}
+
+/// The table and rows of the golden file: every plain type, with and without NULL.
+fn golden_run() -> Arc<Run> {
+    let mut types = rows::plain_types();
+    types.extend(rows::plain_types().into_iter().map(T::nullable));
+    let schema = rows::table(Some(T::Symbol.nullable()), Some(T::DateTime64(9, None)), &types);
+    run_of(&schema, 2, 150, 2, &mut Chance(42))
+}
+
+#[test]
+fn a_file_of_format_version_1_is_still_read() {
+    let (disk, path) = disk();
+    disk.create(&path).unwrap().write_at(include_bytes!("golden/v1.parquet"), 0).unwrap();
+    let run = golden_run();
+    let expected = rows::scanned(&Part::Run(Arc::clone(&run)), &[0..run.rows()], 1000);
+    assert_eq!(rows::bare(&read_all(disk.as_ref(), &path).unwrap()), rows::bare(&expected));
+    let segment = Segment::open(disk.as_ref(), &path).unwrap();
+    assert_eq!(format!("{:?}", segment.index()), format!("{:?}", run.index()));
+}
+
+#[test]
+#[ignore = "writes the golden file anew, for a new format version"]
+fn write_the_golden_file() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/segment/golden/v1.parquet");
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let _ = std::fs::remove_file(&path);
+    Segment::write(&RealDisk, &path, &golden_run(), Codec::Lz4).unwrap();
 }
