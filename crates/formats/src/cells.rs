@@ -159,6 +159,11 @@ impl Cells {
         )
     }
 
+    /// Whether the values are floats.
+    pub(crate) fn is_float(&self) -> bool {
+        matches!(self.kind, Kind::F32(_) | Kind::F64(_))
+    }
+
     /// The elements of a tuple column.
     pub(crate) fn parts(&self) -> Option<&[Self]> {
         match &self.kind {

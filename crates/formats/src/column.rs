@@ -189,6 +189,17 @@ impl Column {
         self.valid.is_some()
     }
 
+    /// Whether the values are integers.
+    pub(crate) fn is_integer(&self) -> bool {
+        let signed = matches!(&self.values, Values::I8(_) | Values::I16(_) | Values::I32(_) | Values::I64(_));
+        signed || matches!(&self.values, Values::U8(_) | Values::U16(_) | Values::U32(_) | Values::U64(_))
+    }
+
+    /// Whether the values are lists, maps or tuples.
+    pub(crate) fn is_nested(&self) -> bool {
+        matches!(&self.values, Values::Array(..) | Values::Map(..) | Values::Tuple(..))
+    }
+
     /// Rows so far.
     #[inline]
     pub(crate) fn len(&self) -> usize {

@@ -12,6 +12,8 @@ use crate::encode::{Encoder, Fields, ResultTotals};
 const PAGE_ROWS: usize = 10_000;
 /// Values longer than this many letters are cut (`output_format_pretty_max_value_width`).
 const VALUE_LETTERS: usize = 10_000;
+/// Columns are made at most this wide; longer values stick out (`output_format_pretty_max_column_pad_width`).
+const PAD_LETTERS: usize = 250;
 /// A table of at most this many rows ...
 const VERTICAL_ROWS: usize = 10;
 /// ... with at least this many columns ...
@@ -20,8 +22,10 @@ const VERTICAL_COLUMNS: usize = 5;
 const VERTICAL_WIDTH: usize = 250;
 /// Tables longer than this repeat the names below.
 const FOOTER_ROWS: usize = 50;
-/// A lone number above this is explained in words.
+/// A number above this at the end of a row is explained in words.
 const TIP_FROM: f64 = 1_000_000.0;
+/// Integers from here on are not.
+const IDENTIFIER_FROM: f64 = 1e18;
 
 /// The kind of frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,10 +108,12 @@ fn quantity(value: f64) -> String {
     format!("{value:.2}{}", NAMES[unit])
 }
 
-/// The words behind a lone large number.
+/// The words behind a large number; none for the longest integers, which are mostly identifiers.
 fn tip(cells: &Cells, row: usize) -> Option<String> {
     let value = cells.magnitude(row)?;
-    (value.is_finite() && value.abs() > TIP_FROM).then(|| format!(" -- {}", quantity(value)))
+    let shown =
+        value.is_finite() && value.abs() > TIP_FROM && (cells.is_float() || value.abs() < IDENTIFIER_FROM);
+    shown.then(|| format!(" -- {}", quantity(value)))
 }
 
 /// Writes tables.
@@ -116,8 +122,9 @@ pub(crate) struct PrettyWriter {
     fields: Fields,
     right: Vec<bool>,
     rows: Vec<Vec<String>>,
-    tip: Option<String>,
-    /// Tips of each cell, for the fallback to Vertical.
+    /// Words behind each row's last value.
+    last_tips: Vec<Option<String>>,
+    /// Words behind each value of the first rows, for the fallback to Vertical.
     tips: Vec<Vec<Option<String>>>,
     written: u64,
     seen: u64,
@@ -126,7 +133,16 @@ pub(crate) struct PrettyWriter {
 impl PrettyWriter {
     pub(crate) fn new(look: Look, fields: Fields) -> Self {
         let right = vec![false; fields.types().len()];
-        Self { look, fields, right, rows: Vec::new(), tip: None, tips: Vec::new(), written: 0, seen: 0 }
+        Self {
+            look,
+            fields,
+            right,
+            rows: Vec::new(),
+            last_tips: Vec::new(),
+            tips: Vec::new(),
+            written: 0,
+            seen: 0,
+        }
     }
 
     fn flush(&mut self, out: &mut Vec<u8>) {
@@ -136,10 +152,8 @@ impl PrettyWriter {
         let rows = std::mem::take(&mut self.rows);
         let names: Vec<&str> = self.fields.names().collect();
         let measure = |at: usize| {
-            let cell = |row: &Vec<String>| {
-                row[at].split('\n').map(width).max().unwrap_or(0) + usize::from(row[at].contains('\n'))
-            };
-            rows.iter().map(cell).max().unwrap_or(0).max(width(names[at]))
+            let cell = |row: &Vec<String>| row[at].split('\n').map(width).max().unwrap_or(0);
+            rows.iter().map(cell).max().unwrap_or(0).max(width(names[at])).min(PAD_LETTERS)
         };
         let widths: Vec<usize> = (0..names.len()).map(measure).collect();
         let wide = widths.iter().sum::<usize>() >= VERTICAL_WIDTH
@@ -157,10 +171,11 @@ impl PrettyWriter {
                 numbers: self.numbers(rows.len()),
                 bold: self.fields.settings().pretty_color,
             };
-            table.write(&rows, self.written, self.tip.as_deref(), out);
+            table.write(&rows, self.written, &self.last_tips, out);
         }
         self.written += rows.len() as u64;
         self.tips.clear();
+        self.last_tips.clear();
     }
 
     /// Width of the row numbers, 0 for none.
@@ -187,8 +202,7 @@ impl Encoder for PrettyWriter {
         let cells = self.fields.cells(batch)?;
         self.right = cells.iter().map(Cells::is_number).collect();
         for row in 0..batch.num_rows().min(usize::try_from(room).unwrap_or(usize::MAX)) {
-            let first = self.rows.is_empty() && self.written == 0 && cells.len() == 1;
-            self.tip = if first { tip(&cells[0], row) } else { None };
+            self.last_tips.push(cells.last().and_then(|cells| tip(cells, row)));
             if self.rows.len() < VERTICAL_ROWS {
                 self.tips.push(cells.iter().map(|cells| tip(cells, row)).collect());
             }
@@ -220,7 +234,7 @@ struct Table<'a> {
 }
 
 impl Table<'_> {
-    fn write(&self, rows: &[Vec<String>], before: u64, tip: Option<&str>, out: &mut Vec<u8>) {
+    fn write(&self, rows: &[Vec<String>], before: u64, tips: &[Option<String>], out: &mut Vec<u8>) {
         match self.look {
             Look::Full => {
                 self.rule("┏━", "━", "━┳━", "━┓", out);
@@ -237,7 +251,7 @@ impl Table<'_> {
             if at > 0 && self.look == Look::Full {
                 self.rule("├─", "─", "─┼─", "─┤", out);
             }
-            self.row(before + at as u64 + 1, row, tip, out);
+            self.row(before + at as u64 + 1, row, tips[at].as_deref(), out);
         }
         let footer = rows.len() >= FOOTER_ROWS;
         match self.look {
@@ -254,7 +268,7 @@ impl Table<'_> {
     }
 
     fn margin(&self, out: &mut Vec<u8>) {
-        out.extend(std::iter::repeat_n(b' ', if self.numbers > 0 { self.numbers + 1 } else { 0 }));
+        out.extend(std::iter::repeat_n(b' ', self.numbers));
     }
 
     fn rule(&self, open: &str, line: &str, cross: &str, close: &str, out: &mut Vec<u8>) {
@@ -281,12 +295,7 @@ impl Table<'_> {
         self.margin(out);
         for (at, name) in self.names.iter().enumerate() {
             out.extend_from_slice(if at == 0 { open } else { cross }.as_bytes());
-            let last = self.look == Look::Space && at + 1 == self.names.len() && !self.right[at];
-            if last {
-                out.extend_from_slice(name.as_bytes());
-            } else {
-                self.padded(at, name, " ", self.bold, out);
-            }
+            self.padded(at, name, " ", self.bold, out);
         }
         out.extend_from_slice(close.as_bytes());
         out.push(b'\n');
@@ -320,24 +329,17 @@ impl Table<'_> {
                 out.extend_from_slice(label.as_bytes());
             } else {
                 self.margin(out);
-                if self.numbers > 0 {
-                    out.pop();
-                }
             }
             for (at, text) in row.iter().enumerate() {
                 let parts = text.split('\n').count();
                 let part = text.split('\n').nth(line).unwrap_or("");
                 let goes_on = line + 1 < parts;
-                out.extend_from_slice(edge.as_bytes());
+                if at > 0 || self.look != Look::Space {
+                    out.extend_from_slice(edge.as_bytes());
+                }
                 out.extend_from_slice(if line > 0 && line < parts { "↳" } else { " " }.as_bytes());
-                let shown = if parts > 1 && goes_on {
-                    let gap = self.widths[at].saturating_sub(width(part) + 1);
-                    format!("{part}{}↴", " ".repeat(gap))
-                } else {
-                    part.to_owned()
-                };
-                self.padded(at, &shown, " ", false, out);
-                out.push(b' ');
+                self.padded(at, part, " ", false, out);
+                out.extend_from_slice(if goes_on { "↴" } else { " " }.as_bytes());
             }
             if self.look != Look::Space {
                 out.extend_from_slice(edge.as_bytes());
@@ -375,11 +377,12 @@ fn record(number: u64, names: &[&str], row: &[String], tips: &[Option<String>], 
 pub(crate) struct VerticalWriter {
     fields: Fields,
     rows: u64,
+    cut: bool,
 }
 
 impl VerticalWriter {
     pub(crate) fn new(fields: Fields) -> Self {
-        Self { fields, rows: 0 }
+        Self { fields, rows: 0, cut: false }
     }
 }
 
@@ -391,7 +394,12 @@ impl Encoder for VerticalWriter {
     fn batch(&mut self, batch: &RecordBatch, out: &mut Vec<u8>) -> Result<()> {
         let names: Vec<&str> = self.fields.names().collect();
         let cells = self.fields.cells(batch)?;
+        let max = self.fields.settings().pretty_max_rows;
         for row in 0..batch.num_rows() {
+            if self.rows == max {
+                self.cut = true;
+                return Ok(());
+            }
             self.rows += 1;
             let text: Vec<String> = cells.iter().map(|cells| text_of(cells, row)).collect();
             let tips: Vec<Option<String>> = cells.iter().map(|cells| tip(cells, row)).collect();
@@ -400,7 +408,10 @@ impl Encoder for VerticalWriter {
         Ok(())
     }
 
-    fn finish(&mut self, _: &ResultTotals, _: &mut Vec<u8>) -> Result<()> {
+    fn finish(&mut self, _: &ResultTotals, out: &mut Vec<u8>) -> Result<()> {
+        if self.cut {
+            out.extend_from_slice(format!("\nShowed first {}.\n", self.rows).as_bytes());
+        }
         Ok(())
     }
 }

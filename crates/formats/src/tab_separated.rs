@@ -85,7 +85,11 @@ impl TabSeparated {
             block.push_default(index);
             return Ok(());
         }
-        if self.raw || memchr::memchr(b'\\', field).is_none() {
+        if field.is_empty() && block.columns[index].is_integer() {
+            return push_text(&mut block.columns[index], b"0");
+        }
+        // Nested values have their own escapes, inside their quotes.
+        if self.raw || block.columns[index].is_nested() || memchr::memchr(b'\\', field).is_none() {
             return push_text(&mut block.columns[index], field);
         }
         let mut text = std::mem::take(&mut block.scratch);

@@ -130,8 +130,11 @@ pub(crate) fn push_quoted(column: &mut Column, cursor: &mut Cursor<'_>, depth: u
 }
 
 fn number<'a, T>(cursor: &mut Cursor<'a>, read: impl FnOnce(&mut Cursor<'_>) -> Scan<T>) -> Scan<T> {
-    if cursor.peek()? != b'\'' {
-        return read(cursor);
+    match cursor.peek()? {
+        b'\'' => {}
+        b't' | b'T' if cursor.word("true")? => return read(&mut Cursor::new(b"1", true)),
+        b'f' | b'F' if cursor.word("false")? => return read(&mut Cursor::new(b"0", true)),
+        _ => return read(cursor),
     }
     quoted(cursor, |text| {
         let mut inner = Cursor::new(text, true);

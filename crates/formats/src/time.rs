@@ -141,8 +141,12 @@ impl Clock {
             None if whole.count > 0 => self.parse_digits(negative, body, text),
             Some(b'.') if whole.count > 4 => {
                 let fraction = &body[whole.count + 1..];
-                if digits(fraction).count < fraction.len() || (self.precision == 0 && self.best_effort) {
+                if digits(fraction).count < fraction.len() {
                     return Err(no_time(text));
+                }
+                if self.precision == 0 && self.best_effort {
+                    let message = format!("A DateTime has no fraction: {}", crate::scan::excerpt(text));
+                    return Err(Error::new(ErrorCode::CannotParseInputAssertionFailed, message));
                 }
                 self.of_number(negative, whole.value.ok_or_else(out_of_range)?, fraction)
             }

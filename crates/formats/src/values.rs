@@ -67,29 +67,48 @@ impl RowFormat for Values {
             return Ok(Found::End);
         }
         cursor.at += 1;
-        let count = block.targets.len();
-        for at in 0..count {
-            cursor.skip_space();
-            let index = block.targets[at];
-            let last = at + 1 == count;
-            value(cursor, index, last, block).map_err(|stop| in_column(stop, &block.columns[index].name))?;
-            match (cursor.peek()?, last) {
-                (b',', false) | (b')', true) => cursor.at += 1,
-                (b',', true) => {
-                    cursor.at += 1;
-                    cursor.skip_space();
-                    if cursor.peek()? != b')' {
-                        return Err(wrong_count(last, cursor, block, index));
-                    }
-                    cursor.at += 1;
-                }
-                _ => return Err(wrong_count(last, cursor, block, index)),
-            }
-        }
+        tuple(cursor, block).map_err(|stop| cut_short(stop, cursor))?;
         self.started = true;
         self.ended = ended;
         Ok(Found::Row)
     }
+}
+
+/// An input that ends inside a tuple is a syntax error, as in ClickHouse.
+fn cut_short(stop: Stop, cursor: &Cursor<'_>) -> Stop {
+    match stop {
+        Stop::Fault(mut error)
+            if cursor.at >= cursor.data.len() || error.message.contains("closing quote") =>
+        {
+            error.code = ErrorCode::SyntaxError;
+            Stop::Fault(error)
+        }
+        other => other,
+    }
+}
+
+/// Reads the values of a tuple and its closing bracket.
+fn tuple(cursor: &mut Cursor<'_>, block: &mut Block) -> Scan<()> {
+    let count = block.targets.len();
+    for at in 0..count {
+        cursor.skip_space();
+        let index = block.targets[at];
+        let last = at + 1 == count;
+        value(cursor, index, last, block).map_err(|stop| in_column(stop, &block.columns[index].name))?;
+        match (cursor.peek()?, last) {
+            (b',', false) | (b')', true) => cursor.at += 1,
+            (b',', true) => {
+                cursor.at += 1;
+                cursor.skip_space();
+                if cursor.peek()? != b')' {
+                    return Err(wrong_count(last, cursor, block, index));
+                }
+                cursor.at += 1;
+            }
+            _ => return Err(wrong_count(last, cursor, block, index)),
+        }
+    }
+    Ok(())
 }
 
 #[cold]

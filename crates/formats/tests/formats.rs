@@ -1,0 +1,12 @@
+//! Laws of the formats, from outside: golden files of a real ClickHouse, round trips, cuts, hostile input.
+
+mod formats {
+    mod cuts;
+    mod golden;
+    mod hostile;
+    mod insert_head;
+    mod rates;
+    mod round_trip;
+    mod rules;
+    pub(crate) mod support;
+}

@@ -1,0 +1,108 @@
+//! Each format does byte for byte what a real ClickHouse does (tests/oracle.py made the files).
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use zepto_formats::{Format, FormatSettings};
+
+use super::support::{read, settings, table, write};
+
+#[derive(serde::Deserialize)]
+struct Output {
+    name: String,
+    columns: String,
+    rows: String,
+    settings: BTreeMap<String, String>,
+    expected: BTreeMap<String, String>,
+}
+
+#[derive(serde::Deserialize)]
+pub(crate) struct Input {
+    pub(crate) columns: String,
+    pub(crate) format: String,
+    pub(crate) data: String,
+    pub(crate) settings: BTreeMap<String, String>,
+    clickhouse: Outcome,
+    ours: Option<Outcome>,
+}
+
+#[derive(serde::Deserialize, PartialEq, Debug)]
+struct Outcome {
+    rows: Option<String>,
+    code: Option<u32>,
+}
+
+pub(crate) fn bytes(text: &str) -> Vec<u8> {
+    base64::engine::general_purpose::STANDARD.decode(text).unwrap()
+}
+
+pub(crate) fn input_cases() -> Vec<Input> {
+    include_str!("../golden/input.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The figures of a JSON document differ from run to run.
+fn without_figures(data: &[u8]) -> String {
+    let text = String::from_utf8_lossy(data).into_owned();
+    match text.find("\"elapsed\"") {
+        Some(at) => text[..at].to_owned(),
+        None => text,
+    }
+}
+
+#[test]
+fn every_format_writes_what_clickhouse_writes() {
+    let mut wrong = Vec::new();
+    let mut checked = 0;
+    for line in include_str!("../golden/output.jsonl").lines() {
+        let case: Output = serde_json::from_str(line).unwrap();
+        let table = table(&case.columns);
+        let rows = read(Format::Values, &table, &FormatSettings::default(), case.rows.as_bytes());
+        let rows = rows.unwrap_or_else(|error| panic!("{}: {error}", case.name));
+        for (format, expected) in &case.expected {
+            let ours = write(Format::parse(format).unwrap(), &table, &settings(&case.settings), &rows);
+            let expected = bytes(expected);
+            checked += 1;
+            let same = if format.starts_with("JSON") && !format.ends_with("Row") {
+                without_figures(&ours) == without_figures(&expected)
+            } else {
+                ours == expected
+            };
+            if !same {
+                let (ours, expected) = (String::from_utf8_lossy(&ours), String::from_utf8_lossy(&expected));
+                wrong.push(format!(
+                    "{} as {format}\nours:\n{ours}\nClickHouse:\n{expected}\n{ours:?}\n{expected:?}",
+                    case.name
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {checked} differ:\n{}", wrong.len(), wrong.join("\n\n"));
+    assert!(checked > 400, "{checked}");
+}
+
+#[test]
+fn every_format_reads_what_clickhouse_reads() {
+    let mut wrong = Vec::new();
+    for case in input_cases() {
+        let table = table(&case.columns);
+        let data = bytes(&case.data);
+        let read = read(Format::parse(&case.format).unwrap(), &table, &settings(&case.settings), &data);
+        let found = match &read {
+            Ok(rows) => {
+                let text = write(Format::TabSeparated, &table, &FormatSettings::default(), rows);
+                Outcome { rows: Some(String::from_utf8(text).unwrap()), code: None }
+            }
+            Err(error) => Outcome { rows: None, code: Some(error.code.number()) },
+        };
+        let wanted = case.ours.as_ref().unwrap_or(&case.clickhouse);
+        if found != *wanted {
+            let data = String::from_utf8_lossy(&data);
+            let error = read.err().map(|e| e.message).unwrap_or_default();
+            wrong.push(format!(
+                "{} {} {data:?} {:?}:\n   {found:?} {error}\n   {wanted:?}",
+                case.format, case.columns, case.settings
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
+}

@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+"""Writes tests/corpus/formats/hostile.jsonl: inputs that must be refused, each with its error code."""
+import base64
+import json
+import os
+import struct
+
+T = "a Int32, s String"
+N = "a Array(Int32)"
+TIME = "t DateTime64(9,'UTC')"
+big = b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"
+CASES = []
+
+
+def add(form, columns, data, code, repeat=0, end=b""):
+    data = data.encode() if isinstance(data, str) else data
+    end = end.encode() if isinstance(end, str) else end
+    line = {"format": form, "columns": columns, "data": base64.b64encode(data).decode(), "code": code}
+    if repeat:
+        line.update(repeat=repeat, end=base64.b64encode(end).decode())
+    CASES.append(line)
+
+
+# VALUES
+for data, code in [("(", 62), ("(1", 62), ("(1,", 62), ("(1,'", 62), ("(1,'\\", 62), ("(1,'a", 62), ("()", 62), ("(,)", 72), ("1,2", 27), ("[1,'a']", 27), ("(1,'a'))", 27), ("(1 'a')", 62), ("(1,'a')(", 72),
+                   ("(99999999999999999999,'a')", 321), ("(-99999999999,'a')", 321), ("(--1,'a')", 72), ("(1e5,'a')", 62), ("(0x10,'a')", 62), ("(1,a)", 26), ("(1,\"a\")", 26), ("((1),'a')", 72), ("('x','a')", 72),
+                   ("(1,'a') /* open", 27), ("(1,'a'); (2,'b')", 27), ("(1,'a')\x00", 27), ("\x00", 27), ("(1,'\\x", 62), ("(1,'\\x4", 62), ("(((((", 62)]:
+    add("Values", T, data, code)
+add("Values", T, "(", 306, 5000, "1")
+add("Values", T, "(1,f(", 306, 1, "(" * 5000)
+add("Values", N, "([1,2)", 27)
+add("Values", N, "([1,,2])", 72)
+add("Values", N, "([1 2])", 27)
+add("Values", "a Map(String,Int32)", "({'a'})", 27)
+add("Values", "a Map(String,Int32)", "({'a':})", 72)
+add("Values", "a Tuple(Int32,String)", "((1))", 27)
+add("Values", "a UUID", "('61f0c404')", 376)
+add("Values", "a Bool", "(2)", 467)
+add("Values", "a Decimal(9,2)", "(99999999)", 69)
+add("Values", "a Decimal(9,2)", "(1e999999999)", 69)
+add("Values", "a Decimal(9,2)", "(1e99999999999999)", 321)
+add("Values", "a Float64", "(1.2.3)", 62)
+add("Values", "a Float64", "(e5)", 72)
+# times
+for text, code in [("2024-00-01 00:00:00", 41), ("2024-01-00 00:00:00", 41), ("2024-01-32 00:00:00", 41), ("2023-02-29 00:00:00", 41), ("2024-01-01 24:00:00", 41), ("2024-01-01 00:60:00", 41), ("2024-01-01 00:00:61", 41),
+                   ("2024-01-01 00:00:00+99:00", 41), ("2024-01-01 00:00:00+1:2:3", 41), ("9999-12-31 23:59:59", 321), ("0001-01-01 00:00:00", 321), ("99999999999999999999999", 321), ("9223372036854775808", 321),
+                   ("-", 41), (".", 41), ("T", 41), ("2024-01-01 00:00:00.x", 41), ("２０２４-01-01 00:00:00", 41), ("2024-01-01\x0000:00:00", 41), ("18446744073709551615.5", 321), ("", 41)]:
+    add("TabSeparated", TIME, text + "\n", code)
+    add("JSONEachRow", TIME, json.dumps({"t": text}), code)
+# TabSeparated and CSV
+for data, code in [("1\n", 27), ("1\tx\ty\n", 27), ("\\\tx\n", 27), ("1\tx\\", 25), ("9999999999\tx\n", 321), ("1\t\xff\n".encode("latin1"), 117), ("1\tx\r\n", 117), ("1\tx\n\n", 27), ("x\tx\n", 72), ("1\t\\x\n", 25)]:
+    add("TabSeparated", T, data, code)
+add("TabSeparatedWithNames", T, "a\ta\n1\t2\n", 117)
+add("TabSeparatedWithNamesAndTypes", T, "a\ts\nInt32\n", 117)
+add("TabSeparatedWithNamesAndTypes", T, "a\ts\nInt32\tNonsense\n", 117)
+add("TabSeparated", N, "[1,2\n", 27)
+add("TabSeparated", "a Array(Array(Array(Int8)))", "[", 27, 3000, "\n")
+add("TabSeparated", "a " + "Array(" * 100 + "Int8" + ")" * 100, "[", 27, 100, "\n")
+for data, code in [("1", 27), ("1,\"a", 26), ("1,\"a\"x", 117), ("1,a,b", 117), ("x,y", 72), ("1,\"a\xff\"".encode("latin1"), 117), ("99999999999,a", 321), ("\"1", 26)]:
+    add("CSV", T, data, code)
+# JSON
+for data, code in [("{", 27), ("{\"", 26), ("{\"a", 26), ("{\"a\"", 27), ("{\"a\":", 27), ("{\"a\":1", 33), ("{\"a\":1,", 27), ("{\"a\":1,}", 26), ("{a:1}", 26), ("{\"a\":x}", 72), ("{\"a\":{}}", 72), ("{\"a\":[]}", 72), ("{\"a\" 1}", 27),
+                   ("{\"a\":1 \"s\":2}", 27), ("[1]", 27), ("[{\"a\":1}", 27), ("[[", 27), ("{\"a\":1}]", 27), ("{\"s\":\"\\u12\"}", 25), ("{\"s\":\"\\uD800\"}", 25), ("{\"s\":\"\\uDC00\"}", 25), ("{\"s\":\"\\uD800\\u0041\"}", 25),
+                   ("{\"s\":\"\\", 27), ("{\"s\":\"\xff\"}".encode("latin1"), 117), ("{\"a\":1,\"a\":1}", 117), ("{\"a\":\"1x\"}", 27), ("{\"a\":9999999999}", 321), ("{\"a\":1.5}", 27), ("null", 27), ("\"a\"", 27), ("{\"zz\":}", 117), ("{\"zz\":[1,}", 117)]:
+    add("JSONEachRow", T, data, code)
+add("JSONEachRow", T, "{\"zz\":" + "[" * 100000, 306)
+add("JSONEachRow", T, "{\"zz\":" + "{\"a\":" * 100000, 306)
+add("JSONEachRow", T, "{\"s\":" + "[" * 100000, 306)
+add("JSONEachRow", "a Map(String,Int32)", "{\"a\":[]}", 27)
+add("JSONEachRow", "a Tuple(Int32,Int32)", "{\"a\":[1]}", 27)
+add("JSONEachRow", "a Tuple(Int32,Int32)", "{\"a\":[1,2,3]}", 27)
+for data, code in [("[1]", 27), ("[1,\"x\",2]", 27), ("[", 27), ("{}", 27), ("[1,\"x\"", 27)]:
+    add("JSONCompactEachRow", T, data, code)
+for data, code in [("{", 27), ("[]", 27), ("{\"data\":[{]}", 26), ("{\"data\":{}}", 27), ("{\"data\":[{\"a\":1}]", 27), ("{\"data\":[{\"a\":1}]} x", 27), ("{\"meta\":" + "[" * 5000, 306)]:
+    add("JSON", T, data, code)
+# RowBinary
+for data, code in [(b"\x01", 33), (b"\x01\x00\x00\x00", 32), (b"\x01\x00\x00\x00\x05ab", 33), (b"\x01\x00\x00\x00" + big, 131), (b"\x01\x00\x00\x00" + b"\xff" * 11, 117), (b"\x01\x00\x00\x00\x80", 32),
+                   (b"\x01\x00\x00\x00\x01\xff", 117), (b"\x01\x00\x00\x00\xff\xff\xff\xff\x07", 131), (b"\x01\x00\x00\x00\xff\xff\xff\x1f", 33)]:
+    add("RowBinary", T, data, code)
+add("RowBinary", N, big, 131)
+add("RowBinary", N, b"\xff\xff\xff\x1f\x01\x00\x00\x00", 33)
+add("RowBinary", "a Array(Array(Int8))", b"\xff\xff\x03" * 2, 32)
+add("RowBinary", "a Bool", b"\x02", 467)
+add("RowBinary", "a Decimal(9,2)", struct.pack("<i", 2000000000), 69)
+add("RowBinary", "a DateTime64(8,'UTC')", struct.pack("<q", 2**62), 321)
+add("RowBinaryWithNamesAndTypes", T, big, 131)
+add("RowBinaryWithNamesAndTypes", T, b"\x01\x01a\x06Nonsns", 117)
+add("RowBinaryWithNamesAndTypes", T, b"\x01\x01z\x06Nonsns", 50)
+add("RowBinaryWithNamesAndTypes", T, b"\x01\x01z" + bytes([103]) + b"Array(" * 17 + b"x", 50)
+add("RowBinaryWithNames", T, b"\x01\x01z", 117)
+add("RowBinaryWithNames", T, b"\x02\x01a\x01a", 117)
+# Arrow and Parquet
+for data, code in [(b"A", 33), (b"ARROW1", 33), (b"NOTARROW1", 117), (b"ARROW1\0\0" + b"\xff" * 8, 117), (b"ARROW1\0\0\xff\xff\xff\xff\x10\x00\x00\x00" + b"\x00" * 16, 117), (b"ARROW1\0\0\xff\xff\xff\xff\xff\xff\xff\x7f", 117), (b"ARROW1\0\0\xff\xff\xff\xff\x10\x00\x00\x00", 33)]:
+    add("Arrow", T, data, code)
+for data, code in [(b"\xff", 33), (b"\xff\xff\xff\xff\x00\x00\x00\x80", 117), (b"\x10\x00\x00\x00" + b"\xff" * 16, 117), (b"INSERT INTO", 117), (b"\xff\xff\xff\xff\x08\x00\x00\x00" + b"\x04\x00\x00\x00\x00\x00\x00\x00", 117)]:
+    add("ArrowStream", T, data, code)
+for data, code in [(b"PAR1", 117), (b"x", 117), (b"PAR1PAR1", 117), (b"PAR1\xff\xff\xff\xffPAR1", 117), (b"PAR1" + b"\x00" * 20 + b"\x10\x00\x00\x00PAR1", 117), (b"\x00" * 64, 117)]:
+    add("Parquet", T, data, code)
+
+here = os.path.dirname(os.path.abspath(__file__))
+with open(os.path.join(here, "../../../tests/corpus/formats/hostile.jsonl"), "w") as out:
+    for case in CASES:
+        out.write(json.dumps(case) + "\n")

@@ -1,0 +1,227 @@
+#!/usr/bin/env python3
+"""Makes the golden files of the formats with a real ClickHouse.
+
+    python3 -m venv oracle && oracle/bin/pip install chdb==4.4.0
+    oracle/bin/python crates/formats/tests/oracle.py
+
+`golden/output.jsonl`: rows (as VALUES) and what each format writes for them.
+`golden/input.jsonl`: bytes in a format and the rows (as TabSeparated) or the error code they give.
+Where this project decides otherwise than ClickHouse the case says so in `ours`, with the reason.
+"""
+import base64
+import json
+import os
+import re
+import tempfile
+
+import chdb
+from chdb import session
+
+assert chdb.__version__ == "4.4.0", chdb.__version__
+HERE = os.path.dirname(os.path.abspath(__file__))
+SESSION = session.Session()
+
+TEXT = ["TabSeparated", "TabSeparatedWithNames", "TabSeparatedWithNamesAndTypes", "TabSeparatedRaw", "CSV", "CSVWithNames",
+        "CSVWithNamesAndTypes", "Values", "JSON", "JSONCompact", "JSONEachRow", "JSONCompactEachRow", "RowBinary",
+        "RowBinaryWithNames", "RowBinaryWithNamesAndTypes"]
+PEOPLE = ["Pretty", "PrettyCompact", "PrettySpace", "Vertical"]
+
+
+def quantity(query, form):
+    return SESSION.query(query, form).bytes()
+
+
+# name, columns, rows as VALUES, settings
+OUTPUT = [
+    ("integers", "a Int8, b Int16, c Int32, d Int64, e UInt8, f UInt16, g UInt32, h UInt64",
+     "(-128,-32768,-2147483648,-9223372036854775808,255,65535,4294967295,18446744073709551615),(0,0,0,0,0,0,0,0),(127,32767,2147483647,9223372036854775807,1,2,3,4)", {}),
+    ("floats", "a Float64, b Float32",
+     "(0,0),(-0.0,-0.0),(0.1,0.1),(1e21,1e21),(1e20,1e20),(123456789012345678,16777217),(1e-6,1e-6),(1e-7,1e-7),(1.5e300,3.4e38),(5e-324,1e-45),(1.7976931348623157e308,3.4028235e38),(100,100),(1234.5678,1234.5678),(-1e16,-1e16),(0.000123,0.000123)", {}),
+    ("denormals", "a Float64, b Float32, c Nullable(Float64)", "(nan,inf,nan),(-inf,nan,null),(inf,-inf,-inf)", {}),
+    ("denormals quoted", "a Float64, b Float32", "(nan,inf),(-inf,1)", {"output_format_json_quote_denormals": "1"}),
+    ("wide integers quoted", "a Int64, b UInt64, c Int32, d Array(Int64)", "(-5,7,9,[1,2])", {"output_format_json_quote_64bit_integers": "1"}),
+    ("slashes plain", "a String", "('a/b')", {"output_format_json_escape_forward_slashes": "0"}),
+    ("strings", "a String, b LowCardinality(String), c Nullable(String)",
+     r"('','',''),('abc','x y',null),('tab\tnl\ncr\rbs\\q\'dq\"','NULL','\\N'),('\0\b\f\a\v\x1b\x7f','a,b','null'),('ü€😀日本','/slash','<a>&'),('\u2028','  lead','trail  ')", {}),
+    ("nullables", "a Nullable(Int32), b Nullable(UInt64), c Nullable(Bool), d Nullable(Date), e Nullable(DateTime('UTC')), f Nullable(UUID), g LowCardinality(Nullable(String))",
+     "(null,null,null,null,null,null,null),(1,2,true,'2024-01-02','2024-01-02 03:04:05','61f0c404-5cb3-11e7-907b-a6006ad3dba0','x')", {}),
+    ("bools", "a Bool, b Array(Bool)", "(true,[true,false]),(false,[])", {}),
+    ("dates", "a Date, b DateTime('UTC'), c DateTime('Europe/Berlin'), d DateTime",
+     "('1970-01-01','1970-01-01 00:00:00','1970-01-01 01:00:00','1970-01-01 00:00:00'),('2024-02-29','2024-02-29 23:59:59','2024-07-01 12:00:00','2024-07-01 12:00:00'),('2149-06-06','2106-02-07 06:28:15','2024-03-31 03:00:00','2024-12-31 23:59:59')", {}),
+    ("fine times", "a DateTime64(0,'UTC'), b DateTime64(3,'UTC'), c DateTime64(6,'UTC'), d DateTime64(9,'UTC'), e DateTime64(9,'America/New_York')",
+     "('2024-01-02 03:04:05','2024-01-02 03:04:05.678','2024-01-02 03:04:05.678901','2024-01-02 03:04:05.678901234','2024-07-02 03:04:05.678901234'),('1969-12-31 23:59:59','1969-12-31 23:59:59.5','1950-01-01 00:00:00.000001','1900-01-01 00:00:00.000000001','2024-01-02 03:04:05'),('2024-01-02 03:04:05',0,0,0,0)", {}),
+    ("odd precisions", "a DateTime64(1,'UTC'), b DateTime64(2,'UTC'), c DateTime64(4,'UTC'), d DateTime64(5,'UTC'), e DateTime64(7,'UTC'), f DateTime64(8,'UTC')",
+     "('2024-01-02 03:04:05.6','2024-01-02 03:04:05.67','2024-01-02 03:04:05.6789','2024-01-02 03:04:05.67891','2024-01-02 03:04:05.6789012','2024-01-02 03:04:05.67890123')", {}),
+    ("times as numbers", "a DateTime('UTC'), b DateTime64(9,'UTC'), c DateTime64(3,'UTC')",
+     "('2024-01-02 03:04:05','2024-01-02 03:04:05.678901234','2024-01-02 03:04:05.6')", {"date_time_output_format": "unix_timestamp"}),
+    ("times in ISO form", "a DateTime('UTC'), b DateTime64(9,'Europe/Berlin')",
+     "('2024-01-02 03:04:05','2024-01-02 03:04:05.678901234')", {"date_time_output_format": "iso"}),
+    ("decimals", "a Decimal(9,2), b Decimal(18,4), c Decimal(38,10), d Decimal(10,0), e Nullable(Decimal(18,9))",
+     "(1.5,-0.0001,12345678901234567890.0123456789,5,null),(-9999999.99,99999999999999.9999,-0.5,-3,0.000000001),(0,0,0,0,100)", {}),
+    ("uuids", "a UUID", "('61f0c404-5cb3-11e7-907b-a6006ad3dba0'),('00000000-0000-0000-0000-000000000000'),('ffffffff-ffff-ffff-ffff-fffffffffff0')", {}),
+    ("arrays", "a Array(Int32), b Array(String), c Array(Nullable(Float64)), d Array(Array(UInt8)), e Array(DateTime64(3,'UTC'))",
+     r"([],[],[],[],[]),([1,-2],['a','b\'c','d\te','f\\g','h\ni','j\"k'],[1.5,null,nan],[[1],[],[2,3]],['2024-01-02 03:04:05.678'])", {}),
+    ("maps and tuples", "a Map(String,Int32), b Tuple(Int32,String), c Map(Int32,Array(String)), d Tuple(UInt8,Tuple(String,Nullable(Int8)))",
+     r"({},(0,''),{},(0,('',null))),({'k':1,'l\'':2},(5,'q\'\"'),{1:['x','y']},(1,('z',2)))", {}),
+    ("nested", "a Array(Tuple(UInt8,String)), b Map(String,Map(String,UInt8)), c Array(Map(String,UInt8)), d Map(Date,Float64)",
+     "([(1,'a'),(2,'b')],{'a':{'b':1}},[{'x':1},{}],{'2020-01-01':1.5}),([],{},[],{})", {}),
+    ("odd names", "`a b` Int32, `c\"d` String, `e'f` Int8, `g\\th` Int8, `日本` Int8", "(1,'x',2,3,4)", {}),
+    ("no rows", "a Int32, b String", "", {}),
+    ("one column", "x String", "('only')", {}),
+    ("csv delimiter", "a Int32, b String", "(1,'x;y,z')", {"format_csv_delimiter": ";"}),
+]
+
+PEOPLE_OUTPUT = [
+    ("plain", "a Int32, b String, c Nullable(Float64)", "(1,'x',1.5),(22,'longer',null),(333,'ü€日本',-0.25)", {}),
+    ("lone large number", "a Int64", "(1234567)", {}),
+    ("lone limit", "a Int64", "(1000000)", {}),
+    ("lone float", "a Float64", "(1234567.891)", {}),
+    ("lone negative", "a Int64", "(-98765432109)", {}),
+    ("two large", "a Int64, b Int64", "(12345678,1)", {}),
+    ("times", "a DateTime64(9,'UTC'), b Date, c UUID, d Bool", "('2024-01-02 03:04:05.678901234','2024-01-02','61f0c404-5cb3-11e7-907b-a6006ad3dba0',true)", {}),
+    ("no rows", "a Int32", "", {}),
+    ("twelve rows", "a Int32, s String", ",".join(f"({i},'v{i}')" for i in range(12)), {}),
+    ("sixty rows", "a Int32, s String", ",".join(f"({i},'v{i}')" for i in range(60)), {}),
+    ("49 rows", "a Int32", ",".join(f"({i})" for i in range(49)), {}),
+    ("50 rows", "a Int32", ",".join(f"({i})" for i in range(50)), {}),
+    ("too many rows", "a Int32", ",".join(f"({i})" for i in range(15)), {"output_format_pretty_max_rows": "12"}),
+    ("no numbers", "a Int32, b String", "(1,'x'),(2,'y')", {"output_format_pretty_row_numbers": "0"}),
+    ("line end", "a String, b Int32", "('one\\ntwo',2),('x',3)", {}),
+    ("wide short", "a Int32, b Int32, c Int32, d Int32, e Int32, f String", "(1,2,3,4,5,'" + "x" * 260 + "'),(1,2,3,4,5,'y')", {}),
+    ("wide few columns", "a Int32, f String", "(1,'" + "x" * 260 + "')", {}),
+    ("arrays", "a Array(Int32), b Map(String,Int32), c Tuple(Int32,String)", "([1,2],{'k':1},(1,'x'))", {}),
+    ("long name", "a_very_long_column_name Int8, another String", "(1,'x')", {}),
+    ("denormals", "a Float64, b Float64", "(nan,inf),(-inf,1e300)", {}),
+    ("large in record", "a Float64, b Int32, c UInt64, d Decimal(18,4), n Nullable(Int64)", "(12345678.5,12345678,12345678901234567890,12345678901234.5678,null)", {}),
+]
+
+T = "a UInt8, s String"
+TIME = "t DateTime64(9,'UTC')"
+SECOND = "t DateTime('UTC')"
+WRAP = "a number that does not fit is refused, not wrapped"
+RANGE = "a time out of range is 321, which HTTP answers with 400"
+STRICT = "no such time of day"
+TICKS = "a bare number too large for seconds is ticks, as in text"
+# columns, format, data, settings, ours
+INPUT = [
+    # VALUES
+    (T, "Values", "(1,'x'),(2,'y')"), (T, "Values", "(1,'x') (2,'y')"), (T, "Values", " ( 1 , 'x' ) ,\n(2,'y');"),
+    (T, "Values", "(1,'it''s')"), (T, "Values", r"(1,'a\tb\nc\\d\'e\x41\q\0')"), (T, "Values", "(300,'x')", {}, {"code": 321, "why": WRAP}),
+    (T, "Values", "(-1,'x')", {}, {"code": 321, "why": WRAP}), (T, "Values", "('12','x')"), (T, "Values", "(1)"), (T, "Values", "(1,'a','b')"),
+    (T, "Values", "(1,'a') x"), (T, "Values", "(1,'a'"), (T, "Values", "(1,'a"), (T, "Values", ""), (T, "Values", "(NULL,NULL)"), (T, "Values", "(true,'x')"),
+    (T, "Values", "(1,'a',)"), (T, "Values", "(+1,'a')"), ("a Nullable(Int32)", "Values", "(NULL),(1),(null)"),
+    ("a Float64", "Values", "(1.5),(1e5),(-0.0),(nan),(inf),(-inf),(.5),(5.),('1.5')"), ("a Bool", "Values", "(true),(false),(1),(0),('true')"),
+    ("a Array(Int32)", "Values", "([1,2]),([]),([ 1 , 2 ])"), ("a Array(Nullable(String))", "Values", "(['a',NULL])"), ("a Map(String,Int32)", "Values", "({'k':1}),({})"),
+    ("a Tuple(Int32,String)", "Values", "((1,'x'))"), ("a UUID", "Values", "('61f0c404-5cb3-11e7-907b-a6006ad3dba0'),('61f0c4045cb311e7907ba6006ad3dba0')"),
+    ("a Decimal(9,2)", "Values", "(1.234),(-5),('7.1'),(1e2)"), ("a Date", "Values", "('2024-01-02'),(19724)"),
+    (TIME, "Values", "(1704187800),(1704187800.25),('2024-01-02 03:04:05'),('2024-01-02T03:04:05.5Z'),('2024-01-02 03:04:05+01:00'),('1704187800123456789')"),
+    (TIME, "Values", "(1704187800123456789)", {}, {"rows": "2024-01-02 09:30:00.123456789\n", "why": TICKS}),
+    # TabSeparated
+    (T, "TabSeparated", "1\tx\n2\ty\n"), (T, "TabSeparated", "1\tx"), (T, "TabSeparated", "1\ta\\tb\\nc\\\\d\\'e\\x41\\q\\0\\\nf\\\tg\n"), (T, "TabSeparated", "1\n"),
+    (T, "TabSeparated", "1\tx\ty\n"), (T, "TabSeparated", "12x\tx\n"), (T, "TabSeparated", "\\N\t\\N\n"), (T, "TabSeparated", "300\tx\n", {}, {"code": 321, "why": WRAP}),
+    (T, "TabSeparated", "-1\tx\n", {}, {"code": 321, "why": WRAP}), (T, "TabSeparated", "1.5\tx\n"), (T, "TabSeparated", "\tx\n"), (T, "TabSeparated", "1\t\n"),
+    (T, "TabSeparated", "1\tx\r\n"), (T, "TabSeparated", ""), ("a Nullable(Int32), s Nullable(String)", "TabSeparated", "\\N\t\\N\n1\tNULL\n"),
+    (T, "TabSeparated", "\\N\t\\N\n", {"input_format_null_as_default": "0"}, {"code": 349, "why": "NULL is refused by its own code, not by a garbled number"}),
+    ("a Float64", "TabSeparated", "1.5\n1e5\n-0\nnan\ninf\n-inf\n.5\n5.\n"), ("a Bool", "TabSeparated", "true\nfalse\n1\n0\nyes\nno\nON\noff\nt\nF\n"), ("a Bool", "TabSeparated", "maybe\n"),
+    ("a Array(String)", "TabSeparated", "['a','b\\'c']\n[]\n"), ("a Map(String,Int32)", "TabSeparated", "{'k':1}\n"), ("a Array(Int32)", "TabSeparated", "[1,2\n"),
+    ("a UUID", "TabSeparated", "61f0c404-5cb3-11e7-907b-a6006ad3dba0\n"), ("a UUID", "TabSeparated", "zzz\n"), ("a Decimal(9,2)", "TabSeparated", "1.234\n-5\n1e2\n"),
+    ("a Decimal(9,2)", "TabSeparated", "12345678\n"), ("a Date", "TabSeparated", "2024-01-02\n2024-1-2\n20240102\n"), ("a Date", "TabSeparated", "x\n"),
+    (T, "TabSeparatedRaw", "1\ta\\tb\n"), (T, "TabSeparatedWithNames", "s\ta\nx\t1\n"), (T, "TabSeparatedWithNames", "s\tzz\ta\nx\t9\t1\n"), (T, "TabSeparatedWithNames", "s\nx\n"),
+    (T, "TabSeparatedWithNames", "s\tzz\nx\t9\n", {"input_format_skip_unknown_fields": "0"}), (T, "TabSeparatedWithNamesAndTypes", "s\ta\nString\tUInt8\nx\t1\n"),
+    (T, "TabSeparatedWithNamesAndTypes", "s\ta\nString\tUInt16\nx\t1\n"), (T, "TabSeparatedWithNames", "a\ta\n1\t2\n"),
+    # CSV
+    (T, "CSV", "1,x\n2,\"y \"\"q\"\" , z\"\n"), (T, "CSV", " 3 , 'sq'\n"), (T, "CSV", "4, \" dq \"  \n"), (T, "CSV", ",\n5,\n"), (T, "CSV", "\\N,\\N\n"), (T, "CSV", "1,x,y\n"),
+    (T, "CSV", "1\n"), (T, "CSV", "1,x,\n"), (T, "CSV", "1,\"a\nb\"\n2,a\"b\n"), (T, "CSV", "\"6\",\"x\"\r\n7,y\r\n"), (T, "CSV", "1,\"a", {}, {"code": 26, "why": "a value cut short is refused"}), (T, "CSV", "1,x"), (T, "CSV", "1,  x  \n"),
+    (T, "CSVWithNames", "s,a\nx,1\n"), (T, "CSVWithNames", "\"s\",\"zz\",\"a\"\nx,9,1\n"), (T, "CSVWithNamesAndTypes", "s,a\nString,UInt8\nx,1\n"), (T, "CSV", "1;x,y\n", {"format_csv_delimiter": ";"}),
+    ("a Nullable(Int32), s Nullable(String)", "CSV", "\\N,\\N\n,\n1,NULL\n"), ("a Array(Int32), s String", "CSV", "\"[1,2]\",x\n"), ("a Float64", "CSV", "1.5\n\"2.5\"\nnan\n"),
+    # JSONEachRow
+    (T, "JSONEachRow", '{"a":1,"s":"x"}\n{"s":"y","a":2}\n'), (T, "JSONEachRow", '{"a":1,"s":"x"},{"a":2}'), (T, "JSONEachRow", '[{"a":1},{"a":2}]'), (T, "JSONEachRow", '{"a":1}{"a":2}'),
+    (T, "JSONEachRow", '{"a":"12","s":15}'), (T, "JSONEachRow", '{"a":true,"s":true}'), (T, "JSONEachRow", '{"a":null,"s":null}'), (T, "JSONEachRow", '{"a":1,"s":[1, "2"]}'),
+    (T, "JSONEachRow", '{"a":1,"s":{"k": 1}}'), (T, "JSONEachRow", '{"a":1,"zz":{"k": [1,2,"]"]}}'), (T, "JSONEachRow", '{"a":1,"zz":2}', {"input_format_skip_unknown_fields": "0"}),
+    (T, "JSONEachRow", '{"a":1,"a":2}'), (T, "JSONEachRow", '{"a":1,"s":"\\u00e9\\ud83d\\ude00\\/\\b\\n\\t\\"\\\\"}'), (T, "JSONEachRow", '{"a":1,"s":"\\ud83d"}'), (T, "JSONEachRow", '{"a":1,"s":"a" "x":1}'),
+    (T, "JSONEachRow", '{"a":1,}'), (T, "JSONEachRow", '{a:1}'), (T, "JSONEachRow", '{"a":1} garbage'), (T, "JSONEachRow", '{"a":1'), (T, "JSONEachRow", '{"a":300}', {}, {"code": 321, "why": WRAP}),
+    (T, "JSONEachRow", '{"a":1.5}'), (T, "JSONEachRow", '{ "a" : 1 , "s" : "x" }'), (T, "JSONEachRow", '{}'), (T, "JSONEachRow", ''), (T, "JSONEachRow", '{"a":1};'), (T, "JSONEachRow", '\n\n{"a":1}\n\n'),
+    ("a Nullable(Int32)", "JSONEachRow", '{"a":null}{"a":5}'), ("a Float64", "JSONEachRow", '{"a":1.5}{"a":1e5}{"a":"2.5"}{"a":-0}{"a":7}'), ("a Bool", "JSONEachRow", '{"a":true}{"a":false}{"a":1}{"a":0}'),
+    ("a Array(Int32)", "JSONEachRow", '{"a":[1,2]}{"a":[]}{"a":[ 1 , 2 ]}'), ("a Map(String,Int32)", "JSONEachRow", '{"a":{"k":1,"l":2}}{"a":{}}'), ("a Tuple(Int32,String)", "JSONEachRow", '{"a":[1,"x"]}'),
+    ("a Array(Nullable(String))", "JSONEachRow", '{"a":["x",null]}'), ("a UUID", "JSONEachRow", '{"a":"61f0c404-5cb3-11e7-907b-a6006ad3dba0"}'), ("a Decimal(9,2)", "JSONEachRow", '{"a":1.5}{"a":"2.25"}{"a":3}'),
+    ("a Date", "JSONEachRow", '{"a":"2024-01-02"}'), (TIME, "JSONEachRow", '{"t":1704187800}{"t":1704187800.5}{"t":"2024-01-02T03:04:05Z"}'),
+    (T, "JSONCompactEachRow", '[1,"x"]\n[2, "y"],\n[3,"z"] [4,"zz"]'), (T, "JSONCompactEachRow", '[1]'), (T, "JSONCompactEachRow", '[1,"x",2]'), (T, "JSONCompactEachRow", '[null,null]'),
+    (T, "JSON", '{"meta":[{"name":"s","type":"String"},{"name":"a","type":"UInt8"}],"data":[{"s":"x","a":70},{"a":71}],"rows":2}', {}),
+    # RowBinary
+    (T, "RowBinary", b"\x01\x01x\x02\x00"), (T, "RowBinary", b"\x01"), (T, "RowBinary", b"\x01\x05ab"), (T, "RowBinary", b""),
+    ("a Nullable(Int32)", "RowBinary", b"\x01\x00\x05\x00\x00\x00"), ("a Array(UInt8)", "RowBinary", b"\x02\x01\x02\x00"), ("a Map(String,UInt8)", "RowBinary", b"\x01\x01k\x05"),
+    ("a DateTime64(9,'UTC')", "RowBinary", (1704187800123456789).to_bytes(8, "little")), ("a DateTime('UTC')", "RowBinary", (1704187800).to_bytes(4, "little")), ("a Date", "RowBinary", (19724).to_bytes(2, "little")),
+    ("a UUID", "RowBinary", bytes(range(16))), ("a Decimal(9,2)", "RowBinary", (-150).to_bytes(4, "little", signed=True)), ("a Decimal(18,2)", "RowBinary", (-150).to_bytes(8, "little", signed=True)),
+    ("a Decimal(38,2)", "RowBinary", (-150).to_bytes(16, "little", signed=True)), ("a Bool", "RowBinary", b"\x01\x00"), ("a LowCardinality(String)", "RowBinary", b"\x02hi"), ("a Float64", "RowBinary", b"\0\0\0\0\0\0\xf8?"),
+    (T, "RowBinaryWithNames", b"\x02\x01s\x01a\x01x\x07"), (T, "RowBinaryWithNamesAndTypes", b"\x02\x01s\x01a\x06String\x05UInt8\x01x\x07"), (T, "RowBinaryWithNamesAndTypes", b"\x02\x01s\x01a\x06String\x06UInt16\x01x\x07\x00"),
+    (T, "RowBinaryWithNamesAndTypes", b"\x02\x01z\x01a\x06String\x05UInt8\x01x\x07"), (T, "RowBinary", b"\x01\xff\xff\xff\xff\xff\xff\xff\xff\x7fab", {}, {"code": 131, "why": "the same code for every length that is too large"}),
+]
+for value in ["20240102", "1704187800", "170418780", "1704187800123", "1704187800123456", "1704187800123456789", "20240102030405", "1704187800.5", "2024-01-02 03:04:05", "2024-01-02 03:04:05.6789", "2024-01-02T03:04:05",
+              "2024-01-02T03:04:05Z", "2024-01-02T03:04:05.123456789Z", "2024-01-02 03:04:05+01:00", "2024-01-02 03:04:05-0530", "2024-01-02 03:04:05 UTC", "2024-01-02", "2024-01-02 03:04", "2024-1-2 3:4:5", "2024/01/02 03:04:05",
+              "1960-01-02 03:04:05", "abc", "2024-13-01 00:00:00", "2024-02-30 00:00:00", "17041878001"]:
+    for columns in [TIME, SECOND]:
+        if value == "1960-01-02 03:04:05" and columns == SECOND:
+            INPUT.append((columns, "TabSeparated", value + "\n", {}, {"rows": value + "\n", "why": "DateTime is not limited to 32 bits"}))
+        else:
+            INPUT.append((columns, "TabSeparated", value + "\n"))
+for value in ["1600-01-01 00:00:00", "2300-01-01 00:00:00"]:
+    INPUT.append((TIME, "TabSeparated", value + "\n", {}, {"code": 321, "why": RANGE}))
+INPUT.append((TIME, "TabSeparated", "2024-01-02 25:00:00\n", {}, {"code": 41, "why": STRICT}))
+for value in ["1704187800", "1704187800.25", "170418", "-5", "1704187800123456789", "2024-01-02 03:04:05", "2024-01-02", "2024-01-02T03:04:05.5"]:
+    INPUT.append((TIME, "TabSeparated", value + "\n", {"date_time_input_format": "basic"}))
+
+
+def settings_of(settings):
+    return " SETTINGS " + ", ".join(f"{k} = '{v}'" for k, v in settings.items()) if settings else ""
+
+
+def outputs(cases, forms, out):
+    for name, columns, rows, settings in cases:
+        SESSION.query("DROP TABLE IF EXISTS t")
+        SESSION.query(f"CREATE TABLE t ({columns}) ENGINE = Memory")
+        if rows:
+            SESSION.query(f"INSERT INTO t VALUES {rows}")
+        expected = {}
+        for form in forms:
+            if name == "no rows" and form.startswith("JSON") and form.endswith("Row"):
+                continue
+            data = quantity(f"SELECT * FROM t{settings_of(settings)}", form)
+            expected[form] = base64.b64encode(data).decode()
+        out.write(json.dumps({"name": name, "columns": columns, "rows": rows, "settings": settings, "expected": expected}) + "\n")
+
+
+def inputs(out):
+    for case in INPUT:
+        columns, form, data = case[:3]
+        settings = case[3] if len(case) > 3 else {}
+        ours = case[4] if len(case) > 4 else None
+        data = data.encode() if isinstance(data, str) else data
+        with tempfile.NamedTemporaryFile(suffix=".bin", dir="/tmp") as file:
+            file.write(data)
+            file.flush()
+            structure = columns.replace("'", "\\'")
+            SESSION.query("DROP TABLE IF EXISTS t")
+            SESSION.query(f"CREATE TABLE t ({columns}) ENGINE = Memory")
+            query = f"INSERT INTO t FROM INFILE '{file.name}'{settings_of(settings)} FORMAT {form}"
+            try:
+                if len(data) == 0:
+                    raise EOFError
+                query = f"INSERT INTO t SELECT * FROM file('{file.name}', '{form}', '{structure}'){settings_of(settings)}"
+                SESSION.query(query)
+                result = {"rows": SESSION.query("SELECT * FROM t", "TabSeparated").bytes().decode()}
+            except EOFError:
+                result = {"rows": ""}
+            except Exception as error:
+                result = {"code": int(re.search(r"Code: (\d+)", str(error)).group(1))}
+        line = {"columns": columns, "format": form, "data": base64.b64encode(data).decode(), "settings": settings, "clickhouse": result}
+        if ours:
+            line["ours"] = ours
+        out.write(json.dumps(line) + "\n")
+
+
+if __name__ == "__main__":
+    with open(os.path.join(HERE, "golden/output.jsonl"), "w") as out:
+        outputs(OUTPUT, TEXT, out)
+        outputs(PEOPLE_OUTPUT, PEOPLE, out)
+    with open(os.path.join(HERE, "golden/input.jsonl"), "w") as out:
+        inputs(out)
