@@ -7,9 +7,11 @@
 //! - [`partition`]: the key hash and the cut of a batch into partitions
 //! - [`service`]: [`service::RowSink`] and [`service::QueryService`], which doors and feeds talk to
 //! - [`limits`]: every named maximum
+//! - [`auth`]: API keys, their file, and who is asking
 //! - [`clock`]: monotonic order and wall-clock labels
 //! - [`metric_names`]: each exported metric's name
 
+pub mod auth;
 pub mod clock;
 pub mod error;
 pub mod ids;

@@ -1,0 +1,183 @@
+//! What a door needs from its node, and the bounds it keeps.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde_json::Value;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use zepto_common::Result;
+use zepto_common::auth::Authenticator;
+use zepto_common::limits;
+use zepto_common::service::{QueryService, RowSink};
+
+use crate::tls::Tls;
+
+/// Facts about a node that do not change while it runs.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// `storage` or `ingest`.
+    pub role: &'static str,
+    /// The node's id as text.
+    pub node_id: String,
+    /// The name that clients see, `X-ClickHouse-Server-Display-Name`.
+    pub display_name: String,
+    /// The version as error texts and `/admin/version` tell it.
+    pub version: String,
+    /// When the process was ready to listen.
+    pub started: Instant,
+}
+
+/// What the door tells about its node. Every method answers at once, but for [`Self::create_snapshot`].
+#[async_trait]
+pub trait NodeInfo: Send + Sync {
+    /// Who the node is.
+    fn identity(&self) -> &Identity;
+
+    /// Why the process cannot serve at all; None while it can. `/health` is 503 with this text.
+    fn unhealthy(&self) -> Option<String> {
+        None
+    }
+
+    /// Why the node should get no requests now; empty when it is ready.
+    fn not_ready(&self) -> Vec<String>;
+
+    /// The node's counters, for `/stats`.
+    fn stats(&self) -> Value;
+
+    /// The settings in force, secrets redacted, for `/admin/settings`.
+    fn settings(&self) -> Value;
+
+    /// Sets the gauges of the metrics registry to what holds now.
+    fn refresh_gauges(&self);
+
+    /// Makes a consistent snapshot; the name is the node's choice when there is none.
+    ///
+    /// # Errors
+    /// `BadArguments` for a name that cannot be or is taken; the storage's faults.
+    async fn create_snapshot(&self, name: Option<&str>) -> Result<Value>;
+
+    /// The snapshots there are.
+    ///
+    /// # Errors
+    /// The storage's faults.
+    fn snapshots(&self) -> Result<Value>;
+}
+
+/// The bounds of one door; the defaults are those of [`zepto_common::limits`].
+#[derive(Debug, Clone)]
+pub struct DoorLimits {
+    /// Connections open at once.
+    pub connections: usize,
+    /// Time for a request's head, and of idling between requests.
+    pub head_time: Duration,
+    /// Time for a TLS handshake.
+    pub handshake_time: Duration,
+    /// Silence of a peer within a body or an answer.
+    pub stall: Duration,
+    /// A statement without `max_execution_time`.
+    pub query_time: Duration,
+    /// An INSERT without `max_execution_time`.
+    pub insert_time: Duration,
+    /// Requests in flight after shutdown was asked for.
+    pub shutdown_time: Duration,
+    /// Decoded bytes of all INSERTs together.
+    pub insert_bytes: usize,
+    /// How long an INSERT waits for room among those bytes.
+    pub insert_wait: Duration,
+    /// Bytes of one answer held back under `wait_end_of_query`.
+    pub result_wait_bytes: usize,
+}
+
+impl Default for DoorLimits {
+    fn default() -> Self {
+        Self {
+            connections: limits::HTTP_CONNECTIONS_MAX,
+            head_time: limits::HTTP_HEAD_TIME_MAX,
+            handshake_time: limits::HTTP_HANDSHAKE_TIME_MAX,
+            stall: limits::HTTP_STALL_MAX,
+            query_time: limits::QUERY_TIME_DEFAULT,
+            insert_time: limits::HTTP_INSERT_TIME_MAX,
+            shutdown_time: limits::HTTP_SHUTDOWN_TIME_MAX,
+            insert_bytes: limits::INSERT_BYTES_IN_FLIGHT,
+            insert_wait: limits::QUEUE_WAIT,
+            result_wait_bytes: limits::RESULT_WAIT_BYTES_MAX,
+        }
+    }
+}
+
+/// Everything behind one HTTP port.
+#[derive(Clone)]
+pub struct Door {
+    /// Takes the rows of INSERTs.
+    pub sink: Arc<dyn RowSink>,
+    /// Runs all other statements.
+    pub queries: Arc<dyn QueryService>,
+    /// Tells about the node.
+    pub node: Arc<dyn NodeInfo>,
+    /// Recognises subjects.
+    pub auth: Arc<Authenticator>,
+    /// The bounds.
+    pub limits: DoorLimits,
+    /// The registry behind `/metrics`.
+    pub metrics: PrometheusHandle,
+    /// `/metrics` needs the role metrics.
+    pub protect_metrics: bool,
+    /// Speak TLS; None is plain text.
+    pub tls: Option<Arc<Tls>>,
+}
+
+/// A door in service: what its requests share.
+pub(crate) struct Service {
+    pub(crate) door: Door,
+    /// Fires when the node leaves.
+    pub(crate) shutdown: CancellationToken,
+    /// Permits of [`BUDGET_UNIT`] decoded bytes each.
+    pub(crate) budget: Arc<Semaphore>,
+    /// All permits of `budget`.
+    pub(crate) budget_units: u32,
+    /// Bounds the threads that decode and encode, so that they leave cores to the rest.
+    pub(crate) workers: Arc<Semaphore>,
+}
+
+/// Bytes that one permit of the INSERT budget stands for.
+pub(crate) const BUDGET_UNIT: usize = 4_096;
+
+impl Service {
+    pub(crate) fn new(door: Door, shutdown: CancellationToken) -> Arc<Self> {
+        let units = (door.limits.insert_bytes / BUDGET_UNIT).clamp(1, Semaphore::MAX_PERMITS.min(1 << 30));
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Arc::new(Self {
+            door,
+            shutdown,
+            budget: Arc::new(Semaphore::new(units)),
+            budget_units: units as u32,
+            workers: Arc::new(Semaphore::new(cores)),
+        })
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        self.door.node.identity()
+    }
+
+    /// Runs work that keeps a core busy, off the reactor when it is more than a trifle.
+    pub(crate) async fn work<T: Send + 'static>(
+        &self,
+        trifle: bool,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T> {
+        if trifle {
+            return Ok(work());
+        }
+        let stopped = |what: &dyn std::fmt::Display| zepto_common::Error::internal(format!("worker: {what}"));
+        let permit = self.workers.clone().acquire_owned().await.map_err(|error| stopped(&error))?;
+        let done = tokio::task::spawn_blocking(move || {
+            let outcome = work();
+            drop(permit);
+            outcome
+        });
+        done.await.map_err(|error| stopped(&error))
+    }
+}

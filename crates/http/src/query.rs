@@ -1,0 +1,254 @@
+//! One statement from request to answer: who asks, what, and by which way it is done.
+
+mod insert;
+mod select;
+mod source;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue};
+use http::{HeaderMap, Method, StatusCode};
+use tokio_util::sync::CancellationToken;
+use zepto_common::auth::Subject;
+use zepto_common::limits::STATEMENT_BYTES_MAX;
+use zepto_common::schema::TableName;
+use zepto_common::service::{RequestContext, Role};
+use zepto_common::{Error, ErrorCode, Result};
+use zepto_formats::Format;
+use zepto_formats::insert::InsertHead;
+
+use crate::access;
+use crate::body::{RawBody, inflate_for};
+use crate::connection::Flushes;
+use crate::credentials::credentials;
+use crate::deflate::Encoding;
+use crate::door::Service;
+use crate::params::Parameters;
+use crate::reply::{self, QUERY_ID, TIMEZONE};
+use crate::settings::RequestSettings;
+use crate::statement::StatementKind;
+use source::Source;
+
+/// Everything about one request but its body.
+#[derive(Clone)]
+struct Call {
+    service: Arc<Service>,
+    subject: Subject,
+    settings: RequestSettings,
+    query_id: String,
+    encoding: Encoding,
+    /// The method allows reading only.
+    read_only: bool,
+    started: Instant,
+    flushes: Arc<Flushes>,
+}
+
+/// `/`: a statement by GET or POST.
+pub(crate) async fn statement(State(service): State<Arc<Service>>, request: Request) -> Response {
+    let method = request.method().clone();
+    if method == Method::OPTIONS {
+        return preflight();
+    }
+    if ![Method::GET, Method::HEAD, Method::POST].contains(&method) {
+        let text = format!("The path / does not take {method}\n");
+        return reply::text(StatusCode::METHOD_NOT_ALLOWED, reply::TEXT, text);
+    }
+    let asks = request.uri().query().is_some_and(|query| query.split('&').any(|p| p.starts_with("query=")));
+    if method != Method::POST && !asks {
+        return reply::text(StatusCode::OK, reply::TEXT, "Ok.\n");
+    }
+    run(service, request, &[], |call, mut source| async move {
+        match call.dispatch(&mut source).await {
+            Ok(response) => Ok(response),
+            Err(error) => {
+                source.drain().await;
+                Err(error)
+            }
+        }
+    })
+    .await
+}
+
+/// `/insert/arrow?table=`: an Arrow IPC stream, columns matched by name.
+pub(crate) async fn insert_arrow(State(service): State<Arc<Service>>, request: Request) -> Response {
+    run(service, request, &["table"], |call, mut source| async move {
+        let table = source.parameter("table").map(|name| parse_table(name, &call.settings.database));
+        let inserted = match table {
+            Some(Ok(table)) => call.insert_whole_body(table, Format::ArrowStream, &mut source).await,
+            Some(Err(error)) => Err(error),
+            None => Err(Error::new(ErrorCode::BadArguments, "the parameter table is missing")),
+        };
+        if inserted.is_err() {
+            source.drain().await;
+        }
+        inserted
+    })
+    .await
+}
+
+/// Prepares a call, runs it, and puts on its answer what every answer to a statement has.
+async fn run<F, R>(service: Arc<Service>, request: Request, also: &[&str], work: F) -> Response
+where
+    F: FnOnce(Arc<Call>, Source) -> R + Send,
+    R: Future<Output = Result<Response>> + Send,
+{
+    let (mut query_id, mut cors) = (fresh_query_id(), false);
+    let (parts, body) = request.into_parts();
+    let worked = async {
+        let (call, source) = prepare(&service, parts, body, also)?;
+        query_id.clone_from(&call.query_id);
+        cors = call.settings.cors;
+        Box::pin(work(Arc::new(call), source)).await
+    };
+    let version = &service.identity().version;
+    let mut response = worked.await.unwrap_or_else(|error| reply::error_reply(&error, version));
+    let headers = response.headers_mut();
+    reply::put(headers, QUERY_ID, &query_id);
+    headers.insert(TIMEZONE, HeaderValue::from_static("UTC"));
+    if cors {
+        headers.insert(http::header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    }
+    response
+}
+
+fn prepare(
+    service: &Arc<Service>,
+    parts: http::request::Parts,
+    body: Body,
+    also: &[&str],
+) -> Result<(Call, Source)> {
+    let headers = &parts.headers;
+    let parameters = Parameters::parse(parts.uri.query().unwrap_or_default())?;
+    let subject = service.door.auth.authenticate(&credentials(headers, &parameters)?)?;
+    let settings = RequestSettings::read(&parameters, headers, also)?;
+    if is_form(headers) {
+        let text = "multipart/form-data is not supported, send the statement as the body or in ?query=";
+        return Err(Error::new(ErrorCode::NotImplemented, text));
+    }
+    let read_only = parts.method != Method::POST;
+    let limits = &service.door.limits;
+    let time = settings.max_execution_time.unwrap_or(limits.query_time);
+    let deadline = tokio::time::Instant::now() + time.min(limits.insert_time.max(limits.query_time));
+    let body = if read_only { Body::empty() } else { body };
+    let raw = RawBody::new(body, headers, limits.stall, deadline)?;
+    let source = Source::new(raw, inflate_for(headers)?, parameters);
+    let accept = headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
+    let encoding = if settings.compression { Encoding::choose(accept) } else { Encoding::Identity };
+    let query_id = settings.query_id.clone().unwrap_or_else(fresh_query_id);
+    let flushes = parts.extensions.get::<Arc<Flushes>>().cloned().unwrap_or_default();
+    let started = Instant::now();
+    let call =
+        Call { service: service.clone(), subject, settings, query_id, encoding, read_only, started, flushes };
+    Ok((call, source))
+}
+
+impl Call {
+    /// Reads the statement's head and goes the way of its kind.
+    async fn dispatch(self: &Arc<Self>, source: &mut Source) -> Result<Response> {
+        source.begin(&self.settings.statement);
+        let kind = source.kind().await?;
+        if kind == StatementKind::Empty {
+            return Err(Error::new(ErrorCode::SyntaxError, "Syntax error: Empty query"));
+        }
+        access::require(&self.subject, kind.role())?;
+        if (self.read_only || self.settings.read_only) && !kind.reads() {
+            let text = if self.read_only {
+                "Cannot execute query in readonly mode. For queries over HTTP, method GET implies readonly. \
+                 You should use method POST for modifying queries"
+            } else {
+                "Cannot execute query in readonly mode"
+            };
+            return Err(Error::new(ErrorCode::InsertIntoReadonly, text));
+        }
+        if kind == StatementKind::Insert
+            && let Some(head) = source.insert_head().await?
+        {
+            return self.insert(head, source).await;
+        }
+        let sql = source.whole_statement(STATEMENT_BYTES_MAX).await?;
+        self.select(&sql, kind).await
+    }
+
+    async fn insert(self: &Arc<Self>, head: InsertHead, source: &mut Source) -> Result<Response> {
+        let InsertHead { table: (database, table), columns, settings, format, .. } = head;
+        let call = if settings.is_empty() {
+            self.clone()
+        } else {
+            Arc::new(Self { settings: self.settings.with_clause(&settings)?, ..Self::clone(self) })
+        };
+        let database = database.unwrap_or_else(|| call.settings.database.clone());
+        let format = format.map_or(Ok(Format::Values), |name| Format::parse(&name))?;
+        insert::run(&call, insert::Target { table: TableName::new(database, table), columns, format }, source)
+            .await
+    }
+
+    async fn insert_whole_body(
+        self: &Arc<Self>,
+        table: TableName,
+        format: Format,
+        source: &mut Source,
+    ) -> Result<Response> {
+        access::require(&self.subject, Role::Writer)?;
+        if self.settings.read_only {
+            return Err(Error::new(ErrorCode::InsertIntoReadonly, "Cannot execute query in readonly mode"));
+        }
+        insert::run(self, insert::Target { table, columns: None, format }, source).await
+    }
+
+    /// What the query service is told about the request.
+    fn context(&self, kind: StatementKind, cancel: CancellationToken) -> RequestContext {
+        let read_only = self.read_only
+            || self.settings.read_only
+            // Whoever may not change anything is held to reading, whatever the statement turns out to be.
+            || (kind.reads() && self.subject.role < Role::Admin);
+        RequestContext {
+            query_id: self.query_id.clone(),
+            user: self.subject.name.clone(),
+            role: self.subject.role,
+            database: self.settings.database.clone(),
+            settings: self.settings.settings.clone(),
+            params: self.settings.params.clone(),
+            read_only,
+            deadline: self.started + self.query_time(),
+            cancel,
+        }
+    }
+
+    fn query_time(&self) -> Duration {
+        self.settings.max_execution_time.unwrap_or(self.service.door.limits.query_time)
+    }
+}
+
+/// `db.table` or `table`, each perhaps in backquotes or double quotes.
+fn parse_table(name: &str, database: &str) -> Result<TableName> {
+    let parts: Vec<&str> = name.split('.').map(|part| part.trim_matches(['`', '"'])).collect();
+    match parts[..] {
+        [table] if !table.is_empty() => Ok(TableName::new(database, table)),
+        [database, table] if !table.is_empty() && !database.is_empty() => Ok(TableName::new(database, table)),
+        _ => Err(Error::new(ErrorCode::BadArguments, "the parameter table is not a table's name")),
+    }
+}
+
+fn fresh_query_id() -> String {
+    format!("q_{}", uuid::Uuid::new_v4().simple())
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    kind.trim_start().to_ascii_lowercase().starts_with("multipart/form-data")
+}
+
+/// The answer to a browser that asks whether it may.
+fn preflight() -> Response {
+    let mut response = reply::text(StatusCode::NO_CONTENT, reply::TEXT, Body::empty());
+    let headers = response.headers_mut();
+    headers.insert(http::header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    let methods = HeaderValue::from_static("GET, HEAD, POST, OPTIONS");
+    headers.insert(http::header::ACCESS_CONTROL_ALLOW_METHODS, methods);
+    headers.insert(http::header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("*, Authorization"));
+    response
+}

@@ -1,0 +1,121 @@
+//! Batches of a result to plain bytes of its format.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use arrow::array::RecordBatch;
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use tokio::time::timeout_at;
+use tokio_util::sync::DropGuard;
+use zepto_common::metric_names::QUERY_DURATION;
+use zepto_common::service::{Progress, RowStream};
+use zepto_common::{Error, ErrorCode, Result};
+use zepto_formats::{Encoder, ResultTotals};
+
+use super::Plain;
+use crate::door::Service;
+use crate::query::Call;
+
+/// Cells up to which a batch is encoded at once instead of on a worker thread.
+const TRIFLE_CELLS: usize = 8_192;
+
+/// One result.
+pub(super) struct Rows {
+    service: Arc<Service>,
+    /// None while a worker has it, and after the end.
+    encoder: Option<Box<dyn Encoder>>,
+    batches: RowStream,
+    progress: Arc<Progress>,
+    begun: bool,
+    rows: u64,
+    started: Instant,
+    until: tokio::time::Instant,
+    _cancel: DropGuard,
+}
+
+impl Rows {
+    pub(super) fn new(
+        call: &Call,
+        encoder: Box<dyn Encoder>,
+        batches: RowStream,
+        progress: Arc<Progress>,
+        until: tokio::time::Instant,
+        cancel: DropGuard,
+    ) -> Self {
+        let (service, started) = (call.service.clone(), call.started);
+        let encoder = Some(encoder);
+        Self { service, encoder, batches, progress, begun: false, rows: 0, started, until, _cancel: cancel }
+    }
+
+    /// The bytes; an error is the last item.
+    pub(super) fn into_stream(self) -> Plain {
+        let steps = stream::unfold(Some(self), |rows| async move {
+            let mut rows = rows?;
+            match rows.next().await {
+                Ok(Some(bytes)) => Some((Ok(bytes), Some(rows))),
+                Ok(None) => None,
+                Err(error) => Some((Err(error), None)),
+            }
+        });
+        steps.boxed()
+    }
+
+    /// The next bytes, never none of them; None after the last.
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        while let Some(mut encoder) = self.encoder.take() {
+            let batch = timeout_at(self.until, self.batches.next()).await;
+            let batch =
+                batch.map_err(|_| Error::new(ErrorCode::TimeoutExceeded, "the result took too long"))?;
+            let mut out = Vec::new();
+            if !std::mem::replace(&mut self.begun, true) {
+                encoder.begin(&mut out)?;
+            }
+            match batch.transpose()? {
+                Some(batch) => {
+                    self.rows += batch.num_rows() as u64;
+                    self.progress.result_rows.store(self.rows, Ordering::Relaxed);
+                    let (encoder, encoded) = encode(&self.service, encoder, batch, out).await?;
+                    self.encoder = Some(encoder);
+                    out = encoded?;
+                }
+                None => encoder.finish(&self.totals(), &mut out)?,
+            }
+            if !out.is_empty() {
+                return Ok(Some(Bytes::from(out)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn totals(&self) -> ResultTotals {
+        ResultTotals {
+            rows: self.rows,
+            elapsed: self.started.elapsed(),
+            rows_read: self.progress.read_rows.load(Ordering::Relaxed),
+            bytes_read: self.progress.read_bytes.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Appends a batch to `out`; both the encoder and the bytes come back.
+async fn encode(
+    service: &Service,
+    mut encoder: Box<dyn Encoder>,
+    batch: RecordBatch,
+    mut out: Vec<u8>,
+) -> Result<(Box<dyn Encoder>, Result<Vec<u8>>)> {
+    let trifle = batch.num_rows() * batch.num_columns() <= TRIFLE_CELLS;
+    let work = move || {
+        let encoded = encoder.batch(&batch, &mut out);
+        (encoder, encoded.map(|()| out))
+    };
+    service.work(trifle, work).await
+}
+
+impl Drop for Rows {
+    fn drop(&mut self) {
+        metrics::histogram!(QUERY_DURATION).record(self.started.elapsed().as_secs_f64());
+    }
+}

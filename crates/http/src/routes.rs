@@ -1,0 +1,124 @@
+//! Paths to handlers, and what every answer gets: an id, the server's name, a count; and a caught panic.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use axum::routing::{any, delete, get, post};
+use futures::FutureExt;
+use http::StatusCode;
+use tower::ServiceExt;
+use zepto_common::Error;
+use zepto_common::metric_names::HTTP_REQUESTS;
+
+use crate::connection::Flushes;
+use crate::door::Service;
+use crate::reply::{self, DISPLAY_NAME, REQUEST_ID};
+use crate::settings::ID_BYTES_MAX;
+use crate::{admin, probes, query};
+
+/// The router of one door.
+#[derive(Clone)]
+pub(crate) struct Routes {
+    router: Router,
+    service: Arc<Service>,
+}
+
+impl Routes {
+    pub(crate) fn new(service: Arc<Service>) -> Self {
+        let router = Router::new()
+            .route("/", any(query::statement))
+            .route("/ping", get(probes::ping))
+            .route("/replicas_status", get(probes::ping))
+            .route("/health", get(probes::health))
+            .route("/ready", get(probes::ready))
+            .route("/metrics", get(probes::metrics))
+            .route("/stats", get(probes::stats))
+            .route("/whoami", get(admin::whoami))
+            .route("/insert/arrow", post(query::insert_arrow))
+            .route("/admin/queries", get(admin::queries))
+            .route("/admin/queries/{id}", delete(admin::kill))
+            .route("/admin/settings", get(admin::settings))
+            .route("/admin/version", get(admin::version))
+            .route("/admin/snapshot", post(admin::create_snapshot))
+            .route("/admin/snapshots", get(admin::snapshots))
+            .fallback(no_handle)
+            .method_not_allowed_fallback(wrong_method)
+            .with_state(service.clone());
+        Self { router, service }
+    }
+
+    /// Answers one request; never fails.
+    pub(crate) async fn answer(&self, mut request: Request, flushes: Arc<Flushes>) -> Response {
+        let id = request_id(&request);
+        let label = label(request.uri().path());
+        request.extensions_mut().insert(flushes);
+        let answered = AssertUnwindSafe(Box::pin(self.router.clone().oneshot(request))).catch_unwind().await;
+        let mut response = match answered {
+            Ok(Ok(response)) => response,
+            Ok(Err(never)) => match never {},
+            Err(panic) => self.panicked(&id, &*panic),
+        };
+        let headers = response.headers_mut();
+        reply::put(headers, REQUEST_ID, &id);
+        reply::put(headers, DISPLAY_NAME, &self.service.identity().display_name);
+        let code = response.status().as_u16().to_string();
+        metrics::counter!(HTTP_REQUESTS, "route" => label, "code" => code).increment(1);
+        response
+    }
+
+    fn panicked(&self, id: &str, panic: &(dyn Any + Send)) -> Response {
+        let what = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let what = what.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+        tracing::error!(request = id, panic = %what, "a request handler panicked");
+        let error = Error::internal(format!("the server made a mistake on request {id}; its log says more"));
+        reply::error_reply(&error, &self.service.identity().version)
+    }
+}
+
+/// The client's `X-Request-Id` when it can be echoed, else a fresh one.
+fn request_id(request: &Request) -> String {
+    let sent = request.headers().get(&REQUEST_ID).and_then(|value| value.to_str().ok());
+    match sent.filter(|id| !id.is_empty() && id.len() <= ID_BYTES_MAX) {
+        Some(id) => id.to_owned(),
+        None => format!("r_{}", uuid::Uuid::new_v4().simple()),
+    }
+}
+
+/// The route's name among the metrics: one of few, whatever paths are asked for.
+fn label(path: &str) -> &'static str {
+    const KNOWN: &[&str] = &[
+        "/",
+        "/ping",
+        "/replicas_status",
+        "/health",
+        "/ready",
+        "/metrics",
+        "/stats",
+        "/whoami",
+        "/insert/arrow",
+        "/admin/queries",
+        "/admin/settings",
+        "/admin/version",
+        "/admin/snapshot",
+        "/admin/snapshots",
+    ];
+    let path = if path.starts_with("/admin/queries/") { "/admin/queries" } else { path };
+    KNOWN.iter().copied().find(|known| *known == path).unwrap_or("other")
+}
+
+async fn no_handle(request: Request<Body>) -> Response {
+    let path: String = request.uri().path().chars().take(256).collect();
+    let help = "Use / or /ping for health checks.\nOr /replicas_status for more sophisticated health checks.\n\n\
+        Send queries with the POST method or by GET /?query=...\n";
+    reply::text(StatusCode::NOT_FOUND, reply::TEXT, format!("There is no handle {path}\n\n{help}"))
+}
+
+async fn wrong_method(State(_service): State<Arc<Service>>, request: Request<Body>) -> Response {
+    let text = format!("The path {} does not take {}\n", request.uri().path(), request.method());
+    reply::text(StatusCode::METHOD_NOT_ALLOWED, reply::TEXT, text)
+}

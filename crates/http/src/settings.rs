@@ -1,0 +1,210 @@
+//! What a request asks for beside its statement: settings, parameters of the statement, format, identity.
+//!
+//! Every parameter of the URL is a setting of ClickHouse unless it is one of the interface. An unknown name is
+//! refused (115), so that a misspelt setting never does nothing in silence.
+
+mod known;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use http::HeaderMap;
+use zepto_common::schema::DEFAULT_DATABASE;
+use zepto_common::{Error, ErrorCode, Result};
+
+use crate::params::Parameters;
+
+/// Longest `query_id` and `X-Request-Id`, in bytes.
+pub const ID_BYTES_MAX: usize = 128;
+
+/// The parameters of one request, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestSettings {
+    /// The `query` parameter; empty when it is missing.
+    pub statement: String,
+    /// For names without a database.
+    pub database: String,
+    /// For a statement without FORMAT: `default_format`, or else the `X-ClickHouse-Format` header.
+    pub default_format: Option<String>,
+    /// The client's id for the statement.
+    pub query_id: Option<String>,
+    /// Hold the answer back until it is whole, as far as the bound allows.
+    pub wait_end_of_query: bool,
+    /// The client's bound on the whole statement.
+    pub max_execution_time: Option<Duration>,
+    /// `readonly` is not 0.
+    pub read_only: bool,
+    /// `enable_http_compression` is not 0.
+    pub compression: bool,
+    /// Names the rows of an INSERT, so that a retry is recognised.
+    pub deduplication_token: Option<String>,
+    /// `add_http_cors_header` is not 0.
+    pub cors: bool,
+    /// All settings for the query service and the formats, by name.
+    pub settings: BTreeMap<String, String>,
+    /// `param_<name>`, unescaped; None is NULL.
+    pub params: BTreeMap<String, Option<String>>,
+}
+
+impl RequestSettings {
+    /// Sorts the parameters of a request; `also` names further parameters that this route takes.
+    ///
+    /// # Errors
+    /// `UnknownSetting` by name; `BadArguments` for a value that cannot be; `NotImplemented` for native frames.
+    pub fn read(parameters: &Parameters, headers: &HeaderMap, also: &[&str]) -> Result<Self> {
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let mut this = Self {
+            statement: String::new(),
+            database: header("x-clickhouse-database").unwrap_or(DEFAULT_DATABASE).to_owned(),
+            default_format: header("x-clickhouse-format").map(str::to_owned),
+            query_id: None,
+            wait_end_of_query: false,
+            max_execution_time: None,
+            read_only: false,
+            compression: true,
+            deduplication_token: None,
+            cors: false,
+            settings: BTreeMap::new(),
+            params: BTreeMap::new(),
+        };
+        for (name, value) in parameters.iter() {
+            if !also.contains(&name) {
+                this.take(name, value)?;
+            }
+        }
+        Ok(this)
+    }
+
+    /// The same with the settings of a statement's SETTINGS clause over it.
+    ///
+    /// # Errors
+    /// As [`Self::read`]; names of the interface are no settings.
+    pub fn with_clause(&self, clause: &BTreeMap<String, String>) -> Result<Self> {
+        let mut this = self.clone();
+        for (name, value) in clause {
+            let of_interface = known::INTERFACE.contains(&name.as_str())
+                || name.starts_with("param_")
+                || matches!(name.as_str(), "query" | "query_id" | "database" | "default_format");
+            if of_interface {
+                return Err(unknown(name));
+            }
+            this.take(name, value)?;
+        }
+        Ok(this)
+    }
+
+    fn take(&mut self, name: &str, value: &str) -> Result<()> {
+        if let Some(parameter) = name.strip_prefix("param_") {
+            self.params.insert(parameter.to_owned(), unescape(value));
+            return Ok(());
+        }
+        match name {
+            "query" => value.clone_into(&mut self.statement),
+            "database" if value.is_empty() => {}
+            "database" => value.clone_into(&mut self.database),
+            "default_format" => self.default_format = Some(value.to_owned()).filter(|name| !name.is_empty()),
+            "query_id" => self.query_id = query_id(value)?,
+            "wait_end_of_query" => self.wait_end_of_query = flag(name, value)?,
+            "enable_http_compression" => self.compression = flag(name, value)?,
+            "add_http_cors_header" => self.cors = flag(name, value)?,
+            "insert_deduplication_token" => {
+                self.deduplication_token = Some(value.to_owned()).filter(|token| !token.is_empty());
+            }
+            "compress" | "decompress" if flag(name, value)? => {
+                let text =
+                    format!("{name}=1: ClickHouse's native frames are not supported, use HTTP compression");
+                return Err(Error::new(ErrorCode::NotImplemented, text));
+            }
+            _ if known::INTERFACE.contains(&name) => {}
+            _ if known::is_setting(name) => {
+                match name {
+                    "max_execution_time" => self.max_execution_time = seconds(name, value)?,
+                    "readonly" => self.read_only = value != "0" && !value.is_empty(),
+                    _ => {}
+                }
+                neutral(name, value)?;
+                self.settings.insert(name.to_owned(), value.to_owned());
+            }
+            _ => return Err(unknown(name)),
+        }
+        Ok(())
+    }
+}
+
+fn unknown(name: &str) -> Error {
+    Error::new(ErrorCode::UnknownSetting, format!("Unknown setting '{}'", shorten(name)))
+}
+
+fn shorten(name: &str) -> String {
+    name.chars().take(zepto_common::limits::NAME_BYTES_MAX).flat_map(char::escape_debug).collect()
+}
+
+fn bad_value(name: &str, value: &str) -> Error {
+    let text = format!("Cannot use value '{}' for setting {name}", shorten(value));
+    Error::new(ErrorCode::BadArguments, text)
+}
+
+/// Refuses what would be taken and not done.
+fn neutral(name: &str, value: &str) -> Result<()> {
+    match known::NEUTRAL.iter().find(|(known, _)| *known == name) {
+        Some((_, values)) if !values.contains(&value) => {
+            let text = format!("Setting {name} is not supported with the value '{}'", shorten(value));
+            Err(Error::new(ErrorCode::NotImplemented, text))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn flag(name: &str, value: &str) -> Result<bool> {
+    match value {
+        "1" | "true" => Ok(true),
+        "0" | "false" | "" => Ok(false),
+        _ => Err(bad_value(name, value)),
+    }
+}
+
+/// Seconds, possibly with a fraction; 0 is no bound.
+fn seconds(name: &str, value: &str) -> Result<Option<Duration>> {
+    let seconds: f64 = value.parse().map_err(|_| bad_value(name, value))?;
+    let bound = Duration::try_from_secs_f64(seconds).map_err(|_| bad_value(name, value))?;
+    Ok(Some(bound).filter(|bound| !bound.is_zero()))
+}
+
+/// An id that may stand in a header; empty means none.
+fn query_id(value: &str) -> Result<Option<String>> {
+    if value.len() > ID_BYTES_MAX || !value.bytes().all(|byte| (0x20..0x7F).contains(&byte)) {
+        let text = format!("query_id has at most {ID_BYTES_MAX} bytes of printable ASCII");
+        return Err(Error::new(ErrorCode::BadArguments, text));
+    }
+    Ok(Some(value.to_owned()).filter(|id| !id.is_empty()))
+}
+
+/// Undoes TabSeparated's escapes: `\N` alone is NULL, an unknown `\c` is `c`.
+fn unescape(value: &str) -> Option<String> {
+    if value == "\\N" {
+        return None;
+    }
+    let mut out = String::with_capacity(value.len());
+    let mut chars = value.chars();
+    while let Some(char) = chars.next() {
+        if char != '\\' {
+            out.push(char);
+            continue;
+        }
+        match chars.next() {
+            Some('n') => out.push('\n'),
+            Some('t') => out.push('\t'),
+            Some('r') => out.push('\r'),
+            Some('b') => out.push('\u{8}'),
+            Some('f') => out.push('\u{C}'),
+            Some('a') => out.push('\u{7}'),
+            Some('v') => out.push('\u{B}'),
+            Some('0') => out.push('\0'),
+            Some(other) => out.push(other),
+            None => out.push('\\'),
+        }
+    }
+    Some(out)
+}

@@ -1,0 +1,77 @@
+use super::*;
+
+fn read(query: &str) -> Result<RequestSettings> {
+    RequestSettings::read(&Parameters::parse(query)?, &HeaderMap::new(), &[])
+}
+
+#[test]
+fn settings_of_real_clients_are_taken() {
+    // What clickhouse-connect, the Rust crate, clickhouse-go and Grafana add to their requests.
+    let sent = "query=SELECT+1&database=x&default_format=Native&query_id=&session_id=s&session_timeout=60&\
+        date_time_input_format=best_effort&cast_string_to_dynamic_use_inference=1&wait_end_of_query=1&\
+        cancel_http_readonly_queries_on_client_close=1&send_progress_in_http_headers=1&\
+        http_headers_progress_interval_ms=120000&client_protocol_version=54460&describe_include_subcolumns=0&\
+        limit=10&output_format_json_quote_64bit_integers=0&output_format_native_write_json_as_string=1&\
+        max_execution_time=1.5&async_insert=1&wait_for_async_insert=1&decompress=0&compress=0&readonly=1";
+    let settings = read(sent).unwrap();
+    assert_eq!(settings.statement, "SELECT 1");
+    assert_eq!(settings.database, "x");
+    assert_eq!(settings.default_format.as_deref(), Some("Native"));
+    assert_eq!(settings.query_id, None);
+    assert!(settings.wait_end_of_query && settings.read_only && settings.compression);
+    assert_eq!(settings.max_execution_time, Some(Duration::from_millis(1500)));
+    assert_eq!(settings.settings["limit"], "10");
+}
+
+#[test]
+fn an_unknown_setting_is_refused_by_name() {
+    let error = read("max_trheads=1").unwrap_err();
+    assert_eq!(error.code, ErrorCode::UnknownSetting);
+    assert!(error.message.contains("max_trheads"));
+    assert_eq!(read("input_format_unheard_of=1").unwrap_err().code, ErrorCode::UnknownSetting);
+}
+
+#[test]
+fn a_setting_that_is_not_done_is_taken_only_with_its_neutral_value() {
+    assert!(read("input_format_allow_errors_num=0").is_ok());
+    assert_eq!(read("input_format_allow_errors_num=10").unwrap_err().code, ErrorCode::NotImplemented);
+    assert_eq!(read("extremes=1").unwrap_err().code, ErrorCode::NotImplemented);
+}
+
+#[test]
+fn values_that_cannot_be_are_refused() {
+    for query in [
+        "wait_end_of_query=maybe",
+        "max_execution_time=-1",
+        "max_execution_time=nan",
+        "max_execution_time=1e300",
+        "query_id=a%0d%0aSet-Cookie:x",
+        &format!("query_id={}", "x".repeat(129)),
+    ] {
+        assert_eq!(read(query).unwrap_err().code, ErrorCode::BadArguments, "{query}");
+    }
+    assert_eq!(read("decompress=1").unwrap_err().code, ErrorCode::NotImplemented);
+    assert_eq!(read("max_execution_time=0").unwrap().max_execution_time, None);
+}
+
+#[test]
+fn parameters_of_the_statement_are_unescaped() {
+    // Node writes `\t`, clickhouse-connect a backslash with a literal tab.
+    let settings = read("param_a=O%5C%27R%5Ct%5C%5Cx&param_b=%5C%09&param_c=%5CN&param_d=%5C").unwrap();
+    assert_eq!(settings.params["a"].as_deref(), Some("O'R\t\\x"));
+    assert_eq!(settings.params["b"].as_deref(), Some("\t"));
+    assert_eq!(settings.params["c"], None);
+    assert_eq!(settings.params["d"].as_deref(), Some("\\"));
+}
+
+#[test]
+fn headers_name_the_format_and_the_database_below_the_url() {
+    let mut headers = HeaderMap::new();
+    headers.insert("x-clickhouse-format", "JSON".parse().unwrap());
+    headers.insert("x-clickhouse-database", "d".parse().unwrap());
+    let from_header = RequestSettings::read(&Parameters::default(), &headers, &[]).unwrap();
+    assert_eq!((from_header.default_format.as_deref(), from_header.database.as_str()), (Some("JSON"), "d"));
+    let url = Parameters::parse("default_format=CSV&database=e").unwrap();
+    let both = RequestSettings::read(&url, &headers, &[]).unwrap();
+    assert_eq!((both.default_format.as_deref(), both.database.as_str()), (Some("CSV"), "e"));
+}
