@@ -177,6 +177,13 @@ impl SimDisk {
         self.state.lock().freeze_at = Some(boundary);
     }
 
+    /// Ends the freeze as if only the process had been killed: what was written is still shown, and is as little
+    /// durable as before.
+    pub fn thaw(&self) {
+        let mut state = self.state.lock();
+        (state.frozen, state.freeze_at) = (false, None);
+    }
+
     /// Whether the power is gone.
     #[must_use]
     pub fn is_frozen(&self) -> bool {

@@ -19,8 +19,11 @@ use super::files::FileName;
 use super::frame::Frame;
 use super::scan::Scanner;
 use super::summary::{OldLog, ReplaySummary, TornTail, remove};
-use crate::disk::Disk;
+use crate::disk::{Disk, read_full};
 use crate::error::{EngineError, IoAction, Result};
+
+/// Bytes of a last group that are written again at once.
+const COPY_BYTES: usize = 1 << 20;
 
 /// How to replay.
 #[derive(Debug, Clone, Copy)]
@@ -49,11 +52,13 @@ struct FoundFile {
     newest: bool,
 }
 
-/// How a file's frames ended.
+/// How the frames of a thread's newest file ended.
 #[derive(Debug)]
 struct Ending {
     path: PathBuf,
     identity: FileIdentity,
+    /// Where the last group begins: below, all was synced when it was written.
+    last_group: u64,
     offset: u64,
 }
 
@@ -66,8 +71,8 @@ pub struct Replay {
     /// Files to come, last first.
     files: Vec<FoundFile>,
     current: Option<Current>,
-    /// Newest files that have no seal.
-    unsealed: Vec<Ending>,
+    /// Of the newest files.
+    endings: Vec<Ending>,
     /// Files without any frame of their own.
     not_begun: Vec<PathBuf>,
     summary: ReplaySummary,
@@ -80,6 +85,7 @@ struct Current {
     path: PathBuf,
     identity: FileIdentity,
     newest: bool,
+    last_group: u64,
     offset: u64,
     frames: u64,
 }
@@ -111,7 +117,7 @@ pub fn replay(disk: Arc<dyn Disk>, dir: &Path, options: ReplayOptions) -> Result
         options,
         files,
         current: None,
-        unsealed: Vec::new(),
+        endings: Vec::new(),
         not_begun: Vec::new(),
         summary,
         failed: false,
@@ -195,8 +201,8 @@ impl Iterator for Replay {
 }
 
 impl Replay {
-    /// Makes the logs fit to be followed by new ones: what was replayed is made durable (it may stand in the page
-    /// cache only), torn tails are sealed, files that never began are removed.
+    /// Makes the logs fit to be followed by new ones: the last group of each is made durable (it may stand in the
+    /// page cache only), each newest file is sealed, files that never began are removed.
     ///
     /// # Errors
     /// `Internal` if frames are left or the replay failed; `Io`, `ReadOnlyDisk`, `DiskFull`.
@@ -206,7 +212,7 @@ impl Replay {
                 "a replay that did not reach its end cannot be finished".into(),
             ));
         }
-        for ending in std::mem::take(&mut self.unsealed) {
+        for ending in std::mem::take(&mut self.endings) {
             self.seal(&ending)?;
         }
         if !self.not_begun.is_empty() {
@@ -217,15 +223,27 @@ impl Replay {
         Ok(self.summary)
     }
 
-    /// Two syncs: a seal says that all before it is durable, so it may not become durable first.
+    /// The last group is written again: after a failed sync the kernel shows it and calls it clean, so that a sync
+    /// alone would do nothing. Two syncs: a seal says that all before it is durable, so it may not be so first.
     fn seal(&self, ending: &Ending) -> Result<()> {
-        let Ending { path, identity, offset } = ending;
+        let Ending { path, identity, last_group, offset } = ending;
         let file = self.disk.open(path).map_err(|error| EngineError::io(IoAction::Open, path, &error))?;
+        let write = |bytes: &[u8], at| {
+            file.write_at(bytes, at).map_err(|error| EngineError::io(IoAction::Write, path, &error))
+        };
         let sync = || file.sync_data().map_err(|error| EngineError::io(IoAction::Sync, path, &error));
+        let mut at = *last_group;
+        let mut bytes = vec![0; COPY_BYTES];
+        while at < *offset {
+            let part = (*offset - at).min(COPY_BYTES as u64) as usize;
+            let read = read_full(file.as_ref(), &mut bytes[..part], at).map_err(read_error(path))?;
+            write(&bytes[..read], at)?;
+            at += part as u64;
+        }
         sync()?;
         let mut seal = Vec::new();
         encode_seal(&mut seal, identity, *offset, *offset);
-        file.write_at(&seal, *offset).map_err(|error| EngineError::io(IoAction::Write, path, &error))?;
+        write(&seal, *offset)?;
         sync()
     }
 
@@ -250,6 +268,7 @@ impl Replay {
                         self.close_current();
                         continue;
                     };
+                    current.last_group = scanned.header.synced;
                     current.offset += scanned.header.stride();
                     current.frames += 1;
                     return Ok(Some((LogPosition { sequence: current.identity.sequence, offset }, frame)));
@@ -261,8 +280,15 @@ impl Replay {
     fn begin(&mut self, file: FoundFile) -> Result<()> {
         let identity = identity_of(file.name, &self.options);
         let scanner = open_scanner(self.disk.as_ref(), &file.path, identity)?;
-        let mut current =
-            Current { scanner, path: file.path, identity, newest: file.newest, offset: 0, frames: 0 };
+        let mut current = Current {
+            scanner,
+            path: file.path,
+            identity,
+            newest: file.newest,
+            last_group: 0,
+            offset: 0,
+            frames: 0,
+        };
         match file.beginning {
             Beginning::Begun(_) => {
                 current.offset = FILE_HEADER_BYTES as u64;
@@ -286,8 +312,6 @@ impl Replay {
             return Err(EngineError::corrupt(&current.path, current.offset, what));
         }
         self.judge_tail(&mut current)?;
-        let Current { path, identity, offset, .. } = &current;
-        self.unsealed.push(Ending { path: path.clone(), identity: *identity, offset: *offset });
         self.current = Some(current);
         self.close_current();
         Ok(())
@@ -322,9 +346,13 @@ impl Replay {
     }
 
     fn close_current(&mut self) {
-        if let Some(Current { path, identity, offset, frames, .. }) = self.current.take() {
+        if let Some(Current { path, identity, newest, last_group, offset, frames, .. }) = self.current.take()
+        {
             let FileIdentity { thread, sequence, .. } = identity;
-            self.summary.logs.push(OldLog { path, thread, sequence, frames, end: offset });
+            self.summary.logs.push(OldLog { path: path.clone(), thread, sequence, frames, end: offset });
+            if newest {
+                self.endings.push(Ending { path, identity, last_group, offset });
+            }
         }
     }
 }

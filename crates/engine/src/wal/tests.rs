@@ -152,6 +152,22 @@ fn a_frame_never_spans_files_and_a_large_one_gets_a_file_of_its_own_size() {
 }
 
 #[test]
+fn a_file_never_grows_beyond_what_was_reserved_for_it() {
+    // Every size modulo the alignment, so that some frame leaves no room at all, not even for the seal.
+    for bytes in (0..400).step_by(8) {
+        let disk = SimDisk::new();
+        let mut log = open(&disk, options(0, 1, 2048), 1);
+        append_all(&mut log, 1..=9, 200);
+        append_all(&mut log, 10..=20, bytes);
+        log.sync().unwrap();
+        log.close().unwrap();
+        assert!(disk.files().iter().all(|(_, length)| *length == 2048), "{bytes}: {:?}", disk.files());
+        assert_eq!(numbers(&disk), (1..=20).collect::<Vec<_>>());
+        assert!(disk.files().iter().all(|(_, length)| *length == 2048), "{bytes}: {:?}", disk.files());
+    }
+}
+
+#[test]
 fn released_files_are_used_again_and_their_old_frames_never_come_back() {
     let disk = SimDisk::new();
     let mut log = open(&disk, options(0, 1, 4096), 1);

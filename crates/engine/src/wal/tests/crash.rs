@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{append_all, number_of, open, options, read};
+use crate::disk::sim::Fault;
 use crate::disk::{Disk, SimDisk};
 use crate::wal::{Log, LogPosition};
 
@@ -125,20 +126,73 @@ fn a_file_made_ahead_and_never_begun_is_no_obstacle() {
     assert_eq!(disk.list(&super::dir()).unwrap().len(), 1);
 }
 
+/// How a process ends without the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Killed,
+    SyncFailed,
+}
+
+/// Two groups and a clean end, until sync number `at` ends it; the frames that were acknowledged.
+fn ended_early(disk: &Arc<SimDisk>, at: u64, end: End) -> u64 {
+    let run = || {
+        let mut acknowledged = 0;
+        let fail_soon = || {
+            if end == End::SyncFailed && disk.syncs() == at {
+                disk.fail(Fault::SyncFails);
+            }
+        };
+        fail_soon();
+        let Ok(mut log) = Log::open(disk.clone(), super::dir(), options(0, 1, 4096), 1) else { return 0 };
+        for group in 0..2u64 {
+            append_all(&mut log, group * 3 + 1..=group * 3 + 3, 100);
+            fail_soon();
+            if log.sync().is_err() {
+                return acknowledged;
+            }
+            acknowledged = group * 3 + 3;
+        }
+        fail_soon();
+        let _ = log.close();
+        acknowledged
+    };
+    if end == End::Killed {
+        disk.freeze_at(at);
+    }
+    let acknowledged = run();
+    disk.heal();
+    disk.thaw();
+    acknowledged
+}
+
 #[test]
-fn what_replay_showed_is_durable_once_it_is_finished() {
-    // Killed, not powered off: the tail is in the page cache only. Answers after the restart rely on it.
-    let disk = SimDisk::new();
-    let mut log = open(&disk, options(0, 1, 1 << 16), 1);
-    append_all(&mut log, 1..=3, 100);
-    disk.freeze_at(disk.syncs());
-    log.sync().unwrap_err();
-    let killed = disk.now().image(crate::disk::sim::CrashImage::Everything);
-    // The image is durable by definition, so make the tail doubtful again: a second log writes and is killed.
-    let (_, summary) = read(&killed, false);
-    let mut log = open(&killed, options(0, 2, 1 << 16), summary.unwrap().next_sequence(0));
-    append_all(&mut log, 4..=6, 100);
-    log.sync().unwrap();
-    let cut = killed.now().image(crate::disk::sim::CrashImage::DurableOnly);
-    assert_eq!(super::numbers(&cut), [1, 2, 3, 4, 5, 6]);
+fn what_a_start_replayed_is_durable_once_it_is_finished() {
+    // The machine stays up, so the start reads from the page cache what no sync made durable: a tail, or a seal.
+    // Then the power goes at every sync of the start.
+    for end in [End::Killed, End::SyncFailed] {
+        for at in 0..5 {
+            let disk = SimDisk::new();
+            let acknowledged = ended_early(&disk, at, end);
+            disk.record();
+            let (frames, summary) = read(&disk, false);
+            let shown = frames.len() as u64;
+            assert!(shown >= acknowledged);
+            let finished = disk.syncs();
+            let mut log = open(&disk, options(0, 2, 4096), summary.unwrap().next_sequence(0));
+            append_all(&mut log, [shown + 1], 100);
+            log.sync().unwrap();
+            for boundary in disk.boundaries() {
+                let durable = if boundary.number() >= finished { shown } else { acknowledged };
+                let mark = Mark { syncs: 0, acknowledged: durable, appended: shown + 1, covered: 0 };
+                for (kind, image) in boundary.images(40) {
+                    check_image(
+                        &image,
+                        mark,
+                        &format!("{end:?} at {at}, then {} {kind:?}", boundary.number()),
+                        false,
+                    );
+                }
+            }
+        }
+    }
 }

@@ -20,12 +20,12 @@ fn after_a_full_disk_the_log_goes_on_and_what_was_refused_never_comes_back() {
         let mut log = open(&disk, options(0, 1, 4096), 1);
         append_all(&mut log, [1], 400);
         log.sync().unwrap();
-        disk.record();
         disk.fail(Fault::NoSpaceAfter(room));
         let mut stored = vec![1];
         for group in 0..4u64 {
             let (frames, position) = (group * 10 + 10..group * 10 + 16, log.synced());
             append_all(&mut log, frames.clone(), 400);
+            disk.record();
             match log.sync() {
                 Ok(_) => stored.extend(frames),
                 Err(error) => {
@@ -34,6 +34,7 @@ fn after_a_full_disk_the_log_goes_on_and_what_was_refused_never_comes_back() {
                     assert_eq!((log.position(), log.synced()), (position, position));
                     refused_at_write += 1;
                     check_images(&disk, &stored, room);
+                    check_taking_back(&disk, &stored, room);
                     disk.heal();
                     append_all(&mut log, [group * 10 + 17], 400);
                     log.sync().unwrap();
@@ -46,6 +47,16 @@ fn after_a_full_disk_the_log_goes_on_and_what_was_refused_never_comes_back() {
         assert_eq!(numbers(&disk), stored, "room {room}");
     }
     assert!(refused_at_write > 100);
+}
+
+/// The power goes before the refusal is answered: frames of the group may be there, the start goes well.
+fn check_taking_back(disk: &Arc<SimDisk>, stored: &[u64], room: u64) {
+    for boundary in disk.boundaries() {
+        for (kind, image) in boundary.images(2) {
+            let found = numbers(&image);
+            assert!(found.starts_with(stored), "room {room}, {} {kind:?}: {found:?}", boundary.number());
+        }
+    }
 }
 
 /// Nothing is in flight: every image of this moment has exactly these frames.
