@@ -145,12 +145,22 @@ impl Connection {
         }
     }
 
-    /// Says that nothing more will be sent.
+    /// Sends bytes and says that nothing more will come.
     ///
     /// # Errors
     /// When the connection is already broken.
-    pub fn finish_sending(&self) -> io::Result<()> {
+    pub fn send_half(&mut self, bytes: &[u8]) -> io::Result<()> {
+        // As in `send_raw`: an answer may come although the rest was not read.
+        let _answered_early = self.stream.write_all(bytes);
         self.stream.shutdown(std::net::Shutdown::Write)
+    }
+
+    /// Reads an answer.
+    ///
+    /// # Errors
+    /// When the connection breaks before a whole answer has come.
+    pub fn receive(&mut self) -> io::Result<Response> {
+        self.reader.read(&mut self.stream)
     }
 
     /// Changes how long a read waits.

@@ -1,1 +1,10 @@
-//! Integration tests of real processes.
+//! What the integration tests share. The tests themselves lie in `tests/nodes`; they start the real
+//! `zepto_storage_node` and talk to it over HTTP.
+//!
+//! - [`place`]: a folder and a node in it
+//! - [`ledger`]: writers that remember what they sent and what was acknowledged
+//! - [`corpus`]: the hostile requests of `tests/corpus/http`
+
+pub mod corpus;
+pub mod ledger;
+pub mod place;

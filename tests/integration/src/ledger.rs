@@ -1,0 +1,178 @@
+//! Writers that keep books: what they tried to store and what the node acknowledged. Afterwards the table is held
+//! against the books: acknowledged ⊆ stored ⊆ attempted, and no row twice.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result, bail, ensure};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use zepto_harness::connection::percent_encode;
+use zepto_harness::{Connection, Request};
+
+/// The table that writers write.
+pub const TABLE: &str = "CREATE TABLE IF NOT EXISTS ledger (k LowCardinality(String), ts DateTime64(9), writer UInt32, \
+     sequence UInt64, checksum UInt64) ENGINE = MergeTree ORDER BY (k, ts)";
+/// Rows of one INSERT, at most.
+const BATCH_MAX: u64 = 200;
+/// Keys that one writer uses.
+const KEYS: u64 = 37;
+
+/// One writer's books.
+#[derive(Debug)]
+pub struct Writer {
+    number: u32,
+    random: StdRng,
+    /// Rows below this sequence were attempted.
+    attempted: u64,
+    /// Rows below this sequence were acknowledged.
+    acknowledged: u64,
+}
+
+impl Writer {
+    /// A writer with its own number and its own random choices.
+    #[must_use]
+    pub fn new(number: u32, seed: u64) -> Self {
+        let random = StdRng::seed_from_u64(seed ^ u64::from(number));
+        Self { number, random, attempted: 0, acknowledged: 0 }
+    }
+
+    /// Rows acknowledged so far.
+    #[must_use]
+    pub fn acknowledged(&self) -> u64 {
+        self.acknowledged
+    }
+
+    /// Writes until told to stop or until the node is gone. A batch without an answer is tried again with the same
+    /// token at the next call: it must not be stored twice.
+    ///
+    /// # Errors
+    /// When the node refuses a batch.
+    pub fn write(&mut self, address: SocketAddr, stop: &AtomicBool) -> Result<()> {
+        let Ok(mut connection) = Connection::open(address) else { return Ok(()) };
+        while !stop.load(Ordering::Relaxed) {
+            if self.attempted == self.acknowledged {
+                self.attempted += self.random.random_range(1..=BATCH_MAX);
+            }
+            let request = self.request();
+            match connection.send(&request) {
+                Ok(response) if response.status == 200 => self.acknowledged = self.attempted,
+                Ok(response) if response.status == 429 || response.status == 503 => {}
+                Ok(response) => bail!("writer {}: {} {}", self.number, response.status, response.text()),
+                Err(_) => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// The batch that waits for its acknowledgement.
+    fn request(&self) -> Request {
+        let mut body = String::new();
+        for sequence in self.acknowledged..self.attempted {
+            // Writing to a String cannot fail.
+            let _infallible = writeln!(
+                body,
+                "w{}k{}\t{}\t{}\t{sequence}\t{}",
+                self.number,
+                sequence % KEYS,
+                time(sequence),
+                self.number,
+                checksum(self.number, sequence)
+            );
+        }
+        let statement = percent_encode("INSERT INTO ledger FORMAT TabSeparated");
+        let token = format!("w{}s{}", self.number, self.acknowledged);
+        let target = format!("/?query={statement}&insert_deduplication_token={token}");
+        Request::new("POST", &target, &[], body.into_bytes())
+    }
+}
+
+/// Times that go back and forth: late rows are normal.
+fn time(sequence: u64) -> String {
+    let second = sequence * 7_919 % 86_400;
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    format!("2024-01-02 {hour:02}:{minute:02}:{second:02}.{:09}", sequence % 1_000_000_000)
+}
+
+/// SplitMix64 over writer and sequence: a row that was mixed up or half written does not match it.
+fn checksum(writer: u32, sequence: u64) -> u64 {
+    let mut x = (u64::from(writer) << 40 ^ sequence).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ x >> 31
+}
+
+/// Holds the table against the books; the number of stored rows.
+///
+/// # Errors
+/// The first row that should not be there, or that should and is not.
+pub fn audit(connection: &mut Connection, writers: &[Writer]) -> Result<u64> {
+    let text = connection.query(
+        "SELECT writer, sequence, checksum, k, toString(ts) FROM ledger ORDER BY writer, sequence FORMAT TabSeparated",
+    )?;
+    let rows = audit_rows(&text, writers)?;
+    let counted: u64 = connection.query("SELECT count() FROM ledger")?.trim().parse()?;
+    ensure!(counted == rows, "count() says {counted}, a full read gives {rows}");
+    Ok(rows)
+}
+
+fn audit_rows(text: &str, writers: &[Writer]) -> Result<u64> {
+    let mut seen: Vec<HashSet<u64>> = writers.iter().map(|_| HashSet::new()).collect();
+    for line in text.lines() {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let [writer, sequence, sum, key, at] = fields[..] else { bail!("a row of another shape: {line}") };
+        let (number, sequence): (u32, u64) = (writer.parse()?, sequence.parse()?);
+        let slot = writers.iter().position(|writer| writer.number == number);
+        let slot = slot.with_context(|| format!("a row of no writer: {line}"))?;
+        ensure!(sum.parse::<u64>()? == checksum(number, sequence), "a row with a wrong checksum: {line}");
+        ensure!(key == format!("w{number}k{}", sequence % KEYS), "a row with another row's key: {line}");
+        ensure!(at == time(sequence), "a row with another row's time: {line}");
+        ensure!(sequence < writers[slot].attempted, "a row that nobody sent: {line}");
+        ensure!(seen[slot].insert(sequence), "a row that is there twice: {line}");
+    }
+    for (writer, seen) in writers.iter().zip(&seen) {
+        if let Some(lost) = (0..writer.acknowledged).find(|sequence| !seen.contains(sequence)) {
+            bail!("writer {}: row {lost} was acknowledged and is lost", writer.number);
+        }
+    }
+    Ok(seen.iter().map(|seen| seen.len() as u64).sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn books() -> Vec<Writer> {
+        let mut writer = Writer::new(3, 1);
+        (writer.attempted, writer.acknowledged) = (5, 3);
+        vec![writer]
+    }
+
+    fn row(sequence: u64) -> String {
+        format!("3\t{sequence}\t{}\tw3k{}\t{}\n", checksum(3, sequence), sequence % KEYS, time(sequence))
+    }
+
+    #[test]
+    fn books_that_agree_pass() {
+        let text: String = (0..4).map(row).collect();
+        assert_eq!(audit_rows(&text, &books()).expect("nothing is wrong"), 4);
+    }
+
+    #[test]
+    fn planted_faults_are_caught() {
+        let good: String = (0..3).map(row).collect();
+        let wrong_sum = row(1).replace(&checksum(3, 1).to_string(), "7");
+        for (fault, text) in [
+            ("is lost", (0..2).map(row).collect()),
+            ("twice", format!("{good}{}", row(1))),
+            ("nobody sent", format!("{good}{}", row(5))),
+            ("wrong checksum", format!("{}{wrong_sum}{}", row(0), row(2))),
+            ("no writer", format!("{good}{}", row(4).replacen('3', "9", 1))),
+        ] {
+            let error = audit_rows(&text, &books()).expect_err(fault).to_string();
+            assert!(error.contains(fault), "{fault}: {error}");
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Real processes: killed, restarted, starved and abused.
+
+mod access;
+mod full_disk;
+mod hostile;
+mod kill_nine;
+mod real_data;
+mod restart;
+
+use anyhow::Result;
+use zepto_integration::place::Place;
+
+/// A folder on the disk that the build is on.
+fn place() -> Result<Place> {
+    Place::new(env!("CARGO_TARGET_TMPDIR"))
+}

@@ -1,0 +1,125 @@
+//! Orderly stops and starts: what was there stays, what is in flight ends well.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use zepto_harness::{Connection, Request};
+use zepto_integration::ledger::{self, Writer};
+
+#[test]
+fn sigterm_ends_a_busy_node_in_order_and_loses_nothing() -> Result<()> {
+    let place = crate::place()?;
+    let mut writers: Vec<Writer> = (0..4).map(|number| Writer::new(number, 7)).collect();
+    for _ in 0..3 {
+        let node = place.launch().start()?;
+        node.connect()?.query(ledger::TABLE)?;
+        let (address, stop) = (node.address(), AtomicBool::new(false));
+        thread::scope(|scope| -> Result<()> {
+            let busy: Vec<_> =
+                writers.iter_mut().map(|writer| scope.spawn(|| writer.write(address, &stop))).collect();
+            let (_keep, never) = channel::<()>();
+            let _passed = never.recv_timeout(Duration::from_millis(500));
+            let status = node.terminate();
+            stop.store(true, Ordering::Relaxed);
+            for writer in busy {
+                writer.join().map_err(|_| anyhow::anyhow!("a writer panicked"))??;
+            }
+            ensure!(status?.success(), "SIGTERM must end with exit code 0");
+            Ok(())
+        })?;
+    }
+    let node = place.launch().start()?;
+    let stored = ledger::audit(&mut node.connect()?, &writers)?;
+    ensure!(stored > 100, "the load was too small to tell anything: {stored} rows");
+    Ok(())
+}
+
+#[test]
+fn tables_views_and_changes_survive_both_ways_to_end() -> Result<()> {
+    let place = crate::place()?;
+    let node = place.launch().start()?;
+    let mut connection = node.connect()?;
+    for statement in [
+        "CREATE DATABASE market",
+        "CREATE TABLE market.trades (symbol LowCardinality(String), ts DateTime64(9), price Float64, \
+         volume Int64) ENGINE = MergeTree ORDER BY (symbol, ts)",
+        "CREATE MATERIALIZED VIEW market.totals ENGINE = MergeTree ORDER BY symbol AS \
+         SELECT symbol, sum(volume) AS volume, count() AS trades FROM market.trades GROUP BY symbol",
+        "INSERT INTO market.trades VALUES ('A', '2024-01-02 10:00:00.000000001', 1.5, 10), \
+         ('B', '2024-01-02 10:00:01', 2.5, 20), ('A', '1969-12-31 23:59:59.999999999', 3.5, 30)",
+        "ALTER TABLE market.trades ADD COLUMN venue String DEFAULT 'none'",
+        "INSERT INTO market.trades VALUES ('A', '2024-01-02 10:00:02', 4.5, 40, 'X')",
+        "ALTER TABLE market.trades RENAME COLUMN price TO paid",
+        "DELETE FROM market.trades WHERE symbol = 'B'",
+    ] {
+        connection.query(statement)?;
+    }
+    let before = look(&mut connection)?;
+    ensure!(before[0].lines().count() == 3, "{before:?}");
+    node.kill()?;
+    let node = place.launch().start()?;
+    let after_kill = look(&mut node.connect()?)?;
+    ensure!(after_kill == before, "after kill -9\n{before:#?}\n{after_kill:#?}");
+    ensure!(node.terminate()?.success());
+    let node = place.launch().start()?;
+    let after_stop = look(&mut node.connect()?)?;
+    ensure!(after_stop == before, "after SIGTERM\n{before:#?}\n{after_stop:#?}");
+    Ok(())
+}
+
+fn look(connection: &mut Connection) -> Result<Vec<String>> {
+    let questions = [
+        "SELECT symbol, ts, paid, volume, venue FROM market.trades ORDER BY symbol, ts",
+        "SELECT symbol, sum(volume), sum(trades) FROM market.totals GROUP BY symbol ORDER BY symbol",
+        "SHOW CREATE TABLE market.trades",
+        "SELECT database, name FROM system.tables WHERE database = 'market' ORDER BY name",
+    ];
+    questions.iter().map(|sql| Ok(connection.query(sql)?)).collect()
+}
+
+#[test]
+fn a_second_node_on_the_same_folder_is_refused() -> Result<()> {
+    let place = crate::place()?;
+    let node = place.launch().start()?;
+    let second = place.launch().start();
+    ensure!(second.is_err(), "two nodes on one folder would overwrite each other");
+    ensure!(node.connect()?.send(&Request::get("/ping"))?.text() == "Ok.\n");
+    Ok(())
+}
+
+#[test]
+fn a_repeated_batch_is_stored_once_even_over_a_kill() -> Result<()> {
+    let place = crate::place()?;
+    let insert = Request::new(
+        "POST",
+        "/?insert_deduplication_token=once",
+        &[],
+        &b"INSERT INTO t VALUES ('a', '2024-01-02 10:00:00', 1), ('b', '2024-01-02 10:00:00', 2)"[..],
+    );
+    let node = place.launch().start()?;
+    let mut connection = node.connect()?;
+    connection.query(
+        "CREATE TABLE t (k LowCardinality(String), ts DateTime64(9), v Int64) ENGINE = MergeTree ORDER BY (k, ts)",
+    )?;
+    for _ in 0..3 {
+        ensure!(connection.send(&insert)?.status == 200);
+    }
+    ensure!(connection.query("SELECT count() FROM t")?.trim() == "2");
+    node.kill()?;
+    let node = place.launch().start()?;
+    let mut connection = node.connect()?;
+    ensure!(connection.send(&insert)?.status == 200);
+    ensure!(connection.query("SELECT count() FROM t")?.trim() == "2", "stored again after kill -9");
+    ensure!(node.terminate()?.success());
+    let node = place.launch().start()?;
+    let mut connection = node.connect()?;
+    ensure!(connection.send(&insert)?.status == 200);
+    ensure!(
+        connection.query("SELECT count() FROM t")?.trim() == "2",
+        "stored again after an orderly restart"
+    );
+    Ok(())
+}
