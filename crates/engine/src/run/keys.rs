@@ -112,12 +112,25 @@ pub(crate) struct Pair<'a> {
     pub(crate) key: Option<&'a [u8]>,
 }
 
+/// Bytes of a key that stand in the hash table itself: most keys are shorter, and compared without another access.
+const HEAD_BYTES: usize = 16;
+
+/// A key in the hash table.
+#[derive(Clone, Copy)]
+struct Entry {
+    hash: u64,
+    head: [u8; HEAD_BYTES],
+    length: u32,
+    id: u32,
+    partition: u16,
+    null: bool,
+}
+
 /// Numbers distinct pairs densely, in the order of first sight, and ranks them in the end.
 #[derive(Default)]
 pub(crate) struct Pairs<'a> {
     hasher: RandomState,
-    table: HashTable<u32>,
-    hashes: Vec<u64>,
+    table: HashTable<Entry>,
     pairs: Vec<Pair<'a>>,
 }
 
@@ -130,15 +143,24 @@ impl<'a> Pairs<'a> {
             Some(key) => self.hasher.hash_one(key),
             None => u64::from(partition),
         };
-        let (hashes, pairs) = (&mut self.hashes, &mut self.pairs);
-        let same = |&id: &u32| pairs[id as usize].partition == partition && pairs[id as usize].key == key;
-        if let Some(&id) = self.table.find(hash, same) {
-            return id;
+        let bytes = key.unwrap_or(&[]);
+        let mut head = [0u8; HEAD_BYTES];
+        let short = bytes.len().min(HEAD_BYTES);
+        head[..short].copy_from_slice(&bytes[..short]);
+        let id = self.pairs.len() as u32;
+        let (length, null) = (bytes.len() as u32, key.is_none());
+        let entry = Entry { hash, head, length, id, partition, null };
+        let pairs = &self.pairs;
+        let same = |other: &Entry| {
+            (other.hash, other.head, other.length) == (hash, head, length)
+                && (other.partition, other.null) == (partition, null)
+                && (bytes.len() <= HEAD_BYTES || pairs[other.id as usize].key == key)
+        };
+        if let Some(known) = self.table.find(hash, same) {
+            return known.id;
         }
-        let id = pairs.len() as u32;
-        pairs.push(Pair { partition, key });
-        hashes.push(hash);
-        self.table.insert_unique(hash, id, |&id| hashes[id as usize]);
+        self.pairs.push(Pair { partition, key });
+        self.table.insert_unique(hash, entry, |entry| entry.hash);
         id
     }
 
