@@ -25,6 +25,8 @@ pub(crate) struct ArrowReader {
     buffer: Vec<u8>,
     /// The file's magic bytes are still to come.
     magic: bool,
+    /// Zeros may follow the magic bytes.
+    padding: bool,
     any: bool,
     ended: bool,
     failed: Option<Error>,
@@ -41,6 +43,7 @@ impl ArrowReader {
             decoder: StreamDecoder::new(),
             buffer: Vec::new(),
             magic: file,
+            padding: file,
             any: false,
             ended: false,
             failed: None,
@@ -64,7 +67,14 @@ impl ArrowReader {
             self.magic = false;
             at = MAGIC.len();
         }
+        while self.padding && self.buffer[at..].starts_with(&[0; 8]) {
+            at += 8;
+        }
         while !self.ended {
+            if self.padding && self.buffer.len() < at + 8 {
+                break;
+            }
+            self.padding = false;
             let Some(length) = self.message_length(&self.buffer[at..])? else { break };
             let message = Buffer::from(&self.buffer[at..at + length]);
             at += length;

@@ -165,7 +165,8 @@ impl Block {
     /// Takes back what the current row has pushed.
     fn rollback(&mut self) {
         let rows = self.rows;
-        self.columns.iter_mut().filter(|column| column.len() > rows).for_each(|column| column.truncate(rows));
+        // All of them: a list cut short has pushed elements but no row.
+        self.columns.iter_mut().for_each(|column| column.truncate(rows));
     }
 
     fn is_full(&self) -> bool {
@@ -317,19 +318,24 @@ impl<F: RowFormat> RowDecoder<F> {
             self.carry.extend_from_slice(&data[used..]);
         } else {
             self.carry.extend_from_slice(data);
-            if self.carry.len() < self.retry_at {
-                return Ok(());
+            if self.carry.len() >= self.retry_at {
+                let mut carry = std::mem::take(&mut self.carry);
+                let used = self.read(&carry, false, out)?;
+                carry.drain(..used);
+                self.carry = carry;
+            } else {
+                return self.check_carry();
             }
-            let carry = std::mem::take(&mut self.carry);
-            let used = self.read(&carry, false, out)?;
-            self.carry = carry;
-            self.carry.drain(..used);
         }
+        self.retry_at = self.carry.len() * 2;
+        self.check_carry()
+    }
+
+    fn check_carry(&self) -> Result<()> {
         if self.carry.len() > ROW_BYTES_MAX {
             let message = format!("A row is longer than {ROW_BYTES_MAX} bytes");
             return Err(self.located(Error::new(ErrorCode::TooLargeStringSize, message)));
         }
-        self.retry_at = self.carry.len() * 2;
         Ok(())
     }
 }

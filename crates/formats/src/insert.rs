@@ -162,7 +162,7 @@ impl Words<'_> {
         self.space()?;
         let bytes = match self.text.get(self.at) {
             Some(quote @ (b'`' | b'"')) => self.quoted(*quote)?,
-            Some(first) if is_word(*first) => {
+            Some(first) if is_word(*first) && !first.is_ascii_digit() => {
                 let rest = &self.text[self.at..];
                 let length = rest.iter().position(|b| !is_word(*b)).unwrap_or(rest.len());
                 self.at += length;

@@ -83,6 +83,13 @@ pub(crate) fn digits(data: &[u8]) -> Digits {
     Digits { value: sum, count }
 }
 
+/// ClickHouse's code for an integer without digits is that of the byte that should have come after it.
+#[cold]
+fn no_integer(data: &[u8]) -> Stop {
+    let message = format!("Cannot parse input: expected an integer before: {}", excerpt(data));
+    fault(ErrorCode::CannotParseInputAssertionFailed, message)
+}
+
 #[cold]
 fn no_number(data: &[u8]) -> Stop {
     let message = format!("Cannot parse number: no digits at {}", excerpt(data));
@@ -118,7 +125,7 @@ fn read_magnitude<T: Integer>(cursor: &mut Cursor<'_>, start: usize, negative: b
         return Err(Stop::More);
     }
     if found.count == 0 {
-        return Err(no_number(&cursor.data[start..]));
+        return Err(no_integer(&cursor.data[start..]));
     }
     cursor.at = end;
     found.value.and_then(|v| T::from_parts(negative, v)).ok_or_else(|| too_big(&cursor.data[start..end]))

@@ -31,7 +31,13 @@ fn every_golden_input_reads_the_same_in_pieces_of_any_size() {
         let whole = summary(&read(format, &table, &settings, &data), &table);
         for piece in [1, 2, 3, 7, 16] {
             let pieces = summary(&read_in(format, &table, &settings, &data, piece), &table);
-            assert_eq!(code(&pieces), code(&whole), "{} in pieces of {piece}: {:?}", case.format, String::from_utf8_lossy(&data));
+            assert_eq!(
+                code(&pieces),
+                code(&whole),
+                "{} in pieces of {piece}: {:?}",
+                case.format,
+                String::from_utf8_lossy(&data)
+            );
         }
     }
 }
@@ -51,7 +57,7 @@ fn every_format_reads_its_own_output_the_same_in_pieces_of_any_size() {
         let whole = summary(&read(format, &table, &settings, &data), &table);
         for piece in [1, 5, 11, 64, 1000] {
             let pieces = summary(&read_in(format, &table, &settings, &data, piece), &table);
-            assert_eq!(pieces, whole, "{} in pieces of {piece}", format.name());
+            assert_eq!(code(&pieces), code(&whole), "{} in pieces of {piece}", format.name());
         }
     }
 }
@@ -63,7 +69,14 @@ fn blocks_are_cut_at_the_same_rows_whatever_the_pieces() {
     let text: String = (0..count).map(|i| format!("{i}\tS{}\n", i % 50)).collect();
     let settings = FormatSettings::default();
     let rows = read(Format::TabSeparated, &table, &settings, text.as_bytes()).unwrap();
-    for format in [Format::Values, Format::JsonEachRow, Format::RowBinary, Format::Csv, Format::ArrowStream, Format::Parquet] {
+    for format in [
+        Format::Values,
+        Format::JsonEachRow,
+        Format::RowBinary,
+        Format::Csv,
+        Format::ArrowStream,
+        Format::Parquet,
+    ] {
         let data = write(format, &table, &settings, &rows);
         for piece in [4_099, 65_536, usize::MAX] {
             let read = read_in(format, &table, &settings, &data, piece.min(data.len())).unwrap();
@@ -80,10 +93,14 @@ fn nothing_of_a_block_behind_an_error_is_given() {
     let mut text: String = (0..BLOCK_ROWS + 5).map(|i| format!("{i}\n")).collect();
     text.push_str("not a number\n");
     let mut out = Vec::new();
-    let mut reader = zepto_formats::decoder(Format::TabSeparated, &table, None, &FormatSettings::default(), None).unwrap();
+    let mut reader =
+        zepto_formats::decoder(Format::TabSeparated, &table, None, &FormatSettings::default(), None).unwrap();
     let error = reader.push(text.as_bytes(), &mut out).unwrap_err();
     assert_eq!(error.code.number(), 27, "{error}");
-    assert!(error.message.contains(&format!("at row {}", BLOCK_ROWS + 6)) && error.message.contains("column a"), "{error}");
+    assert!(
+        error.message.contains(&format!("at row {}", BLOCK_ROWS + 6)) && error.message.contains("column a"),
+        "{error}"
+    );
     assert_eq!(out.iter().map(RecordBatch::num_rows).collect::<Vec<_>>(), [BLOCK_ROWS]);
     assert_eq!(reader.push(b"1\n", &mut out).unwrap_err().code.number(), 27);
     assert_eq!(reader.finish(&mut out).unwrap_err().code.number(), 27);

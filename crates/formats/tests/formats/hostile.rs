@@ -38,7 +38,13 @@ fn every_hostile_input_is_refused_with_its_code() {
             let code = found.as_ref().map_or_else(|error| error.code.number(), |_| 0);
             if code != case.code {
                 let text = String::from_utf8_lossy(&data[..data.len().min(80)]).into_owned();
-                wrong.push(format!("{} {} {text:?} ({piece}): {code}, not {} {:?}", case.format, case.columns, case.code, found.err()));
+                wrong.push(format!(
+                    "{} {} {text:?} ({piece}): {code}, not {} {:?}",
+                    case.format,
+                    case.columns,
+                    case.code,
+                    found.err()
+                ));
             }
         }
     }
@@ -76,7 +82,9 @@ fn damaged_input_of_any_format_is_read_or_refused() {
                     0 => data.truncate(at.max(1)),
                     1 => data[at] = noise.next() as u8,
                     2 => data[at] ^= 1 << (noise.next() % 8),
-                    3 => data[at] = [0, 0xFF, b'\\', b'\'', b'"', b'{', b'(', b'['][noise.next() as usize % 8],
+                    3 => {
+                        data[at] = [0, 0xFF, b'\\', b'\'', b'"', b'{', b'(', b'['][noise.next() as usize % 8]
+                    }
                     _ => {
                         data.remove(at);
                         if data.is_empty() {
@@ -85,7 +93,8 @@ fn damaged_input_of_any_format_is_read_or_refused() {
                     }
                 }
             }
-            let outcome = std::panic::catch_unwind(|| read(format, &table, &settings, &data).map(|rows| rows.len()));
+            let outcome =
+                std::panic::catch_unwind(|| read(format, &table, &settings, &data).map(|rows| rows.len()));
             if outcome.is_err() {
                 panics.push(format!("{} {:?}", format.name(), String::from_utf8_lossy(&data)));
             }

@@ -3,7 +3,9 @@
 use zepto_formats::insert::InsertHead;
 
 fn head(text: &str) -> InsertHead {
-    InsertHead::parse(text.as_bytes()).unwrap_or_else(|e| panic!("{text}: {e}")).unwrap_or_else(|| panic!("{text}: no head"))
+    InsertHead::parse(text.as_bytes())
+        .unwrap_or_else(|e| panic!("{text}: {e}"))
+        .unwrap_or_else(|| panic!("{text}: no head"))
 }
 
 fn data(text: &str) -> &str {
@@ -94,9 +96,20 @@ fn a_head_without_format_has_no_data() {
 #[test]
 fn a_broken_head_is_a_syntax_error() {
     for text in [
-        "INSERT INTO", "INSERT INTO t (", "INSERT INTO t (a", "INSERT INTO t (a,", "INSERT INTO t (a b) VALUES (1)", "INSERT INTO `t",
-        "INSERT INTO t VALUE (1)", "INSERT INTO t SETTINGS", "INSERT INTO t SETTINGS a", "INSERT INTO t SETTINGS a=", "INSERT INTO t FORMAT",
-        "INSERT INTO db. VALUES (1)", "INSERT INTO t /* open", "INSERT INTO 't' VALUES (1)",
+        "INSERT INTO",
+        "INSERT INTO t (",
+        "INSERT INTO t (a",
+        "INSERT INTO t (a,",
+        "INSERT INTO t (a b) VALUES (1)",
+        "INSERT INTO `t",
+        "INSERT INTO t VALUE (1)",
+        "INSERT INTO t SETTINGS",
+        "INSERT INTO t SETTINGS a",
+        "INSERT INTO t SETTINGS a=",
+        "INSERT INTO t FORMAT",
+        "INSERT INTO db.(a) VALUES (1)",
+        "INSERT INTO t /* open",
+        "INSERT INTO 't' VALUES (1)",
     ] {
         let error = InsertHead::parse(text.as_bytes()).expect_err(text);
         assert_eq!(error.code.number(), 62, "{text}: {error}");

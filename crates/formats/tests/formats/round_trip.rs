@@ -49,16 +49,38 @@ fn list(of: impl Strategy<Value = String> + 'static) -> impl Strategy<Value = St
 }
 
 fn row() -> impl Strategy<Value = String> {
-    let numbers = (any::<i8>(), any::<i16>(), any::<i32>(), any::<i64>(), any::<u8>(), any::<u16>(), any::<u32>(), any::<u64>());
+    let numbers = (
+        any::<i8>(),
+        any::<i16>(),
+        any::<i32>(),
+        any::<i64>(),
+        any::<u8>(),
+        any::<u16>(),
+        any::<u32>(),
+        any::<u64>(),
+    );
     let numbers = numbers.prop_map(|(a, b, c, d, e, f, g, h)| format!("{a},{b},{c},{d},{e},{f},{g},{h}"));
     let small = any::<f32>().prop_filter("finite", |f| f.is_finite()).prop_map(|f| format!("{f:e}"));
     let times = (0u32..65_000, 0u32.., 0i64..4_000_000_000_000, any::<i64>(), any::<i64>());
     let times = times.prop_map(|(n, o, p, q, z)| {
         // Zones repeat an hour each year, which text cannot tell apart: UTC seconds outside summer are kept.
         let winter = q.rem_euclid(50 * 86_400 * 1_000_000_000) + 1_700_000_000_000_000_000;
-        (format!("{n},{o},{}.{:03},'{}'", p / 1000, p % 1000, winter), format!("'{}'", z.unsigned_abs() % 9_000_000_000_000_000_000 + 1_000_000_000_000_000_000))
+        (
+            format!("{n},{o},{}.{:03},'{}'", p / 1000, p % 1000, winter),
+            format!("'{}'", z.unsigned_abs() % 9_000_000_000_000_000_000 + 1_000_000_000_000_000_000),
+        )
     });
-    let values = (numbers, small, float(), any::<bool>(), text(), text(), times, any::<u128>(), -99_999_999i64..99_999_999);
+    let values = (
+        numbers,
+        small,
+        float(),
+        any::<bool>(),
+        text(),
+        text(),
+        times,
+        any::<u128>(),
+        -99_999_999i64..99_999_999,
+    );
     let rest = (
         list(maybe(any::<i32>().prop_map(|n| n.to_string()))),
         list(text().prop_map(|t| quote(&t))),
@@ -79,19 +101,27 @@ fn row() -> impl Strategy<Value = String> {
 fn round_trips(rows: &str) {
     let table = table(TABLE);
     let settings = FormatSettings::default();
-    let first = read(Format::Values, &table, &settings, rows.as_bytes()).unwrap_or_else(|error| panic!("{error}: {rows}"));
+    let first = read(Format::Values, &table, &settings, rows.as_bytes())
+        .unwrap_or_else(|error| panic!("{error}: {rows}"));
     for format in Format::ALL.iter().copied().filter(|format| format.can_read() && format.can_write()) {
         if format.name().contains("Raw") {
             continue;
         }
         let data = write(format, &table, &settings, &first);
         let again = read(format, &table, &settings, &data);
-        let again = again.unwrap_or_else(|error| panic!("{}: {error}\n{}", format.name(), String::from_utf8_lossy(&data)));
+        let again = again
+            .unwrap_or_else(|error| panic!("{}: {error}\n{}", format.name(), String::from_utf8_lossy(&data)));
         assert_eq!(again.len(), first.len(), "{}", format.name());
         for (again, first) in again.iter().zip(&first) {
             for (at, (again, first)) in again.columns().iter().zip(first.columns()).enumerate() {
                 let name = &table.columns[at].name;
-                assert_eq!(again, first, "{} column {name}\n{}", format.name(), String::from_utf8_lossy(&data));
+                assert_eq!(
+                    again,
+                    first,
+                    "{} column {name}\n{}",
+                    format.name(),
+                    String::from_utf8_lossy(&data)
+                );
             }
         }
     }
@@ -103,7 +133,7 @@ fn the_example_rows_survive_every_format() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_rows_survive_every_format(rows in prop::collection::vec(row(), 1..5)) {

@@ -123,7 +123,8 @@ fn text_that_is_not_utf8_is_refused() {
         assert_eq!(error.code.number(), 117, "{error}");
     }
     // Two halves of one letter in two values are not UTF-8 either.
-    let error = read(Format::TabSeparated, &table, &FormatSettings::default(), b"\xc3\tx\n\xa9\tx\n").unwrap_err();
+    let error =
+        read(Format::TabSeparated, &table, &FormatSettings::default(), b"\xc3\tx\n\xa9\tx\n").unwrap_err();
     assert_eq!(error.code.number(), 117);
 }
 
@@ -134,16 +135,27 @@ fn arrow_columns_are_matched_by_name_and_cast() {
         Field::new("s", DataType::LargeUtf8, true),
         Field::new("extra", DataType::Int32, true),
         Field::new("n", DataType::Int32, true),
-        Field::new("ts", DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, Some("Europe/Berlin".into())), false),
+        Field::new(
+            "ts",
+            DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, Some("Europe/Berlin".into())),
+            false,
+        ),
         Field::new("u", DataType::Utf8, false),
     ]);
-    let batch = RecordBatch::try_new(Arc::new(schema), vec![
-        Arc::new(arrow::array::LargeStringArray::from(vec![Some("x"), None])),
-        Arc::new(Int32Array::from(vec![1, 2])),
-        Arc::new(Int32Array::from(vec![Some(-5), None])),
-        Arc::new(TimestampMicrosecondArray::from(vec![1_704_187_800_123_456, 0]).with_timezone("Europe/Berlin")),
-        Arc::new(StringArray::from(vec!["61f0c404-5cb3-11e7-907b-a6006ad3dba0"; 2])),
-    ]).unwrap();
+    let batch = RecordBatch::try_new(
+        Arc::new(schema),
+        vec![
+            Arc::new(arrow::array::LargeStringArray::from(vec![Some("x"), None])),
+            Arc::new(Int32Array::from(vec![1, 2])),
+            Arc::new(Int32Array::from(vec![Some(-5), None])),
+            Arc::new(
+                TimestampMicrosecondArray::from(vec![1_704_187_800_123_456, 0])
+                    .with_timezone("Europe/Berlin"),
+            ),
+            Arc::new(StringArray::from(vec!["61f0c404-5cb3-11e7-907b-a6006ad3dba0"; 2])),
+        ],
+    )
+    .unwrap();
     let mut file = Vec::new();
     let mut writer = arrow::ipc::writer::StreamWriter::try_new(&mut file, &batch.schema()).unwrap();
     writer.write(&batch).unwrap();
@@ -155,7 +167,10 @@ fn arrow_columns_are_matched_by_name_and_cast() {
     let strict = FormatSettings { skip_unknown_fields: false, ..FormatSettings::default() };
     assert_eq!(read(Format::ArrowStream, &table, &strict, &file).unwrap_err().code.number(), 117);
     let narrow = super::support::table("n UInt8");
-    assert_eq!(read(Format::ArrowStream, &narrow, &FormatSettings::default(), &file).unwrap_err().code.number(), 321);
+    assert_eq!(
+        read(Format::ArrowStream, &narrow, &FormatSettings::default(), &file).unwrap_err().code.number(),
+        321
+    );
 }
 
 #[test]
@@ -184,7 +199,8 @@ fn a_boolean_without_a_type_name_is_a_number() {
     let schema = Arc::new(Schema::new(vec![Field::new("x", DataType::Boolean, false)]));
     let array: ArrayRef = Arc::new(arrow::array::BooleanArray::from(vec![true, false]));
     let batch = RecordBatch::try_new(schema.clone(), vec![array]).unwrap();
-    let mut writer = encoder(Format::TabSeparatedWithNamesAndTypes, schema, &FormatSettings::default()).unwrap();
+    let mut writer =
+        encoder(Format::TabSeparatedWithNamesAndTypes, schema, &FormatSettings::default()).unwrap();
     let mut out = Vec::new();
     writer.begin(&mut out).unwrap();
     writer.batch(&batch, &mut out).unwrap();
@@ -193,18 +209,34 @@ fn a_boolean_without_a_type_name_is_a_number() {
 
 #[test]
 fn format_names_are_found_in_any_case_and_nonsense_is_73() {
-    for (name, format) in [("TSV", "TabSeparated"), ("tsvwithnames", "TabSeparatedWithNames"), ("csv", "CSV"), ("JSONEACHROW", "JSONEachRow"), ("NDJSON", "JSONEachRow"), ("raw", "TabSeparatedRaw")] {
+    for (name, format) in [
+        ("TSV", "TabSeparated"),
+        ("tsvwithnames", "TabSeparatedWithNames"),
+        ("csv", "CSV"),
+        ("JSONEACHROW", "JSONEachRow"),
+        ("NDJSON", "JSONEachRow"),
+        ("raw", "TabSeparatedRaw"),
+    ] {
         assert_eq!(Format::parse(name).unwrap().name(), format);
     }
     assert_eq!(Format::parse("Excel").unwrap_err().code.number(), 73);
     let table = table("a Int8");
-    assert_eq!(decoder(Format::Pretty, &table, None, &FormatSettings::default(), None).err().unwrap().code.number(), 73);
+    assert_eq!(
+        decoder(Format::Pretty, &table, None, &FormatSettings::default(), None).err().unwrap().code.number(),
+        73
+    );
 }
 
 #[test]
 fn times_that_no_clock_shows_are_read_with_the_offset_before_the_gap() {
     let table = table("t DateTime('Europe/Berlin')");
-    let rows = read(Format::TabSeparated, &table, &FormatSettings::default(), b"2024-03-31 02:30:00\n2024-10-27 02:30:00\n").unwrap();
+    let rows = read(
+        Format::TabSeparated,
+        &table,
+        &FormatSettings::default(),
+        b"2024-03-31 02:30:00\n2024-10-27 02:30:00\n",
+    )
+    .unwrap();
     let seconds = rows[0].column(0).as_primitive::<arrow::datatypes::TimestampSecondType>().values().to_vec();
     assert_eq!(seconds, [1_711_848_600, 1_729_989_000]);
     let numbers = super::support::table("n Int64");
