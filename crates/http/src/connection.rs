@@ -13,8 +13,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-/// Bytes after which the kind of the protocol is known and hyper's own deadline for the head is in force.
-const FIRST_BYTES: u64 = 4;
+/// What an HTTP/2 connection begins with. While only a part of it has come, the protocol is not known and no
+/// deadline of hyper's is in force.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Counts how often all that was written has been handed to the kernel.
 #[derive(Debug, Default)]
@@ -53,7 +54,8 @@ pub(crate) struct TimedIo<T> {
     timer: Pin<Box<Sleep>>,
     /// The timer runs for a write that makes no progress.
     waiting: bool,
-    received: u64,
+    /// Bytes of [`PREFACE`] that have come; None once the protocol is known.
+    preface: Option<usize>,
     first_bytes_until: Instant,
     flushes: Arc<Flushes>,
 }
@@ -63,7 +65,7 @@ impl<T> TimedIo<T> {
     pub(crate) fn new(inner: T, first: Duration, stall: Duration, flushes: Arc<Flushes>) -> Self {
         let first_bytes_until = Instant::now() + first;
         let timer = Box::pin(sleep_until(first_bytes_until));
-        Self { inner, stall, timer, waiting: false, received: 0, first_bytes_until, flushes }
+        Self { inner, stall, timer, waiting: false, preface: Some(0), first_bytes_until, flushes }
     }
 
     /// Turns a write that waits into an error once it has waited too long.
@@ -89,8 +91,13 @@ impl<T: AsyncRead + Unpin> AsyncRead for TimedIo<T> {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let read = Pin::new(&mut self.inner).poll_read(cx, buf);
-        self.received += (buf.filled().len() - before) as u64;
-        if read.is_pending() && self.received < FIRST_BYTES && !self.waiting {
+        if let Some(known) = self.preface {
+            let fresh = &buf.filled()[before..];
+            let rest = &PREFACE[known..];
+            let same = rest.starts_with(fresh) && fresh.len() < rest.len();
+            self.preface = same.then_some(known + fresh.len());
+        }
+        if read.is_pending() && self.preface.is_some() && !self.waiting {
             let until = self.first_bytes_until;
             if self.timer.deadline() != until {
                 self.timer.as_mut().reset(until);

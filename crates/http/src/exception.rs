@@ -54,9 +54,7 @@ mod tests {
     fn an_endless_message_is_cut_at_a_character() {
         let error = Error::new(ErrorCode::SyntaxError, "ü".repeat(100_000));
         let block = exception_block(&error, "1.0", &fresh_tag());
-        assert!(
-            block.len() <= EXCEPTION_BYTES_MAX && block.contains("… (SYNTAX_ERROR)") == block.contains("…. ")
-        );
+        assert!(block.len() <= EXCEPTION_BYTES_MAX && block.len() > EXCEPTION_BYTES_MAX / 2);
         assert!(block.contains("(SYNTAX_ERROR) (version 1.0)\n"));
     }
 

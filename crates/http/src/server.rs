@@ -27,7 +27,7 @@ use crate::routes::Routes;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Distance of the looks at the key file and the certificate.
 const REFRESH_EVERY: Duration = Duration::from_secs(1);
-/// Ping and its answer on an HTTP/2 connection.
+/// Longest distance of the pings on an HTTP/2 connection, and longest wait for the answer to one.
 const HTTP2_PING: Duration = Duration::from_secs(20);
 
 /// Serves the door on this listener until `shutdown` fires and the requests in flight are finished, or their
@@ -69,11 +69,12 @@ fn builder(service: &Service) -> Builder<TokioExecutor> {
         .max_buf_size(HTTP_HEAD_BYTES_MAX)
         .max_headers(HTTP_HEADERS_MAX)
         .keep_alive(true);
+    let ping = HTTP2_PING.min(service.door.limits.head_time);
     builder
         .http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(HTTP2_PING)
-        .keep_alive_timeout(HTTP2_PING)
+        .keep_alive_interval(ping)
+        .keep_alive_timeout(ping)
         .max_concurrent_streams(HTTP_STREAMS_MAX)
         .max_header_list_size(HTTP_HEAD_BYTES_MAX as u32)
         .adaptive_window(true);

@@ -18,7 +18,10 @@ fn zlib(data: &[u8]) -> Vec<u8> {
 }
 
 fn zstd(data: &[u8]) -> Vec<u8> {
-    ::zstd::encode_all(data, 1).unwrap()
+    let mut encoder = ::zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+    encoder.include_checksum(true).unwrap();
+    encoder.write_all(data).unwrap();
+    encoder.finish().unwrap()
 }
 
 /// All plain bytes when the body comes in pieces of `piece` bytes and leaves in steps of at most `most`.

@@ -182,6 +182,9 @@ impl QueryService for ScriptedQueries {
                 };
                 Some((numbers_schema(), batches.chain(end).boxed()))
             }
+            ["INSERT", ..] if !text.contains("SELECT") => {
+                return Err(Error::new(ErrorCode::SyntaxError, "Syntax error"));
+            }
             ["fail:", ..] => return Err(Error::new(ErrorCode::UnknownTable, text[5..].trim())),
             _ => None,
         };
@@ -325,4 +328,3 @@ pub(crate) async fn start(wish: Wish) -> Running {
     let served = tokio::spawn(crate::serve(listener, door, shutdown.clone()));
     Running { address, sink, queries, node, shutdown, served }
 }
-
