@@ -39,6 +39,9 @@ fn after_a_full_disk_the_log_goes_on_and_what_was_refused_never_comes_back() {
                     append_all(&mut log, [group * 10 + 17], 400);
                     log.sync().unwrap();
                     stored.push(group * 10 + 17);
+                    let file = format!("00000-{:020}.wal", log.position().sequence);
+                    let length = disk.open(&dir().join(file)).unwrap().len().unwrap();
+                    assert_eq!(length, 4096, "what was cut off is reserved again");
                 }
             }
         }
