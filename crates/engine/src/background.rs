@@ -7,6 +7,8 @@ pub(crate) mod files;
 mod mutate;
 mod pause;
 pub(crate) mod snapshot;
+#[cfg(test)]
+mod tests;
 mod ttl;
 mod upkeep;
 

@@ -300,21 +300,6 @@ impl Catalog {
         Ok(next)
     }
 
-    /// Without the schema versions of a table that nothing refers to any more; None when all are needed.
-    #[must_use]
-    pub fn without_versions(&self, id: TableId, needed: impl Fn(SchemaVersion) -> bool) -> Option<Self> {
-        let entry = self.tables.get(&id)?;
-        let newest = entry.newest.version;
-        if entry.versions.keys().all(|&version| version == newest || needed(version)) {
-            return None;
-        }
-        let mut next = self.next();
-        let mut entry = (**entry).clone();
-        entry.versions.retain(|&version, _| version == newest || needed(version));
-        next.insert(entry);
-        Some(next)
-    }
-
     /// With another view.
     ///
     /// # Errors

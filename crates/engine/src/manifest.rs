@@ -67,9 +67,6 @@ pub(crate) struct Manifest {
     pub(crate) boot: Boot,
     /// The next segment's number.
     pub(crate) next_segment: u64,
-    /// The next log file's number: greater than every one used so far.
-    #[serde(default)]
-    pub(crate) next_log_file: u64,
     /// Applied lsn per partition.
     pub(crate) applied: Vec<u64>,
     /// By table.
@@ -86,15 +83,10 @@ impl Manifest {
             partitions,
             drain_threads,
             next_segment: 1,
-            next_log_file: 1,
+
             applied: vec![0; usize::from(partitions)],
             ..Self::default()
         }
-    }
-
-    /// The applied lsn of a partition.
-    pub(crate) fn applied_of(&self, partition: PartitionId) -> Lsn {
-        Lsn(self.applied.get(usize::from(partition.0)).copied().unwrap_or(0))
     }
 
     /// What is known of a table, made when there is nothing.

@@ -172,21 +172,19 @@ pub(crate) struct Shard {
     /// Tables with rows in an active memtable since the last cut.
     pub(crate) dirty: HashMap<TableId, Arc<TableData>>,
     pub(crate) space: space::SpaceWatch,
-    /// Where the log stood at the last checkpoint, in bytes appended.
     pub(crate) logged: LogMeter,
 }
 
-/// Bytes and time since the last checkpoint.
+/// The log since the last checkpoint.
 #[derive(Debug)]
 pub(crate) struct LogMeter {
     pub(crate) bytes: u64,
-    pub(crate) since: std::time::Instant,
     pub(crate) asked: bool,
 }
 
 impl LogMeter {
     pub(crate) fn new(bytes: u64) -> Self {
-        Self { bytes, since: std::time::Instant::now(), asked: false }
+        Self { bytes, asked: false }
     }
 }
 
@@ -203,7 +201,6 @@ impl Shard {
 
     /// The thread's body: ends on [`Command::Stop`] after handling what waits.
     pub(crate) fn run(mut self) {
-        self.drain().ring.set_consumer(std::thread::current());
         loop {
             let mut stop = false;
             while let Some(command) = self.drain().next_command() {

@@ -12,8 +12,6 @@ mod options;
 pub(crate) mod shared;
 mod snapshots;
 mod stats;
-#[cfg(test)]
-mod tests;
 mod write;
 
 use std::sync::Arc;

@@ -222,11 +222,6 @@ impl TableData {
         self.dropped.load(Ordering::Acquire)
     }
 
-    /// All rows, expired ones included.
-    pub(crate) fn rows(&self) -> u64 {
-        self.cells().shards.iter().map(|cell| cell.load().rows()).sum()
-    }
-
     /// All parts and the cutoff.
     pub(crate) fn snapshot(&self, schema: Arc<TableSchema>) -> TableSnapshot {
         let (mut parts, mut cutoff) = (Vec::new(), None);

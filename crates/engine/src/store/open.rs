@@ -231,17 +231,35 @@ fn start(
     }
     background.old_logs = Some(summary);
     background.release_old_logs();
-    let spawn_failed = |error: std::io::Error| Error::internal(format!("cannot start a thread: {error}"));
-    // Every thread that was started ends when the others' channels and commands go, should a later one fail.
+    match spawn(&shared, shards, background, jobs) {
+        Ok(threads) => Ok(Arc::new(Store { shared, threads: Mutex::new(Some(threads)), _lock: lock })),
+        Err(error) => {
+            // Those that were started end by themselves; nobody waits for rows yet.
+            shared.refuse_writes();
+            shared.drains.iter().for_each(|drain| drain.stop(super::STOP_PATIENCE));
+            Err(Error::internal(format!("cannot start a thread: {error}")))
+        }
+    }
+}
+
+fn spawn(
+    shared: &Arc<Shared>,
+    shards: Vec<Shard>,
+    background: Background,
+    jobs: Receiver<Job>,
+) -> std::io::Result<Threads> {
     let mut drains = Vec::with_capacity(shards.len());
     for shard in shards {
+        // The thread can be woken before it runs: whoever pushes knows it by then.
         let name = format!("zepto-drain-{}", shard.index);
-        let thread = std::thread::Builder::new().name(name).spawn(move || shard.run());
-        drains.push(thread.map_err(spawn_failed)?);
+        let index = shard.index;
+        let thread = std::thread::Builder::new().name(name).spawn(move || shard.run())?;
+        shared.drains[index].ring.set_consumer(thread.thread().clone());
+        drains.push(thread);
     }
     let thread = std::thread::Builder::new().name("zepto-background".to_owned());
-    let background = thread.spawn(move || background.run(jobs)).map_err(spawn_failed)?;
-    Ok(Arc::new(Store { shared, threads: Mutex::new(Some(Threads { drains, background })), _lock: lock }))
+    let background = thread.spawn(move || background.run(jobs))?;
+    Ok(Threads { drains, background })
 }
 
 fn shard_of(

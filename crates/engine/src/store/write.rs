@@ -204,7 +204,7 @@ async fn collect(
     deadline: Instant,
 ) -> Result<WriteReceipt> {
     let mut receipt = WriteReceipt::default();
-    let (mut stored_parts, mut refused_rows, mut fault): (u64, u64, Option<Error>) = (0, 0, None);
+    let (mut refused_rows, mut fault): (u64, Option<Error>) = (0, None);
     for (rows, answer) in answers {
         let outcome = match tokio::time::timeout_at(deadline.into(), answer).await {
             Ok(Ok(outcome)) => outcome,
@@ -213,7 +213,6 @@ async fn collect(
         };
         match outcome {
             Ok(stored) => {
-                stored_parts += 1;
                 receipt.rows += stored.rows;
                 receipt.duplicate_rows += stored.duplicate_rows;
             }
@@ -226,19 +225,19 @@ async fn collect(
             }
         }
     }
-    match fault {
-        None => Ok(receipt),
-        Some(error) if stored_parts == 0 || error.code == ErrorCode::UnknownStatusOfInsert => Err(error),
-        Some(error) => {
-            let message = format!(
-                "{} rows of the block are stored, {refused_rows} are not ({}): repeat with the same \
-                 insert_deduplication_token to store the rest once",
-                receipt.rows + receipt.duplicate_rows,
-                error.message
-            );
-            Err(Error::new(ErrorCode::UnknownStatusOfInsert, message))
-        }
+    let Some(error) = fault else { return Ok(receipt) };
+    // 429 and 503 promise that nothing was stored; other codes say what is wrong themselves.
+    let promises_nothing_stored = matches!(error.code.http_status(), 429 | 503);
+    if receipt.rows == 0 || error.code == ErrorCode::UnknownStatusOfInsert || !promises_nothing_stored {
+        return Err(error);
     }
+    let message = format!(
+        "{} rows of the block are stored, {refused_rows} are not ({}): repeat with the same \
+         insert_deduplication_token to store the rest once",
+        receipt.rows + receipt.duplicate_rows,
+        error.message
+    );
+    Err(Error::new(ErrorCode::UnknownStatusOfInsert, message))
 }
 
 fn unknown(what: &str) -> Error {

@@ -1,0 +1,185 @@
+//! Disks that are full, read-only or failing: writes are refused with the right code, reads go on, and what can
+//! recover by itself does.
+
+mod common;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::{ids, row, trades, write};
+use zepto_common::ErrorCode;
+use zepto_engine::disk::SimDisk;
+use zepto_engine::disk::sim::Fault;
+use zepto_engine::store::LogState;
+use zepto_engine::{Store, StoreOptions};
+
+fn options(disk: &Arc<SimDisk>) -> StoreOptions {
+    let mut options = StoreOptions::new("/data");
+    options.disk = disk.clone();
+    options.exclusive = false;
+    options.drain_threads = 2;
+    options.partitions = Some(16);
+    options.disk_reserve = 0;
+    options.seal.log_file_bytes = 64 << 10;
+    options.seal.tick = Duration::from_secs(3600);
+    options
+}
+
+fn some(from: i64, to: i64) -> Vec<common::Row> {
+    (from..to).map(|id| row(&format!("K{}", id % 50), id, id)).collect()
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_writes_and_recovers_by_itself() {
+    let disk = SimDisk::new();
+    let store = Store::open(options(&disk)).expect("opens");
+    let schema = store.create_table(trades("t")).await.expect("creates");
+    write(&store, &schema, None, &some(0, 100)).await.expect("writes");
+    disk.fail(Fault::NoSpaceAfter(0));
+    let mut refused = 0;
+    let mut stored = 100;
+    for block in 0..40 {
+        let (from, to) = (1000 + block * 100, 1100 + block * 100);
+        match write(&store, &schema, Some(&format!("b{block}")), &some(from, to)).await {
+            Ok(_) => stored += 100,
+            Err(error) if error.code == ErrorCode::NotEnoughSpace => refused += 1,
+            // One thread's part fitted into the file that it had, the other's did not.
+            Err(error) => assert_eq!(error.code, ErrorCode::UnknownStatusOfInsert, "{}", error.message),
+        }
+    }
+    assert!(refused > 0, "the disk was full and nothing was refused");
+    assert!(matches!(store.stats().log_state, LogState::ReadOnly { .. }));
+    assert!(!store.ready().is_empty());
+    assert!(ids(&store, schema.id).len() >= stored, "reads go on");
+    disk.heal();
+    for block in 0..40 {
+        let (from, to) = (1000 + block * 100, 1100 + block * 100);
+        write(&store, &schema, Some(&format!("b{block}")), &some(from, to))
+            .await
+            .expect("there is room again");
+    }
+    assert_eq!(store.stats().log_state, LogState::Healthy);
+    assert!(store.ready().is_empty());
+    let expected: Vec<i64> = (0..100).chain(1000..5000).collect();
+    assert_eq!(ids(&store, schema.id), expected);
+    store.close_without_flush().expect("closes");
+    drop(store);
+    let store = Store::open(options(&disk)).expect("opens");
+    assert_eq!(ids(&store, schema.id), expected);
+}
+
+#[tokio::test]
+async fn the_reserve_of_the_disk_is_kept() {
+    let disk = SimDisk::new();
+    disk.set_capacity(64 << 20);
+    let store = Store::open(StoreOptions { disk_reserve: 32 << 20, ..options(&disk) }).expect("opens");
+    let schema = store.create_table(trades("t")).await.expect("creates");
+    write(&store, &schema, None, &some(0, 100)).await.expect("writes");
+    disk.set_capacity(16 << 20);
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let error = write(&store, &schema, None, &some(100, 200)).await.expect_err("the reserve is touched");
+    assert_eq!(error.code, ErrorCode::NotEnoughSpace);
+    assert_eq!(ids(&store, schema.id).len(), 100);
+    disk.set_capacity(64 << 20);
+    write(&store, &schema, None, &some(100, 200)).await.expect("there is room again");
+}
+
+#[tokio::test]
+async fn a_read_only_disk_refuses_writes_and_recovers_by_itself() {
+    let disk = SimDisk::new();
+    let store = Store::open(options(&disk)).expect("opens");
+    let schema = store.create_table(trades("t")).await.expect("creates");
+    write(&store, &schema, None, &some(0, 10)).await.expect("writes");
+    // Only new files are refused, as after a remount: the log notices at its next file.
+    disk.fail_on("/data/wal", Fault::NoSpaceAfter(0));
+    disk.fail_on("/data/CATALOG", Fault::ReadOnly);
+    let ddl = store.create_table(trades("u")).await.expect_err("the catalog cannot be written");
+    assert_eq!(ddl.code, ErrorCode::TableIsReadOnly);
+    assert!(store.catalog().table(&zepto_common::schema::TableName::new("default", "u")).is_none());
+    assert_eq!(ids(&store, schema.id).len(), 10);
+    disk.heal();
+    store.create_table(trades("u")).await.expect("the disk can be written again");
+}
+
+#[tokio::test]
+async fn after_a_failed_sync_only_a_restart_helps_and_nothing_acknowledged_is_lost() {
+    let disk = SimDisk::new();
+    let store = Store::open(options(&disk)).expect("opens");
+    let schema = store.create_table(trades("t")).await.expect("creates");
+    write(&store, &schema, Some("a"), &some(0, 100)).await.expect("writes");
+    disk.fail_on("/data/wal", Fault::SyncFails);
+    let lost = write(&store, &schema, Some("b"), &some(100, 200)).await.expect_err("the sync fails");
+    assert_eq!(lost.code, ErrorCode::UnknownStatusOfInsert);
+    disk.heal();
+    let refused = write(&store, &schema, Some("c"), &some(200, 300)).await.expect_err("the log has failed");
+    assert_eq!(refused.code, ErrorCode::CannotFsync);
+    assert!(refused.message.contains("restart"), "{}", refused.message);
+    assert!(matches!(store.stats().log_state, LogState::Failed { .. }));
+    assert_eq!(ids(&store, schema.id), (0..100).collect::<Vec<_>>(), "reads go on");
+    drop(store);
+    let store = Store::open(options(&disk)).expect("a restart helps");
+    let there = ids(&store, schema.id);
+    assert!(there.len() >= 100 && there[..100] == (0..100).collect::<Vec<_>>()[..]);
+    write(&store, &schema, Some("a"), &some(0, 100)).await.expect("a retry");
+    write(&store, &schema, Some("b"), &some(100, 200)).await.expect("a retry");
+    assert_eq!(ids(&store, schema.id), (0..200).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_fails_loses_nothing_and_is_repeated() {
+    let disk = SimDisk::new();
+    let store = Store::open(options(&disk)).expect("opens");
+    let schema = store.create_table(trades("t")).await.expect("creates");
+    for (round, (fragment, fault)) in [
+        ("segments", Fault::NoSpaceAfter(100)),
+        ("segments", Fault::SyncFails),
+        ("MANIFEST", Fault::SyncFails),
+        ("MANIFEST", Fault::WriteFails),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let from = round as i64 * 100;
+        write(&store, &schema, None, &some(from, from + 100)).await.expect("writes");
+        disk.fail_on(fragment, fault);
+        assert!(store.checkpoint().await.is_err(), "{fragment} {fault:?}");
+        assert_eq!(ids(&store, schema.id), (0..from + 100).collect::<Vec<_>>());
+        for (image, recovered) in disk.now().images(3) {
+            let copy = Store::open(options(&recovered)).unwrap_or_else(|error| panic!("{image:?}: {error}"));
+            assert_eq!(
+                ids(&copy, schema.id),
+                (0..from + 100).collect::<Vec<_>>(),
+                "{fragment} {fault:?} {image:?}"
+            );
+        }
+        disk.heal();
+    }
+    store.checkpoint().await.expect("the disk is well");
+    assert_eq!(store.stats().memtable_bytes, 0);
+    assert_eq!(ids(&store, schema.id), (0..400).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_corrupt_small_file_or_segment_is_refused_with_file_and_offset() {
+    let disk = SimDisk::new();
+    let store = Store::open(options(&disk)).expect("opens");
+    let schema = store.create_table(trades("t")).await.expect("creates");
+    write(&store, &schema, None, &some(0, 1000)).await.expect("writes");
+    store.close().expect("closes");
+    drop(store);
+    for (path, length) in disk.files() {
+        let name = path.display().to_string();
+        if name.contains("/wal/") {
+            continue;
+        }
+        // The end of a segment is its footer; its data is checked when it is read.
+        let offset = if name.contains("segments") { length - 20 } else { length / 2 };
+        disk.flip(&path, offset, 0x20).expect("the file exists");
+        let error = Store::open(options(&disk)).expect_err("a changed byte is seen");
+        assert_eq!(error.code, ErrorCode::CorruptedData, "{name}: {}", error.message);
+        let placed = error.message.contains("byte ") || error.message.contains("offset ");
+        assert!(error.message.contains(&name) && placed, "{}", error.message);
+        disk.flip(&path, offset, 0x20).expect("the file exists");
+    }
+    Store::open(options(&disk)).expect("all is well again");
+}
