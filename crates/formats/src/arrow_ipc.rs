@@ -28,6 +28,7 @@ pub(crate) struct ArrowReader {
     /// Zeros may follow the magic bytes.
     padding: bool,
     any: bool,
+    any_message: bool,
     ended: bool,
     failed: Option<Error>,
 }
@@ -45,6 +46,7 @@ impl ArrowReader {
             magic: file,
             padding: file,
             any: false,
+            any_message: false,
             ended: false,
             failed: None,
         }
@@ -100,6 +102,9 @@ impl ArrowReader {
         let Some(bytes) = data.get(head..head + metadata) else { return Ok(None) };
         let message =
             root_as_message(bytes).map_err(|error| broken(format!("Broken Arrow message: {error}")))?;
+        if !self.any_message && message.header_type() != MessageHeader::Schema {
+            return Err(broken("Arrow data does not begin with a schema"));
+        }
         let body = usize::try_from(message.bodyLength()).ok().filter(|length| *length <= COLUMNAR_BYTES_MAX);
         let body =
             body.ok_or_else(|| broken(format!("Arrow message is longer than {COLUMNAR_BYTES_MAX} bytes")))?;
@@ -123,6 +128,7 @@ impl ArrowReader {
             }
             Ok(found)
         })?;
+        self.any_message = true;
         self.ended |= ends;
         if let Some(batch) = batch {
             let columnar = &mut self.columnar;

@@ -155,6 +155,10 @@ fn push_field(field: &Field<'_>, index: usize, block: &mut Block) -> Scan<()> {
 }
 
 impl RowFormat for Csv {
+    fn fills_targets(&self) -> bool {
+        self.header.is_absent()
+    }
+
     fn row(&mut self, cursor: &mut Cursor<'_>, block: &mut Block) -> Scan<Found> {
         if cursor.peek_or_end()?.is_none() {
             return Ok(Found::End);

@@ -48,6 +48,11 @@ pub(crate) enum Found {
 pub(crate) trait RowFormat: Send {
     /// Reads the next row into `block.columns`; columns it leaves alone get their defaults.
     fn row(&mut self, cursor: &mut Cursor<'_>, block: &mut Block) -> Scan<Found>;
+
+    /// Whether every row has a value for every target column.
+    fn fills_targets(&self) -> bool {
+        false
+    }
 }
 
 /// Where a row's columns come from and what fills the others.
@@ -152,10 +157,12 @@ impl Block {
     }
 
     /// Ends the current row: columns without a value get their default.
-    fn end_row(&mut self, bytes: usize) {
-        for index in 0..self.columns.len() {
-            if !self.has(index) {
-                self.push_default(index);
+    fn end_row(&mut self, bytes: usize, full: bool) {
+        if !full {
+            for index in 0..self.columns.len() {
+                if !self.has(index) {
+                    self.push_default(index);
+                }
             }
         }
         self.rows += 1;
@@ -277,11 +284,12 @@ impl<F: RowFormat> RowDecoder<F> {
     /// Reads all complete rows; gives the number of bytes used.
     fn read(&mut self, data: &[u8], last: bool, out: &mut Vec<RecordBatch>) -> Result<usize> {
         let mut cursor = Cursor::new(data, last);
+        let full = self.format.fills_targets() && self.block.targets.len() == self.block.columns.len();
         while !self.ended {
             let start = cursor.at;
             match self.format.row(&mut cursor, &mut self.block) {
                 Ok(Found::Row) => {
-                    self.block.end_row(cursor.at - start);
+                    self.block.end_row(cursor.at - start, full);
                     if self.block.is_full() {
                         out.push(self.cut()?);
                     }

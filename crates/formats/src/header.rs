@@ -31,6 +31,11 @@ impl Header {
         Self { names, fields: None, typed: false }
     }
 
+    /// Whether the format has no header: fields are the target columns.
+    pub(crate) fn is_absent(&self) -> bool {
+        self.names == Names::Absent
+    }
+
     /// Whether header lines are still to come.
     pub(crate) fn is_open(&self) -> bool {
         match self.names {

@@ -159,6 +159,10 @@ pub(crate) struct JsonCompactEachRow {
 }
 
 impl RowFormat for JsonCompactEachRow {
+    fn fills_targets(&self) -> bool {
+        true
+    }
+
     fn row(&mut self, cursor: &mut Cursor<'_>, block: &mut Block) -> Scan<Found> {
         let mut started = self.started;
         if !before_row(cursor, &mut started, &mut false, false)? {

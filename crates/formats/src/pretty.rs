@@ -256,13 +256,18 @@ impl Table<'_> {
         let footer = rows.len() >= FOOTER_ROWS;
         match self.look {
             Look::Full if footer => {
-                self.rule("┡━", "━", "━╇━", "━┩", out);
+                self.rule("┢━", "━", "━╈━", "━┪", out);
                 self.name_line("┃ ", " ┃ ", " ┃", out);
                 self.rule("┗━", "━", "━┻━", "━┛", out);
             }
             Look::Full => self.rule("└─", "─", "─┴─", "─┘", out),
             Look::Compact if footer => self.named_rule("└─", "─┴─", "─┘", out),
             Look::Compact => self.rule("└─", "─", "─┴─", "─┘", out),
+            Look::Space if footer => {
+                out.push(b'\n');
+                self.name_line(" ", "   ", "", out);
+                out.push(b'\n');
+            }
             Look::Space => {}
         }
     }
@@ -360,7 +365,9 @@ fn record(number: u64, names: &[&str], row: &[String], tips: &[Option<String>], 
     let title = format!("Row {number}:");
     out.extend_from_slice(title.as_bytes());
     out.push(b'\n');
-    out.extend_from_slice("─".repeat(title.len()).as_bytes());
+    // ClickHouse counts the digits of the next number.
+    let line = "Row :".len() + (number + 1).to_string().len();
+    out.extend_from_slice("─".repeat(line).as_bytes());
     out.push(b'\n');
     let widest = names.iter().map(|name| width(name)).max().unwrap_or(0);
     for ((name, text), tip) in names.iter().zip(row).zip(tips) {

@@ -222,6 +222,10 @@ fn elements(cursor: &mut Cursor<'_>, item: &Column) -> Scan<usize> {
 }
 
 impl RowFormat for RowBinary {
+    fn fills_targets(&self) -> bool {
+        self.header.is_absent()
+    }
+
     fn row(&mut self, cursor: &mut Cursor<'_>, block: &mut Block) -> Scan<Found> {
         if cursor.peek_or_end()?.is_none() {
             return Ok(Found::End);

@@ -101,6 +101,10 @@ impl TabSeparated {
 }
 
 impl RowFormat for TabSeparated {
+    fn fills_targets(&self) -> bool {
+        self.header.is_absent()
+    }
+
     fn row(&mut self, cursor: &mut Cursor<'_>, block: &mut Block) -> Scan<Found> {
         if cursor.peek_or_end()?.is_none() {
             return Ok(Found::End);

