@@ -10,7 +10,7 @@ pub(crate) struct Tally {
     pub(crate) passed: u64,
     /// Names of those that failed.
     pub(crate) failed: Vec<String>,
-    /// Tests marked as ignored: they run in `soak`.
+    /// Tests marked as ignored.
     pub(crate) ignored: u64,
 }
 

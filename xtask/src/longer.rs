@@ -11,6 +11,8 @@ use crate::workspace::Workspace;
 /// Environment variable by which tests that loop (kill rounds, crash images, random cases) multiply their
 /// number of rounds.
 const FACTOR: &str = "ZEPTO_TEST_FACTOR";
+/// proptest's own variable: the number of cases of each property.
+const CASES: &str = "PROPTEST_CASES";
 
 /// Builds a release and measures it over loopback.
 #[derive(Args)]
@@ -36,7 +38,7 @@ impl Bench {
     }
 }
 
-/// Runs the tests with more rounds, and those marked as ignored because they take long.
+/// Runs the tests with many more rounds of what loops: kills, crash images, random cases.
 #[derive(Args)]
 pub(crate) struct Soak {
     /// How many times the usual number of rounds

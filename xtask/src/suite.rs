@@ -53,7 +53,7 @@ pub(crate) fn finish(tally: &Tally) -> bool {
         println!("FAILED: {name}");
     }
     if tally.ignored > 0 {
-        println!("{} long tests run in `cargo xtask soak` only", tally.ignored);
+        println!("{} tests are marked as ignored, each with its reason", tally.ignored);
     }
     println!("{}", tally.summary());
     tally.failed.is_empty()
