@@ -11,9 +11,6 @@ use crate::workspace::Workspace;
 /// Environment variable by which tests that loop (kill rounds, crash images, random cases) multiply their
 /// number of rounds.
 const FACTOR: &str = "ZEPTO_TEST_FACTOR";
-/// proptest's own variable: the number of cases of each property.
-const CASES: &str = "PROPTEST_CASES";
-
 /// Builds a release and measures it over loopback.
 #[derive(Args)]
 pub(crate) struct Bench {
@@ -56,7 +53,6 @@ impl Soak {
         }
         let mut test =
             vec!["test", "--locked", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests"];
-        test.extend(["--", "--include-ignored"]);
         test.extend(self.filter.as_deref());
         let tally = suite::tests(workspace, &test, &[(FACTOR, self.factor.to_string())])?;
         Ok(suite::finish(&tally))
