@@ -36,6 +36,9 @@ pub(crate) fn unseal(magic: [u8; 4], format: u32, bytes: &[u8], path: &Path) -> 
     let number = |range: std::ops::Range<usize>| {
         header[range].iter().rev().fold(0u64, |sum, &byte| (sum << 8) | u64::from(byte))
     };
+    if number(4..8) == 0 {
+        return corrupt(4, "there is no format 0");
+    }
     if number(4..8) > u64::from(format) {
         return corrupt(4, "written by a newer version of this program");
     }

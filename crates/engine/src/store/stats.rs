@@ -157,6 +157,13 @@ impl Store {
         if self.shared.is_closed() {
             reasons.push("the node is shutting down".to_owned());
         }
+        let threads = self.threads.lock();
+        let alive = threads.as_ref().is_none_or(|threads| {
+            !threads.background.is_finished() && threads.drains.iter().all(|drain| !drain.is_finished())
+        });
+        if !alive {
+            reasons.push("a storage thread has died: see the log and restart".to_owned());
+        }
         match self.shared.health.worst() {
             LogState::Healthy => {}
             LogState::ReadOnly { reason } | LogState::Failed { reason } => reasons.push(reason),

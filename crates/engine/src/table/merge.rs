@@ -2,20 +2,29 @@
 
 use std::ops::Range;
 
-/// Chunks below one of these sizes (rows) are merged when there are [`FAN_IN`] of them in a row.
-const TIERS: [usize; 3] = [64, 512, 4096];
-/// How many chunks make one merge.
+/// Upper bounds (rows) of the size classes below which chunks are merged at once; each has [`FAN_IN`] at most.
+const CLASSES: [usize; 3] = [64, 512, 4096];
+/// How many chunks of one class make one of the next.
 const FAN_IN: usize = 8;
 
-/// The chunks at the end of the list to merge now, given the rows of each; None when there are few.
+/// The chunks to merge now, given the rows of each from the oldest to the newest; None when there are few. It
+/// looks at the end of the list only: there the chunks get smaller, class by class.
 pub(crate) fn tail_to_merge(
-    rows: impl DoubleEndedIterator<Item = usize> + ExactSizeIterator + Clone,
+    rows: impl DoubleEndedIterator<Item = usize> + ExactSizeIterator,
 ) -> Option<Range<usize>> {
-    let total = rows.len();
-    TIERS.iter().find_map(|&tier| {
-        let small = rows.clone().rev().take_while(|&rows| rows < tier).count();
-        (small >= FAN_IN).then(|| total - small..total)
-    })
+    let mut end = rows.len();
+    let mut newest_first = rows.rev().peekable();
+    for class in CLASSES {
+        let mut same = 0;
+        while newest_first.next_if(|&rows| rows < class).is_some() {
+            same += 1;
+        }
+        if same >= FAN_IN {
+            return Some(end - same..end);
+        }
+        end -= same;
+    }
+    None
 }
 
 /// Groups of neighbours to merge when there is time: each of at least two chunks, at most `rows_max` rows.
