@@ -1,1 +1,35 @@
-//! Crate.
+//! SQL over the engine: ClickHouse's dialect, DataFusion's planner and operators, our own where neither has one.
+//!
+//! - [`SqlService`]: runs statements; implements [`zepto_common::service::QueryService`]
+//! - [`SqlOptions`]: bounds and the runtime
+//! - `statement`: text to statement; `rewrite`, `semantics`: ClickHouse's meaning of a query's tree
+//! - `planner`, `plan_cache`, `session`, `catalog`: from a tree to a plan
+//! - `provider`: tables of the engine as plans see them; `index_aggregate`: answers from the run indexes
+//! - `asof`: ASOF JOIN; `functions`: ClickHouse's and the time-series functions; `system`: tables about the server
+//! - `execute`: what each statement does; `stream`, `running`, `memory`: results on their way and their bounds
+//! - `error`: DataFusion's errors as ClickHouse's codes
+
+mod asof;
+mod catalog;
+mod dialect;
+mod error;
+mod execute;
+pub mod functions;
+mod index_aggregate;
+mod memory;
+mod options;
+mod plan_cache;
+mod planner;
+mod provider;
+mod rewrite;
+mod running;
+pub mod semantics;
+mod service;
+mod session;
+mod statement;
+mod stream;
+mod system;
+
+pub use options::SqlOptions;
+pub use service::SqlService;
+pub use statement::split_statements;

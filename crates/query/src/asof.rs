@@ -1,0 +1,185 @@
+//! ASOF JOIN: for each left row the one right row with equal keys and the nearest time on the right side of it.
+//!
+//! The parser turns the clause into a plain join with a marked condition ([`ASOF_MARKER`]); here the marked join
+//! becomes [`AsOfJoin`], which is executed by [`exec::AsOfJoinExec`]. The right side is held in memory, the left
+//! streams. Keys and times that are NULL match nothing. Of right rows with equal time the last one wins.
+
+mod exec;
+mod lookup;
+mod node;
+
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use async_trait::async_trait;
+use datafusion::catalog::Session;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchema, JoinType, Result, plan_err};
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::logical_expr::type_coercion::binary::comparison_coercion;
+use datafusion::logical_expr::utils::split_conjunction_owned;
+use datafusion::logical_expr::{
+    BinaryExpr, ColumnarValue, Expr, ExprSchemable, Extension, Join, LogicalPlan, Operator,
+    UserDefinedLogicalNode, Volatility, create_udf,
+};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
+use datafusion::execution::FunctionRegistry;
+use zepto_common::error::{Error, ErrorCode};
+
+use self::exec::AsOfJoinExec;
+use self::node::AsOfJoin;
+use crate::error::{external, from_datafusion};
+use crate::statement::ASOF_MARKER;
+
+/// Which right row is taken: the nearest whose time satisfies `left time <op> right time`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Match {
+    /// `>=`: the last at or before.
+    AtOrBefore,
+    /// `>`: the last before.
+    Before,
+    /// `<=`: the first at or after.
+    AtOrAfter,
+    /// `<`: the first after.
+    After,
+}
+
+/// Registers the function that marks a join condition. It has no value: a mark that is left over is an error.
+pub(crate) fn register(state: &mut SessionState) -> zepto_common::Result<()> {
+    let misplaced = Arc::new(|_: &[ColumnarValue]| plan_err!("ASOF condition outside of a join"));
+    let marker = create_udf(ASOF_MARKER, vec![], DataType::Boolean, Volatility::Volatile, misplaced);
+    state.register_udf(Arc::new(marker)).map_err(from_datafusion)?;
+    Ok(())
+}
+
+/// Replaces every marked join of a fresh plan.
+///
+/// # Errors
+/// `InvalidJoinOnExpression` for a condition that is not keys and one inequality.
+pub(crate) fn replace_marked(plan: LogicalPlan) -> Result<LogicalPlan> {
+    plan.transform_up_with_subqueries(|node| match node {
+        LogicalPlan::Join(join) if join.filter.as_ref().is_some_and(is_marked) => {
+            Ok(Transformed::yes(as_of(join)?))
+        }
+        other => Ok(Transformed::no(other)),
+    })
+    .map(|transformed| transformed.data)
+}
+
+fn is_marker(expr: &Expr) -> bool {
+    matches!(expr, Expr::ScalarFunction(ScalarFunction { func, .. }) if func.name() == ASOF_MARKER)
+}
+
+fn is_marked(filter: &Expr) -> bool {
+    let mut found = false;
+    let visited = filter.apply(|expr| {
+        found |= is_marker(expr);
+        Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    found && visited.is_ok()
+}
+
+fn invalid(message: impl Into<String>) -> datafusion::common::DataFusionError {
+    external(Error::new(ErrorCode::InvalidJoinOnExpression, message))
+}
+
+fn as_of(join: Join) -> Result<LogicalPlan> {
+    if !matches!(join.join_type, JoinType::Inner | JoinType::Left) {
+        return Err(invalid("ASOF JOIN is INNER or LEFT"));
+    }
+    let (left, right) = (join.left.schema().clone(), join.right.schema().clone());
+    let mut keys = Vec::new();
+    let mut time: Option<(Expr, Expr, Match)> = None;
+    let conditions = join.filter.map(split_conjunction_owned).unwrap_or_default();
+    for condition in conditions.into_iter().filter(|condition| !is_marker(condition)) {
+        let text = condition.to_string();
+        let Expr::BinaryExpr(BinaryExpr { left: a, op, right: b }) = condition else {
+            return Err(invalid(format!("ASOF JOIN cannot use the condition {text}")));
+        };
+        let (a, op, b) = sides(*a, op, *b, &left, &right)
+            .ok_or_else(|| invalid(format!("ASOF JOIN needs one table on each side of {text}")))?;
+        let (a, b) = same_type(a, b, &left, &right)?;
+        match op {
+            Operator::Eq => keys.push((a, b)),
+            op => match (match_of(op), &time) {
+                (Some(kind), None) => time = Some((a, b, kind)),
+                _ => return Err(invalid("ASOF JOIN needs equal keys and exactly one inequality")),
+            },
+        }
+    }
+    let time = time.ok_or_else(|| invalid("ASOF JOIN needs an inequality such as a.ts >= b.ts"))?;
+    let outer = join.join_type == JoinType::Left;
+    let node = AsOfJoin::new(join.left, join.right, keys, time, outer, join.schema);
+    Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
+}
+
+fn match_of(op: Operator) -> Option<Match> {
+    match op {
+        Operator::GtEq => Some(Match::AtOrBefore),
+        Operator::Gt => Some(Match::Before),
+        Operator::LtEq => Some(Match::AtOrAfter),
+        Operator::Lt => Some(Match::After),
+        _ => None,
+    }
+}
+
+/// Puts the left table's expression to the left.
+fn sides(a: Expr, op: Operator, b: Expr, left: &DFSchema, right: &DFSchema) -> Option<(Expr, Operator, Expr)> {
+    let of = |expr: &Expr, schema: &DFSchema| {
+        let columns = expr.column_refs();
+        !columns.is_empty() && columns.iter().all(|column| schema.has_column(column))
+    };
+    if of(&a, left) && of(&b, right) {
+        return Some((a, op, b));
+    }
+    if of(&b, left) && of(&a, right) {
+        return Some((b, op.swap()?, a));
+    }
+    None
+}
+
+fn same_type(a: Expr, b: Expr, left: &DFSchema, right: &DFSchema) -> Result<(Expr, Expr)> {
+    let (a_type, b_type) = (a.get_type(left)?, b.get_type(right)?);
+    if a_type == b_type {
+        return Ok((a, b));
+    }
+    let common = comparison_coercion(&a_type, &b_type)
+        .ok_or_else(|| invalid(format!("ASOF JOIN cannot compare {a_type} and {b_type}")))?;
+    Ok((a.cast_to(&common, left)?, b.cast_to(&common, right)?))
+}
+
+/// Plans [`AsOfJoin`].
+#[derive(Debug)]
+pub(crate) struct AsOfPlanner;
+
+#[async_trait]
+impl ExtensionPlanner for AsOfPlanner {
+    async fn plan_extension(
+        &self,
+        planner: &dyn PhysicalPlanner,
+        node: &dyn UserDefinedLogicalNode,
+        logical_inputs: &[&LogicalPlan],
+        physical_inputs: &[Arc<dyn ExecutionPlan>],
+        session: &dyn Session,
+        context: &PhysicalPlanningContext,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let Some(node) = node.as_any().downcast_ref::<AsOfJoin>() else { return Ok(None) };
+        let (&[left, right], [left_plan, right_plan]) = (logical_inputs, physical_inputs) else {
+            return plan_err!("an ASOF join has two inputs");
+        };
+        let physical = |expr: &Expr, input: &LogicalPlan| {
+            planner.create_physical_expr(expr, input.schema(), session, context)
+        };
+        let keys: Result<Vec<_>> =
+            node.keys.iter().map(|(a, b)| Ok((physical(a, left)?, physical(b, right)?))).collect();
+        let (a, b, kind) = &node.time;
+        let time = (physical(a, left)?, physical(b, right)?);
+        let schema = node.schema.inner().clone();
+        let exec =
+            AsOfJoinExec::new(left_plan.clone(), right_plan.clone(), keys?, time, *kind, node.outer, schema);
+        Ok(Some(Arc::new(exec)))
+    }
+}

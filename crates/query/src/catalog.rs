@@ -1,0 +1,106 @@
+//! The engine's catalog as DataFusion asks for it: databases, tables, views and `system`.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider, TableProvider};
+use datafusion::datasource::ViewTable;
+use datafusion::common::{DataFusionError, Result};
+use zepto_common::error::{Error, ErrorCode};
+use zepto_common::schema::TableName;
+
+use crate::error::external;
+use crate::provider::EngineTable;
+use crate::service::Core;
+use crate::system::{self, SYSTEM};
+
+/// Views within views.
+const VIEW_DEPTH_MAX: usize = 32;
+
+/// All databases.
+#[derive(Debug, Clone)]
+pub(crate) struct Databases {
+    core: Arc<Core>,
+    depth: usize,
+}
+
+impl Databases {
+    /// As a statement (depth 0) or a view within it sees them.
+    pub(crate) fn new(core: Arc<Core>, depth: usize) -> Self {
+        Self { core, depth }
+    }
+}
+
+impl CatalogProviderList for Databases {
+    fn register_catalog(&self, _: String, _: Arc<dyn CatalogProvider>) -> Option<Arc<dyn CatalogProvider>> {
+        None
+    }
+
+    fn catalog_names(&self) -> Vec<String> {
+        vec![crate::session::CATALOG.to_owned()]
+    }
+
+    fn catalog(&self, name: &str) -> Option<Arc<dyn CatalogProvider>> {
+        (name == crate::session::CATALOG).then(|| Arc::new(self.clone()) as Arc<dyn CatalogProvider>)
+    }
+}
+
+impl CatalogProvider for Databases {
+    fn schema_names(&self) -> Vec<String> {
+        self.core.store.catalog().databases().to_vec()
+    }
+
+    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
+        let exists = name == SYSTEM || self.core.store.catalog().has_database(name);
+        exists.then(|| {
+            let database = name.to_owned();
+            Arc::new(Database { core: self.core.clone(), database, depth: self.depth }) as Arc<dyn SchemaProvider>
+        })
+    }
+}
+
+/// One database.
+#[derive(Debug)]
+struct Database {
+    core: Arc<Core>,
+    database: String,
+    depth: usize,
+}
+
+#[async_trait]
+impl SchemaProvider for Database {
+    fn table_names(&self) -> Vec<String> {
+        let catalog = self.core.store.catalog();
+        catalog.tables().filter(|t| t.name.database == self.database).map(|t| t.name.table.clone()).collect()
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
+        if self.database == SYSTEM {
+            return Ok(system::table(&self.core, name));
+        }
+        let catalog = self.core.store.catalog();
+        let full = TableName::new(&self.database, name);
+        if let Some(schema) = catalog.table(&full) {
+            return Ok(Some(Arc::new(EngineTable::new(self.core.store.clone(), schema.clone()))));
+        }
+        let Some(view) = catalog.view(&full) else { return Ok(None) };
+        if let Some(target) = view.target.filter(|_| view.materialized) {
+            let schema = catalog.table_by_id(target).cloned();
+            return Ok(schema.map(|schema| {
+                Arc::new(EngineTable::new(self.core.store.clone(), schema)) as Arc<dyn TableProvider>
+            }));
+        }
+        if self.depth >= VIEW_DEPTH_MAX {
+            let message = format!("View {full} is nested too deep");
+            return Err(external(Error::new(ErrorCode::TooDeepRecursion, message)));
+        }
+        let plan = self.core.plan_view(view, self.depth + 1).await.map_err(external)?;
+        Ok(Some(Arc::new(ViewTable::new(plan, Some(view.sql.clone())))))
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        let full = TableName::new(&self.database, name);
+        let catalog = self.core.store.catalog();
+        catalog.table(&full).is_some() || catalog.view(&full).is_some() || self.database == SYSTEM
+    }
+}

@@ -1,0 +1,188 @@
+//! What each statement does.
+
+mod alter;
+mod create;
+mod evaluate;
+mod insert;
+mod mutate;
+mod query;
+mod show;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use futures::stream;
+use zepto_common::error::{Error, ErrorCode, Result};
+use zepto_common::schema::{TableName, TableSchema};
+use zepto_common::service::Answer;
+
+use crate::service::{Core, Run};
+use crate::statement::{NameText, ObjectKind, Statement};
+use crate::system::{Cells, SYSTEM, batch};
+
+pub(crate) use evaluate::Evaluator;
+
+/// Does it.
+///
+/// # Errors
+/// ClickHouse's code for the fault.
+pub(crate) async fn statement(run: Run, statement: Statement, text: String) -> Result<Answer> {
+    match statement {
+        Statement::Query(tokens) => query::select(run, tokens).await,
+        Statement::Explain(kind, tokens) => query::explain(run, kind, tokens).await,
+        Statement::Insert { table, columns, source } => insert::insert(run, &table, columns, source).await,
+        Statement::CreateTable(create) => create::table(run, *create).await,
+        Statement::CreateDatabase { name, if_not_exists } => create::database(run, &name, if_not_exists).await,
+        Statement::CreateView { name, query, if_not_exists, replace } => {
+            create::view(run, &name, query, if_not_exists, replace).await
+        }
+        Statement::CreateMaterializedView { .. } => {
+            let _unused = text;
+            Err(Error::new(ErrorCode::NotImplemented, "Materialized views are not supported yet"))
+        }
+        Statement::Drop { kind, names, if_exists } => drop_objects(run, kind, &names, if_exists).await,
+        Statement::Rename(pairs) => rename(run, &pairs).await,
+        Statement::Truncate { table, if_exists } => truncate(run, &table, if_exists).await,
+        Statement::Alter { table, actions } => alter::alter(run, &table, actions).await,
+        Statement::Optimize { table } => {
+            let schema = run.table(&table)?;
+            run.core.store.optimize(schema.id).await?;
+            Ok(run.done())
+        }
+        Statement::Delete { table, predicate } => mutate::delete(run, &table, predicate).await,
+        Statement::Update { table, assignments, predicate } => {
+            mutate::update(run, &table, assignments, predicate).await
+        }
+        Statement::Show(show) => show::show(run, show).await,
+        Statement::Use(database) => use_database(run, database),
+        Statement::Set(settings) => {
+            let mut answer = run.done();
+            answer.settings = settings;
+            Ok(answer)
+        }
+        Statement::Kill { query_id, user } => kill(run, query_id, user),
+    }
+}
+
+impl Run {
+    /// An answer without rows.
+    pub(crate) fn done(self) -> Answer {
+        Answer {
+            rows: None,
+            format: None,
+            settings: BTreeMap::new(),
+            progress: self.guard.handle.progress.clone(),
+            warnings: self.warnings,
+        }
+    }
+
+    /// An answer of one batch.
+    pub(crate) fn give(self, rows: RecordBatch) -> Answer {
+        let schema = rows.schema();
+        let stream = Box::pin(stream::iter([Ok(rows)]));
+        let mut answer = self.done();
+        answer.rows = Some((schema, stream));
+        answer
+    }
+
+    /// The newest schema of a table of the engine.
+    ///
+    /// # Errors
+    /// `UnknownTable`, `UnknownDatabase`; for a view or a system table, that it cannot be written.
+    pub(crate) fn table(&self, name: &NameText) -> Result<Arc<TableSchema>> {
+        let name = Core::full_name(name, &self.context);
+        let catalog = self.core.store.catalog();
+        if name.database == SYSTEM || catalog.view(&name).is_some() {
+            let message = format!("{name} is not a table that can be changed");
+            return Err(Error::new(ErrorCode::NotImplemented, message));
+        }
+        catalog.require(&name).cloned()
+    }
+
+    /// The full name of a table to be made or renamed.
+    ///
+    /// # Errors
+    /// In the database `system` nothing is made.
+    pub(crate) fn writable_name(&self, name: &NameText) -> Result<TableName> {
+        let name = Core::full_name(name, &self.context);
+        if name.database == SYSTEM {
+            return Err(Error::new(ErrorCode::AccessDenied, "The database system cannot be changed"));
+        }
+        Ok(name)
+    }
+}
+
+async fn drop_objects(run: Run, kind: ObjectKind, names: &[NameText], if_exists: bool) -> Result<Answer> {
+    for name in names {
+        let result = match kind {
+            ObjectKind::Database if name.table == SYSTEM => {
+                Err(Error::new(ErrorCode::AccessDenied, "The database system cannot be dropped"))
+            }
+            ObjectKind::Database => run.core.store.drop_database(&name.table).await,
+            ObjectKind::View => run.core.store.drop_view(&run.writable_name(name)?).await,
+            ObjectKind::Table => {
+                let name = run.writable_name(name)?;
+                match run.core.store.catalog().view(&name) {
+                    Some(_) => run.core.store.drop_view(&name).await,
+                    None => run.core.store.drop_table(&name).await,
+                }
+            }
+        };
+        match result {
+            Err(error) if if_exists && is_missing(error.code) => {}
+            other => other?,
+        }
+    }
+    Ok(run.done())
+}
+
+fn is_missing(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::UnknownTable | ErrorCode::UnknownDatabase)
+}
+
+async fn rename(run: Run, pairs: &[(NameText, NameText)]) -> Result<Answer> {
+    for (from, to) in pairs {
+        let (from, to) = (run.writable_name(from)?, run.writable_name(to)?);
+        run.core.store.rename_table(&from, &to).await?;
+    }
+    Ok(run.done())
+}
+
+async fn truncate(run: Run, table: &NameText, if_exists: bool) -> Result<Answer> {
+    match run.table(table) {
+        Ok(schema) => run.core.store.truncate_table(&schema.name).await?,
+        Err(error) if if_exists && is_missing(error.code) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(run.done())
+}
+
+/// The session is the door's: it learns the database as a setting of the answer.
+fn use_database(run: Run, database: String) -> Result<Answer> {
+    if !run.core.has_database(&database) {
+        return Err(Error::new(ErrorCode::UnknownDatabase, format!("Database {database} does not exist")));
+    }
+    let mut answer = run.done();
+    answer.settings.insert("database".to_owned(), database);
+    Ok(answer)
+}
+
+fn kill(run: Run, query_id: Option<String>, user: Option<String>) -> Result<Answer> {
+    let me = run.context.query_id.clone();
+    let stopped = run.core.running.kill(|query| {
+        query.query_id != me
+            && query_id.as_ref().is_none_or(|id| *id == query.query_id)
+            && user.as_ref().is_none_or(|user| *user == query.user)
+    });
+    let column = |of: fn(&zepto_common::service::RunningQuery) -> &String| {
+        Cells::Text(stopped.iter().map(|query| of(query).clone()).collect())
+    };
+    let rows = batch(vec![
+        ("kill_status", Cells::same("finished", stopped.len())),
+        ("query_id", column(|query| &query.query_id)),
+        ("user", column(|query| &query.user)),
+        ("query", column(|query| &query.query)),
+    ])?;
+    Ok(run.give(rows))
+}

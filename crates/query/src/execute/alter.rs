@@ -1,0 +1,66 @@
+//! ALTER TABLE: schema operations go to the engine in one step; DELETE and UPDATE are rewrites.
+
+use zepto_common::error::{Error, ErrorCode, Result};
+use zepto_common::service::Answer;
+use zepto_engine::store::{AlterOp, ColumnPosition};
+
+use super::create::column;
+use super::mutate;
+use crate::service::Run;
+use crate::statement::{AlterAction, NameText, Place};
+
+/// Does all actions.
+pub(super) async fn alter(run: Run, table: &NameText, mut actions: Vec<AlterAction>) -> Result<Answer> {
+    let schema = run.table(table)?;
+    if actions.len() == 1 {
+        match actions.pop() {
+            Some(AlterAction::Delete(predicate)) => return mutate::delete(run, table, predicate).await,
+            Some(AlterAction::Update { assignments, predicate }) => {
+                return mutate::update(run, table, assignments, predicate).await;
+            }
+            Some(AlterAction::RenameTo(to)) => {
+                let to = run.writable_name(&to)?;
+                run.core.store.rename_table(&schema.name, &to).await?;
+                return Ok(run.done());
+            }
+            Some(other) => actions.push(other),
+            None => {}
+        }
+    }
+    let operations: Result<Vec<AlterOp>> = actions.iter().map(|action| operation(&run, action)).collect();
+    run.core.store.alter_table(&schema.name, operations?).await?;
+    Ok(run.done())
+}
+
+fn operation(run: &Run, action: &AlterAction) -> Result<AlterOp> {
+    Ok(match action {
+        AlterAction::AddColumn { spec, if_not_exists, place } => AlterOp::AddColumn {
+            column: column(run, spec)?,
+            position: match place {
+                Place::Last => ColumnPosition::Last,
+                Place::First => ColumnPosition::First,
+                Place::After(name) => ColumnPosition::After(name.clone()),
+            },
+            if_not_exists: *if_not_exists,
+        },
+        AlterAction::DropColumn { name, if_exists } => {
+            AlterOp::DropColumn { name: name.clone(), if_exists: *if_exists }
+        }
+        AlterAction::RenameColumn { from, to, if_exists } => {
+            AlterOp::RenameColumn { from: from.clone(), to: to.clone(), if_exists: *if_exists }
+        }
+        AlterAction::CommentColumn { name, comment } => {
+            AlterOp::CommentColumn { name: name.clone(), comment: comment.clone() }
+        }
+        AlterAction::Ttl(seconds) => AlterOp::ModifyTtl { seconds: *seconds },
+        AlterAction::Comment(comment) => AlterOp::Comment(comment.clone()),
+        AlterAction::ModifyColumn { name, .. } => {
+            let message = format!("Changing the type or default of column {name} is not supported");
+            return Err(Error::new(ErrorCode::NotImplemented, message));
+        }
+        AlterAction::Delete(_) | AlterAction::Update { .. } | AlterAction::RenameTo(_) => {
+            let message = "DELETE, UPDATE and RENAME TO must be the only action of ALTER TABLE";
+            return Err(Error::new(ErrorCode::NotImplemented, message));
+        }
+    })
+}

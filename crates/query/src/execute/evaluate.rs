@@ -1,0 +1,84 @@
+//! Expressions without rows: values in INSERT … VALUES, defaults of columns.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::datatypes::Schema;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
+use datafusion::physical_expr::create_physical_expr;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use futures::FutureExt;
+use zepto_common::error::{Error, ErrorCode, Result};
+use zepto_common::service::{ExpressionEvaluator, RequestContext};
+use zepto_common::types::ColumnType;
+
+use crate::error::from_datafusion;
+use crate::service::Core;
+use crate::statement::{self, Tokens, cursor::text_of};
+
+/// Evaluates expressions in one context.
+pub(crate) struct Evaluator {
+    core: Arc<Core>,
+    context: RequestContext,
+}
+
+impl Evaluator {
+    /// In this context.
+    pub(crate) fn new(core: Arc<Core>, context: RequestContext) -> Self {
+        Self { core, context }
+    }
+}
+
+impl ExpressionEvaluator for Evaluator {
+    fn evaluate(&self, expression: &str, ty: &ColumnType) -> Result<ArrayRef> {
+        let tokens = statement::tokenize(expression)?;
+        let state = self.core.sessions.plan_state(&self.core, &self.context.database, 0);
+        constant(&self.core, &state, tokens, ty)
+    }
+}
+
+/// The value of a constant expression as a one-row array of the type's storage form.
+///
+/// # Errors
+/// `SyntaxError`, `UnknownIdentifier` for a column, `TypeMismatch`.
+pub(super) fn constant(core: &Core, state: &SessionState, tokens: Tokens, ty: &ColumnType) -> Result<ArrayRef> {
+    let text = text_of(&tokens);
+    // `CAST(expression AS type)`: SQL's conversions apply, as for a column of a SELECT.
+    let wrapped = statement::tokenize(&format!("SELECT CAST(({text}) AS {ty})"))?;
+    let _only_checked = statement::expression(tokens)?;
+    let planned = core.logical_plan(state, wrapped).now_or_never();
+    let plan = planned.unwrap_or_else(|| Err(bad(&text, "it is not a constant")))?;
+    let optimized = state.optimize(&plan).map_err(from_datafusion)?;
+    let expr = single_expression(&optimized).ok_or_else(|| bad(&text, "it is not a constant"))?;
+    let schema = datafusion::common::DFSchema::empty();
+    let planning = PhysicalPlanningContext::default();
+    let physical =
+        create_physical_expr(&expr, &schema, state.execution_props(), &planning).map_err(from_datafusion)?;
+    let row = RecordBatch::try_new_with_options(
+        Arc::new(Schema::empty()),
+        vec![],
+        &RecordBatchOptions::new().with_row_count(Some(1)),
+    )?;
+    let value = physical.evaluate(&row).and_then(|value| value.into_array(1)).map_err(from_datafusion)?;
+    let value = arrow::compute::cast(&value, &ty.storage_type())?;
+    if !ty.is_nullable() && value.logical_null_count() > 0 {
+        return Err(bad(&text, "it is NULL"));
+    }
+    Ok(value)
+}
+
+fn bad(text: &str, why: &str) -> Error {
+    Error::new(ErrorCode::BadArguments, format!("Cannot evaluate {text} as a value: {why}"))
+}
+
+/// The one expression of `SELECT e`, if the plan is no more than that.
+fn single_expression(plan: &LogicalPlan) -> Option<Expr> {
+    match plan {
+        LogicalPlan::Projection(Projection { expr, input, .. }) => match (expr.as_slice(), &**input) {
+            ([expr], LogicalPlan::EmptyRelation(empty)) if empty.produce_one_row => Some(expr.clone().unalias()),
+            _ => None,
+        },
+        _ => None,
+    }
+}

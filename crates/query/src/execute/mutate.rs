@@ -1,0 +1,219 @@
+//! DELETE and UPDATE: the engine rewrites the table with a function made here, all of it or nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
+use arrow::compute::kernels::zip::zip;
+use arrow::compute::{cast_with_options, filter_record_batch, not, prep_null_mask_filter};
+use arrow::datatypes::{DataType, SchemaRef};
+use datafusion::common::DFSchema;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
+use datafusion::physical_plan::PhysicalExpr;
+use zepto_common::error::{Error, ErrorCode, Result};
+use zepto_common::schema::TableSchema;
+use zepto_common::service::Answer;
+
+use crate::error::from_datafusion;
+use crate::provider::to_query;
+use crate::service::Run;
+use crate::statement::cursor::text_of;
+use crate::statement::{self, NameText, Tokens};
+
+/// DELETE FROM table WHERE predicate.
+pub(super) async fn delete(run: Run, table: &NameText, predicate: Tokens) -> Result<Answer> {
+    let schema = run.table(table)?;
+    let state = run.state();
+    let wanted = expression(&run, &state, &schema, predicate, None).await?;
+    let query_schema = schema.query_schema();
+    let rewrite = move |batch: RecordBatch| -> Result<Option<RecordBatch>> {
+        let doomed = mask(&wanted, &batch, &query_schema)?;
+        if doomed.true_count() == 0 {
+            return Ok(None);
+        }
+        Ok(Some(filter_record_batch(&batch, &not(&doomed)?)?))
+    };
+    finish(run, &schema, Arc::new(rewrite)).await
+}
+
+/// UPDATE table SET a = x WHERE predicate.
+pub(super) async fn update(
+    run: Run,
+    table: &NameText,
+    assignments: Vec<(String, Tokens)>,
+    predicate: Tokens,
+) -> Result<Answer> {
+    let schema = run.table(table)?;
+    let state = run.state();
+    let wanted = expression(&run, &state, &schema, predicate, None).await?;
+    let mut values: Vec<(usize, Arc<dyn PhysicalExpr>)> = Vec::with_capacity(assignments.len());
+    for (name, tokens) in assignments {
+        let index = changeable(&schema, &name)?;
+        if values.iter().any(|(other, _)| *other == index) {
+            return Err(Error::new(ErrorCode::BadArguments, format!("Column {name} is assigned twice")));
+        }
+        let ty = schema.columns[index].ty.to_string();
+        values.push((index, expression(&run, &state, &schema, tokens, Some(&ty)).await?));
+    }
+    let query_schema = schema.query_schema();
+    let table = schema.clone();
+    let rewrite = move |batch: RecordBatch| -> Result<Option<RecordBatch>> {
+        let changed = mask(&wanted, &batch, &query_schema)?;
+        if changed.true_count() == 0 {
+            return Ok(None);
+        }
+        assign(&batch, &changed, &values, &table, &query_schema).map(Some)
+    };
+    finish(run, &schema, Arc::new(rewrite)).await
+}
+
+async fn finish(run: Run, schema: &TableSchema, rewrite: zepto_engine::store::RewriteFn) -> Result<Answer> {
+    let rows = run.core.store.rewrite(schema.id, rewrite).await?;
+    run.guard.handle.progress.written_rows.fetch_add(rows, Ordering::Relaxed);
+    Ok(run.done())
+}
+
+/// The index of a column that may be assigned: rows lie by key and time, so these two stay.
+fn changeable(schema: &TableSchema, name: &str) -> Result<usize> {
+    let index = schema.index_of(name).ok_or_else(|| {
+        Error::new(ErrorCode::NoSuchColumnInTable, format!("There is no column {name} in table {}", schema.name))
+    })?;
+    let id = schema.columns[index].id;
+    if schema.key == Some(id) || schema.time == Some(id) || schema.order_by.contains(&id) {
+        let message = format!("Cannot UPDATE key column {name}: rows are stored by it");
+        return Err(Error::new(ErrorCode::BadArguments, message));
+    }
+    Ok(index)
+}
+
+/// The expression over the table's columns in query types, with what changes from call to call made constant.
+async fn expression(
+    run: &Run,
+    state: &SessionState,
+    schema: &TableSchema,
+    tokens: Tokens,
+    as_type: Option<&str>,
+) -> Result<Arc<dyn PhysicalExpr>> {
+    let _only_checked = statement::expression(tokens.clone())?;
+    let text = text_of(&tokens);
+    let item = match as_type {
+        Some(ty) => format!("CAST(({text}) AS {ty})"),
+        None => text.clone(),
+    };
+    let quoted = |name: &str| format!("`{}`", name.replace('`', "\\`"));
+    let table = format!("{}.{}", quoted(&schema.name.database), quoted(&schema.name.table));
+    // As a WHERE the predicate gets the meaning that it has in a SELECT.
+    let sql = match as_type {
+        Some(_) => format!("SELECT {item} FROM {table}"),
+        None => format!("SELECT 1 FROM {table} WHERE {item}"),
+    };
+    let plan = run.core.logical_plan(state, statement::tokenize(&sql)?).await?;
+    let expr = find_expression(&plan, as_type.is_some())
+        .ok_or_else(|| Error::new(ErrorCode::NotImplemented, format!("{text}: only plain expressions over one table")))?;
+    check_plain(&expr, &text)?;
+    let expr = crate::provider::unqualified(expr);
+    let df_schema = DFSchema::try_from(schema.query_schema().as_ref().clone()).map_err(from_datafusion)?;
+    let simplified = simplify(state, expr, &df_schema)?;
+    state.create_physical_expr(simplified, &df_schema).map_err(from_datafusion)
+}
+
+/// `now()` and its like become one constant for all rows and all batches.
+fn simplify(state: &SessionState, expr: Expr, schema: &DFSchema) -> Result<Expr> {
+    use datafusion::logical_expr::simplify::SimplifyContext;
+    use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+    let context = SimplifyContext::builder()
+        .with_schema(Arc::new(schema.clone()))
+        .with_config_options(state.config_options().clone())
+        .with_query_execution_start_time(state.execution_props().query_execution_start_time)
+        .build();
+    let simplifier = ExprSimplifier::new(context);
+    let expr = simplifier.coerce(expr, schema).map_err(from_datafusion)?;
+    simplifier.simplify(expr).map_err(from_datafusion)
+}
+
+fn find_expression(plan: &LogicalPlan, of_projection: bool) -> Option<Expr> {
+    match plan {
+        LogicalPlan::Projection(projection) if of_projection => {
+            let scan = matches!(&*projection.input, LogicalPlan::TableScan(_));
+            projection.expr.first().filter(|_| scan).map(|expr| expr.clone().unalias())
+        }
+        LogicalPlan::Projection(projection) => match &*projection.input {
+            LogicalPlan::Filter(filter) if matches!(&*filter.input, LogicalPlan::TableScan(_)) => {
+                Some(filter.predicate.clone())
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Refuses subqueries, aggregates, and functions whose value differs from row to row by chance.
+fn check_plain(expr: &Expr, text: &str) -> Result<()> {
+    let mut fault = None;
+    let visited = expr.apply(|expr| {
+        match expr {
+            Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) => fault = Some("subqueries"),
+            Expr::AggregateFunction(_) | Expr::WindowFunction(_) => fault = Some("aggregates"),
+            Expr::ScalarFunction(call) if call.func.signature().volatility == Volatility::Volatile => {
+                fault = Some("random functions");
+            }
+            _ => {}
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    visited.map_err(from_datafusion)?;
+    match fault {
+        Some(what) => {
+            Err(Error::new(ErrorCode::NotImplemented, format!("{text}: {what} are not supported in mutations")))
+        }
+        None => Ok(()),
+    }
+}
+
+fn evaluate(expr: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> Result<ArrayRef> {
+    expr.evaluate(batch).and_then(|value| value.into_array(batch.num_rows())).map_err(from_datafusion)
+}
+
+/// The rows for which the predicate is true (neither false nor NULL).
+fn mask(wanted: &Arc<dyn PhysicalExpr>, batch: &RecordBatch, schema: &SchemaRef) -> Result<BooleanArray> {
+    let rows = to_query(batch, schema)?;
+    let value = evaluate(wanted, &rows)?;
+    let value = match value.data_type() {
+        DataType::Boolean => value,
+        _ => arrow::compute::cast(&value, &DataType::Boolean)?,
+    };
+    let value = value.as_boolean();
+    Ok(if value.null_count() > 0 { prep_null_mask_filter(value) } else { value.clone() })
+}
+
+fn assign(
+    batch: &RecordBatch,
+    changed: &BooleanArray,
+    values: &[(usize, Arc<dyn PhysicalExpr>)],
+    table: &TableSchema,
+    schema: &SchemaRef,
+) -> Result<RecordBatch> {
+    let rows = to_query(batch, schema)?;
+    let mut columns = batch.columns().to_vec();
+    let strict = arrow::compute::CastOptions { safe: false, ..Default::default() };
+    for (index, expr) in values {
+        let storage = columns[*index].data_type().clone();
+        // A dictionary is put together from plain text: the two sides have different dictionaries.
+        let plain = match &storage {
+            DataType::Dictionary(_, value) => (**value).clone(),
+            other => other.clone(),
+        };
+        let new = cast_with_options(&evaluate(expr, &rows)?, &plain, &strict)?;
+        let old = cast_with_options(&columns[*index], &plain, &strict)?;
+        let merged = zip(changed, &new, &old)?;
+        let column = &table.columns[*index];
+        if !column.ty.is_nullable() && merged.logical_null_count() > 0 {
+            let message = format!("Cannot set column {} of type {} to NULL", column.name, column.ty);
+            return Err(Error::new(ErrorCode::CannotInsertNullInOrdinaryColumn, message));
+        }
+        columns[*index] = cast_with_options(&merged, &storage, &strict)?;
+    }
+    Ok(RecordBatch::try_new(batch.schema(), columns)?)
+}

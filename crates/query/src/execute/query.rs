@@ -1,0 +1,102 @@
+//! SELECT and EXPLAIN.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use datafusion::execution::TaskContext;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::display::DisplayableExecutionPlan;
+use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream, displayable, execute_stream};
+use futures::TryStreamExt;
+use zepto_common::error::Result;
+use zepto_common::service::{Answer, RowStream};
+
+use crate::error::from_datafusion;
+use crate::service::{Core, Run, Settings};
+use crate::statement::{ExplainKind, Tokens};
+use crate::stream::{self, ResultLimits};
+use crate::system::{Cells, batch};
+
+impl Run {
+    /// A session for this statement.
+    pub(super) fn state(&self) -> SessionState {
+        let handle = &self.guard.handle;
+        let settings = &self.context.settings;
+        let mut state = self.core.sessions.query_state(&self.core, &self.context.database, handle, settings);
+        state.config_mut().set_extension(Arc::new(Settings(settings.clone())));
+        state
+    }
+
+    /// What a plan of this statement runs in.
+    pub(super) fn task(&self, state: &SessionState) -> Result<Arc<TaskContext>> {
+        self.core.sessions.task(state, &self.guard.handle, &self.context.settings)
+    }
+
+    /// The executable plan of a query.
+    pub(super) async fn plan(&self, state: &SessionState, tokens: Tokens) -> Result<Arc<dyn ExecutionPlan>> {
+        let plan = self.core.optimized(state, tokens).await?;
+        physical(state, &plan).await
+    }
+
+    /// Starts an optimized plan; its batches as they come.
+    pub(super) async fn stream(&self, state: &SessionState, tokens: Tokens) -> Result<SendableRecordBatchStream> {
+        let plan = self.plan(state, tokens).await?;
+        execute_stream(plan, self.task(state)?).map_err(from_datafusion)
+    }
+
+    fn limits(&self) -> ResultLimits {
+        let settings = &self.context.settings;
+        let wanted = settings.get("max_result_rows").and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
+        let rows = [wanted, self.core.options.result_rows].into_iter().filter(|&rows| rows > 0).min();
+        let cut = settings.get("result_overflow_mode").is_some_and(|mode| mode == "break");
+        ResultLimits { rows: rows.unwrap_or(u64::MAX), cut }
+    }
+}
+
+/// The physical plan of an optimized logical one, which is not optimized again.
+async fn physical(state: &SessionState, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
+    state.query_planner().create_physical_plan(plan, state).await.map_err(from_datafusion)
+}
+
+/// SELECT.
+pub(super) async fn select(run: Run, tokens: Tokens) -> Result<Answer> {
+    let state = run.state();
+    let input = run.stream(&state, tokens).await?;
+    let schema: SchemaRef = input.schema();
+    let limits = run.limits();
+    let progress = run.guard.handle.progress.clone();
+    let runtime = run.core.options.runtime.clone();
+    let Run { guard, warnings, .. } = run;
+    let rows: RowStream = stream::run(&runtime, input, guard, limits);
+    Ok(Answer { rows: Some((schema, rows)), format: None, settings: Default::default(), progress, warnings })
+}
+
+/// EXPLAIN: one column `explain`, a row per line.
+pub(super) async fn explain(run: Run, kind: ExplainKind, tokens: Tokens) -> Result<Answer> {
+    let text = match kind {
+        ExplainKind::Syntax => Core::rewritten(tokens)?.to_string(),
+        ExplainKind::Plan => {
+            let state = run.state();
+            let logical = run.core.optimized(&state, tokens).await?;
+            let plan = physical(&state, &logical).await?;
+            format!("{}\n\n{}", logical.display_indent(), displayable(plan.as_ref()).indent(true))
+        }
+        ExplainKind::Analyze => analyze(&run, tokens).await?,
+    };
+    let lines = text.lines().map(str::to_owned).collect();
+    Ok(run.give(batch(vec![("explain", Cells::Text(lines))])?))
+}
+
+/// Runs the query to its end and shows the plan with the counters of each node.
+async fn analyze(run: &Run, tokens: Tokens) -> Result<String> {
+    let state = run.state();
+    let plan = run.plan(&state, tokens).await?;
+    let mut rows = 0;
+    let mut input = execute_stream(plan.clone(), run.task(&state)?).map_err(from_datafusion)?;
+    while let Some(batch) = input.try_next().await.map_err(from_datafusion)? {
+        rows += batch.num_rows();
+    }
+    let plan = DisplayableExecutionPlan::with_metrics(plan.as_ref()).indent(true).to_string();
+    Ok(format!("{plan}\nrows: {rows}, seconds: {:.6}", run.guard.handle.elapsed()))
+}

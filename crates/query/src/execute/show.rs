@@ -1,0 +1,141 @@
+//! SHOW, DESCRIBE and EXISTS: as queries over `system` where they can be, else as one small batch.
+
+use datafusion::common::DFSchema;
+use zepto_common::error::{Error, ErrorCode, Result};
+use zepto_common::schema::{Column, TableName};
+use zepto_common::service::Answer;
+use zepto_common::types::ColumnType;
+
+use super::query;
+use crate::service::{Core, Run};
+use crate::statement::cursor::quote;
+use crate::statement::{self, NameText, ObjectKind, Show};
+use crate::system::{Cells, SYSTEM, batch, create_statement, default_text, table_names, type_name};
+
+/// Answers it.
+pub(super) async fn show(run: Run, show: Show) -> Result<Answer> {
+    match show {
+        Show::Tables { database, like, limit } => {
+            let database = database.unwrap_or_else(|| run.context.database.clone());
+            if !run.core.has_database(&database) {
+                return Err(Error::new(ErrorCode::UnknownDatabase, format!("Database {database} does not exist")));
+            }
+            let limit = limit.map(|n| format!(" LIMIT {n}")).unwrap_or_default();
+            let condition = format!("database = {}{}", quote(&database), like_text(like.as_ref(), " AND "));
+            select(run, format!("SELECT name FROM system.tables WHERE {condition} ORDER BY name{limit}")).await
+        }
+        Show::Databases { like } => {
+            let condition = like_text(like.as_ref(), " WHERE ");
+            select(run, format!("SELECT name FROM system.databases{condition} ORDER BY name")).await
+        }
+        Show::Functions { like } => {
+            let condition = like_text(like.as_ref(), " WHERE ");
+            select(run, format!("SELECT name, is_aggregate FROM system.functions{condition} ORDER BY name")).await
+        }
+        Show::Settings { like } => {
+            let condition = like_text(like.as_ref(), " WHERE ");
+            select(run, format!("SELECT name, type, value FROM system.settings{condition} ORDER BY name")).await
+        }
+        Show::ProcessList => select(run, "SELECT * FROM system.processes".to_owned()).await,
+        Show::CreateTable(name) => create_table(run, &name),
+        Show::CreateDatabase(name) => {
+            let exists = run.core.has_database(&name);
+            let missing = || Error::new(ErrorCode::UnknownDatabase, format!("Database {name} does not exist"));
+            let text = exists.then(|| format!("CREATE DATABASE {name}\nENGINE = Atomic")).ok_or_else(missing)?;
+            Ok(run.give(batch(vec![("statement", Cells::Text(vec![text]))])?))
+        }
+        Show::Columns(name) | Show::Describe(name) => describe(run, &name).await,
+        Show::DescribeQuery(tokens) => {
+            let state = run.state();
+            let plan = run.core.logical_plan(&state, tokens).await?;
+            let columns = columns_of(plan.schema());
+            give_columns(run, &columns)
+        }
+        Show::Exists(kind, name) => exists(run, kind, &name),
+    }
+}
+
+async fn select(run: Run, sql: String) -> Result<Answer> {
+    let tokens = statement::tokenize(&sql)?;
+    query::select(run, tokens).await
+}
+
+fn like_text(like: Option<&statement::Like>, before: &str) -> String {
+    let Some(like) = like else { return String::new() };
+    let (not, i) = (if like.negated { "NOT " } else { "" }, if like.any_case { "I" } else { "" });
+    format!("{before}name {not}{i}LIKE {}", quote(&like.pattern))
+}
+
+fn create_table(run: Run, name: &NameText) -> Result<Answer> {
+    let full = Core::full_name(name, &run.context);
+    let catalog = run.core.store.catalog();
+    let text = match catalog.view(&full) {
+        Some(view) => view.sql.clone(),
+        None => create_statement(catalog.require(&full)?),
+    };
+    Ok(run.give(batch(vec![("statement", Cells::Text(vec![text]))])?))
+}
+
+/// Columns of a plan, with types as a client sees them.
+pub(super) fn columns_of(schema: &DFSchema) -> Vec<Column> {
+    schema
+        .fields()
+        .iter()
+        .map(|field| Column {
+            id: zepto_common::ColumnId(0),
+            name: field.name().clone(),
+            ty: ColumnType::of_field(field),
+            default: zepto_common::schema::ColumnDefault::Zero,
+            comment: String::new(),
+        })
+        .collect()
+}
+
+async fn describe(run: Run, name: &NameText) -> Result<Answer> {
+    let full = Core::full_name(name, &run.context);
+    let catalog = run.core.store.catalog();
+    if let Some(schema) = catalog.table(&full) {
+        let columns = schema.columns.clone();
+        return give_columns(run, &columns);
+    }
+    if catalog.view(&full).is_none() && full.database != SYSTEM {
+        catalog.require(&full)?;
+    }
+    let quoted = |name: &str| format!("`{}`", name.replace('`', "\\`"));
+    let sql = format!("SELECT * FROM {}.{}", quoted(&full.database), quoted(&full.table));
+    let state = run.state();
+    let plan = run.core.logical_plan(&state, statement::tokenize(&sql)?).await?;
+    let columns = columns_of(plan.schema());
+    give_columns(run, &columns)
+}
+
+fn give_columns(run: Run, columns: &[Column]) -> Result<Answer> {
+    let text = |of: fn(&Column) -> String| Cells::Text(columns.iter().map(of).collect());
+    let rows = batch(vec![
+        ("name", text(|column| column.name.clone())),
+        ("type", text(type_name)),
+        ("default_type", text(|column| default_text(&column.default, column.ty.is_number()).0)),
+        ("default_expression", text(|column| default_text(&column.default, column.ty.is_number()).1)),
+        ("comment", text(|column| column.comment.clone())),
+        ("codec_expression", Cells::same("", columns.len())),
+        ("ttl_expression", Cells::same("", columns.len())),
+    ])?;
+    Ok(run.give(rows))
+}
+
+fn exists(run: Run, kind: ObjectKind, name: &NameText) -> Result<Answer> {
+    let full = Core::full_name(name, &run.context);
+    let catalog = run.core.store.catalog();
+    let found = match kind {
+        ObjectKind::Database => run.core.has_database(&name.table),
+        ObjectKind::View => catalog.view(&full).is_some(),
+        ObjectKind::Table => table_exists(&catalog, &full),
+    };
+    Ok(run.give(batch(vec![("result", Cells::U8(vec![u8::from(found)]))])?))
+}
+
+fn table_exists(catalog: &zepto_engine::catalog::Catalog, name: &TableName) -> bool {
+    catalog.table(name).is_some()
+        || catalog.view(name).is_some()
+        || (name.database == SYSTEM && table_names().any(|table| table == name.table))
+}

@@ -1,0 +1,215 @@
+//! Every function that ZeptoDB adds to or changes in DataFusion, one table row each.
+//!
+//! - [`register`] hands them to a session; [`list`] is `system.functions`
+//! - a row is a scalar of our own, an aggregate, a window function, or SQL that it stands for
+//! - names are found without regard to case; [`crate::semantics::rewrite_ast`] puts the row's spelling in
+//!
+//! The next function is one more row in the table of its topic.
+
+mod aggregates;
+mod arrays;
+mod bucket;
+mod calendar;
+mod casts;
+mod convert;
+mod dates;
+mod logic;
+mod math;
+mod render;
+pub(crate) mod rewrites;
+mod scalar;
+mod text;
+mod timestamps;
+mod windows;
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+use datafusion::common::Result;
+use datafusion::execution::FunctionRegistry;
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
+use datafusion::execution::SessionState;
+use sqlparser::ast::Expr;
+
+pub use bucket::uniform_width;
+pub use logic::{CLICKHOUSE_REVISION, CLICKHOUSE_VERSION};
+pub(crate) use rewrites::interval_parts;
+pub(crate) use scalar::{fault, nullable};
+
+use scalar::{Scalar, ScalarFunction};
+
+/// Most items that `range` makes in one array.
+const RANGE_MAX: i64 = 1 << 20;
+
+/// What a function is made of.
+pub(crate) enum Plan {
+    /// A scalar of our own.
+    Scalar(Scalar),
+    /// SQL over the arguments `$1`, `$2` …
+    Sql(&'static str),
+    /// Another expression, made from the arguments.
+    Ast(fn(Vec<Expr>) -> zepto_common::Result<Expr>),
+    /// An aggregate.
+    Aggregate(fn(&'static str) -> AggregateUDF),
+    /// An aggregate made from others: SQL over the arguments; FILTER and OVER move to the aggregates in it.
+    AggregateSql(&'static str),
+    /// A window function of our own.
+    Window(fn() -> WindowUDF),
+    /// A window function that is an aggregate or window function over a frame (see [`windows`]).
+    Framed(fn(&sqlparser::ast::Function, Vec<Expr>) -> zepto_common::Result<Expr>),
+    /// DataFusion's own.
+    Known,
+}
+
+/// One function.
+pub(crate) struct Row {
+    name: &'static str,
+    aliases: &'static [&'static str],
+    syntax: &'static str,
+    about: &'static str,
+    plan: Plan,
+}
+
+pub(crate) const fn row(
+    name: &'static str,
+    aliases: &'static [&'static str],
+    syntax: &'static str,
+    about: &'static str,
+    plan: Plan,
+) -> Row {
+    Row { name, aliases, syntax, about, plan }
+}
+
+/// The tables, one per topic.
+const TABLES: &[&[Row]] = &[
+    aggregates::ROWS,
+    arrays::ROWS,
+    bucket::ROWS,
+    casts::ROWS,
+    dates::ROWS,
+    logic::ROWS,
+    math::ROWS,
+    text::ROWS,
+    windows::ROWS,
+];
+
+static BY_NAME: LazyLock<HashMap<String, &'static Row>> = LazyLock::new(|| {
+    let mut names = HashMap::new();
+    for row in TABLES.iter().flat_map(|table| table.iter()) {
+        for name in std::iter::once(&row.name).chain(row.aliases) {
+            names.insert(name.to_ascii_lowercase(), row);
+        }
+    }
+    names
+});
+
+/// The row of a function, by any of its names in any case.
+pub(crate) fn find(name: &str) -> Option<&'static Row> {
+    BY_NAME.get(&name.to_ascii_lowercase()).copied()
+}
+
+impl Row {
+    /// The spelling under which it is registered.
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// How it is made.
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    fn is_aggregate(&self) -> bool {
+        matches!(self.plan, Plan::Aggregate(_) | Plan::AggregateSql(_))
+    }
+}
+
+static SCALARS: LazyLock<HashMap<&'static str, Arc<ScalarUDF>>> = LazyLock::new(|| {
+    let rows = TABLES.iter().flat_map(|table| table.iter());
+    rows.filter_map(|row| match row.plan {
+        Plan::Scalar(scalar) => Some((row.name, Arc::new(ScalarUDF::from(ScalarFunction::new(row.name, scalar))))),
+        _ => None,
+    })
+    .collect()
+});
+
+/// A scalar function of a row.
+///
+/// # Errors
+/// No row of this name is a scalar.
+pub(crate) fn scalar_function(name: &str) -> Result<Arc<ScalarUDF>> {
+    SCALARS.get(name).cloned().ok_or_else(|| {
+        fault(zepto_common::ErrorCode::LogicalError, format!("No scalar function is called {name}"))
+    })
+}
+
+/// Registers every function and the planner of operators with a session.
+///
+/// # Errors
+/// The session refuses a function; none does today.
+pub fn register(state: &mut SessionState) -> Result<()> {
+    logic::start_clock();
+    for udf in SCALARS.values() {
+        state.register_udf(Arc::clone(udf))?;
+    }
+    for row in TABLES.iter().flat_map(|table| table.iter()) {
+        match row.plan {
+            Plan::Aggregate(make) => {
+                state.register_udaf(Arc::new(make(row.name)))?;
+            }
+            Plan::Window(make) => {
+                state.register_udwf(Arc::new(make()))?;
+            }
+            _ => {}
+        }
+    }
+    state.register_expr_planner(Arc::new(crate::semantics::OperatorPlanner))
+}
+
+/// A line of `system.functions`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FunctionInfo {
+    /// Its name or one of its other names.
+    pub name: &'static str,
+    /// Whether it takes many rows.
+    pub is_aggregate: bool,
+    /// Names are found without regard to case.
+    pub case_insensitive: bool,
+    /// The name that this is another name of; empty for the first name.
+    pub alias_to: &'static str,
+    /// What it does.
+    pub description: &'static str,
+    /// How it is called.
+    pub syntax: &'static str,
+}
+
+/// Every function by each of its names, sorted by name.
+#[must_use]
+pub fn list() -> Vec<FunctionInfo> {
+    let rows = TABLES.iter().flat_map(|table| table.iter()).filter(|row| !row.name.starts_with("__"));
+    let mut lines: Vec<FunctionInfo> = rows
+        .flat_map(|row| {
+            std::iter::once((row.name, "")).chain(row.aliases.iter().map(|alias| (*alias, row.name))).map(
+                |(name, alias_to)| FunctionInfo {
+                    name,
+                    is_aggregate: row.is_aggregate(),
+                    case_insensitive: true,
+                    alias_to,
+                    description: row.about,
+                    syntax: row.syntax,
+                },
+            )
+        })
+        .collect();
+    lines.sort_by_key(|line| line.name);
+    lines
+}
+
+/// Whether a call of this name takes many rows: one of ours, with or without a combinator, or DataFusion's.
+pub(crate) fn is_aggregate(name: &sqlparser::ast::ObjectName) -> bool {
+    let [part] = name.0.as_slice() else { return false };
+    let Some(name) = part.as_ident().map(|name| name.value.to_ascii_lowercase()) else { return false };
+    let known = |name: &str| find(name).is_some_and(Row::is_aggregate);
+    let stem = ["if", "distinct", "ornull", "ordefault"].iter().find_map(|suffix| name.strip_suffix(suffix));
+    known(&name) || stem.is_some_and(known) || matches!(name.as_str(), "first_value" | "last_value" | "string_agg")
+}

@@ -1,0 +1,62 @@
+//! Aggregate functions: DataFusion's adapted, and our own folds.
+
+mod adapted;
+mod fold;
+mod folds;
+mod sum;
+mod winner;
+
+
+use datafusion::functions_aggregate as df;
+
+use adapted::{Adapted, Kind};
+use fold::aggregate;
+
+use super::{Plan, Row, row};
+
+macro_rules! adapted {
+    ($make:expr, $kind:ident, $arguments:expr) => {
+        Plan::Aggregate(|name| Adapted::udaf(name, $make, Kind::$kind, $arguments))
+    };
+}
+
+macro_rules! fold {
+    ($rule:expr) => {
+        Plan::Aggregate(|name| aggregate(name, $rule))
+    };
+}
+
+
+/// Aggregates. `…If`, `…Distinct`, `…OrNull` after a name are understood for all of them.
+pub(crate) const ROWS: &[Row] = &[
+    row("count", &[], "count([x])", "Rows, or values that are not NULL.", adapted!(df::count::count_udaf(), Count, (0, 255))),
+    row("sum", &[], "sum(x)", "Sum; an error when a whole sum does not fit 64 bits.", Plan::Aggregate(sum::sum)),
+    row("min", &[], "min(x)", "The least value.", adapted!(df::min_max::min_udaf(), Same, (1, 1))),
+    row("max", &[], "max(x)", "The greatest value.", adapted!(df::min_max::max_udaf(), Same, (1, 1))),
+    row("avg", &["mean"], "avg(x)", "Mean.", adapted!(df::average::avg_udaf(), Mean, (1, 1))),
+    row("stddevPop", &["stddev_pop", "STD"], "stddevPop(x)", "Standard deviation of all values.", adapted!(df::stddev::stddev_pop_udaf(), Mean, (1, 1))),
+    row("stddevSamp", &["stddev_samp", "stddev"], "stddevSamp(x)", "Standard deviation of a sample.", adapted!(df::stddev::stddev_udaf(), Mean, (1, 1))),
+    row("varPop", &["var_pop"], "varPop(x)", "Variance of all values.", adapted!(df::variance::var_pop_udaf(), Mean, (1, 1))),
+    row("varSamp", &["var_samp", "variance"], "varSamp(x)", "Variance of a sample.", adapted!(df::variance::var_samp_udaf(), Mean, (1, 1))),
+    row("corr", &[], "corr(x, y)", "Pearson's correlation.", adapted!(df::correlation::corr_udaf(), Mean, (2, 2))),
+    row("covarPop", &["covar_pop"], "covarPop(x, y)", "Covariance of all pairs.", adapted!(df::covariance::covar_pop_udaf(), Mean, (2, 2))),
+    row("covarSamp", &["covar_samp"], "covarSamp(x, y)", "Covariance of a sample.", adapted!(df::covariance::covar_samp_udaf(), Mean, (2, 2))),
+    row("groupArray", &["array_agg", "groupArrayArray"], "groupArray(x)", "The values that are not NULL as an array.", adapted!(df::array_agg::array_agg_udaf(), Items, (1, 1))),
+    row("groupUniqArray", &[], "groupUniqArray(x)", "The different values as an array.", Plan::AggregateSql("groupArray(DISTINCT $1)")),
+    row("uniqExact", &["uniq", "uniqCombined", "uniqCombined64", "uniqHLL12", "uniqTheta", "approx_count_distinct"], "uniqExact(x)", "How many different values; exact under each of its names.", Plan::AggregateSql("count(DISTINCT $1)")),
+    row("any", &["any_value", "anyHeavy"], "any(x)", "The first value to arrive that is not NULL.", fold!(winner::any())),
+    row("anyLast", &[], "anyLast(x)", "The last value to arrive that is not NULL.", fold!(winner::any_last())),
+    row("argMin", &["arg_min", "min_by"], "argMin(x, key)", "x of the row with the least key.", fold!(winner::arg_min())),
+    row("argMax", &["arg_max", "max_by"], "argMax(x, key)", "x of the row with the greatest key.", fold!(winner::arg_max())),
+    row("first", &[], "first(x[, ts])", "x of the earliest row; of rows with the same time the first to arrive.", fold!(winner::first())),
+    row("last", &[], "last(x[, ts])", "x of the latest row; of rows with the same time the last to arrive.", fold!(winner::last())),
+    row("quantile", &["quantileTDigest", "quantileInterpolatedWeighted", "quantileTiming"], "quantile(level)(x)", "The value at a level from 0 to 1, between neighbours; exact.", fold!(folds::quantile_rule())),
+    row("percentile", &["percentile_cont"], "percentile(x, p)", "The value at p percent (or a level from 0 to 1).", Plan::AggregateSql("quantile($1, $2)")),
+    row("median", &[], "median(x)", "quantile(0.5)(x).", Plan::AggregateSql("quantile($1, 0.5)")),
+    row("quantileExact", &["medianExact"], "quantileExact(level)(x)", "The element at a level.", fold!(folds::quantile_exact_rule())),
+    row("quantiles", &["quantilesTDigest"], "quantiles(a, b, …)(x)", "The values at several levels.", fold!(folds::quantiles_rule())),
+    row("vwap", &[], "vwap(price, volume)", "Mean price weighted by volume.", fold!(folds::weighted_rule())),
+    row("avgWeighted", &[], "avgWeighted(x, weight)", "Weighted mean.", fold!(folds::weighted_rule())),
+    row("twap", &[], "twap(price, ts)", "Mean price weighted by the time until the next one.", fold!(folds::twap_rule())),
+    row("ohlc", &[], "ohlc(price, ts)", "Tuple of the first, greatest, least and last price.", fold!(folds::ohlc_rule())),
+];

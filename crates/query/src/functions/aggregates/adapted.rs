@@ -1,0 +1,308 @@
+//! DataFusion's aggregates with ClickHouse's types and empty results: count is UInt64, an empty group of a type
+//! that is not Nullable has the zero value (NaN for means), a Nullable one NULL.
+
+use std::fmt::Debug;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, BooleanArray};
+use arrow::compute::{cast, is_null, kernels::zip::zip};
+use arrow::datatypes::{DataType, FieldRef};
+use datafusion::common::{Result, ScalarValue};
+use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::utils::AggregateOrderSensitivity;
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, ReversedUDAF, SetMonotonicity, Signature,
+    StatisticsArgs, Volatility,
+};
+use zepto_common::types::ColumnType;
+
+use crate::functions::scalar::{check_count, field_of, text_as_view};
+use crate::semantics::numbers::{sum_type, zero_of};
+
+/// How an aggregate of DataFusion is changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// `count`: UInt64, never NULL.
+    Count,
+    /// The type and nullability of the argument; the zero value when empty.
+    Same,
+    /// Float64; NaN when empty.
+    Mean,
+    /// A sum of floats or decimals; zero when empty.
+    Sum,
+    /// An array of the argument's values that are not NULL; empty when there are none.
+    Items,
+}
+
+/// An aggregate of DataFusion in ClickHouse's dress.
+pub(super) struct Adapted {
+    name: &'static str,
+    inner: Arc<AggregateUDF>,
+    kind: Kind,
+    arguments: (usize, usize),
+    signature: Signature,
+}
+
+impl Adapted {
+    pub(super) fn udaf(name: &'static str, inner: Arc<AggregateUDF>, kind: Kind, arguments: (usize, usize)) -> AggregateUDF {
+        AggregateUDF::from(Self { name, inner, kind, arguments, signature: Signature::user_defined(Volatility::Immutable) })
+    }
+
+    /// DataFusion's result field for the result field of ours.
+    fn inner_field(&self, ours: &FieldRef) -> FieldRef {
+        let ty = match self.kind {
+            Kind::Count => DataType::Int64,
+            Kind::Items => match ours.data_type() {
+                DataType::List(item) => DataType::List(Arc::new(item.as_ref().clone().with_nullable(true))),
+                other => other.clone(),
+            },
+            _ => ours.data_type().clone(),
+        };
+        Arc::new(ours.as_ref().clone().with_data_type(ty).with_nullable(true))
+    }
+
+    fn inner_args<'a>(&self, args: AccumulatorArgs<'a>) -> (AccumulatorArgs<'a>, Finish) {
+        let finish = Finish { kind: self.kind, field: Arc::clone(&args.return_field) };
+        let field = self.inner_field(&args.return_field);
+        let ignore_nulls = args.ignore_nulls || self.kind == Kind::Items;
+        (AccumulatorArgs { return_field: field, ignore_nulls, ..args }, finish)
+    }
+}
+
+/// NULLs become `zero` unless the result may be NULL.
+pub(super) fn fill_zero(values: ArrayRef, nullable: bool, zero: &ScalarValue) -> Result<ArrayRef> {
+    if nullable || values.null_count() == 0 {
+        return Ok(values);
+    }
+    let zeros = zero.cast_to(values.data_type())?.to_array_of_size(values.len())?;
+    Ok(zip(&is_null(&values)?, &zeros, &values)?)
+}
+
+/// The last step of every result.
+#[derive(Debug, Clone)]
+struct Finish {
+    kind: Kind,
+    field: FieldRef,
+}
+
+impl Finish {
+    fn array(&self, values: ArrayRef) -> Result<ArrayRef> {
+        let wanted = self.field.data_type();
+        let empty = if self.kind == Kind::Mean { ScalarValue::Float64(Some(f64::NAN)) } else { zero_of(wanted)? };
+        let nullable = self.field.is_nullable();
+        let values = if self.kind == Kind::Items { relist(&values, wanted)? } else { values };
+        let values = fill_zero(values, nullable, &empty)?;
+        if values.data_type() == wanted { Ok(values) } else { Ok(cast(&values, wanted)?) }
+    }
+
+    fn scalar(&self, value: ScalarValue) -> Result<ScalarValue> {
+        ScalarValue::try_from_array(&self.array(value.to_array()?)?, 0)
+    }
+}
+
+/// A list with another item field; NULL lists become empty ones.
+fn relist(values: &ArrayRef, wanted: &DataType) -> Result<ArrayRef> {
+    use arrow::array::AsArray;
+    let (Some(list), DataType::List(item)) = (values.as_list_opt::<i32>(), wanted) else {
+        return Ok(Arc::clone(values));
+    };
+    let items = cast(list.values(), item.data_type())?;
+    Ok(Arc::new(arrow::array::ListArray::try_new(Arc::clone(item), list.offsets().clone(), items, None)?))
+}
+
+impl Debug for Adapted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl PartialEq for Adapted {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Adapted {}
+
+impl Hash for Adapted {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
+
+impl AggregateUDFImpl for Adapted {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        let fields: Vec<FieldRef> =
+            types.iter().map(|ty| Arc::new(arrow::datatypes::Field::new("", ty.clone(), true))).collect();
+        Ok(self.return_field(&fields)?.data_type().clone())
+    }
+
+    fn return_field(&self, fields: &[FieldRef]) -> Result<FieldRef> {
+        let nullable = fields.iter().any(|field| field.is_nullable());
+        let first = fields.first().map_or(ColumnType::UInt8, |field| ColumnType::of_field(field));
+        let ty = match self.kind {
+            Kind::Count => ColumnType::UInt64,
+            Kind::Same => return Ok(Arc::new(fields[0].as_ref().clone().with_name(self.name))),
+            Kind::Mean if nullable => ColumnType::Float64.nullable(),
+            Kind::Mean => ColumnType::Float64,
+            Kind::Sum if nullable => sum_type(&first).nullable(),
+            Kind::Sum => sum_type(&first),
+            Kind::Items => ColumnType::Array(Box::new(first.inner().clone())),
+        };
+        Ok(Arc::new(field_of(self.name, &ty)))
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        check_count(self.name, types.len(), self.arguments)?;
+        Ok(match self.kind {
+            Kind::Mean => vec![DataType::Float64; types.len()],
+            _ => types.iter().map(text_as_view).collect(),
+        })
+    }
+
+    fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        let (args, finish) = self.inner_args(args);
+        Ok(Box::new(Finished { inner: self.inner.accumulator(args)?, finish }))
+    }
+
+    fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
+        let field = self.inner_field(&args.return_field);
+        self.inner.state_fields(StateFieldsArgs { return_field: field, ..args })
+    }
+
+    fn groups_accumulator_supported(&self, args: AccumulatorArgs<'_>) -> bool {
+        let (args, _) = self.inner_args(args);
+        self.inner.groups_accumulator_supported(args)
+    }
+
+    fn create_groups_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn GroupsAccumulator>> {
+        let (args, finish) = self.inner_args(args);
+        Ok(Box::new(FinishedGroups { inner: self.inner.create_groups_accumulator(args)?, finish }))
+    }
+
+    fn create_sliding_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        let (args, finish) = self.inner_args(args);
+        Ok(Box::new(Finished { inner: self.inner.create_sliding_accumulator(args)?, finish }))
+    }
+
+    fn order_sensitivity(&self) -> AggregateOrderSensitivity {
+        match self.kind {
+            Kind::Items => AggregateOrderSensitivity::SoftRequirement,
+            _ => AggregateOrderSensitivity::Insensitive,
+        }
+    }
+
+    fn reverse_expr(&self) -> ReversedUDAF {
+        match self.kind {
+            Kind::Items => ReversedUDAF::NotSupported,
+            _ => ReversedUDAF::Identical,
+        }
+    }
+
+    fn is_descending(&self) -> Option<bool> {
+        self.inner.is_descending()
+    }
+
+    fn value_from_stats(&self, args: &StatisticsArgs<'_>) -> Option<ScalarValue> {
+        let value = self.inner.value_from_stats(args)?;
+        match self.kind {
+            Kind::Count => value.cast_to(&DataType::UInt64).ok(),
+            // An empty table's least value is not known to the statistics as ours.
+            _ if value.is_null() => None,
+            _ => Some(value),
+        }
+    }
+
+    fn default_value(&self, ty: &DataType) -> Result<ScalarValue> {
+        match self.kind {
+            Kind::Count => Ok(ScalarValue::UInt64(Some(0))),
+            _ => ScalarValue::try_from(ty),
+        }
+    }
+
+    fn set_monotonicity(&self, ty: &DataType) -> SetMonotonicity {
+        self.inner.inner().set_monotonicity(ty)
+    }
+}
+
+#[derive(Debug)]
+struct Finished {
+    inner: Box<dyn Accumulator>,
+    finish: Finish,
+}
+
+impl Accumulator for Finished {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.inner.update_batch(values)
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        self.finish.scalar(self.inner.evaluate()?)
+    }
+
+    fn size(&self) -> usize {
+        self.inner.size()
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        self.inner.state()
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        self.inner.merge_batch(states)
+    }
+
+    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.inner.retract_batch(values)
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        self.inner.supports_retract_batch()
+    }
+}
+
+struct FinishedGroups {
+    inner: Box<dyn GroupsAccumulator>,
+    finish: Finish,
+}
+
+impl GroupsAccumulator for FinishedGroups {
+    fn update_batch(
+        &mut self,
+        values: &[ArrayRef],
+        groups: &[usize],
+        filter: Option<&BooleanArray>,
+        total: usize,
+    ) -> Result<()> {
+        self.inner.update_batch(values, groups, filter, total)
+    }
+
+    fn evaluate(&mut self, emit: EmitTo) -> Result<ArrayRef> {
+        self.finish.array(self.inner.evaluate(emit)?)
+    }
+
+    fn state(&mut self, emit: EmitTo) -> Result<Vec<ArrayRef>> {
+        self.inner.state(emit)
+    }
+
+    fn merge_batch(&mut self, values: &[ArrayRef], groups: &[usize], total: usize) -> Result<()> {
+        self.inner.merge_batch(values, groups, total)
+    }
+
+    fn convert_to_state(&self, values: &[ArrayRef], filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
+        self.inner.convert_to_state(values, filter)
+    }
+
+    fn size(&self) -> usize {
+        self.inner.size()
+    }
+}

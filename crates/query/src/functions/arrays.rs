@@ -1,0 +1,354 @@
+//! Arrays and tuples.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, ListArray, StructArray, UInt32Array, new_empty_array};
+use arrow::buffer::OffsetBuffer;
+use arrow::compute::{SortOptions, cast, concat as concat_arrays, interleave, sort, take};
+use arrow::datatypes::{DataType, FieldRef, Float64Type};
+use datafusion::common::{Result, ScalarValue};
+use zepto_common::ErrorCode;
+use zepto_common::types::ColumnType;
+
+use super::convert::{OnFault, convert};
+use super::render;
+use super::scalar::{Arguments, Call, MANY, Scalar, fault};
+use super::{Plan, Row, row};
+use crate::semantics::numbers::{common, sum_type, zero};
+
+fn list(call: &Call<'_>, i: usize) -> Result<ListArray> {
+    let array = call.array(i)?;
+    match array.as_list_opt::<i32>() {
+        Some(list) => Ok(list.clone()),
+        None => Err(fault(ErrorCode::IllegalTypeOfArgument, format!("Expected an array, not {}", call.base(i)))),
+    }
+}
+
+fn item_field(ty: &ColumnType) -> Result<FieldRef> {
+    match ty.query_type() {
+        DataType::List(field) => Ok(field),
+        other => Err(fault(ErrorCode::IllegalTypeOfArgument, format!("Expected an array, not {other}"))),
+    }
+}
+
+fn item(args: &Arguments<'_>, i: usize) -> Result<ColumnType> {
+    match args.base(i) {
+        ColumnType::Array(of) => Ok(*of),
+        other => Err(fault(ErrorCode::IllegalTypeOfArgument, format!("Expected an array, not {other}"))),
+    }
+}
+
+fn array_type(args: &Arguments<'_>) -> Result<ColumnType> {
+    let types: Vec<ColumnType> = (0..args.fields.len()).map(|i| args.ty(i)).collect();
+    let of = if types.is_empty() { ColumnType::Nothing } else { common(&types)? };
+    Ok(ColumnType::Array(Box::new(of)))
+}
+
+fn array(call: &Call<'_>) -> Result<ArrayRef> {
+    let field = item_field(call.ty)?;
+    let ColumnType::Array(of) = call.ty else { return call.array(0) };
+    let columns: Result<Vec<ArrayRef>> =
+        (0..call.len()).map(|i| convert(&call.array(i)?, &call.base(i), of, OnFault::Error)).collect();
+    let columns = columns?;
+    let values = if columns.is_empty() {
+        new_empty_array(field.data_type())
+    } else {
+        let order: Vec<(usize, usize)> =
+            (0..call.rows).flat_map(|row| (0..columns.len()).map(move |column| (column, row))).collect();
+        let sources: Vec<&dyn Array> = columns.iter().map(AsRef::as_ref).collect();
+        interleave(&sources, &order)?
+    };
+    let offsets = OffsetBuffer::from_lengths(std::iter::repeat_n(columns.len(), call.rows));
+    Ok(Arc::new(ListArray::try_new(field, offsets, values, None)?))
+}
+
+/// Lengths of argument 0's arrays.
+pub(crate) fn lengths(call: &Call<'_>) -> Result<ArrayRef> {
+    let list = list(call, 0)?;
+    let counts: Int64Array = (0..list.len()).map(|row| Some(i64::from(list.value_length(row)))).collect();
+    Ok(cast(&counts, &call.ty.query_type())?)
+}
+
+/// Builds a list from one array per row.
+fn of_rows(ty: &ColumnType, rows: Vec<ArrayRef>) -> Result<ArrayRef> {
+    let field = item_field(ty)?;
+    let offsets = OffsetBuffer::from_lengths(rows.iter().map(|row| row.len()));
+    let rows: Result<Vec<ArrayRef>> = rows.iter().map(|row| Ok(cast(row, field.data_type())?)).collect();
+    let rows = rows?;
+    let sources: Vec<&dyn Array> = rows.iter().map(AsRef::as_ref).collect();
+    let values = if sources.is_empty() { new_empty_array(field.data_type()) } else { concat_arrays(&sources)? };
+    Ok(Arc::new(ListArray::try_new(field, offsets, values, None)?))
+}
+
+fn each(call: &Call<'_>, mut body: impl FnMut(ArrayRef, usize) -> Result<ArrayRef>) -> Result<ArrayRef> {
+    let list = list(call, 0)?;
+    let rows: Result<Vec<ArrayRef>> = (0..list.len()).map(|row| body(list.value(row), row)).collect();
+    of_rows(call.ty, rows?)
+}
+
+/// Joins arrays row by row.
+pub(crate) fn concat(call: &Call<'_>) -> Result<ArrayRef> {
+    let lists: Result<Vec<ListArray>> = (0..call.len()).map(|i| list(call, i)).collect();
+    let lists = lists?;
+    let wanted = item_field(call.ty)?;
+    let rows: Result<Vec<ArrayRef>> = (0..call.rows)
+        .map(|row| {
+            let parts: Result<Vec<ArrayRef>> =
+                lists.iter().map(|list| Ok(cast(&list.value(row), wanted.data_type())?)).collect();
+            let parts = parts?;
+            let sources: Vec<&dyn Array> = parts.iter().map(AsRef::as_ref).collect();
+            Ok(concat_arrays(&sources)?)
+        })
+        .collect();
+    of_rows(call.ty, rows?)
+}
+
+/// Element `index` (from 1, negative from the end); the zero value when it is not there.
+fn element(call: &Call<'_>) -> Result<ArrayRef> {
+    if let ColumnType::Tuple(_) = call.base(0) {
+        return tuple_element(call);
+    }
+    let list = list(call, 0)?;
+    let wanted = call.ints(1)?;
+    let values = list.values();
+    let fallback = if call.ty.is_nullable() {
+        ScalarValue::try_from(values.data_type())?
+    } else {
+        zero(call.ty)?.cast_to(values.data_type())?
+    };
+    let fallback = fallback.to_array()?;
+    let order: Vec<(usize, usize)> = (0..call.rows)
+        .map(|row| {
+            let (start, length) = (list.value_offsets()[row] as i64, i64::from(list.value_length(row)));
+            let index = wanted.value(row);
+            let at = if index > 0 { index - 1 } else { length + index };
+            if index != 0 && (0..length).contains(&at) { (0, (start + at) as usize) } else { (1, 0) }
+        })
+        .collect();
+    Ok(interleave(&[values.as_ref(), fallback.as_ref()], &order)?)
+}
+
+fn element_type(args: &Arguments<'_>) -> Result<ColumnType> {
+    match args.base(0) {
+        ColumnType::Array(of) => Ok(*of),
+        _ => tuple_element_type(args),
+    }
+}
+
+fn tuple_index(index: Option<i64>, of: &[ColumnType]) -> Result<usize> {
+    match index {
+        Some(index @ 1..) if index as usize <= of.len() => Ok(index as usize - 1),
+        _ => Err(fault(ErrorCode::BadArguments, format!("A tuple of {} has no such element", of.len()))),
+    }
+}
+
+fn tuple_element_type(args: &Arguments<'_>) -> Result<ColumnType> {
+    match args.base(0) {
+        ColumnType::Tuple(of) => Ok(of[tuple_index(args.int(1), &of)?].clone()),
+        other => Err(fault(ErrorCode::IllegalTypeOfArgument, format!("{other} has no elements"))),
+    }
+}
+
+fn tuple_element(call: &Call<'_>) -> Result<ArrayRef> {
+    let ColumnType::Tuple(of) = call.base(0) else {
+        return Err(fault(ErrorCode::IllegalTypeOfArgument, format!("{} has no elements", call.base(0))));
+    };
+    let at = tuple_index(call.literal(1).and_then(super::scalar::int_of), &of)?;
+    Ok(Arc::clone(call.array(0)?.as_struct().column(at)))
+}
+
+fn tuple(call: &Call<'_>) -> Result<ArrayRef> {
+    let DataType::Struct(fields) = call.ty.query_type() else {
+        return Err(fault(ErrorCode::LogicalError, "A tuple is a struct"));
+    };
+    let columns: Result<Vec<ArrayRef>> =
+        (0..call.len()).map(|i| Ok(cast(&call.array(i)?, fields[i].data_type())?)).collect();
+    Ok(Arc::new(StructArray::try_new(fields, columns?, None)?))
+}
+
+fn tuple_type(args: &Arguments<'_>) -> Result<ColumnType> {
+    Ok(ColumnType::Tuple((0..args.fields.len()).map(|i| args.ty(i)).collect()))
+}
+
+/// The place (from 0) of each row's value in its array.
+fn places(call: &Call<'_>) -> Result<Vec<Vec<usize>>> {
+    let lists = list(call, 0)?;
+    let ColumnType::Array(of) = call.base(0) else { return Ok(Vec::new()) };
+    let both = common(&[of.inner().clone(), call.base(1)])?;
+    let values = convert(lists.values(), &of, &both, OnFault::Error)?;
+    let wanted = convert(&call.array(1)?, &call.base(1), &both, OnFault::Error)?;
+    (0..call.rows)
+        .map(|row| {
+            let (start, length) = (lists.value_offsets()[row] as usize, lists.value_length(row) as usize);
+            let slice = values.slice(start, length);
+            if wanted.is_null(row) {
+                return Ok((0..length).filter(|at| slice.is_null(*at)).collect());
+            }
+            let needle = arrow::array::Scalar::new(wanted.slice(row, 1));
+            let equal = arrow::compute::kernels::cmp::eq(&slice, &needle)?;
+            Ok((0..length).filter(|at| equal.is_valid(*at) && equal.value(*at)).collect())
+        })
+        .collect()
+}
+
+fn has(call: &Call<'_>) -> Result<ArrayRef> {
+    Ok(Arc::new(places(call)?.iter().map(|found| Some(!found.is_empty())).collect::<BooleanArray>()))
+}
+
+fn index_of(call: &Call<'_>) -> Result<ArrayRef> {
+    let found: Int64Array = places(call)?.iter().map(|at| Some(at.first().map_or(0, |at| *at as i64 + 1))).collect();
+    Ok(cast(&found, &DataType::UInt64)?)
+}
+
+fn count_equal(call: &Call<'_>) -> Result<ArrayRef> {
+    let found: Int64Array = places(call)?.iter().map(|at| Some(at.len() as i64)).collect();
+    Ok(cast(&found, &DataType::UInt64)?)
+}
+
+/// Folds each array's numbers as floats.
+fn fold(call: &Call<'_>, body: fn(&[f64]) -> f64) -> Result<ArrayRef> {
+    let list = list(call, 0)?;
+    let values = cast(list.values(), &DataType::Float64)?;
+    let values = values.as_primitive::<Float64Type>();
+    let folded = arrow::array::Float64Array::from_iter_values((0..list.len()).map(|row| {
+        let (start, length) = (list.value_offsets()[row] as usize, list.value_length(row) as usize);
+        let kept: Vec<f64> = (start..start + length).filter(|at| values.is_valid(*at)).map(|at| values.value(at)).collect();
+        body(&kept)
+    }));
+    Ok(cast(&folded, &call.ty.query_type())?)
+}
+
+/// Whole numbers are added exactly; the sum wraps.
+fn sum(call: &Call<'_>) -> Result<ArrayRef> {
+    if matches!(call.ty.inner(), ColumnType::Float64 | ColumnType::Decimal(..)) {
+        return fold(call, |values| values.iter().sum());
+    }
+    let list = list(call, 0)?;
+    let values = cast(list.values(), &call.ty.query_type())?;
+    let values = cast(&values, &DataType::Int64)?;
+    let values = values.as_primitive::<arrow::datatypes::Int64Type>();
+    let sums: Int64Array = (0..list.len())
+        .map(|row| {
+            let (start, length) = (list.value_offsets()[row] as usize, list.value_length(row) as usize);
+            let kept = (start..start + length).filter(|at| values.is_valid(*at));
+            Some(kept.fold(0_i64, |sum, at| sum.wrapping_add(values.value(at))))
+        })
+        .collect();
+    Ok(cast(&sums, &call.ty.query_type())?)
+}
+
+/// The least or greatest item; the zero value of an empty array.
+fn extreme(call: &Call<'_>, descending: bool) -> Result<ArrayRef> {
+    let list = list(call, 0)?;
+    let mut rows = Vec::with_capacity(list.len());
+    for row in 0..list.len() {
+        let sorted = sort(&list.value(row), Some(SortOptions { descending, nulls_first: false }))?;
+        rows.push(if sorted.is_empty() || sorted.is_null(0) { zero(call.ty)?.to_array()? } else { sorted.slice(0, 1) });
+    }
+    let rows: Result<Vec<ArrayRef>> = rows.iter().map(|row| Ok(cast(row, &call.ty.query_type())?)).collect();
+    let rows = rows?;
+    let sources: Vec<&dyn Array> = rows.iter().map(AsRef::as_ref).collect();
+    Ok(concat_arrays(&sources)?)
+}
+
+fn sorted(call: &Call<'_>, descending: bool) -> Result<ArrayRef> {
+    each(call, |values, _| Ok(sort(&values, Some(SortOptions { descending, nulls_first: false }))?))
+}
+
+fn picked(values: &ArrayRef, order: impl Iterator<Item = usize>) -> Result<ArrayRef> {
+    Ok(take(values, &UInt32Array::from_iter_values(order.map(|at| at as u32)), None)?)
+}
+
+fn distinct(call: &Call<'_>) -> Result<ArrayRef> {
+    let ColumnType::Array(of) = call.base(0) else { return call.array(0) };
+    each(call, |values, _| {
+        let texts = render::texts(&values, &of)?;
+        let mut seen = hashbrown::HashSet::new();
+        let fresh: Vec<usize> = (0..values.len()).filter(|at| texts.is_valid(*at) && seen.insert(texts.value(*at))).collect();
+        picked(&values, fresh.into_iter())
+    })
+}
+
+fn slice(call: &Call<'_>) -> Result<ArrayRef> {
+    let offsets = call.ints(1)?;
+    let lengths = if call.len() > 2 { Some(call.ints(2)?) } else { None };
+    each(call, |values, row| {
+        let size = values.len() as i64;
+        let offset = offsets.value(row);
+        let start = if offset > 0 { offset - 1 } else { (size + offset).max(0) };
+        let length = lengths.as_ref().map_or(size, |lengths| lengths.value(row));
+        let end = if length >= 0 { start.saturating_add(length) } else { size + length };
+        let (start, end) = (start.clamp(0, size), end.clamp(0, size));
+        Ok(values.slice(start as usize, (end - start).max(0) as usize))
+    })
+}
+
+fn range(call: &Call<'_>) -> Result<ArrayRef> {
+    let bounds: Result<Vec<Int64Array>> = (0..call.len()).map(|i| call.ints(i)).collect();
+    let bounds = bounds?;
+    let rows: Result<Vec<ArrayRef>> = (0..call.rows)
+        .map(|row| {
+            let (from, to, step) = match bounds.as_slice() {
+                [to] => (0, to.value(row), 1),
+                [from, to] => (from.value(row), to.value(row), 1),
+                all => (all[0].value(row), all[1].value(row), all[2].value(row)),
+            };
+            if step <= 0 || (to - from) / step > super::RANGE_MAX {
+                return Err(fault(ErrorCode::BadArguments, format!("range makes up to {} items", super::RANGE_MAX)));
+            }
+            let values: Int64Array = (from..to).step_by(step as usize).map(Some).collect();
+            Ok(Arc::new(values) as ArrayRef)
+        })
+        .collect();
+    of_rows(call.ty, rows?)
+}
+
+fn join(call: &Call<'_>) -> Result<ArrayRef> {
+    let list = list(call, 0)?;
+    let ColumnType::Array(of) = call.base(0) else { return call.array(0) };
+    let separators = if call.len() > 1 { Some(call.texts(1)?) } else { None };
+    let texts = render::texts(list.values(), &of)?;
+    let joined = (0..list.len()).map(|row| {
+        let (start, length) = (list.value_offsets()[row] as usize, list.value_length(row) as usize);
+        let pieces: Vec<&str> =
+            (start..start + length).filter(|at| texts.is_valid(*at)).map(|at| texts.value(at)).collect();
+        pieces.join(separators.as_ref().map_or("", |separators| separators.value(row)))
+    });
+    Ok(Arc::new(arrow::array::StringViewArray::from_iter_values(joined)))
+}
+
+fn first_type(args: &Arguments<'_>) -> Result<ColumnType> {
+    item(args, 0)?;
+    Ok(args.base(0))
+}
+
+/// Arrays and tuples. Arrays of lambdas (`arrayMap` …) are DataFusion's.
+pub(crate) const ROWS: &[Row] = &[
+    row("array", &[], "array(a, b, …)", "An array; [a, b] is the same.", Plan::Scalar(Scalar::pure((0, MANY), array_type, array).own_nulls())),
+    row("arrayElement", &["tupleElement"], "arrayElement(a, i)", "Element i from 1, negative from the end; a[i] is the same.", Plan::Scalar(Scalar::pure((2, 2), element_type, element))),
+    row("tuple", &[], "tuple(a, b, …)", "A tuple; (a, b) is the same.", Plan::Scalar(Scalar::pure((0, MANY), tuple_type, tuple).own_nulls())),
+    row("has", &[], "has(a, x)", "Whether x is in the array.", Plan::Scalar(Scalar::pure((2, 2), |_| Ok(ColumnType::UInt8), has).own_nulls())),
+    row("indexOf", &[], "indexOf(a, x)", "Place of x from 1, 0 when it is not there.", Plan::Scalar(Scalar::pure((2, 2), |_| Ok(ColumnType::UInt64), index_of).own_nulls())),
+    row("countEqual", &[], "countEqual(a, x)", "How often x is in the array.", Plan::Scalar(Scalar::pure((2, 2), |_| Ok(ColumnType::UInt64), count_equal).own_nulls())),
+    row("arraySum", &[], "arraySum(a)", "Sum of the items.", Plan::Scalar(Scalar::pure((1, 1), |args| Ok(sum_type(&item(args, 0)?)), sum))),
+    row("arrayAvg", &[], "arrayAvg(a)", "Mean of the items.", Plan::Scalar(Scalar::pure((1, 1), |_| Ok(ColumnType::Float64), |call| fold(call, |values| values.iter().sum::<f64>() / values.len() as f64)))),
+    row("arrayMin", &[], "arrayMin(a)", "The least item.", Plan::Scalar(Scalar::pure((1, 1), |args| Ok(item(args, 0)?.inner().clone()), |call| extreme(call, false)))),
+    row("arrayMax", &[], "arrayMax(a)", "The greatest item.", Plan::Scalar(Scalar::pure((1, 1), |args| Ok(item(args, 0)?.inner().clone()), |call| extreme(call, true)))),
+    row("arraySort", &[], "arraySort(a)", "The items from the least on.", Plan::Scalar(Scalar::pure((1, 1), first_type, |call| sorted(call, false)))),
+    row("arrayReverseSort", &[], "arrayReverseSort(a)", "The items from the greatest on.", Plan::Scalar(Scalar::pure((1, 1), first_type, |call| sorted(call, true)))),
+    row("arrayReverse", &[], "arrayReverse(a)", "The items from the last on.", Plan::Scalar(Scalar::pure((1, 1), first_type, |call| each(call, |values, _| picked(&values, (0..values.len()).rev()))))),
+    row("arrayDistinct", &[], "arrayDistinct(a)", "Each item once.", Plan::Scalar(Scalar::pure((1, 1), first_type, distinct))),
+    row("arrayUniq", &[], "arrayUniq(a)", "How many different items.", Plan::Sql("length(arrayDistinct($1))")),
+    row("arraySlice", &[], "arraySlice(a, from[, length])", "A part of the array.", Plan::Scalar(Scalar::pure((2, 3), first_type, slice))),
+    row("arrayConcat", &[], "arrayConcat(a, b, …)", "The arrays one after the other.", Plan::Scalar(Scalar::pure((1, MANY), array_concat_type, concat))),
+    row("arrayPushBack", &[], "arrayPushBack(a, x)", "The array with x after it.", Plan::Sql("arrayConcat($1, array($2))")),
+    row("arrayPushFront", &[], "arrayPushFront(a, x)", "The array with x before it.", Plan::Sql("arrayConcat(array($2), $1)")),
+    row("arrayStringConcat", &[], "arrayStringConcat(a[, separator])", "The items as one text.", Plan::Scalar(Scalar::pure((1, 2), |_| Ok(ColumnType::String), join))),
+    row("range", &[], "range([from,] to[, step])", "Numbers below `to`.", Plan::Scalar(Scalar::pure((1, 3), |args| Ok(ColumnType::Array(Box::new((0..args.fields.len()).map(|i| args.base(i)).find(|ty| matches!(ty, ColumnType::Int8 | ColumnType::Int16 | ColumnType::Int32 | ColumnType::Int64)).unwrap_or_else(|| args.base(0))))), range))),
+    row("arrayJoin", &[], "arrayJoin(a)", "One row per item.", Plan::Sql("\"unnest\"($1)")),
+];
+
+fn array_concat_type(args: &Arguments<'_>) -> Result<ColumnType> {
+    let items: Result<Vec<ColumnType>> = (0..args.fields.len()).map(|i| item(args, i)).collect();
+    Ok(ColumnType::Array(Box::new(common(&items?)?)))
+}

@@ -1,0 +1,374 @@
+//! Time buckets: `xbar`, `time_bucket`, `toStartOf…`, `date_trunc`.
+//!
+//! Buckets of seconds to hours are counted in local time from 1970-01-01, days from 1970-01-01, weeks from a
+//! Monday, months and years by the calendar.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array};
+use arrow::datatypes::{Float64Type, Int64Type};
+use datafusion::common::{Result, ScalarValue};
+use zepto_common::ErrorCode;
+use zepto_common::types::ColumnType;
+
+use super::calendar::{DAY, Zone, civil_of, days_of, weekday};
+use super::scalar::{Arguments, Call, Scalar, fault};
+use super::timestamps::{from_days, from_ticks, rescale, ticks, unit_and_zone};
+use super::{Plan, Row, row};
+
+/// A bucket's width.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Width {
+    /// Nanoseconds, up to hours.
+    Nanos(i64),
+    /// Days.
+    Days(i64),
+    /// Weeks.
+    Weeks(i64),
+    /// Months.
+    Months(i64),
+    /// Years.
+    Years(i64),
+}
+
+const SECOND: i64 = 1_000_000_000;
+
+impl Width {
+    /// The width that a word names, as `minute` or `months`.
+    pub(crate) fn of_word(word: &str, count: i64) -> Option<Self> {
+        let lower = word.to_ascii_lowercase();
+        Some(match lower.trim_end_matches('s') {
+            "nanosecond" => Self::Nanos(count),
+            "microsecond" => Self::Nanos(count * 1_000),
+            "millisecond" => Self::Nanos(count * 1_000_000),
+            "second" => Self::Nanos(count * SECOND),
+            "minute" => Self::Nanos(count * 60 * SECOND),
+            "hour" => Self::Nanos(count * 3_600 * SECOND),
+            "day" => Self::Days(count),
+            "week" => Self::Weeks(count),
+            "month" => Self::Months(count),
+            "quarter" => Self::Months(count * 3),
+            "year" => Self::Years(count),
+            _ => return None,
+        })
+    }
+
+    /// The width that a text like `5 minute` tells; intervals come in this form (see [`super::rewrites`]).
+    pub(crate) fn of_interval(value: &ScalarValue) -> Option<Self> {
+        let text = value.try_as_str().flatten()?.trim();
+        let (count, unit) = text.split_once(' ').unwrap_or(("1", text));
+        count.parse().ok().filter(|count| *count > 0).and_then(|count| Self::of_word(unit.trim(), count))
+    }
+
+    fn is_date(self) -> bool {
+        matches!(self, Self::Weeks(_) | Self::Months(_) | Self::Years(_))
+    }
+
+    /// The start of the bucket of a local day; only for widths of days and more.
+    fn floor_day(self, day: i64) -> i64 {
+        match self {
+            Self::Nanos(_) => day,
+            Self::Days(n) => day - day.rem_euclid(n),
+            Self::Weeks(1) => day - (weekday(day) - 1),
+            Self::Weeks(n) => 4 + (day - 4).div_euclid(n * 7) * (n * 7),
+            Self::Months(n) => {
+                let (year, month, _) = civil_of(day);
+                let months = ((year - 1900) * 12 + month - 1).div_euclid(n) * n;
+                days_of(1900 + months.div_euclid(12), months.rem_euclid(12) + 1, 1)
+            }
+            Self::Years(n) => days_of(civil_of(day).0.div_euclid(n) * n, 1, 1),
+        }
+    }
+}
+
+/// The starts of the buckets, in ticks of `per_second`.
+pub(crate) fn floor(ticks: &Int64Array, per_second: i64, width: Width, zone: &mut Zone) -> Result<Int64Array> {
+    let tick_nanos = SECOND / per_second;
+    if let Width::Nanos(nanos) = width {
+        if nanos < tick_nanos {
+            return Ok(ticks.clone());
+        }
+        if nanos % tick_nanos != 0 {
+            return Err(fault(ErrorCode::BadArguments, "The bucket is no multiple of the time's resolution"));
+        }
+        let step = nanos / tick_nanos;
+        if zone.is_utc() || nanos <= 60 * SECOND {
+            return Ok(ticks.unary(|tick| tick - tick.rem_euclid(step)));
+        }
+        let floor_one = |tick: i64| {
+            let offset = zone.offset(tick.div_euclid(per_second)) * per_second;
+            let local = tick + offset;
+            local - local.rem_euclid(step) - offset
+        };
+        return Ok(map(ticks, floor_one));
+    }
+    Ok(map(ticks, |tick| {
+        let day = zone.local(tick.div_euclid(per_second)).div_euclid(DAY);
+        zone.utc(width.floor_day(day) * DAY) * per_second
+    }))
+}
+
+fn map(values: &Int64Array, mut body: impl FnMut(i64) -> i64) -> Int64Array {
+    values.iter().map(|value| value.map(&mut body)).collect()
+}
+
+/// A bucket function's width: fixed by the name, or the second argument.
+fn width_of_literal(value: Option<&ScalarValue>) -> Result<Width> {
+    let bad = || fault(ErrorCode::BadArguments, "The bucket's width must be a constant INTERVAL greater than zero");
+    value.and_then(Width::of_interval).ok_or_else(bad)
+}
+
+fn zone_name(call: &Call<'_>, at: usize) -> Option<Arc<str>> {
+    match call.literal_text(at) {
+        Some(zone) => Some(Arc::from(zone)),
+        None => unit_and_zone(&call.base(0)).and_then(|(_, zone)| zone),
+    }
+}
+
+fn arg_zone(args: &Arguments<'_>, at: usize) -> Option<Arc<str>> {
+    match args.text(at) {
+        Some(zone) => Some(Arc::from(zone)),
+        None => unit_and_zone(&args.base(0)).and_then(|(_, zone)| zone),
+    }
+}
+
+/// ClickHouse's result type of a bucket: Date for weeks and more, DateTime from a second on, else DateTime64.
+fn bucket_type(args: &Arguments<'_>, width: Width, zone_at: usize) -> Result<ColumnType> {
+    let base = args.base(0);
+    if unit_and_zone(&base).is_none() {
+        let message = format!("Illegal type {base} of argument: expected Date, DateTime or DateTime64");
+        return Err(fault(ErrorCode::IllegalTypeOfArgument, message));
+    }
+    let zone = arg_zone(args, zone_at);
+    Ok(match width {
+        _ if width.is_date() => ColumnType::Date,
+        Width::Days(_) if base == ColumnType::Date => ColumnType::Date,
+        Width::Nanos(nanos) if nanos < 1_000 => ColumnType::DateTime64(9, zone),
+        Width::Nanos(nanos) if nanos < 1_000_000 => ColumnType::DateTime64(6, zone),
+        Width::Nanos(nanos) if nanos < SECOND => ColumnType::DateTime64(3, zone),
+        _ => ColumnType::DateTime(zone),
+    })
+}
+
+fn run(call: &Call<'_>, width: Width, zone_at: usize) -> Result<ArrayRef> {
+    let array = call.array(0)?;
+    let (values, per_second) = ticks(&array)?;
+    let zone_name = zone_name(call, zone_at);
+    let mut zone = Zone::named(zone_name.as_deref())?;
+    if matches!(call.ty.inner(), ColumnType::Date) {
+        let days = if call.base(0) == ColumnType::Date {
+            values.unary(|seconds| seconds.div_euclid(DAY))
+        } else {
+            super::convert::local_days(&values, per_second, &mut zone)
+        };
+        return from_days(&days.unary::<_, Int64Type>(|day| width.floor_day(day)));
+    }
+    let starts = floor(&values, per_second, width, &mut zone)?;
+    let Some((unit, zone)) = unit_and_zone(call.ty) else {
+        return Err(fault(ErrorCode::LogicalError, "A bucket is a time"));
+    };
+    let wanted = zepto_common::types::ticks_per_second(unit);
+    Ok(from_ticks(rescale(&starts, per_second, wanted)?, unit, zone))
+}
+
+macro_rules! fixed {
+    ($width:expr) => {
+        Plan::Scalar(Scalar::pure((1, 2), |args| bucket_type(args, $width, 1), |call| run(call, $width, 1)))
+    };
+}
+
+fn interval_type(args: &Arguments<'_>) -> Result<ColumnType> {
+    bucket_type(args, width_of_literal(args.literals.get(1).copied().flatten())?, 2)
+}
+
+fn interval_run(call: &Call<'_>) -> Result<ArrayRef> {
+    run(call, width_of_literal(call.literal(1))?, 2)
+}
+
+/// Seconds keep a DateTime64's digits.
+fn second_type(args: &Arguments<'_>) -> Result<ColumnType> {
+    Ok(match args.base(0) {
+        ColumnType::DateTime64(digits, zone) => ColumnType::DateTime64(digits, zone),
+        _ => bucket_type(args, Width::Nanos(SECOND), 1)?,
+    })
+}
+
+fn trunc_width(word: Option<&str>) -> Result<Width> {
+    word.and_then(|word| Width::of_word(word, 1)).ok_or_else(|| {
+        fault(ErrorCode::BadArguments, "The first argument must name a unit of time, as 'hour'")
+    })
+}
+
+/// `date_trunc(unit, time)` has the time second; the rules read argument 0, so the arguments are turned round
+/// before planning (see [`super::rewrites::truncate`]).
+fn trunc_type(args: &Arguments<'_>) -> Result<ColumnType> {
+    let width = trunc_width(args.text(1))?;
+    Ok(match bucket_type(args, width, 2)? {
+        ColumnType::DateTime(zone) if matches!(args.base(0), ColumnType::DateTime64(..)) => {
+            ColumnType::DateTime64(0, zone)
+        }
+        other => other,
+    })
+}
+
+fn trunc_run(call: &Call<'_>) -> Result<ArrayRef> {
+    run(call, trunc_width(call.literal_text(1))?, 2)
+}
+
+/// `xbar` keeps the type of what it rounds down.
+fn xbar_type(args: &Arguments<'_>) -> Result<ColumnType> {
+    let base = args.base(0);
+    if unit_and_zone(&base).is_some() || base.is_number() {
+        return Ok(match (&base, args.base(1)) {
+            (ColumnType::Date, _) => base,
+            (ty, ColumnType::Float32 | ColumnType::Float64) if ty.is_number() => ColumnType::Float64,
+            (ColumnType::Float32 | ColumnType::Decimal(..), _) => ColumnType::Float64,
+            _ => base,
+        });
+    }
+    Err(fault(ErrorCode::IllegalTypeOfArgument, format!("xbar rounds numbers and times, not {base}")))
+}
+
+fn xbar_run(call: &Call<'_>) -> Result<ArrayRef> {
+    let base = call.base(0);
+    let Some((unit, zone)) = unit_and_zone(&base) else {
+        return xbar_numbers(call);
+    };
+    let width = match call.literal(1) {
+        Some(value) if value.data_type().is_integer() => Width::Nanos(super::scalar::int_of(value).unwrap_or(0)),
+        value => width_of_literal(value)?,
+    };
+    let width = match width {
+        Width::Nanos(nanos) if nanos <= 0 => {
+            return Err(fault(ErrorCode::BadArguments, "The bucket's width must be greater than zero"));
+        }
+        Width::Nanos(nanos) if base == ColumnType::Date => Width::Days((nanos / (DAY * SECOND)).max(1)),
+        width => width,
+    };
+    let array = call.array(0)?;
+    let (values, per_second) = ticks(&array)?;
+    let starts = floor(&values, per_second, width, &mut Zone::named(zone.as_deref())?)?;
+    if base == ColumnType::Date {
+        return from_days(&starts.unary(|seconds| seconds.div_euclid(DAY)));
+    }
+    Ok(from_ticks(starts, unit, zone))
+}
+
+fn xbar_numbers(call: &Call<'_>) -> Result<ArrayRef> {
+    let zero = || fault(ErrorCode::BadArguments, "The bucket's width must be greater than zero");
+    if matches!(call.ty.inner(), ColumnType::Float64) {
+        let (values, widths) = (call.floats(0)?, call.floats(1)?);
+        let floored = arrow::compute::binary::<_, _, _, Float64Type>(&values, &widths, |value, width| {
+            (value / width).floor() * width
+        })?;
+        return Ok(Arc::new(floored));
+    }
+    let (values, widths) = (call.ints(0)?, call.ints(1)?);
+    if widths.iter().flatten().any(|width| width <= 0) {
+        return Err(zero());
+    }
+    let floored: Int64Array =
+        arrow::compute::binary(&values, &widths, |value: i64, width: i64| value - value.rem_euclid(width))?;
+    Ok(Arc::new(floored))
+}
+
+/// `date_bin(interval, time [, origin])`, turned round like `date_trunc`: (time, interval, origin).
+fn bin_run(call: &Call<'_>) -> Result<ArrayRef> {
+    if call.len() < 3 {
+        return xbar_run(call);
+    }
+    let Width::Nanos(nanos) = (match width_of_literal(call.literal(1))? {
+        Width::Days(days) => Width::Nanos(days * DAY * SECOND),
+        Width::Weeks(weeks) => Width::Nanos(weeks * 7 * DAY * SECOND),
+        other => other,
+    }) else {
+        return Err(fault(ErrorCode::NotImplemented, "date_bin with an origin takes widths up to weeks"));
+    };
+    let Some((unit, zone)) = unit_and_zone(&call.base(0)) else {
+        return Err(fault(ErrorCode::IllegalTypeOfArgument, "date_bin rounds times"));
+    };
+    let (values, per_second) = ticks(&call.array(0)?)?;
+    let origin = super::convert::convert(
+        &call.array(2)?,
+        &call.base(2),
+        &ColumnType::DateTime64(9, zone.clone()),
+        super::convert::OnFault::Error,
+    )?;
+    let (origins, _) = ticks(&origin)?;
+    let step = (nanos / (SECOND / per_second)).max(1);
+    let starts: Int64Array = arrow::compute::binary(&values, &origins, |tick: i64, origin: i64| {
+        let origin = origin / (SECOND / per_second);
+        origin + (tick - origin).div_euclid(step) * step
+    })?;
+    Ok(from_ticks(starts, unit, zone))
+}
+
+/// Mode 1, 3, 5 and 7 start weeks on Monday, the others on Sunday.
+fn week_run(call: &Call<'_>) -> Result<ArrayRef> {
+    let mode = call.literal(1).and_then(super::scalar::int_of).unwrap_or(0);
+    let zone_name = zone_name(call, 2);
+    let days = days_in(call, zone_name.as_deref())?;
+    let first = i64::from(mode % 2 == 1);
+    from_days(&days.unary::<_, Int64Type>(|day| if first == 1 { day - (weekday(day) - 1) } else { day - weekday(day) % 7 }))
+}
+
+/// Argument 0 as days of the zone's calendar.
+pub(crate) fn days_in(call: &Call<'_>, zone: Option<&str>) -> Result<Int64Array> {
+    let array = call.array(0)?;
+    let (values, per_second) = ticks(&array)?;
+    if call.base(0) == ColumnType::Date {
+        return Ok(values.unary(|seconds| seconds.div_euclid(DAY)));
+    }
+    Ok(super::convert::local_days(&values, per_second, &mut Zone::named(zone)?))
+}
+
+/// The bucket that a planned call of one of this module's functions rounds to, for operators that aggregate
+/// per bucket: the width in nanoseconds when buckets are of equal length and counted from 1970 UTC.
+#[must_use]
+pub fn uniform_width(function: &str, literals: &[Option<&ScalarValue>], zone: Option<&str>) -> Option<i64> {
+    let utc = matches!(zone, None | Some("UTC"));
+    let width = match function {
+        "toStartOfMinute" => Width::Nanos(60 * SECOND),
+        "toStartOfFiveMinutes" => Width::Nanos(300 * SECOND),
+        "toStartOfTenMinutes" => Width::Nanos(600 * SECOND),
+        "toStartOfFifteenMinutes" => Width::Nanos(900 * SECOND),
+        "toStartOfHour" => Width::Nanos(3_600 * SECOND),
+        "toStartOfDay" => Width::Days(1),
+        "toStartOfInterval" | "xbar" => match literals.get(1).copied().flatten()? {
+            value if value.data_type().is_integer() => Width::Nanos(super::scalar::int_of(value)?),
+            value => Width::of_interval(value)?,
+        },
+        _ => return None,
+    };
+    match width {
+        Width::Nanos(nanos) if nanos > 0 && (utc || nanos <= 60 * SECOND) => Some(nanos),
+        Width::Days(days) if utc && days > 0 => days.checked_mul(DAY * SECOND),
+        _ => None,
+    }
+}
+
+/// Bucket functions.
+pub(crate) const ROWS: &[Row] = &[
+    row("xbar", &[], "xbar(x, width)", "Rounds a number or a time down to a multiple of the width; a number as a time's width is nanoseconds.", Plan::Scalar(Scalar::pure((2, 2), xbar_type, xbar_run))),
+    row("time_bucket", &[], "time_bucket(width, ts)", "xbar with the width first.", Plan::Sql("xbar($2, $1)")),
+    row("date_bin", &[], "date_bin(width, ts[, origin])", "Rounds a time down to a multiple of the width after the origin (1970 by default).", Plan::Ast(super::rewrites::bin)),
+    row("__date_bin", &[], "", "", Plan::Scalar(Scalar::pure((2, 3), xbar_type, bin_run))),
+    row("date_trunc", &["dateTrunc", "DATE_TRUNC"], "date_trunc('hour', ts[, zone])", "Start of the unit that the time lies in.", Plan::Ast(super::rewrites::truncate)),
+    row("__date_trunc", &[], "", "", Plan::Scalar(Scalar::pure((2, 3), trunc_type, trunc_run))),
+    row("toStartOfInterval", &[], "toStartOfInterval(ts, INTERVAL n unit[, zone])", "Start of the bucket that the time lies in.", Plan::Scalar(Scalar::pure((2, 3), interval_type, interval_run))),
+    row("toStartOfNanosecond", &[], "toStartOfNanosecond(ts)", "Rounds down to nanoseconds.", fixed!(Width::Nanos(1))),
+    row("toStartOfMicrosecond", &[], "toStartOfMicrosecond(ts)", "Rounds down to microseconds.", fixed!(Width::Nanos(1_000))),
+    row("toStartOfMillisecond", &[], "toStartOfMillisecond(ts)", "Rounds down to milliseconds.", fixed!(Width::Nanos(1_000_000))),
+    row("toStartOfSecond", &[], "toStartOfSecond(ts)", "Rounds down to seconds.", Plan::Scalar(Scalar::pure((1, 2), second_type, |call| run(call, Width::Nanos(SECOND), 1)))),
+    row("toStartOfMinute", &[], "toStartOfMinute(ts)", "Rounds down to minutes.", fixed!(Width::Nanos(60 * SECOND))),
+    row("toStartOfFiveMinutes", &["toStartOfFiveMinute"], "toStartOfFiveMinutes(ts)", "Rounds down to five minutes.", fixed!(Width::Nanos(300 * SECOND))),
+    row("toStartOfTenMinutes", &[], "toStartOfTenMinutes(ts)", "Rounds down to ten minutes.", fixed!(Width::Nanos(600 * SECOND))),
+    row("toStartOfFifteenMinutes", &[], "toStartOfFifteenMinutes(ts)", "Rounds down to a quarter of an hour.", fixed!(Width::Nanos(900 * SECOND))),
+    row("toStartOfHour", &[], "toStartOfHour(ts)", "Rounds down to hours.", fixed!(Width::Nanos(3_600 * SECOND))),
+    row("toStartOfDay", &[], "toStartOfDay(ts)", "Rounds down to midnight.", Plan::Scalar(Scalar::pure((1, 2), |args| Ok(ColumnType::DateTime(arg_zone(args, 1))), |call| run(call, Width::Days(1), 1)))),
+    row("toStartOfWeek", &[], "toStartOfWeek(ts[, mode[, zone]])", "Rounds down to Sunday, with mode 1 to Monday.", Plan::Scalar(Scalar::pure((1, 3), |_| Ok(ColumnType::Date), week_run))),
+    row("toMonday", &[], "toMonday(ts)", "Rounds down to Monday.", fixed!(Width::Weeks(1))),
+    row("toStartOfMonth", &[], "toStartOfMonth(ts)", "Rounds down to the first of the month.", fixed!(Width::Months(1))),
+    row("toStartOfQuarter", &[], "toStartOfQuarter(ts)", "Rounds down to the first of the quarter.", fixed!(Width::Months(3))),
+    row("toStartOfYear", &[], "toStartOfYear(ts)", "Rounds down to the first of January.", fixed!(Width::Years(1))),
+];

@@ -1,0 +1,397 @@
+//! Conversion between any two types, as `CAST` and the `to…` functions do it.
+//!
+//! Integers wrap, floats lose their fraction, texts must be read whole. A text that cannot be read is an error,
+//! NULL or the type's zero value, as [`OnFault`] says.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, FixedSizeBinaryBuilder, Int64Array, PrimitiveArray, StringViewArray,
+    new_null_array,
+};
+use arrow::compute::{CastOptions, cast, cast_with_options};
+use arrow::datatypes::{
+    ArrowPrimitiveType, DataType, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
+    Int64Type, TimeUnit, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+};
+use datafusion::common::{DataFusionError, Result};
+use zepto_common::ErrorCode;
+use zepto_common::types::{ColumnType, ticks_per_second};
+
+use super::calendar::{DAY, Parsed, Zone, parse};
+use super::render;
+use super::scalar::fault;
+use super::timestamps::{from_days, from_ticks, rescale, seconds, ticks, unit_and_zone, zone_of};
+
+/// What a text that cannot be read becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnFault {
+    /// An error.
+    Error,
+    /// NULL.
+    Null,
+    /// The type's zero value.
+    Zero,
+}
+
+/// `array` of type `from` as type `to` (query form).
+pub(crate) fn convert(array: &ArrayRef, from: &ColumnType, to: &ColumnType, on_fault: OnFault) -> Result<ArrayRef> {
+    use ColumnType as T;
+    let (from, target) = (from.inner(), to.inner());
+    if *array.data_type() == DataType::Null {
+        return Ok(new_null_array(&to.query_type(), array.len()));
+    }
+    if from == target {
+        return Ok(cast(array, &to.query_type())?);
+    }
+    match target {
+        T::String | T::Symbol => Ok(Arc::new(render::texts(array, from)?)),
+        T::Bool => to_bool(array, from, on_fault),
+        T::Date => to_date(array, from, on_fault),
+        T::DateTime(zone) => to_time(array, from, TimeUnit::Second, zone.clone(), on_fault),
+        T::DateTime64(digits, zone) => {
+            let unit = zepto_common::types::unit_of(*digits);
+            let exact = to_time(array, from, unit, zone.clone(), on_fault)?;
+            truncate_digits(exact, unit, *digits, zone.clone())
+        }
+        T::Uuid => to_uuid(array, on_fault),
+        T::Decimal(..) => to_decimal(array, from, target, on_fault),
+        T::Array(of) => to_array(array, from, of, on_fault),
+        target if target.is_number() => to_number(array, from, target, on_fault),
+        _ => Ok(cast(array, &to.query_type())?),
+    }
+}
+
+fn unreadable(text: &str, ty: &str) -> DataFusionError {
+    let hint = format!("Note: there are to{ty}OrZero and to{ty}OrNull functions, which return zero/NULL instead");
+    fault(ErrorCode::CannotParseText, format!("Cannot parse string '{text}' as {ty}. {hint}"))
+}
+
+/// Reads each text, or does what `on_fault` says.
+fn read<T>(
+    texts: &StringViewArray,
+    ty: &str,
+    on_fault: OnFault,
+    zero: T::Native,
+    parse: impl Fn(&str) -> Option<T::Native>,
+) -> Result<PrimitiveArray<T>>
+where
+    T: ArrowPrimitiveType,
+{
+    texts
+        .iter()
+        .map(|text| match (text, on_fault) {
+            (None, OnFault::Zero) => Ok(Some(zero)),
+            (None, _) => Ok(None),
+            (Some(text), OnFault::Error) => parse(text).map(Some).ok_or_else(|| unreadable(text, ty)),
+            (Some(text), OnFault::Null) => Ok(parse(text)),
+            (Some(text), OnFault::Zero) => Ok(Some(parse(text).unwrap_or(zero))),
+        })
+        .collect()
+}
+
+/// Numbers that other numbers are made from.
+enum Numbers {
+    Int(Int64Array),
+    UInt(arrow::array::UInt64Array),
+    Float(arrow::array::Float64Array),
+}
+
+fn numbers(array: &ArrayRef, from: &ColumnType) -> Result<Option<Numbers>> {
+    use ColumnType as T;
+    Ok(Some(match from {
+        T::Float32 | T::Float64 | T::Decimal(..) => {
+            Numbers::Float(cast(array, &DataType::Float64)?.as_primitive::<Float64Type>().clone())
+        }
+        T::UInt64 => Numbers::UInt(array.as_primitive::<UInt64Type>().clone()),
+        T::Date => Numbers::Int(cast(&cast(array, &DataType::Int32)?, &DataType::Int64)?.as_primitive().clone()),
+        T::DateTime(_) | T::DateTime64(..) => {
+            let (ticks, per_second) = ticks(array)?;
+            Numbers::Int(seconds(&ticks, per_second))
+        }
+        ty if ty.is_number() || *ty == T::Bool => {
+            Numbers::Int(cast(array, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
+        }
+        _ => return Ok(None),
+    }))
+}
+
+/// Conversion of machine numbers that wraps and cuts, as ClickHouse's casts do.
+pub(crate) trait Wrap: Copy {
+    /// From a signed integer.
+    fn of_i64(value: i64) -> Self;
+    /// From an unsigned integer.
+    fn of_u64(value: u64) -> Self;
+    /// From a float.
+    fn of_f64(value: f64) -> Self;
+    /// From a wide integer.
+    fn of_i128(value: i128) -> Self;
+}
+
+macro_rules! wrap {
+    ($($ty:ty)*) => {$(
+        impl Wrap for $ty {
+            fn of_i64(value: i64) -> Self {
+                value as Self
+            }
+            fn of_u64(value: u64) -> Self {
+                value as Self
+            }
+            fn of_f64(value: f64) -> Self {
+                value as Self
+            }
+            fn of_i128(value: i128) -> Self {
+                value as Self
+            }
+        }
+    )*};
+}
+
+wrap! { i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 }
+
+fn to_number(array: &ArrayRef, from: &ColumnType, to: &ColumnType, on_fault: OnFault) -> Result<ArrayRef> {
+    use ColumnType as T;
+    if let (T::DateTime64(..), T::Float64) = (from, to) {
+        let (ticks, per_second) = ticks(array)?;
+        return Ok(Arc::new(ticks.unary::<_, Float64Type>(|tick| tick as f64 / per_second as f64)));
+    }
+    if let (T::Decimal(_, scale), true) = (from, !matches!(to, T::Float32 | T::Float64)) {
+        let unit = 10_i128.pow(u32::from(*scale));
+        let whole: Int64Array = array.as_primitive::<Decimal128Type>().unary(|value| (value / unit) as i64);
+        return to_number(&(Arc::new(whole) as ArrayRef), &T::Int64, to, on_fault);
+    }
+    match to {
+        T::Int8 => make::<Int8Type>(array, from, to, on_fault),
+        T::Int16 => make::<Int16Type>(array, from, to, on_fault),
+        T::Int32 => make::<Int32Type>(array, from, to, on_fault),
+        T::Int64 => make::<Int64Type>(array, from, to, on_fault),
+        T::UInt8 => make::<UInt8Type>(array, from, to, on_fault),
+        T::UInt16 => make::<UInt16Type>(array, from, to, on_fault),
+        T::UInt32 => make::<UInt32Type>(array, from, to, on_fault),
+        T::UInt64 => make::<UInt64Type>(array, from, to, on_fault),
+        T::Float32 => make::<Float32Type>(array, from, to, on_fault),
+        _ => make::<Float64Type>(array, from, to, on_fault),
+    }
+}
+
+fn make<T>(array: &ArrayRef, from: &ColumnType, to: &ColumnType, on_fault: OnFault) -> Result<ArrayRef>
+where
+    T: ArrowPrimitiveType,
+    T::Native: Wrap,
+{
+    let Some(numbers) = numbers(array, from)? else {
+        let texts = cast(array, &DataType::Utf8View)?;
+        let name = to.to_string();
+        let is_float = matches!(to, ColumnType::Float32 | ColumnType::Float64);
+        let parse = |text: &str| {
+            if is_float { parse_float(text).map(Wrap::of_f64) } else { parse_int(text, to).map(Wrap::of_i128) }
+        };
+        return Ok(Arc::new(read::<T>(texts.as_string_view(), &name, on_fault, Wrap::of_i64(0), parse)?));
+    };
+    Ok(match numbers {
+        Numbers::Int(values) => Arc::new(values.unary::<_, T>(Wrap::of_i64)),
+        Numbers::UInt(values) => Arc::new(values.unary::<_, T>(Wrap::of_u64)),
+        Numbers::Float(values) => Arc::new(values.unary::<_, T>(Wrap::of_f64)),
+    })
+}
+
+/// A whole number in decimal digits. A sign is read only where the type has one.
+fn parse_int(text: &str, ty: &ColumnType) -> Option<i128> {
+    let unsigned = matches!(ty, ColumnType::UInt8 | ColumnType::UInt16 | ColumnType::UInt32 | ColumnType::UInt64);
+    if unsigned && text.starts_with('-') {
+        return None;
+    }
+    text.parse().ok()
+}
+
+fn parse_float(text: &str) -> Option<f64> {
+    // Rust also reads "infinity" and "NaN" in any case, as ClickHouse does.
+    text.parse().ok()
+}
+
+fn to_bool(array: &ArrayRef, from: &ColumnType, on_fault: OnFault) -> Result<ArrayRef> {
+    if *array.data_type() == DataType::Boolean {
+        return Ok(Arc::clone(array));
+    }
+    if from.is_number() {
+        return Ok(Arc::new(truth(array)?));
+    }
+    let texts = cast(array, &DataType::Utf8View)?;
+    let values: Result<BooleanArray> = texts
+        .as_string_view()
+        .iter()
+        .map(|text| {
+            let Some(text) = text else { return Ok(None) };
+            match (text.to_ascii_lowercase().as_str(), on_fault) {
+                ("true" | "t" | "1" | "y" | "yes" | "on", _) => Ok(Some(true)),
+                ("false" | "f" | "0" | "n" | "no" | "off", _) => Ok(Some(false)),
+                (_, OnFault::Zero) => Ok(Some(false)),
+                (_, OnFault::Null) => Ok(None),
+                _ => Err(fault(ErrorCode::CannotParseBool, format!("Cannot parse boolean value '{text}'"))),
+            }
+        })
+        .collect();
+    Ok(Arc::new(values?))
+}
+
+/// Whether each number is not zero.
+pub(crate) fn truth(array: &ArrayRef) -> Result<BooleanArray> {
+    if *array.data_type() == DataType::Boolean {
+        return Ok(array.as_boolean().clone());
+    }
+    let floats = cast(array, &DataType::Float64)?;
+    let floats = floats.as_primitive::<Float64Type>();
+    Ok(BooleanArray::from_unary(floats, |value| value != 0.0))
+}
+
+fn to_date(array: &ArrayRef, from: &ColumnType, on_fault: OnFault) -> Result<ArrayRef> {
+    if let Some((_, _)) = unit_and_zone(from) {
+        let (ticks, per_second) = ticks(array)?;
+        let mut zone = zone_of(from)?;
+        return from_days(&local_days(&ticks, per_second, &mut zone));
+    }
+    if from.is_number() {
+        // Small numbers are days, others seconds.
+        let numbers = cast(array, &DataType::Int64)?;
+        let days = numbers.as_primitive::<Int64Type>();
+        let days: Int64Array = days.unary(|n| if n > 65_535 { n.div_euclid(DAY) } else { n });
+        return from_days(&days);
+    }
+    let texts = cast(array, &DataType::Utf8View)?;
+    let days = read::<Int64Type>(texts.as_string_view(), "Date", on_fault, 0, |text| {
+        parse(text).map(|at| at.seconds.div_euclid(DAY))
+    })?;
+    from_days(&days)
+}
+
+/// Days since 1970 by the zone's calendar.
+pub(crate) fn local_days(ticks: &Int64Array, per_second: i64, zone: &mut Zone) -> Int64Array {
+    if zone.is_utc() {
+        return ticks.unary(|tick| tick.div_euclid(per_second * DAY));
+    }
+    let days = ticks.iter().map(|tick| tick.map(|tick| zone.local(tick.div_euclid(per_second)).div_euclid(DAY)));
+    days.collect()
+}
+
+fn to_time(
+    array: &ArrayRef,
+    from: &ColumnType,
+    unit: TimeUnit,
+    zone: Option<Arc<str>>,
+    on_fault: OnFault,
+) -> Result<ArrayRef> {
+    use ColumnType as T;
+    let to = ticks_per_second(unit);
+    let ticks = match from {
+        T::Date => {
+            let (midnights, _) = ticks(array)?;
+            let mut rules = Zone::named(zone.as_deref())?;
+            let moments: Int64Array = midnights.iter().map(|local| local.map(|local| rules.utc(local))).collect();
+            rescale(&moments, 1, to)?
+        }
+        T::DateTime(_) | T::DateTime64(..) => {
+            let (ticks, per_second) = ticks(array)?;
+            rescale(&ticks, per_second, to)?
+        }
+        T::Float32 | T::Float64 | T::Decimal(..) => {
+            let seconds = cast(array, &DataType::Float64)?;
+            seconds.as_primitive::<Float64Type>().unary(|seconds| (seconds * to as f64) as i64)
+        }
+        ty if ty.is_number() || *ty == T::Bool => {
+            let seconds = cast(array, &DataType::Int64)?;
+            rescale(seconds.as_primitive(), 1, to)?
+        }
+        _ => {
+            let texts = cast(array, &DataType::Utf8View)?;
+            parse_times(texts.as_string_view(), to, zone.as_deref(), on_fault, parse)?
+        }
+    };
+    Ok(from_ticks(ticks, unit, zone))
+}
+
+/// Texts as ticks; a text without an offset is told in the zone.
+pub(crate) fn parse_times(
+    texts: &StringViewArray,
+    per_second: i64,
+    zone: Option<&str>,
+    on_fault: OnFault,
+    parse: fn(&str) -> Option<Parsed>,
+) -> Result<Int64Array> {
+    let rules = std::cell::RefCell::new(Zone::named(zone)?);
+    let ticks = read::<Int64Type>(texts, "DateTime", on_fault, 0, |text| {
+        let at = parse(text)?;
+        let seconds = if at.utc { at.seconds } else { rules.borrow_mut().utc(at.seconds) };
+        seconds.checked_mul(per_second)?.checked_add(at.nanos / (1_000_000_000 / per_second))
+    });
+    ticks.map_err(|error| {
+        let DataFusionError::External(inner) = &error else { return error };
+        let code = if on_fault == OnFault::Error { ErrorCode::CannotParseDateTime } else { ErrorCode::LogicalError };
+        fault(code, inner.to_string())
+    })
+}
+
+/// Digits finer than the type says are cut, as storage does.
+fn truncate_digits(array: ArrayRef, unit: TimeUnit, digits: u8, zone: Option<Arc<str>>) -> Result<ArrayRef> {
+    let step = ticks_per_second(unit) / 10_i64.pow(u32::from(digits));
+    if step <= 1 {
+        return Ok(array);
+    }
+    let (ticks, _) = ticks(&array)?;
+    Ok(from_ticks(ticks.unary(|tick| tick - tick.rem_euclid(step)), unit, zone))
+}
+
+fn to_uuid(array: &ArrayRef, on_fault: OnFault) -> Result<ArrayRef> {
+    let texts = cast(array, &DataType::Utf8View)?;
+    let mut out = FixedSizeBinaryBuilder::with_capacity(array.len(), 16);
+    for text in texts.as_string_view() {
+        let parsed = text.map(uuid::Uuid::parse_str);
+        match (parsed, on_fault) {
+            (Some(Ok(value)), _) => out.append_value(value.as_bytes())?,
+            (Some(Err(_)), OnFault::Zero) => out.append_value([0_u8; 16])?,
+            (Some(Err(_)), OnFault::Error) => {
+                let message = format!("Cannot parse uuid {}", text.unwrap_or_default());
+                return Err(fault(ErrorCode::CannotParseUuid, message));
+            }
+            _ => out.append_null(),
+        }
+    }
+    Ok(Arc::new(out.finish()))
+}
+
+fn to_decimal(array: &ArrayRef, from: &ColumnType, to: &ColumnType, on_fault: OnFault) -> Result<ArrayRef> {
+    let strict = CastOptions { safe: on_fault != OnFault::Error, ..CastOptions::default() };
+    let wanted = to.query_type();
+    let source = match from {
+        ColumnType::Bool => cast(array, &DataType::Int64)?,
+        ColumnType::String | ColumnType::Symbol => cast(array, &DataType::Utf8)?,
+        ColumnType::DateTime(_) | ColumnType::DateTime64(..) => {
+            let (ticks, per_second) = ticks(array)?;
+            let scale = per_second.ilog10() as i8;
+            Arc::new(
+                PrimitiveArray::<Decimal128Type>::from_iter(ticks.iter().map(|tick| tick.map(i128::from)))
+                    .with_precision_and_scale(38, scale)?,
+            )
+        }
+        _ => Arc::clone(array),
+    };
+    let made = cast_with_options(&source, &wanted, &strict)
+        .map_err(|error| fault(ErrorCode::Decimals, format!("Cannot convert to {to}: {error}")))?;
+    if on_fault == OnFault::Zero {
+        let zero = datafusion::common::ScalarValue::new_zero(&wanted)?.to_array_of_size(made.len())?;
+        return Ok(arrow::compute::kernels::zip::zip(&arrow::compute::is_null(&made)?, &zero, &made)?);
+    }
+    Ok(made)
+}
+
+fn to_array(array: &ArrayRef, from: &ColumnType, of: &ColumnType, on_fault: OnFault) -> Result<ArrayRef> {
+    let (Some(list), ColumnType::Array(inner)) = (array.as_list_opt::<i32>(), from) else {
+        let message = format!("Cannot convert {from} to Array({of})");
+        return Err(fault(ErrorCode::CannotConvertType, message));
+    };
+    let values = convert(list.values(), inner, of, on_fault)?;
+    let DataType::List(field) = ColumnType::Array(Box::new(of.clone())).query_type() else {
+        return Err(fault(ErrorCode::LogicalError, "An array's query type is a list"));
+    };
+    let (offsets, nulls) = (list.offsets().clone(), list.nulls().cloned());
+    Ok(Arc::new(arrow::array::ListArray::try_new(field, offsets, values, nulls)?))
+}

@@ -1,0 +1,505 @@
+//! Parts of dates and times, their arithmetic, differences and text forms.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, Int64Array, StringViewBuilder};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int64Type};
+use datafusion::common::{Result, ScalarValue};
+use zepto_common::ErrorCode;
+use zepto_common::types::{ColumnType, ticks_per_second, unit_of};
+
+use super::bucket::{Width, days_in};
+use super::calendar::{DAY, Zone, add_months, civil_of, days_of, parse, parse_best_effort, weekday};
+use super::convert::{OnFault, convert, parse_times};
+use super::scalar::{Arguments, Call, Scalar, fault};
+use super::timestamps::{from_days, from_ticks, rescale, ticks, unit_and_zone};
+use super::{Plan, Row, row};
+
+fn zone_for(call: &Call<'_>, at: usize) -> Result<Zone> {
+    match call.literal_text(at) {
+        Some(name) => Zone::named(Some(name)),
+        None => super::timestamps::zone_of(&call.base(0)),
+    }
+}
+
+/// A part of the local date.
+fn day_part(call: &Call<'_>, part: fn(i64) -> i64) -> Result<ArrayRef> {
+    let zone = match call.literal_text(1) {
+        Some(name) => Some(Arc::from(name)),
+        None => unit_and_zone(&call.base(0)).and_then(|(_, zone)| zone),
+    };
+    let days = days_in(call, zone.as_deref())?;
+    Ok(cast(&days.unary::<_, Int64Type>(part), &call.ty.query_type())?)
+}
+
+/// A part of the local time of day, from its seconds.
+fn clock_part(call: &Call<'_>, part: fn(i64) -> i64) -> Result<ArrayRef> {
+    let (values, per_second) = ticks(&call.array(0)?)?;
+    let mut zone = zone_for(call, 1)?;
+    let parts: Int64Array = values
+        .iter()
+        .map(|tick| tick.map(|tick| part(zone.local(tick.div_euclid(per_second)).rem_euclid(DAY))))
+        .collect();
+    Ok(cast(&parts, &call.ty.query_type())?)
+}
+
+macro_rules! day {
+    ($ty:ident, $part:expr) => {
+        Plan::Scalar(Scalar::pure((1, 2), |_| Ok(ColumnType::$ty), |call| day_part(call, $part)))
+    };
+}
+
+macro_rules! clock {
+    ($part:expr) => {
+        Plan::Scalar(Scalar::pure((1, 2), |_| Ok(ColumnType::UInt8), |call| clock_part(call, $part)))
+    };
+}
+
+fn iso_week(day: i64) -> i64 {
+    let thursday = day - (weekday(day) - 1) + 3;
+    (thursday - days_of(civil_of(thursday).0, 1, 1)) / 7 + 1
+}
+
+fn iso_year(day: i64) -> i64 {
+    civil_of(day - (weekday(day) - 1) + 3).0
+}
+
+/// Week number of ClickHouse's mode 0: weeks start on Sunday, days before the first Sunday are week 0.
+fn week_mode_zero(day: i64) -> i64 {
+    let first = days_of(civil_of(day).0, 1, 1);
+    let first_sunday = first + (7 - weekday(first)) % 7;
+    if day < first_sunday { 0 } else { (day - first_sunday) / 7 + 1 }
+}
+
+fn week(call: &Call<'_>) -> Result<ArrayRef> {
+    match call.literal(1).and_then(super::scalar::int_of).unwrap_or(0) {
+        0 => day_part(call, week_mode_zero),
+        3 => day_part(call, iso_week),
+        mode => Err(fault(ErrorCode::NotImplemented, format!("toWeek knows the modes 0 and 3, not {mode}"))),
+    }
+}
+
+fn fraction(call: &Call<'_>, per: i64, ty: &DataType) -> Result<ArrayRef> {
+    let (values, per_second) = ticks(&call.array(0)?)?;
+    let parts = values.unary::<_, Int64Type>(|tick| {
+        (i128::from(tick.rem_euclid(per_second)) * i128::from(per) / i128::from(per_second)) as i64
+    });
+    Ok(cast(&parts, ty)?)
+}
+
+/// Ticks since 1970 at a resolution.
+fn unix(call: &Call<'_>, per_second: i64) -> Result<ArrayRef> {
+    let array = if unit_and_zone(&call.base(0)).is_none() {
+        let zone = call.literal_text(1).map(Arc::from);
+        convert(&call.array(0)?, &call.base(0), &ColumnType::DateTime(zone), OnFault::Error)?
+    } else {
+        call.array(0)?
+    };
+    let (values, held) = ticks(&array)?;
+    Ok(cast(&rescale(&values, held, per_second)?, &call.ty.query_type())?)
+}
+
+/// A number of ticks since 1970 as a time.
+fn from_unix(call: &Call<'_>, digits: u8) -> Result<ArrayRef> {
+    let zone = unit_and_zone(call.ty).and_then(|(_, zone)| zone);
+    Ok(from_ticks(call.ints(0)?, unit_of(digits), zone))
+}
+
+fn zone_argument(args: &Arguments<'_>, at: usize) -> Option<Arc<str>> {
+    args.text(at).map(Arc::from)
+}
+
+macro_rules! from_unix {
+    ($digits:expr) => {
+        Plan::Scalar(Scalar::pure(
+            (1, 2),
+            |args| Ok(ColumnType::DateTime64($digits, zone_argument(args, 1))),
+            |call| from_unix(call, $digits),
+        ))
+    };
+}
+
+fn add_unit(value: Option<&str>) -> Result<Width> {
+    let bad = || fault(ErrorCode::BadArguments, "Unknown unit of time");
+    value.and_then(|word| Width::of_word(word, 1)).ok_or_else(bad)
+}
+
+/// Adding keeps the type, except that a part finer than the type holds makes it finer.
+fn add_type(args: &Arguments<'_>) -> Result<ColumnType> {
+    let width = add_unit(args.text(2))?;
+    let (digits, zone) = match args.base(0) {
+        ColumnType::Date if !matches!(width, Width::Nanos(_)) => return Ok(ColumnType::Date),
+        ColumnType::Date => (None, None),
+        ColumnType::DateTime(zone) => (None, zone),
+        ColumnType::DateTime64(digits, zone) => (Some(digits), zone),
+        ColumnType::String | ColumnType::Symbol => (Some(3), None),
+        other => {
+            let message = format!("Illegal type {other} of argument: expected Date, DateTime or DateTime64");
+            return Err(fault(ErrorCode::IllegalTypeOfArgument, message));
+        }
+    };
+    let finer = match width {
+        Width::Nanos(nanos) if nanos < 1_000 => Some(9),
+        Width::Nanos(nanos) if nanos < 1_000_000 => Some(6),
+        Width::Nanos(nanos) if nanos < 1_000_000_000 => Some(3),
+        _ => None,
+    };
+    Ok(match digits.max(finer) {
+        Some(digits) => ColumnType::DateTime64(digits, zone),
+        None => ColumnType::DateTime(zone),
+    })
+}
+
+/// `__add_interval(time, count, 'unit')`.
+fn add(call: &Call<'_>) -> Result<ArrayRef> {
+    let width = add_unit(call.literal_text(2))?;
+    let counts = call.ints(1)?;
+    let source = convert(&call.array(0)?, &call.base(0), call.ty, OnFault::Error)?;
+    let (values, per_second) = ticks(&source)?;
+    if *call.ty.inner() == ColumnType::Date {
+        let days = values.unary::<_, Int64Type>(|seconds| seconds.div_euclid(DAY));
+        let moved: Int64Array = arrow::compute::binary(&days, &counts, |day, count| move_day(day, count, width))?;
+        return from_days(&moved);
+    }
+    let Some((unit, zone_name)) = unit_and_zone(call.ty) else {
+        return Err(fault(ErrorCode::LogicalError, "A sum of time and interval is a time"));
+    };
+    let mut zone = Zone::named(zone_name.as_deref())?;
+    let pairs = values.iter().zip(&counts);
+    let moved: Result<Int64Array> = pairs
+        .map(|(tick, count)| match (tick, count) {
+            (Some(tick), Some(count)) => add_one(tick, count, per_second, width, &mut zone).map(Some),
+            _ => Ok(None),
+        })
+        .collect();
+    Ok(from_ticks(moved?, unit, zone_name))
+}
+
+fn add_one(tick: i64, count: i64, per_second: i64, width: Width, zone: &mut Zone) -> Result<i64> {
+    let range = || fault(ErrorCode::ValueIsOutOfRange, "The sum is outside the range of the time type");
+    if let Width::Nanos(nanos) = width {
+        let step = i128::from(count) * i128::from(nanos) * i128::from(per_second) / 1_000_000_000;
+        return i64::try_from(i128::from(tick) + step).map_err(|_| range());
+    }
+    let (utc, rest) = (tick.div_euclid(per_second), tick.rem_euclid(per_second));
+    let local = zone.local(utc);
+    let day = move_day(local.div_euclid(DAY), count, width);
+    let moved = zone.utc(day * DAY + local.rem_euclid(DAY));
+    moved.checked_mul(per_second).and_then(|ticks| ticks.checked_add(rest)).ok_or_else(range)
+}
+
+fn move_day(day: i64, count: i64, width: Width) -> i64 {
+    match width {
+        Width::Nanos(_) => day,
+        Width::Days(days) => day + count * days,
+        Width::Weeks(weeks) => day + count * weeks * 7,
+        Width::Months(months) => add_months(day, count * months),
+        Width::Years(years) => add_months(day, count * years * 12),
+    }
+}
+
+/// Times of a second or more give Int32 seconds (dates: days), finer ones a Decimal of seconds.
+fn subtract_type(args: &Arguments<'_>) -> Result<ColumnType> {
+    let digits = |ty: ColumnType| match ty {
+        ColumnType::DateTime64(digits, _) => Some(digits),
+        _ => None,
+    };
+    Ok(match digits(args.base(0)).max(digits(args.base(1))) {
+        Some(digits) => ColumnType::Decimal(18, digits),
+        None => ColumnType::Int32,
+    })
+}
+
+fn subtract(call: &Call<'_>) -> Result<ArrayRef> {
+    let side = |at: usize, to: i64| -> Result<Int64Array> {
+        let (values, per_second) = ticks(&call.array(at)?)?;
+        rescale(&values, per_second, to)
+    };
+    if let ColumnType::Decimal(precision, scale) = call.ty.inner() {
+        let to = 10_i64.pow(u32::from(*scale));
+        let differences: arrow::array::Decimal128Array =
+            arrow::compute::binary(&side(0, to)?, &side(1, to)?, |a: i64, b: i64| i128::from(a) - i128::from(b))?;
+        return Ok(Arc::new(differences.with_precision_and_scale(*precision, *scale as i8)?));
+    }
+    let seconds: Int64Array = arrow::compute::binary(&side(0, 1)?, &side(1, 1)?, |a: i64, b: i64| a - b)?;
+    let both_dates = call.base(0) == ColumnType::Date && call.base(1) == ColumnType::Date;
+    let unit = if both_dates { DAY } else { 1 };
+    Ok(cast(&seconds.unary::<_, Int64Type>(|seconds| seconds / unit), &DataType::Int32)?)
+}
+
+/// `dateDiff('unit', from, to[, zone])`: unit borders crossed.
+fn difference(call: &Call<'_>) -> Result<ArrayRef> {
+    let unit = call.literal_text(0).unwrap_or_default().to_owned();
+    let width = add_unit(Some(&unit))?;
+    let side = |at: usize| -> Result<(Int64Array, Zone)> {
+        let zone = match call.literal_text(3) {
+            Some(name) => Some(Arc::from(name)),
+            None => unit_and_zone(&call.base(at)).and_then(|(_, zone)| zone),
+        };
+        let exact = ColumnType::DateTime64(9, zone.clone());
+        let array = convert(&call.array(at)?, &call.base(at), &exact, OnFault::Error)?;
+        Ok((ticks(&array)?.0, Zone::named(zone.as_deref())?))
+    };
+    let ((from, mut from_zone), (to, mut to_zone)) = (side(1)?, side(2)?);
+    let index = |nanos: i64, zone: &mut Zone| unit_index(nanos, width, zone);
+    let differences: Int64Array = from
+        .iter()
+        .zip(&to)
+        .map(|(from, to)| Some(index(to?, &mut to_zone) - index(from?, &mut from_zone)))
+        .collect();
+    Ok(Arc::new(differences))
+}
+
+/// The number of the unit that a moment lies in.
+fn unit_index(nanos: i64, width: Width, zone: &mut Zone) -> i64 {
+    let utc = nanos.div_euclid(1_000_000_000);
+    match width {
+        Width::Nanos(step) if step < 60_000_000_000 => nanos.div_euclid(step),
+        Width::Nanos(step) => zone.local(utc).div_euclid(step / 1_000_000_000),
+        _ => {
+            let day = zone.local(utc).div_euclid(DAY);
+            let (year, month, _) = civil_of(day);
+            match width {
+                Width::Weeks(_) => (day + 3).div_euclid(7),
+                Width::Months(months) => (year * 12 + month - 1).div_euclid(months),
+                Width::Years(_) => year,
+                _ => day,
+            }
+        }
+    }
+}
+
+/// Today in UTC or the named zone, plus `offset` days.
+fn today(call: &Call<'_>, offset: i64) -> Result<ArrayRef> {
+    let mut zone = Zone::named(call.literal_text(0))?;
+    let now = zepto_common::clock::wall_nanos().div_euclid(1_000_000_000);
+    from_days(&Int64Array::from(vec![zone.local(now).div_euclid(DAY) + offset; call.rows]))
+}
+
+const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+const MONTHS: [&str; 12] = [
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "December",
+];
+
+/// A moment taken apart for formatting.
+struct Moment {
+    day: i64,
+    clock: i64,
+    fraction: i64,
+    digits: u8,
+    offset: i64,
+}
+
+fn format_one(out: &mut String, pattern: &str, at: &Moment) -> Result<()> {
+    let (year, month, day) = civil_of(at.day);
+    let (hour, minute, second) = (at.clock / 3_600, at.clock / 60 % 60, at.clock % 60);
+    let mut chars = pattern.chars();
+    while let Some(c) = chars.next() {
+        if c != '%' {
+            out.push(c);
+            continue;
+        }
+        // Writing into a String cannot fail.
+        let _ = match chars.next() {
+            Some('Y') => write!(out, "{year:04}"),
+            Some('y') => write!(out, "{:02}", year % 100),
+            Some('C') => write!(out, "{:02}", year / 100),
+            Some('m') => write!(out, "{month:02}"),
+            Some('c') => write!(out, "{month}"),
+            Some('d') => write!(out, "{day:02}"),
+            Some('e') => write!(out, "{day:2}"),
+            Some('F') => write!(out, "{year:04}-{month:02}-{day:02}"),
+            Some('D') => write!(out, "{month:02}/{day:02}/{:02}", year % 100),
+            Some('H') => write!(out, "{hour:02}"),
+            Some('k') => write!(out, "{hour:2}"),
+            Some('h' | 'I') => write!(out, "{:02}", (hour + 11) % 12 + 1),
+            Some('i') => write!(out, "{minute:02}"),
+            Some('M') => out.write_str(MONTHS[month as usize - 1]),
+            Some('b') => out.write_str(&MONTHS[month as usize - 1][..3]),
+            Some('s' | 'S') => write!(out, "{second:02}"),
+            Some('f') if at.digits == 0 => out.write_str("0"),
+            Some('f') => write!(out, "{:0width$}", at.fraction, width = usize::from(at.digits)),
+            Some('R') => write!(out, "{hour:02}:{minute:02}"),
+            Some('T') => write!(out, "{hour:02}:{minute:02}:{second:02}"),
+            Some('r') => write!(out, "{:02}:{minute:02} {}", (hour + 11) % 12 + 1, half(hour)),
+            Some('p') => out.write_str(half(hour)),
+            Some('j') => write!(out, "{:03}", at.day - days_of(year, 1, 1) + 1),
+            Some('Q') => write!(out, "{}", (month + 2) / 3),
+            Some('u') => write!(out, "{}", weekday(at.day)),
+            Some('w') => write!(out, "{}", weekday(at.day) % 7),
+            Some('W') => out.write_str(DAYS[weekday(at.day) as usize - 1]),
+            Some('a') => out.write_str(&DAYS[weekday(at.day) as usize - 1][..3]),
+            Some('V') => write!(out, "{:02}", iso_week(at.day)),
+            Some('G') => write!(out, "{:04}", iso_year(at.day)),
+            Some('g') => write!(out, "{:02}", iso_year(at.day) % 100),
+            Some('z') => {
+                let sign = if at.offset < 0 { '-' } else { '+' };
+                let size = at.offset.abs();
+                write!(out, "{sign}{:02}{:02}", size / 3_600, size / 60 % 60)
+            }
+            Some('n') => out.write_str("\n"),
+            Some('t') => out.write_str("\t"),
+            Some('%') => out.write_str("%"),
+            other => {
+                let message = format!("Format '%{}' is not known", other.unwrap_or(' '));
+                return Err(fault(ErrorCode::BadArguments, message));
+            }
+        };
+    }
+    Ok(())
+}
+
+fn half(hour: i64) -> &'static str {
+    if hour < 12 { "AM" } else { "PM" }
+}
+
+fn format(call: &Call<'_>) -> Result<ArrayRef> {
+    let (values, per_second) = ticks(&call.array(0)?)?;
+    let mut zone = zone_for(call, 2)?;
+    let digits = match call.base(0) {
+        ColumnType::DateTime64(digits, _) => digits,
+        _ => 0,
+    };
+    let unit = 10_i64.pow(u32::from(digits));
+    let patterns = call.texts(1)?;
+    let mut out = StringViewBuilder::with_capacity(call.rows);
+    let mut text = String::new();
+    for row in 0..values.len() {
+        text.clear();
+        if values.is_null(row) || patterns.is_null(row) {
+            out.append_null();
+            continue;
+        }
+        let tick = values.value(row);
+        let utc = tick.div_euclid(per_second);
+        let offset = zone.offset(utc);
+        let (day, clock) = ((utc + offset).div_euclid(DAY), (utc + offset).rem_euclid(DAY));
+        let fraction = i128::from(tick.rem_euclid(per_second)) * i128::from(unit) / i128::from(per_second);
+        let moment = Moment { day, clock, fraction: fraction as i64, digits, offset };
+        format_one(&mut text, patterns.value(row), &moment)?;
+        out.append_value(&text);
+    }
+    Ok(Arc::new(out.finish()))
+}
+
+fn best_effort(call: &Call<'_>, on_fault: OnFault) -> Result<ArrayRef> {
+    let Some((unit, zone)) = unit_and_zone(call.ty) else {
+        return Err(fault(ErrorCode::LogicalError, "A parsed time is a time"));
+    };
+    let zone_at = if matches!(call.ty.inner(), ColumnType::DateTime(_)) { 1 } else { 2 };
+    let spoken = call.literal_text(zone_at).map(str::to_owned);
+    let texts = call.texts(0)?;
+    let ticks =
+        parse_times(&texts, ticks_per_second(unit), spoken.as_deref(), on_fault, parse_best_effort)?;
+    Ok(from_ticks(ticks, unit, zone))
+}
+
+macro_rules! best_effort {
+    ($on_fault:expr) => {
+        Plan::Scalar(Scalar::pure(
+            (1, 2),
+            |args| {
+                let ty = ColumnType::DateTime(zone_argument(args, 1));
+                Ok(if $on_fault == OnFault::Null { ty.nullable() } else { ty })
+            },
+            |call| best_effort(call, $on_fault),
+        ))
+    };
+    (fine $on_fault:expr) => {
+        Plan::Scalar(Scalar::pure(
+            (1, 3),
+            |args| {
+                let digits = args.int(1).unwrap_or(3).clamp(0, 9) as u8;
+                let ty = ColumnType::DateTime64(digits, zone_argument(args, 2));
+                Ok(if $on_fault == OnFault::Null { ty.nullable() } else { ty })
+            },
+            |call| best_effort(call, $on_fault),
+        ))
+    };
+}
+
+fn make_date(call: &Call<'_>) -> Result<ArrayRef> {
+    let (years, months, days) = (call.ints(0)?, call.ints(1)?, call.ints(2)?);
+    let made: Int64Array = (0..call.rows)
+        .map(|row| {
+            let (year, month, day) = (years.value(row), months.value(row), days.value(row));
+            let text = format!("{year:04}-{month:02}-{day:02}");
+            Some(parse(&text).map_or(0, |at| at.seconds.div_euclid(DAY)))
+        })
+        .collect();
+    from_days(&made)
+}
+
+fn in_zone(call: &Call<'_>) -> Result<ArrayRef> {
+    let (values, per_second) = ticks(&call.array(0)?)?;
+    let Some((unit, zone)) = unit_and_zone(call.ty) else {
+        return Err(fault(ErrorCode::LogicalError, "A time in a zone is a time"));
+    };
+    Ok(from_ticks(rescale(&values, per_second, ticks_per_second(unit))?, unit, zone))
+}
+
+fn in_zone_type(args: &Arguments<'_>) -> Result<ColumnType> {
+    let zone = zone_argument(args, 1);
+    if let Some(name) = &zone {
+        Zone::named(Some(name))?;
+    }
+    match args.base(0) {
+        ColumnType::DateTime64(digits, _) => Ok(ColumnType::DateTime64(digits, zone)),
+        ColumnType::DateTime(_) => Ok(ColumnType::DateTime(zone)),
+        other => Err(fault(ErrorCode::IllegalTypeOfArgument, format!("{other} has no time zone"))),
+    }
+}
+
+fn zone_of_type(call: &Call<'_>) -> Result<ArrayRef> {
+    let name = zone_for(call, 1)?.name();
+    ScalarValue::Utf8View(Some(name)).to_array_of_size(call.rows)
+}
+
+/// Date and time functions.
+pub(crate) const ROWS: &[Row] = &[
+    row("toYear", &["YEAR"], "toYear(ts[, zone])", "The year.", day!(UInt16, |day| civil_of(day).0)),
+    row("toQuarter", &["QUARTER"], "toQuarter(ts)", "1 to 4.", day!(UInt8, |day| (civil_of(day).1 + 2) / 3)),
+    row("toMonth", &["MONTH"], "toMonth(ts)", "1 to 12.", day!(UInt8, |day| civil_of(day).1)),
+    row("toDayOfMonth", &["DAY", "DAYOFMONTH"], "toDayOfMonth(ts)", "1 to 31.", day!(UInt8, |day| civil_of(day).2)),
+    row("toDayOfYear", &["DAYOFYEAR"], "toDayOfYear(ts)", "1 to 366.", day!(UInt16, |day| day - days_of(civil_of(day).0, 1, 1) + 1)),
+    row("toDayOfWeek", &["DAYOFWEEK"], "toDayOfWeek(ts)", "1 (Monday) to 7.", day!(UInt8, weekday)),
+    row("toISOWeek", &[], "toISOWeek(ts)", "Week of the year by ISO 8601.", day!(UInt8, iso_week)),
+    row("toISOYear", &[], "toISOYear(ts)", "Year of the ISO week.", day!(UInt16, iso_year)),
+    row("toWeek", &[], "toWeek(ts[, mode])", "Week of the year; mode 0 counts Sundays, mode 3 is ISO 8601.", Plan::Scalar(Scalar::pure((1, 2), |_| Ok(ColumnType::UInt8), week))),
+    row("toHour", &["HOUR"], "toHour(ts)", "0 to 23.", clock!(|clock| clock / 3_600)),
+    row("toMinute", &["MINUTE"], "toMinute(ts)", "0 to 59.", clock!(|clock| clock / 60 % 60)),
+    row("toSecond", &["SECOND"], "toSecond(ts)", "0 to 59.", clock!(|clock| clock % 60)),
+    row("toMillisecond", &["MILLISECOND"], "toMillisecond(ts)", "0 to 999.", Plan::Scalar(Scalar::pure((1, 1), |_| Ok(ColumnType::UInt16), |call| fraction(call, 1_000, &DataType::UInt16)))),
+    row("toYYYYMM", &[], "toYYYYMM(ts)", "The month as a number like 202401.", day!(UInt32, |day| { let (y, m, _) = civil_of(day); y * 100 + m })),
+    row("toYYYYMMDD", &[], "toYYYYMMDD(ts)", "The day as a number like 20240102.", day!(UInt32, |day| { let (y, m, d) = civil_of(day); y * 10_000 + m * 100 + d })),
+    row("toLastDayOfMonth", &["LAST_DAY"], "toLastDayOfMonth(ts)", "The month's last day.", Plan::Scalar(Scalar::pure((1, 2), |_| Ok(ColumnType::Date), |call| from_days(&days_in(call, unit_and_zone(&call.base(0)).and_then(|(_, zone)| zone).as_deref())?.unary::<_, Int64Type>(|day| { let (y, m, _) = civil_of(day); days_of(y, m, super::calendar::month_days(y, m)) }))))),
+    row("toUnixTimestamp", &[], "toUnixTimestamp(ts)", "Seconds since 1970.", Plan::Scalar(Scalar::pure((1, 2), |_| Ok(ColumnType::UInt32), |call| unix(call, 1)))),
+    row("toUnixTimestamp64Second", &[], "toUnixTimestamp64Second(ts)", "Seconds since 1970.", Plan::Scalar(Scalar::pure((1, 1), |_| Ok(ColumnType::Int64), |call| unix(call, 1)))),
+    row("toUnixTimestamp64Milli", &[], "toUnixTimestamp64Milli(ts)", "Milliseconds since 1970.", Plan::Scalar(Scalar::pure((1, 1), |_| Ok(ColumnType::Int64), |call| unix(call, 1_000)))),
+    row("toUnixTimestamp64Micro", &[], "toUnixTimestamp64Micro(ts)", "Microseconds since 1970.", Plan::Scalar(Scalar::pure((1, 1), |_| Ok(ColumnType::Int64), |call| unix(call, 1_000_000)))),
+    row("toUnixTimestamp64Nano", &[], "toUnixTimestamp64Nano(ts)", "Nanoseconds since 1970.", Plan::Scalar(Scalar::pure((1, 1), |_| Ok(ColumnType::Int64), |call| unix(call, 1_000_000_000)))),
+    row("fromUnixTimestamp64Second", &[], "fromUnixTimestamp64Second(n[, zone])", "A time from seconds since 1970.", from_unix!(0)),
+    row("fromUnixTimestamp64Milli", &[], "fromUnixTimestamp64Milli(n[, zone])", "A time from milliseconds since 1970.", from_unix!(3)),
+    row("fromUnixTimestamp64Micro", &[], "fromUnixTimestamp64Micro(n[, zone])", "A time from microseconds since 1970.", from_unix!(6)),
+    row("fromUnixTimestamp64Nano", &[], "fromUnixTimestamp64Nano(n[, zone])", "A time from nanoseconds since 1970.", from_unix!(9)),
+    row("fromUnixTimestamp", &["FROM_UNIXTIME"], "fromUnixTimestamp(n)", "A DateTime from seconds since 1970.", Plan::Scalar(Scalar::pure((1, 1), |_| Ok(ColumnType::DateTime(None)), |call| from_unix(call, 0)))),
+    row("__add_interval", &[], "", "", Plan::Scalar(Scalar::pure((3, 3), add_type, add))),
+    row("__time_difference", &[], "", "", Plan::Scalar(Scalar::pure((2, 2), subtract_type, subtract))),
+    row("dateDiff", &["date_diff", "DATE_DIFF", "timestampDiff", "TIMESTAMP_DIFF"], "dateDiff('unit', from, to)", "Borders of the unit between two times.", Plan::Scalar(Scalar::pure((3, 4), |_| Ok(ColumnType::Int64), difference))),
+    row("now", &["current_timestamp", "NOW"], "now()", "The time when the statement began, in seconds.", Plan::Ast(super::rewrites::now)),
+    row("now64", &[], "now64([digits])", "The time when the statement began, in 10^-digits seconds.", Plan::Ast(super::rewrites::now64)),
+    row("today", &["current_date", "curdate"], "today()", "The date when the statement began.", Plan::Scalar(Scalar::pure((0, 1), |_| Ok(ColumnType::Date), |call| today(call, 0)).stable())),
+    row("yesterday", &[], "yesterday()", "The day before today.", Plan::Scalar(Scalar::pure((0, 1), |_| Ok(ColumnType::Date), |call| today(call, -1)).stable())),
+    row("formatDateTime", &["DATE_FORMAT"], "formatDateTime(ts, pattern[, zone])", "The time by a pattern of %Y %m %d %H %i %S and the like.", Plan::Scalar(Scalar::pure((2, 3), |_| Ok(ColumnType::String), format))),
+    row("parseDateTimeBestEffort", &[], "parseDateTimeBestEffort(text[, zone])", "Reads a time in one of many forms.", best_effort!(OnFault::Error)),
+    row("parseDateTimeBestEffortOrNull", &[], "parseDateTimeBestEffortOrNull(text)", "The same, NULL when it cannot be read.", best_effort!(OnFault::Null)),
+    row("parseDateTimeBestEffortOrZero", &[], "parseDateTimeBestEffortOrZero(text)", "The same, 1970-01-01 when it cannot be read.", best_effort!(OnFault::Zero)),
+    row("parseDateTime64BestEffort", &[], "parseDateTime64BestEffort(text[, digits[, zone]])", "The same with a fraction of a second.", best_effort!(fine OnFault::Error)),
+    row("parseDateTime64BestEffortOrNull", &[], "parseDateTime64BestEffortOrNull(text[, digits])", "The same, NULL when it cannot be read.", best_effort!(fine OnFault::Null)),
+    row("makeDate", &["MAKEDATE"], "makeDate(year, month, day)", "A date from its parts.", Plan::Scalar(Scalar::pure((3, 3), |_| Ok(ColumnType::Date), make_date))),
+    row("toTimeZone", &["toTimezone"], "toTimeZone(ts, zone)", "The same moment shown in another zone.", Plan::Scalar(Scalar::pure((2, 2), in_zone_type, in_zone))),
+    row("timeZoneOf", &["timezoneOf"], "timeZoneOf(ts)", "The zone that a time is shown in.", Plan::Scalar(Scalar::pure((1, 1), |_| Ok(ColumnType::String), zone_of_type))),
+];

@@ -1,0 +1,157 @@
+//! Conditions, NULL, comparisons as functions, and facts about the server.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, BooleanArray, FixedSizeBinaryBuilder, UInt64Array};
+use arrow::compute::kernels::{cmp, zip::zip};
+use arrow::compute::{and_not, is_not_null, is_null};
+use datafusion::common::{Result, ScalarValue};
+use zepto_common::types::ColumnType;
+
+use super::convert::{OnFault, convert, truth};
+use super::scalar::{Arguments, Call, MANY, Scalar, nullable};
+use super::{Plan, Row, row};
+use crate::semantics::numbers::{common, zero};
+
+/// A condition of any type as a Boolean.
+fn condition(call: &Call<'_>) -> Result<ArrayRef> {
+    Ok(Arc::new(truth(&call.array(0)?)?))
+}
+
+fn not(call: &Call<'_>) -> Result<ArrayRef> {
+    Ok(Arc::new(arrow::compute::not(&truth(&call.array(0)?)?)?))
+}
+
+fn xor(call: &Call<'_>) -> Result<ArrayRef> {
+    let (left, right) = (truth(&call.array(0)?)?, truth(&call.array(1)?)?);
+    let pairs = left.iter().zip(&right);
+    Ok(Arc::new(pairs.map(|(a, b)| Some(a? != b?)).collect::<BooleanArray>()))
+}
+
+fn filled(call: &Call<'_>) -> Result<ArrayRef> {
+    let array = call.array(0)?;
+    if array.null_count() == 0 {
+        return Ok(array);
+    }
+    let zeros = zero(call.ty)?.to_array_of_size(array.len())?;
+    Ok(zip(&is_null(&array)?, &zeros, &array)?)
+}
+
+fn common_type(args: &Arguments<'_>) -> Result<ColumnType> {
+    let types: Vec<ColumnType> = (0..args.fields.len()).map(|i| args.ty(i)).collect();
+    common(&types)
+}
+
+/// NULLs do not count, unless all are.
+fn extreme(call: &Call<'_>, greatest: bool) -> Result<ArrayRef> {
+    let mut best = convert(&call.array(0)?, &call.base(0), call.ty, OnFault::Error)?;
+    for i in 1..call.len() {
+        let next = convert(&call.array(i)?, &call.base(i), call.ty, OnFault::Error)?;
+        let better = if greatest { cmp::gt(&next, &best)? } else { cmp::lt(&next, &best)? };
+        let better = arrow::compute::prep_null_mask_filter(&better);
+        let only = and_not(&is_not_null(&next)?, &is_not_null(&best)?)?;
+        best = zip(&arrow::compute::or(&better, &only)?, &next, &best)?;
+    }
+    Ok(best)
+}
+
+fn extreme_type(args: &Arguments<'_>) -> Result<ColumnType> {
+    let ty = common_type(args)?;
+    let all_null = (0..args.fields.len()).all(|i| args.ty(i).is_nullable());
+    Ok(if all_null { ty } else { ty.inner().clone() })
+}
+
+fn type_name(call: &Call<'_>) -> Result<ArrayRef> {
+    let name = ColumnType::of_field(&call.fields[0]).to_string();
+    ScalarValue::Utf8View(Some(name)).to_array_of_size(call.rows)
+}
+
+fn uuids(call: &Call<'_>) -> Result<ArrayRef> {
+    let mut out = FixedSizeBinaryBuilder::with_capacity(call.rows, 16);
+    for _ in 0..call.rows {
+        out.append_value(uuid::Uuid::new_v4().as_bytes())?;
+    }
+    Ok(Arc::new(out.finish()))
+}
+
+fn text(call: &Call<'_>, value: &str) -> Result<ArrayRef> {
+    ScalarValue::Utf8View(Some(value.to_owned())).to_array_of_size(call.rows)
+}
+
+macro_rules! fact {
+    ($value:expr) => {
+        Plan::Scalar(Scalar::pure((0, 0), |_| Ok(ColumnType::String), |call| text(call, $value)).stable())
+    };
+}
+
+/// The version that clients are told: they choose features by it, so it is ClickHouse's of the same protocol.
+pub const CLICKHOUSE_VERSION: &str = "24.8.1.1";
+/// The protocol revision that clients are told; clickhouse-go decodes the Native format by it.
+pub const CLICKHOUSE_REVISION: u32 = 54_460;
+
+fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// When this process first asked; set by the first call of [`start_clock`].
+static STARTED: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+
+/// Begins to count `uptime()`.
+pub(crate) fn start_clock() {
+    let _ = STARTED.get_or_init(std::time::Instant::now);
+}
+
+fn uptime(call: &Call<'_>) -> Result<ArrayRef> {
+    let seconds = STARTED.get_or_init(std::time::Instant::now).elapsed().as_secs();
+    ScalarValue::UInt32(Some(seconds as u32)).to_array_of_size(call.rows)
+}
+
+fn row_numbers(call: &Call<'_>) -> Result<ArrayRef> {
+    Ok(Arc::new(UInt64Array::from_iter_values(0..call.rows as u64)))
+}
+
+/// The argument's own type.
+fn own_type(args: &Arguments<'_>) -> Result<ColumnType> {
+    Ok(args.ty(0))
+}
+
+/// Conditions, NULL and facts.
+pub(crate) const ROWS: &[Row] = &[
+    row("__truth", &[], "", "", Plan::Scalar(Scalar::pure((1, 1), |_| Ok(ColumnType::UInt8), condition))),
+    row("if", &["iif"], "if(condition, then, else)", "then when the condition holds, else the other.", Plan::Sql("CASE WHEN __truth($1) THEN $2 ELSE $3 END")),
+    row("multiIf", &[], "multiIf(condition, then, …, else)", "The first value whose condition holds.", Plan::Ast(super::rewrites::multi_if)),
+    row("coalesce", &[], "coalesce(a, b, …)", "The first value that is not NULL.", Plan::Known),
+    row("ifNull", &["nvl"], "ifNull(a, b)", "b when a is NULL.", Plan::Sql("\"coalesce\"($1, $2)")),
+    row("nullIf", &[], "nullIf(a, b)", "NULL when a = b, else a.", Plan::Sql("CASE WHEN $1 = $2 THEN NULL ELSE $1 END")),
+    row("isNull", &[], "isNull(x)", "Whether x is NULL.", Plan::Sql("($1 IS NULL)")),
+    row("isNotNull", &[], "isNotNull(x)", "Whether x is not NULL.", Plan::Sql("($1 IS NOT NULL)")),
+    row("assumeNotNull", &[], "assumeNotNull(x)", "x as a type that is not Nullable; NULL becomes the zero value.", Plan::Scalar(Scalar::pure((1, 1), |args| Ok(args.base(0)), filled).own_nulls())),
+    row("toNullable", &[], "toNullable(x)", "x as a Nullable type.", Plan::Scalar(Scalar::pure((1, 1), |args| Ok(nullable(args.base(0))), |call| call.array(0)).own_nulls())),
+    row("greatest", &[], "greatest(a, b, …)", "The greatest value that is not NULL.", Plan::Scalar(Scalar::pure((1, MANY), extreme_type, |call| extreme(call, true)).own_nulls())),
+    row("least", &[], "least(a, b, …)", "The least value that is not NULL.", Plan::Scalar(Scalar::pure((1, MANY), extreme_type, |call| extreme(call, false)).own_nulls())),
+    row("equals", &[], "equals(a, b)", "a = b.", Plan::Sql("($1 = $2)")),
+    row("notEquals", &[], "notEquals(a, b)", "a != b.", Plan::Sql("($1 <> $2)")),
+    row("less", &[], "less(a, b)", "a < b.", Plan::Sql("($1 < $2)")),
+    row("greater", &[], "greater(a, b)", "a > b.", Plan::Sql("($1 > $2)")),
+    row("lessOrEquals", &[], "lessOrEquals(a, b)", "a <= b.", Plan::Sql("($1 <= $2)")),
+    row("greaterOrEquals", &[], "greaterOrEquals(a, b)", "a >= b.", Plan::Sql("($1 >= $2)")),
+    row("and", &[], "and(a, b, …)", "Whether all hold.", Plan::Ast(super::rewrites::all_of)),
+    row("or", &[], "or(a, b, …)", "Whether one holds.", Plan::Ast(super::rewrites::one_of)),
+    row("not", &[], "not(a)", "Whether a does not hold.", Plan::Scalar(Scalar::pure((1, 1), |_| Ok(ColumnType::UInt8), not))),
+    row("xor", &[], "xor(a, b)", "Whether just one holds.", Plan::Scalar(Scalar::pure((2, 2), |_| Ok(ColumnType::UInt8), xor))),
+    row("in", &[], "in(x, (a, b))", "x IN (a, b).", Plan::Ast(super::rewrites::in_list)),
+    row("notIn", &[], "notIn(x, (a, b))", "x NOT IN (a, b).", Plan::Ast(super::rewrites::not_in_list)),
+    row("materialize", &[], "materialize(x)", "x as a column, never a constant.", Plan::Scalar(Scalar::pure((1, 1), own_type, |call| call.array(0)).own_nulls().volatile())),
+    row("identity", &[], "identity(x)", "x.", Plan::Scalar(Scalar::pure((1, 1), own_type, |call| call.array(0)).own_nulls())),
+    row("ignore", &[], "ignore(…)", "0.", Plan::Scalar(Scalar::pure((0, MANY), |_| Ok(ColumnType::UInt8), |call| ScalarValue::UInt8(Some(0)).to_array_of_size(call.rows)).own_nulls())),
+    row("toTypeName", &[], "toTypeName(x)", "The name of the value's type.", Plan::Scalar(Scalar::pure((1, 1), |_| Ok(ColumnType::String), type_name).own_nulls())),
+    row("generateUUIDv4", &["UUID"], "generateUUIDv4()", "A random UUID per row.", Plan::Scalar(Scalar::pure((0, MANY), |_| Ok(ColumnType::Uuid), uuids).own_nulls().volatile())),
+    row("rowNumberInAllBlocks", &[], "rowNumberInAllBlocks()", "The row's number in its block.", Plan::Scalar(Scalar::pure((0, 0), |_| Ok(ColumnType::UInt64), row_numbers).volatile())),
+    row("version", &[], "version()", "The ClickHouse version whose interface is spoken.", fact!(CLICKHOUSE_VERSION)),
+    row("revision", &[], "revision()", "The ClickHouse protocol revision that is spoken.", Plan::Scalar(Scalar::pure((0, 0), |_| Ok(ColumnType::UInt32), |call| ScalarValue::UInt32(Some(CLICKHOUSE_REVISION)).to_array_of_size(call.rows)))),
+    row("timezone", &["serverTimezone"], "timezone()", "The server's time zone.", fact!("UTC")),
+    row("displayName", &[], "displayName()", "The server's name for people.", fact!(&host())),
+    row("hostName", &["hostname", "fqdn"], "hostName()", "The machine's name.", fact!(&host())),
+    row("uptime", &[], "uptime()", "Seconds since the server started.", Plan::Scalar(Scalar::pure((0, 0), |_| Ok(ColumnType::UInt32), uptime).stable())),
+    row("currentDatabase", &["database", "schema", "current_database"], "currentDatabase()", "The database that names without one are looked up in.", Plan::Scalar(Scalar::pure((0, 0), |_| Ok(ColumnType::String), |call| text(call, &call.config.catalog.default_schema)).stable())),
+];

@@ -1,0 +1,363 @@
+//! The one shape of our scalar functions: a table row's type rule and body, made into a DataFusion function.
+//!
+//! A body gets its arguments as columns or constants and never cares about NULL when the row says
+//! [`Nulls::Spread`]: a NULL argument makes the result NULL, and only then is the result Nullable.
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, StringViewArray, new_null_array};
+use arrow::buffer::NullBuffer;
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::{DataFusionError, Result, ScalarValue};
+use datafusion::logical_expr::{
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility,
+};
+use zepto_common::types::ColumnType;
+use zepto_common::{Error, ErrorCode};
+
+/// An error that keeps its ClickHouse code on the way through DataFusion.
+pub(crate) fn fault(code: ErrorCode, message: impl Into<String>) -> DataFusionError {
+    DataFusionError::External(Box::new(Error::new(code, message)))
+}
+
+/// A field of this type; its name is kept as metadata only where the Arrow type alone does not tell it.
+pub(crate) fn field_of(name: &str, ty: &ColumnType) -> Field {
+    let plain = Field::new(name, ty.query_type(), ty.is_nullable());
+    if ColumnType::of_field(&plain) == *ty { plain } else { ty.query_field(name) }
+}
+
+/// What is known about a call's arguments when it is planned.
+pub(crate) struct Arguments<'a> {
+    /// One field per argument.
+    pub(crate) fields: &'a [FieldRef],
+    /// The value of each argument that is a constant.
+    pub(crate) literals: &'a [Option<&'a ScalarValue>],
+}
+
+impl Arguments<'_> {
+    /// The type of argument `i`, with Nullable. `NULL` stands for an argument that is not there.
+    pub(crate) fn ty(&self, i: usize) -> ColumnType {
+        self.fields.get(i).map_or(ColumnType::Nothing.nullable(), |field| ColumnType::of_field(field))
+    }
+
+    /// The type of argument `i` without Nullable.
+    pub(crate) fn base(&self, i: usize) -> ColumnType {
+        self.ty(i).inner().clone()
+    }
+
+    /// The text of argument `i` when it is a constant.
+    pub(crate) fn text(&self, i: usize) -> Option<&str> {
+        self.literals.get(i).copied().flatten().and_then(|value| value.try_as_str().flatten())
+    }
+
+    /// The integer value of argument `i` when it is a constant.
+    pub(crate) fn int(&self, i: usize) -> Option<i64> {
+        self.literals.get(i).copied().flatten().and_then(int_of)
+    }
+
+    /// Whether any argument may be NULL.
+    pub(crate) fn any_nullable(&self) -> bool {
+        self.fields.iter().any(|field| field.is_nullable())
+    }
+}
+
+/// The integer in a scalar of any integer type.
+pub(crate) fn int_of(value: &ScalarValue) -> Option<i64> {
+    match value.cast_to(&DataType::Int64) {
+        Ok(ScalarValue::Int64(value)) => value,
+        _ => None,
+    }
+}
+
+/// One evaluation: constants have length one, columns have `rows`.
+pub(crate) struct Call<'a> {
+    args: &'a [ColumnarValue],
+    /// One field per argument.
+    pub(crate) fields: &'a [FieldRef],
+    /// Rows to give.
+    pub(crate) rows: usize,
+    /// The planned result type.
+    pub(crate) ty: &'a ColumnType,
+    /// The session's options.
+    pub(crate) config: &'a ConfigOptions,
+}
+
+impl Call<'_> {
+    /// How many arguments there are.
+    pub(crate) fn len(&self) -> usize {
+        self.args.len()
+    }
+
+    /// Argument `i` as a column.
+    pub(crate) fn array(&self, i: usize) -> Result<ArrayRef> {
+        self.args[i].to_array(self.rows)
+    }
+
+    /// Argument `i` when it is a constant.
+    pub(crate) fn literal(&self, i: usize) -> Option<&ScalarValue> {
+        match self.args.get(i) {
+            Some(ColumnarValue::Scalar(value)) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Argument `i` when it is a constant text.
+    pub(crate) fn literal_text(&self, i: usize) -> Option<&str> {
+        self.literal(i).and_then(|value| value.try_as_str().flatten())
+    }
+
+    /// The type of argument `i` without Nullable.
+    pub(crate) fn base(&self, i: usize) -> ColumnType {
+        ColumnType::of_field(&self.fields[i]).inner().clone()
+    }
+
+    /// Argument `i` as a column of another Arrow type.
+    pub(crate) fn cast(&self, i: usize, to: &DataType) -> Result<ArrayRef> {
+        let array = self.array(i)?;
+        if array.data_type() == to { Ok(array) } else { Ok(cast(&array, to)?) }
+    }
+
+    /// Argument `i` as floats.
+    pub(crate) fn floats(&self, i: usize) -> Result<Float64Array> {
+        Ok(self.cast(i, &DataType::Float64)?.as_primitive().clone())
+    }
+
+    /// Argument `i` as integers.
+    pub(crate) fn ints(&self, i: usize) -> Result<Int64Array> {
+        Ok(self.cast(i, &DataType::Int64)?.as_primitive().clone())
+    }
+
+    /// Argument `i` as text.
+    pub(crate) fn texts(&self, i: usize) -> Result<StringViewArray> {
+        Ok(self.cast(i, &DataType::Utf8View)?.as_string_view().clone())
+    }
+}
+
+/// Who deals with NULL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Nulls {
+    /// A NULL argument makes a NULL result.
+    Spread,
+    /// The body and the type rule do.
+    Own,
+}
+
+/// How a scalar function computes.
+#[derive(Clone, Copy)]
+pub(crate) enum Body {
+    /// Float to float.
+    Floats(fn(f64) -> f64),
+    /// Anything.
+    Call(fn(&Call<'_>) -> Result<ArrayRef>),
+}
+
+/// The definition of a scalar function in a table row.
+#[derive(Clone, Copy)]
+pub(crate) struct Scalar {
+    /// Least and most arguments.
+    pub(crate) arguments: (usize, usize),
+    /// Who deals with NULL.
+    pub(crate) nulls: Nulls,
+    /// Whether equal arguments give equal results.
+    pub(crate) volatility: Volatility,
+    /// The result type; Nullable is added by [`Nulls::Spread`].
+    pub(crate) returns: fn(&Arguments<'_>) -> Result<ColumnType>,
+    /// The computation.
+    pub(crate) body: Body,
+}
+
+/// Any number of arguments.
+pub(crate) const MANY: usize = 255;
+
+impl Scalar {
+    /// A pure function that gives NULL for NULL.
+    pub(crate) const fn pure(
+        arguments: (usize, usize),
+        returns: fn(&Arguments<'_>) -> Result<ColumnType>,
+        body: fn(&Call<'_>) -> Result<ArrayRef>,
+    ) -> Self {
+        Self {
+            arguments,
+            nulls: Nulls::Spread,
+            volatility: Volatility::Immutable,
+            returns,
+            body: Body::Call(body),
+        }
+    }
+
+    /// The same, dealing with NULL itself.
+    pub(crate) const fn own_nulls(mut self) -> Self {
+        self.nulls = Nulls::Own;
+        self
+    }
+
+    /// The same with a value that is fixed for one statement only.
+    pub(crate) const fn stable(mut self) -> Self {
+        self.volatility = Volatility::Stable;
+        self
+    }
+
+    /// The same with a value per row.
+    pub(crate) const fn volatile(mut self) -> Self {
+        self.volatility = Volatility::Volatile;
+        self
+    }
+
+    /// Float to float.
+    pub(crate) const fn floats(body: fn(f64) -> f64) -> Self {
+        Self {
+            arguments: (1, 1),
+            nulls: Nulls::Spread,
+            volatility: Volatility::Immutable,
+            returns: |_| Ok(ColumnType::Float64),
+            body: Body::Floats(body),
+        }
+    }
+}
+
+/// A table row's scalar as DataFusion sees it.
+pub(crate) struct ScalarFunction {
+    name: &'static str,
+    scalar: Scalar,
+    signature: Signature,
+}
+
+impl ScalarFunction {
+    pub(crate) fn new(name: &'static str, scalar: Scalar) -> Self {
+        Self { name, scalar, signature: Signature::user_defined(scalar.volatility) }
+    }
+
+    fn compute(&self, call: &Call<'_>) -> Result<ArrayRef> {
+        match self.scalar.body {
+            Body::Floats(body) => Ok(Arc::new(call.floats(0)?.unary::<_, arrow::datatypes::Float64Type>(body))),
+            Body::Call(body) => body(call),
+        }
+    }
+}
+
+impl std::fmt::Debug for ScalarFunction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl PartialEq for ScalarFunction {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for ScalarFunction {}
+
+impl Hash for ScalarFunction {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
+
+impl ScalarUDFImpl for ScalarFunction {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Err(fault(ErrorCode::LogicalError, "return_field_from_args tells the type"))
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        check_count(self.name, types.len(), self.scalar.arguments)?;
+        Ok(types.iter().map(text_as_view).collect())
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        check_count(self.name, args.arg_fields.len(), self.scalar.arguments)?;
+        let arguments = Arguments { fields: args.arg_fields, literals: args.scalar_arguments };
+        let mut ty = (self.scalar.returns)(&arguments)?;
+        if self.scalar.nulls == Nulls::Spread && arguments.any_nullable() {
+            ty = nullable(ty);
+        }
+        Ok(Arc::new(field_of(self.name, &ty)))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let constant = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)))
+            && self.scalar.volatility != Volatility::Volatile;
+        let rows = if constant { 1 } else { args.number_rows };
+        let ty = ColumnType::of_field(&args.return_field);
+        let call = Call { args: &args.args, fields: &args.arg_fields, rows, ty: &ty, config: &args.config_options };
+        let array = match self.scalar.nulls {
+            Nulls::Spread => self.compute_spread(&call, args.return_field.data_type())?,
+            Nulls::Own => self.compute(&call)?,
+        };
+        let wanted = args.return_field.data_type();
+        let array = if array.data_type() == wanted { array } else { cast(&array, wanted)? };
+        if constant {
+            Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?))
+        } else {
+            Ok(ColumnarValue::Array(array))
+        }
+    }
+}
+
+impl ScalarFunction {
+    fn compute_spread(&self, call: &Call<'_>, wanted: &DataType) -> Result<ArrayRef> {
+        let mut nulls: Option<NullBuffer> = None;
+        for i in 0..call.len() {
+            match call.literal(i) {
+                Some(value) if value.is_null() => return Ok(new_null_array(wanted, call.rows)),
+                Some(_) => {}
+                None => {
+                    let array = call.array(i)?;
+                    if *array.data_type() == DataType::Null {
+                        return Ok(new_null_array(wanted, call.rows));
+                    }
+                    nulls = NullBuffer::union(nulls.as_ref(), array.nulls());
+                }
+            }
+        }
+        let array = self.compute(call)?;
+        let Some(nulls) = nulls else { return Ok(array) };
+        let nulls = NullBuffer::union(Some(&nulls), array.logical_nulls().as_ref());
+        Ok(arrow::array::make_array(array.to_data().into_builder().nulls(nulls).build()?))
+    }
+}
+
+/// Nullable, except for types that cannot be.
+pub(crate) fn nullable(ty: ColumnType) -> ColumnType {
+    match ty {
+        ty @ (ColumnType::Array(_) | ColumnType::Tuple(_) | ColumnType::Map(..)) => ty,
+        ty => ty.nullable(),
+    }
+}
+
+/// Text in any Arrow form is taken as views, so that bodies see one form.
+pub(crate) fn text_as_view(ty: &DataType) -> DataType {
+    match ty {
+        DataType::Utf8 | DataType::LargeUtf8 => DataType::Utf8View,
+        DataType::Dictionary(_, value) => text_as_view(value),
+        other => other.clone(),
+    }
+}
+
+/// The error for a wrong number of arguments, if there is one.
+pub(crate) fn check_count(name: &str, count: usize, (least, most): (usize, usize)) -> Result<()> {
+    if (least..=most).contains(&count) {
+        return Ok(());
+    }
+    let expected = match (least, most) {
+        (a, b) if a == b => a.to_string(),
+        (a, MANY) => format!("at least {a}"),
+        (a, b) => format!("{a} to {b}"),
+    };
+    let message = format!(
+        "Number of arguments for function {name} doesn't match: passed {count}, should be {expected}"
+    );
+    Err(fault(ErrorCode::NumberOfArgumentsDoesntMatch, message))
+}

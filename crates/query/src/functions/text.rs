@@ -1,0 +1,467 @@
+//! Text functions. Lengths and positions count bytes unless the name says UTF8.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, ListBuilder, StringViewArray, StringViewBuilder};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field};
+use datafusion::common::Result;
+use regex::Regex;
+use zepto_common::ErrorCode;
+use zepto_common::types::ColumnType;
+
+use super::render;
+use super::scalar::{Call, MANY, Scalar, fault};
+use super::{Plan, Row, row};
+
+/// Longest text that a repeating or padding function makes.
+const MADE_BYTES_MAX: usize = 16 << 20;
+
+fn map(call: &Call<'_>, mut body: impl FnMut(&str, usize) -> Result<Cow<'static, str>>) -> Result<ArrayRef> {
+    let texts = call.texts(0)?;
+    let mut out = StringViewBuilder::with_capacity(texts.len());
+    for row in 0..texts.len() {
+        if texts.is_null(row) {
+            out.append_null();
+        } else {
+            out.append_value(body(texts.value(row), row)?);
+        }
+    }
+    Ok(Arc::new(out.finish()))
+}
+
+macro_rules! text {
+    ($body:expr) => {
+        Plan::Scalar(Scalar::pure((1, 1), |_| Ok(ColumnType::String), |call| {
+            map(call, |text, _| Ok(Cow::Owned(($body)(text))))
+        }))
+    };
+}
+
+fn count(call: &Call<'_>, body: impl Fn(&str) -> usize) -> Result<ArrayRef> {
+    let texts = call.texts(0)?;
+    let counts: Int64Array = texts.iter().map(|text| text.map(|text| body(text) as i64)).collect();
+    Ok(cast(&counts, &call.ty.query_type())?)
+}
+
+/// `length`, `empty` and `notEmpty` take arrays too.
+fn length(call: &Call<'_>) -> Result<ArrayRef> {
+    match call.base(0) {
+        ColumnType::Array(_) => super::arrays::lengths(call),
+        ColumnType::Uuid => Ok(cast(&Int64Array::from(vec![16; call.rows]), &call.ty.query_type())?),
+        _ => count(call, str::len),
+    }
+}
+
+fn is_empty(call: &Call<'_>, wanted: bool) -> Result<ArrayRef> {
+    let lengths = cast(&length(call)?, &DataType::Int64)?;
+    let lengths: &Int64Array = arrow::array::AsArray::as_primitive(&lengths);
+    Ok(Arc::new(BooleanArray::from_unary(lengths, |length| (length == 0) == wanted)))
+}
+
+fn concat(call: &Call<'_>) -> Result<ArrayRef> {
+    if matches!(call.ty, ColumnType::Array(_)) {
+        return super::arrays::concat(call);
+    }
+    let columns: Result<Vec<StringViewArray>> =
+        (0..call.len()).map(|i| render::texts(&call.array(i)?, &call.base(i))).collect();
+    let columns = columns?;
+    let mut out = StringViewBuilder::with_capacity(call.rows);
+    let mut text = String::new();
+    for row in 0..call.rows {
+        text.clear();
+        for column in columns.iter().filter(|column| column.is_valid(row)) {
+            text.push_str(column.value(row));
+        }
+        out.append_value(&text);
+    }
+    Ok(Arc::new(out.finish()))
+}
+
+/// Start and end of a part by ClickHouse's rules: offsets from 1, negative from the end, length may be negative.
+fn part(size: i64, offset: i64, length: Option<i64>) -> (usize, usize) {
+    let start = match offset {
+        0 => return (0, 0),
+        1.. => offset - 1,
+        _ => size + offset,
+    };
+    let end = match length {
+        None => size,
+        Some(length) if length >= 0 => start.saturating_add(length),
+        Some(length) => size + length,
+    };
+    let (start, end) = (start.clamp(0, size), end.clamp(0, size));
+    (start as usize, end.max(start) as usize)
+}
+
+fn substring(call: &Call<'_>, utf8: bool) -> Result<ArrayRef> {
+    let offsets = call.ints(1)?;
+    let lengths = if call.len() > 2 { Some(call.ints(2)?) } else { None };
+    map(call, |text, row| {
+        let length = lengths.as_ref().map(|lengths| lengths.value(row));
+        if !utf8 && text.is_ascii() {
+            let (start, end) = part(text.len() as i64, offsets.value(row), length);
+            return Ok(Cow::Owned(text[start..end].to_owned()));
+        }
+        if utf8 {
+            let chars: Vec<char> = text.chars().collect();
+            let (start, end) = part(chars.len() as i64, offsets.value(row), length);
+            return Ok(Cow::Owned(chars[start..end].iter().collect()));
+        }
+        let (start, end) = part(text.len() as i64, offsets.value(row), length);
+        Ok(Cow::Owned(String::from_utf8_lossy(&text.as_bytes()[start..end]).into_owned()))
+    })
+}
+
+fn position(call: &Call<'_>, fold: bool, utf8: bool) -> Result<ArrayRef> {
+    let (texts, needles) = (call.texts(0)?, call.texts(1)?);
+    let starts = if call.len() > 2 { Some(call.ints(2)?) } else { None };
+    let places: Int64Array = (0..call.rows)
+        .map(|row| {
+            if texts.is_null(row) || needles.is_null(row) {
+                return None;
+            }
+            let lower = |text: &str| if fold { text.to_lowercase() } else { text.to_owned() };
+            let (text, needle) = (lower(texts.value(row)), lower(needles.value(row)));
+            let from = starts.as_ref().map_or(1, |starts| starts.value(row).max(1)) as usize - 1;
+            let found = text.get(from..).and_then(|rest| rest.find(&needle)).map(|at| at + from);
+            Some(found.map_or(0, |at| if utf8 { text[..at].chars().count() + 1 } else { at + 1 }) as i64)
+        })
+        .collect();
+    Ok(cast(&places, &DataType::UInt64)?)
+}
+
+fn replace(call: &Call<'_>, all: bool) -> Result<ArrayRef> {
+    let (from, to) = (call.texts(1)?, call.texts(2)?);
+    map(call, |text, row| {
+        let (from, to) = (from.value(row), to.value(row));
+        Ok(Cow::Owned(match (from.is_empty(), all) {
+            (true, _) => text.to_owned(),
+            (false, true) => text.replace(from, to),
+            (false, false) => text.replacen(from, to, 1),
+        }))
+    })
+}
+
+fn compile(pattern: &str) -> Result<Regex> {
+    // ClickHouse's `.` matches a line's end too.
+    Regex::new(&format!("(?s){pattern}"))
+        .map_err(|error| fault(ErrorCode::CannotCompileRegexp, format!("Cannot compile '{pattern}': {error}")))
+}
+
+/// One compiled pattern per run of equal patterns: they are nearly always constant.
+fn with_regex<T>(
+    patterns: &StringViewArray,
+    rows: usize,
+    mut body: impl FnMut(&Regex, usize) -> Result<T>,
+) -> Result<Vec<Option<T>>> {
+    let mut last: Option<(String, Regex)> = None;
+    let mut out = Vec::with_capacity(rows);
+    for row in 0..rows {
+        if patterns.is_null(row) {
+            out.push(None);
+            continue;
+        }
+        let pattern = patterns.value(row);
+        if last.as_ref().is_none_or(|(text, _)| text != pattern) {
+            last = Some((pattern.to_owned(), compile(pattern)?));
+        }
+        out.push(match &last {
+            Some((_, regex)) => Some(body(regex, row)?),
+            None => None,
+        });
+    }
+    Ok(out)
+}
+
+fn matches(call: &Call<'_>) -> Result<ArrayRef> {
+    let (texts, patterns) = (call.texts(0)?, call.texts(1)?);
+    let found = with_regex(&patterns, call.rows, |regex, row| Ok(texts.is_valid(row) && regex.is_match(texts.value(row))))?;
+    Ok(Arc::new(BooleanArray::from(found)))
+}
+
+fn extract(call: &Call<'_>) -> Result<ArrayRef> {
+    let (texts, patterns) = (call.texts(0)?, call.texts(1)?);
+    let found = with_regex(&patterns, call.rows, |regex, row| {
+        let text = if texts.is_valid(row) { texts.value(row) } else { "" };
+        let part = regex.captures(text).and_then(|captures| captures.get(usize::from(captures.len() > 1)));
+        Ok(part.map_or_else(String::new, |part| part.as_str().to_owned()))
+    })?;
+    Ok(Arc::new(StringViewArray::from_iter(found)))
+}
+
+fn replace_regex(call: &Call<'_>, all: bool) -> Result<ArrayRef> {
+    let (texts, patterns, to) = (call.texts(0)?, call.texts(1)?, call.texts(2)?);
+    let made = with_regex(&patterns, call.rows, |regex, row| {
+        let text = if texts.is_valid(row) { texts.value(row) } else { "" };
+        let to = regex_replacement(if to.is_valid(row) { to.value(row) } else { "" });
+        let made = if all { regex.replace_all(text, to.as_str()) } else { regex.replace(text, to.as_str()) };
+        Ok(made.into_owned())
+    })?;
+    Ok(Arc::new(StringViewArray::from_iter(made)))
+}
+
+/// `\1` becomes `${1}`; `$` is text.
+fn regex_replacement(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match (c, chars.peek()) {
+            ('\\', Some(digit)) if digit.is_ascii_digit() => {
+                out.push_str("${");
+                out.push(*digit);
+                out.push('}');
+                chars.next();
+            }
+            ('\\', Some('\\')) => {
+                out.push('\\');
+                chars.next();
+            }
+            ('$', _) => out.push_str("$$"),
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
+fn test_pair(call: &Call<'_>, test: fn(&str, &str) -> bool) -> Result<ArrayRef> {
+    let (texts, others) = (call.texts(0)?, call.texts(1)?);
+    let pairs = texts.iter().zip(&others);
+    Ok(Arc::new(pairs.map(|(a, b)| Some(test(a?, b?))).collect::<BooleanArray>()))
+}
+
+macro_rules! pair {
+    ($test:expr) => {
+        Plan::Scalar(Scalar::pure((2, 2), |_| Ok(ColumnType::UInt8), |call| test_pair(call, $test)))
+    };
+}
+
+fn pad(call: &Call<'_>, left: bool, utf8: bool) -> Result<ArrayRef> {
+    let lengths = call.ints(1)?;
+    let fill = if call.len() > 2 { Some(call.texts(2)?) } else { None };
+    map(call, |text, row| {
+        let wanted = lengths.value(row).max(0) as usize;
+        check_made(wanted)?;
+        let size = if utf8 { text.chars().count() } else { text.len() };
+        let fill = fill.as_ref().map_or(" ", |fill| fill.value(row));
+        let fill = if fill.is_empty() { " " } else { fill };
+        if size >= wanted {
+            let kept: String = if utf8 {
+                text.chars().take(wanted).collect()
+            } else {
+                String::from_utf8_lossy(&text.as_bytes()[..wanted]).into_owned()
+            };
+            return Ok(Cow::Owned(kept));
+        }
+        let padding: String = fill.chars().cycle().take(wanted - size).collect();
+        Ok(Cow::Owned(if left { padding + text } else { text.to_owned() + &padding }))
+    })
+}
+
+fn check_made(bytes: usize) -> Result<()> {
+    if bytes > MADE_BYTES_MAX {
+        let message = format!("A text of {bytes} bytes is over the limit of {MADE_BYTES_MAX}");
+        return Err(fault(ErrorCode::TooLargeStringSize, message));
+    }
+    Ok(())
+}
+
+fn repeat(call: &Call<'_>) -> Result<ArrayRef> {
+    let counts = call.ints(1)?;
+    map(call, |text, row| {
+        let count = counts.value(row).max(0) as usize;
+        check_made(text.len().saturating_mul(count))?;
+        Ok(Cow::Owned(text.repeat(count)))
+    })
+}
+
+/// `format('{} is {1}', a, b)`.
+fn format(call: &Call<'_>) -> Result<ArrayRef> {
+    let columns: Result<Vec<StringViewArray>> =
+        (1..call.len()).map(|i| render::texts(&call.array(i)?, &call.base(i))).collect();
+    let columns = columns?;
+    map(call, |pattern, row| {
+        let mut out = String::new();
+        let (mut rest, mut next) = (pattern, 0);
+        while let Some(open) = rest.find(['{', '}']) {
+            out.push_str(&rest[..open]);
+            let doubled = rest[open..].starts_with("{{") || rest[open..].starts_with("}}");
+            if doubled {
+                out.push_str(&rest[open..=open]);
+                rest = &rest[open + 2..];
+                continue;
+            }
+            let Some(close) = rest[open..].find('}').filter(|_| rest[open..].starts_with('{')) else {
+                return Err(fault(ErrorCode::BadArguments, "Unbalanced braces in the pattern of format"));
+            };
+            let inside = &rest[open + 1..open + close];
+            let index = if inside.is_empty() { next } else { inside.parse().unwrap_or(usize::MAX) };
+            next = index.saturating_add(1);
+            match columns.get(index) {
+                Some(column) if column.is_valid(row) => out.push_str(column.value(row)),
+                Some(_) => {}
+                None => return Err(fault(ErrorCode::BadArguments, "Not enough arguments for the pattern of format")),
+            }
+            rest = &rest[open + close + 1..];
+        }
+        out.push_str(rest);
+        Ok(Cow::Owned(out))
+    })
+}
+
+fn split(call: &Call<'_>, cut: fn(&str, &str) -> Vec<String>) -> Result<ArrayRef> {
+    let (separators, texts) = (call.texts(0)?, call.texts(1)?);
+    let item = Field::new("item", DataType::Utf8View, false);
+    let mut out = ListBuilder::new(StringViewBuilder::new()).with_field(item);
+    for row in 0..call.rows {
+        if texts.is_valid(row) && separators.is_valid(row) {
+            for piece in cut(texts.value(row), separators.value(row)) {
+                out.values().append_value(piece);
+            }
+        }
+        out.append(true);
+    }
+    Ok(Arc::new(out.finish()))
+}
+
+macro_rules! split {
+    ($cut:expr) => {
+        Plan::Scalar(Scalar::pure(
+            (2, 2),
+            |_| Ok(ColumnType::Array(Box::new(ColumnType::String))),
+            |call| split(call, $cut),
+        ))
+    };
+}
+
+fn pieces(text: &str, separator: &str) -> Vec<String> {
+    if separator.is_empty() {
+        return text.chars().map(String::from).collect();
+    }
+    text.split(separator).map(str::to_owned).collect()
+}
+
+/// Characters to trim: the second argument, blanks without one.
+fn trim(call: &Call<'_>, cut: fn(&str, &[char]) -> String) -> Result<ArrayRef> {
+    let sets = if call.len() > 1 { Some(call.texts(1)?) } else { None };
+    map(call, |text, row| {
+        let set: Vec<char> = sets.as_ref().map_or_else(|| vec![' '], |sets| sets.value(row).chars().collect());
+        Ok(Cow::Owned(cut(text, &set)))
+    })
+}
+
+macro_rules! trim {
+    ($cut:expr) => {
+        Plan::Scalar(Scalar::pure((1, 2), |_| Ok(ColumnType::String), |call| trim(call, $cut)))
+    };
+}
+
+fn count_matches(call: &Call<'_>) -> Result<ArrayRef> {
+    let (texts, needles) = (call.texts(0)?, call.texts(1)?);
+    let counts: Int64Array = texts
+        .iter()
+        .zip(&needles)
+        .map(|(text, needle)| Some(if needle? == "" { 0 } else { text?.matches(needle?).count() as i64 }))
+        .collect();
+    Ok(cast(&counts, &DataType::UInt64)?)
+}
+
+fn ends(call: &Call<'_>, left: bool) -> Result<ArrayRef> {
+    let counts = call.ints(1)?;
+    map(call, |text, row| {
+        let (size, count) = (text.len() as i64, counts.value(row));
+        let kept = if count >= 0 { count.min(size) } else { (size + count).max(0) };
+        let (start, end) = if left { (0, kept) } else { (size - kept, size) };
+        Ok(Cow::Owned(String::from_utf8_lossy(&text.as_bytes()[start as usize..end as usize]).into_owned()))
+    })
+}
+
+fn hex(call: &Call<'_>) -> Result<ArrayRef> {
+    map(call, |text, _| Ok(Cow::Owned(text.bytes().map(|byte| format!("{byte:02X}")).collect())))
+}
+
+fn char_of(call: &Call<'_>) -> Result<ArrayRef> {
+    let codes: Result<Vec<Int64Array>> = (0..call.len()).map(|i| call.ints(i)).collect();
+    let codes = codes?;
+    let texts = (0..call.rows).map(|row| {
+        let bytes: Vec<u8> = codes.iter().map(|code| code.value(row) as u8).collect();
+        String::from_utf8_lossy(&bytes).into_owned()
+    });
+    Ok(Arc::new(StringViewArray::from_iter_values(texts)))
+}
+
+/// Upper case of the first letter of each word.
+fn initcap(text: &str) -> String {
+    let mut start = true;
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        let folded = if start { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() };
+        out.push(folded);
+        start = !c.is_alphanumeric();
+    }
+    out
+}
+
+fn concat_type(args: &super::scalar::Arguments<'_>) -> Result<ColumnType> {
+    match args.base(0) {
+        ty @ ColumnType::Array(_) => Ok(ty),
+        _ => Ok(ColumnType::String),
+    }
+}
+
+const STRING: fn(&super::scalar::Arguments<'_>) -> Result<ColumnType> = |_| Ok(ColumnType::String);
+const FLAG: fn(&super::scalar::Arguments<'_>) -> Result<ColumnType> = |_| Ok(ColumnType::UInt8);
+const COUNT: fn(&super::scalar::Arguments<'_>) -> Result<ColumnType> = |_| Ok(ColumnType::UInt64);
+
+/// Text functions.
+pub(crate) const ROWS: &[Row] = &[
+    row("lower", &["lcase"], "lower(s)", "Lower case of ASCII letters.", text!(|text: &str| text.to_ascii_lowercase())),
+    row("upper", &["ucase"], "upper(s)", "Upper case of ASCII letters.", text!(|text: &str| text.to_ascii_uppercase())),
+    row("lowerUTF8", &[], "lowerUTF8(s)", "Lower case of all letters.", text!(|text: &str| text.to_lowercase())),
+    row("upperUTF8", &[], "upperUTF8(s)", "Upper case of all letters.", text!(|text: &str| text.to_uppercase())),
+    row("initcap", &[], "initcap(s)", "Each word with a capital.", text!(initcap)),
+    row("reverse", &[], "reverse(s)", "The text from its end.", text!(|text: &str| text.chars().rev().collect::<String>())),
+    row("length", &["octet_length"], "length(s)", "Bytes of a text, or items of an array.", Plan::Scalar(Scalar::pure((1, 1), COUNT, length))),
+    row("lengthUTF8", &["char_length", "character_length"], "lengthUTF8(s)", "Characters of a text.", Plan::Scalar(Scalar::pure((1, 1), COUNT, |call| count(call, |text| text.chars().count())))),
+    row("empty", &[], "empty(s)", "Whether a text or an array has nothing in it.", Plan::Scalar(Scalar::pure((1, 1), FLAG, |call| is_empty(call, true)))),
+    row("notEmpty", &[], "notEmpty(s)", "Whether a text or an array has something in it.", Plan::Scalar(Scalar::pure((1, 1), FLAG, |call| is_empty(call, false)))),
+    row("concat", &[], "concat(a, b, …)", "The values as text, one after the other; arrays are joined.", Plan::Scalar(Scalar::pure((1, MANY), concat_type, concat))),
+    row("substring", &["substr", "mid"], "substring(s, from[, length])", "A part of a text, counted in bytes from 1; a negative start counts from the end.", Plan::Scalar(Scalar::pure((2, 3), STRING, |call| substring(call, false)))),
+    row("substringUTF8", &[], "substringUTF8(s, from[, length])", "The same counted in characters.", Plan::Scalar(Scalar::pure((2, 3), STRING, |call| substring(call, true)))),
+    row("left", &[], "left(s, n)", "The first n bytes.", Plan::Scalar(Scalar::pure((2, 2), STRING, |call| ends(call, true)))),
+    row("right", &[], "right(s, n)", "The last n bytes.", Plan::Scalar(Scalar::pure((2, 2), STRING, |call| ends(call, false)))),
+    row("position", &[], "position(s, needle[, from])", "Where the needle begins, counted in bytes from 1; 0 when it is not there.", Plan::Scalar(Scalar::pure((2, 3), COUNT, |call| position(call, false, false)))),
+    row("locate", &[], "locate(needle, s)", "position with the needle first.", Plan::Sql("position($2, $1)")),
+    row("positionCaseInsensitive", &[], "positionCaseInsensitive(s, needle)", "position without regard to case.", Plan::Scalar(Scalar::pure((2, 3), COUNT, |call| position(call, true, false)))),
+    row("positionUTF8", &[], "positionUTF8(s, needle)", "position counted in characters.", Plan::Scalar(Scalar::pure((2, 3), COUNT, |call| position(call, false, true)))),
+    row("countSubstrings", &[], "countSubstrings(s, needle)", "How often the needle is there.", Plan::Scalar(Scalar::pure((2, 2), COUNT, count_matches))),
+    row("replaceAll", &["replace"], "replaceAll(s, from, to)", "Replaces each occurrence.", Plan::Scalar(Scalar::pure((3, 3), STRING, |call| replace(call, true)))),
+    row("replaceOne", &[], "replaceOne(s, from, to)", "Replaces the first occurrence.", Plan::Scalar(Scalar::pure((3, 3), STRING, |call| replace(call, false)))),
+    row("replaceRegexpAll", &["REGEXP_REPLACE"], "replaceRegexpAll(s, pattern, to)", "Replaces what a regular expression matches; \\1 is its first group.", Plan::Scalar(Scalar::pure((3, 3), STRING, |call| replace_regex(call, true)))),
+    row("replaceRegexpOne", &[], "replaceRegexpOne(s, pattern, to)", "Replaces the first match.", Plan::Scalar(Scalar::pure((3, 3), STRING, |call| replace_regex(call, false)))),
+    row("match", &["REGEXP_MATCHES"], "match(s, pattern)", "Whether a regular expression matches somewhere.", Plan::Scalar(Scalar::pure((2, 2), FLAG, matches))),
+    row("extract", &[], "extract(s, pattern)", "The first match, or its first group.", Plan::Scalar(Scalar::pure((2, 2), STRING, extract))),
+    row("like", &[], "like(s, pattern)", "LIKE.", Plan::Sql("($1 LIKE $2)")),
+    row("notLike", &[], "notLike(s, pattern)", "NOT LIKE.", Plan::Sql("($1 NOT LIKE $2)")),
+    row("ilike", &[], "ilike(s, pattern)", "ILIKE.", Plan::Sql("($1 ILIKE $2)")),
+    row("notILike", &[], "notILike(s, pattern)", "NOT ILIKE.", Plan::Sql("($1 NOT ILIKE $2)")),
+    row("startsWith", &[], "startsWith(s, prefix)", "Whether a text begins so.", pair!(|text, other| text.starts_with(other))),
+    row("endsWith", &[], "endsWith(s, suffix)", "Whether a text ends so.", pair!(|text, other| text.ends_with(other))),
+    row("hasSubstr", &[], "hasSubstr(s, needle)", "Whether a text has the needle in it.", pair!(|text, other| text.contains(other))),
+    row("leftPad", &["lpad"], "leftPad(s, length[, fill])", "Filled at the left to a length.", Plan::Scalar(Scalar::pure((2, 3), STRING, |call| pad(call, true, false)))),
+    row("rightPad", &["rpad"], "rightPad(s, length[, fill])", "Filled at the right to a length.", Plan::Scalar(Scalar::pure((2, 3), STRING, |call| pad(call, false, false)))),
+    row("repeat", &[], "repeat(s, n)", "The text n times.", Plan::Scalar(Scalar::pure((2, 2), STRING, repeat))),
+    row("space", &[], "space(n)", "n blanks.", Plan::Sql("repeat(' ', $1)")),
+    row("format", &[], "format(pattern, a, …)", "The pattern with {} and {0} filled in.", Plan::Scalar(Scalar::pure((1, MANY), STRING, format))),
+    row("splitByChar", &[], "splitByChar(separator, s)", "The pieces between separators.", split!(pieces)),
+    row("splitByString", &[], "splitByString(separator, s)", "The pieces between separators.", split!(pieces)),
+    row("splitByWhitespace", &[], "splitByWhitespace(s)", "The words.", Plan::Sql("__split_blanks('', $1)")),
+    row("__split_blanks", &[], "", "", split!(|text, _| text.split_whitespace().map(str::to_owned).collect())),
+    row("trimBoth", &["trim"], "trim(s)", "Without blanks at both ends.", trim!(|text, set| text.trim_matches(set).to_owned())),
+    row("trimLeft", &["ltrim"], "trimLeft(s)", "Without blanks at the left.", trim!(|text, set| text.trim_start_matches(set).to_owned())),
+    row("trimRight", &["rtrim"], "trimRight(s)", "Without blanks at the right.", trim!(|text, set| text.trim_end_matches(set).to_owned())),
+    row("hex", &[], "hex(s)", "The bytes in hexadecimal digits.", Plan::Scalar(Scalar::pure((1, 1), STRING, hex))),
+    row("char", &[], "char(n, …)", "The bytes with these numbers.", Plan::Scalar(Scalar::pure((1, MANY), STRING, char_of))),
+    row("ascii", &[], "ascii(s)", "Number of the first byte.", Plan::Scalar(Scalar::pure((1, 1), |_| Ok(ColumnType::Int32), |call| count(call, |text| text.bytes().next().map_or(0, usize::from))))),
+];

@@ -1,0 +1,113 @@
+//! From a query's tokens to an optimized plan.
+
+use std::sync::Arc;
+
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::sql::parser::Statement as DfStatement;
+use sqlparser::ast;
+use zepto_common::error::{Error, ErrorCode, Result};
+use zepto_engine::store::ViewDefinition;
+
+use crate::error::from_datafusion;
+use crate::plan_cache::{PlanKey, is_lasting};
+use crate::service::Core;
+use crate::statement::{self, Params, Statement, Tokens};
+use crate::{asof, rewrite, semantics};
+
+/// Settings that change what a query means.
+const PLANNING_SETTINGS: [&str; 3] = ["join_use_nulls", "prefer_column_name_to_alias", "session_timezone"];
+
+impl Core {
+    /// The tree of a query after all rewriting, as it goes to DataFusion.
+    ///
+    /// # Errors
+    /// `SyntaxError` and what rewriting refuses.
+    pub(crate) fn rewritten(tokens: Tokens) -> Result<ast::Statement> {
+        let mut tree = statement::query(tokens)?;
+        rewrite::before(&mut tree)?;
+        semantics::rewrite_ast(&mut tree)?;
+        rewrite::after(&mut tree)?;
+        Ok(tree)
+    }
+
+    /// The plan of a query, not optimized.
+    ///
+    /// # Errors
+    /// ClickHouse's code for what is wrong with it.
+    pub(crate) async fn logical_plan(&self, state: &SessionState, tokens: Tokens) -> Result<LogicalPlan> {
+        let tree = Self::rewritten(tokens)?;
+        self.plan_tree(state, tree).await
+    }
+
+    /// The plan of a rewritten tree, not optimized.
+    ///
+    /// # Errors
+    /// ClickHouse's code for what is wrong with it.
+    pub(crate) async fn plan_tree(&self, state: &SessionState, tree: ast::Statement) -> Result<LogicalPlan> {
+        let plan = state.statement_to_plan(DfStatement::Statement(Box::new(tree))).await;
+        let plan = plan.map_err(|error| self.explained(from_datafusion(error)))?;
+        asof::replace_marked(plan).map_err(from_datafusion)
+    }
+
+    /// The optimized plan of a query, from the cache if it is there.
+    ///
+    /// # Errors
+    /// ClickHouse's code for what is wrong with it.
+    pub(crate) async fn optimized(&self, state: &SessionState, tokens: Tokens) -> Result<Arc<LogicalPlan>> {
+        let key = self.plan_key(state, &tokens);
+        if let Some(plan) = self.plans.get(&key) {
+            return Ok(plan);
+        }
+        let plan = self.logical_plan(state, tokens).await?;
+        let lasting = is_lasting(&plan);
+        let plan = Arc::new(state.optimize(&plan).map_err(from_datafusion)?);
+        if lasting {
+            self.plans.put(key, plan.clone());
+        }
+        Ok(plan)
+    }
+
+    fn plan_key(&self, state: &SessionState, tokens: &Tokens) -> PlanKey {
+        let settings = state.config().get_extension::<crate::service::Settings>();
+        let settings = settings.iter().flat_map(|all| all.0.iter());
+        let settings = settings
+            .filter(|(name, _)| PLANNING_SETTINGS.contains(&name.as_str()))
+            .map(|(name, value)| (name.clone(), value.clone()));
+        PlanKey {
+            text: statement::cursor::text_of(tokens),
+            database: state.config_options().catalog.default_schema.clone(),
+            catalog: self.store.catalog().version(),
+            settings: settings.collect(),
+        }
+    }
+
+    /// An unknown table in an unknown database is an unknown database.
+    fn explained(&self, error: Error) -> Error {
+        if error.code != ErrorCode::UnknownTable {
+            return error;
+        }
+        let name = error.message.split('\'').nth(1).and_then(|name| name.split_once('.'));
+        match name {
+            Some((database, _)) if !self.has_database(database) => {
+                Error::new(ErrorCode::UnknownDatabase, format!("Database {database} does not exist"))
+            }
+            _ => error,
+        }
+    }
+
+    /// The plan of a view's query, in the view's own database.
+    ///
+    /// # Errors
+    /// What no longer holds in its definition.
+    pub(crate) async fn plan_view(self: &Arc<Self>, view: &ViewDefinition, depth: usize) -> Result<LogicalPlan> {
+        let parsed = statement::parse(&view.sql, &Params::new())?;
+        let tokens = match parsed.statement {
+            Statement::CreateView { query, .. } | Statement::CreateMaterializedView { query, .. } => query,
+            Statement::Query(query) => query,
+            _ => return Err(Error::internal(format!("view {} is defined by something else", view.name))),
+        };
+        let state = self.sessions.plan_state(self, &view.name.database, depth);
+        Box::pin(self.logical_plan(&state, tokens)).await
+    }
+}

@@ -1,0 +1,203 @@
+//! Rewriting of a query's tree that is about clauses, before and after the pass over functions and operators.
+
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{
+    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, JoinConstraint, JoinOperator, LimitClause,
+    ObjectName, ObjectNamePart, Query, Select, SelectItem, SetExpr, Statement, TableAlias, TableFactor,
+    TableWithJoins, Value, VisitMut, VisitorMut, WildcardAdditionalOptions,
+};
+use zepto_common::error::{Error, ErrorCode, Result};
+
+use crate::statement::{ASOF_MARKER, LATEST_MARKER};
+
+/// Puts PREWHERE into WHERE, `MATCH_CONDITION` into a marked join condition, and the mark of LATEST ON into a
+/// condition on the row number.
+///
+/// # Errors
+/// A clause that has no equivalent.
+pub(crate) fn before(statement: &mut Statement) -> Result<()> {
+    visit(statement, &mut |query| {
+        each_select(&mut query.body, &mut |select| {
+            if let Some(prewhere) = select.prewhere.take() {
+                select.selection = Some(match select.selection.take() {
+                    Some(selection) => and(nested(prewhere), nested(selection)),
+                    None => prewhere,
+                });
+            }
+            latest(select)?;
+            select.from.iter_mut().try_for_each(match_conditions)
+        })
+    })
+}
+
+/// Refuses what the pass over functions has left and DataFusion would overlook.
+///
+/// # Errors
+/// `NotImplemented`.
+pub(crate) fn after(statement: &mut Statement) -> Result<()> {
+    visit(statement, &mut |query| {
+        if let Some(LimitClause::LimitOffset { limit_by, .. }) = &query.limit_clause
+            && !limit_by.is_empty()
+        {
+            return Err(Error::new(ErrorCode::NotImplemented, "LIMIT BY is not supported; use QUALIFY row_number()"));
+        }
+        Ok(())
+    })
+}
+
+fn visit(statement: &mut Statement, each: &mut dyn FnMut(&mut Query) -> Result<()>) -> Result<()> {
+    struct Visitor<'a>(&'a mut dyn FnMut(&mut Query) -> Result<()>);
+    impl VisitorMut for Visitor<'_> {
+        type Break = Error;
+        fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<Error> {
+            match (self.0)(query) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => ControlFlow::Break(error),
+            }
+        }
+    }
+    match statement.visit(&mut Visitor(each)) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(error),
+    }
+}
+
+fn each_select(body: &mut SetExpr, each: &mut dyn FnMut(&mut Select) -> Result<()>) -> Result<()> {
+    // A chain of set operations leans left: the loop takes the left side, the call the right.
+    let mut body = body;
+    loop {
+        match body {
+            SetExpr::Select(select) => return each(select),
+            SetExpr::SetOperation { left, right, .. } => {
+                each_select(right, each)?;
+                body = left;
+            }
+            _ => return Ok(()),
+        }
+    }
+}
+
+fn and(left: Expr, right: Expr) -> Expr {
+    Expr::BinaryOp { left: Box::new(left), op: BinaryOperator::And, right: Box::new(right) }
+}
+
+fn nested(expr: Expr) -> Expr {
+    Expr::Nested(Box::new(expr))
+}
+
+fn marker() -> Expr {
+    Expr::Function(Function {
+        name: ObjectName(vec![ObjectNamePart::Identifier(Ident::new(ASOF_MARKER))]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(sqlparser::ast::FunctionArgumentList {
+            duplicate_treatment: None,
+            args: vec![],
+            clauses: vec![],
+        }),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: vec![],
+    })
+}
+
+/// `ASOF JOIN r MATCH_CONDITION (m) ON c` keeps every left row, as where the spelling comes from.
+fn match_conditions(from: &mut TableWithJoins) -> Result<()> {
+    for join in &mut from.joins {
+        if let JoinOperator::AsOf { match_condition, constraint } = &join.join_operator {
+            let mut condition = and(marker(), nested(match_condition.clone()));
+            match constraint {
+                JoinConstraint::On(on) => condition = and(condition, nested(on.clone())),
+                JoinConstraint::None => {}
+                _ => {
+                    let message = "MATCH_CONDITION needs ON for its keys";
+                    return Err(Error::new(ErrorCode::NotImplemented, message));
+                }
+            }
+            join.join_operator = JoinOperator::LeftOuter(JoinConstraint::On(condition));
+        }
+    }
+    Ok(())
+}
+
+/// `QUALIFY latest(n)` becomes `n = 1`. Grouping must see only the latest rows, so with one they become a
+/// subquery of the same name.
+fn latest(select: &mut Select) -> Result<()> {
+    let Some(number) = select.qualify.as_ref().and_then(marked_number) else { return Ok(()) };
+    let one = Expr::value(Value::Number("1".to_owned(), false));
+    select.qualify =
+        Some(Expr::BinaryOp { left: Box::new(number), op: BinaryOperator::Eq, right: Box::new(one) });
+    if !groups(select) {
+        return Ok(());
+    }
+    let refused = || Error::new(ErrorCode::NotImplemented, "LATEST ON with GROUP BY needs a single table in FROM");
+    let [TableWithJoins { relation: TableFactor::Table { name, alias, args: None, .. }, joins }] = select.from.as_slice()
+    else {
+        return Err(refused());
+    };
+    let last = match name.0.last() {
+        Some(ObjectNamePart::Identifier(ident)) if joins.is_empty() => ident.clone(),
+        _ => return Err(refused()),
+    };
+    let alias = alias.clone().unwrap_or(TableAlias { explicit: true, name: last, columns: vec![], at: None });
+    let inner = Select {
+        projection: vec![SelectItem::Wildcard(WildcardAdditionalOptions::default())],
+        distinct: None,
+        group_by: GroupByExpr::Expressions(vec![], vec![]),
+        having: None,
+        from: std::mem::take(&mut select.from),
+        selection: select.selection.take(),
+        qualify: select.qualify.take(),
+        named_window: vec![],
+        ..select.clone()
+    };
+    let query = Query {
+        with: None,
+        body: Box::new(SetExpr::Select(Box::new(inner))),
+        order_by: None,
+        limit_clause: None,
+        fetch: None,
+        locks: vec![],
+        for_clause: None,
+        settings: None,
+        format_clause: None,
+        pipe_operators: vec![],
+    };
+    let relation =
+        TableFactor::Derived { lateral: false, subquery: Box::new(query), alias: Some(alias), sample: None };
+    select.from = vec![TableWithJoins { relation, joins: vec![] }];
+    Ok(())
+}
+
+/// The row number inside the mark of LATEST ON.
+fn marked_number(qualify: &Expr) -> Option<Expr> {
+    let Expr::Function(call) = qualify else { return None };
+    if call.name.to_string() != LATEST_MARKER {
+        return None;
+    }
+    match &call.args {
+        FunctionArguments::List(list) => match list.args.as_slice() {
+            [FunctionArg::Unnamed(FunctionArgExpr::Expr(number))] => Some(number.clone()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Whether the rows are grouped: a GROUP BY, or a call in the list that can be an aggregate.
+fn groups(select: &Select) -> bool {
+    let grouped = match &select.group_by {
+        GroupByExpr::All(_) => true,
+        GroupByExpr::Expressions(exprs, _) => !exprs.is_empty(),
+    };
+    grouped
+        || select.projection.iter().any(|item| {
+            let expr = match item {
+                SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => expr,
+                _ => return false,
+            };
+            matches!(expr, Expr::Function(call) if call.over.is_none())
+        })
+}

@@ -1,0 +1,159 @@
+//! The statements that run now: admission, the way to stop one, and what it holds.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+use zepto_common::error::{Error, ErrorCode, Result};
+use zepto_common::service::{Progress, RequestContext, RunningQuery};
+
+/// Bytes of a statement's text that are shown.
+const TEXT_BYTES_MAX: usize = 4_096;
+
+/// One statement while it runs. Plans reach it through the session's extensions.
+#[derive(Debug)]
+pub(crate) struct QueryHandle {
+    /// Counters, also read by the door.
+    pub(crate) progress: Arc<Progress>,
+    /// Bytes that its operators have reserved.
+    pub(crate) memory: AtomicUsize,
+    /// Fires when the client went away or the statement was killed.
+    pub(crate) cancel: CancellationToken,
+    /// When it is stopped.
+    pub(crate) deadline: Instant,
+    id: String,
+    user: String,
+    text: String,
+    started: Instant,
+    killed: AtomicBool,
+}
+
+impl QueryHandle {
+    /// Why it must stop; None while it may go on.
+    pub(crate) fn stopped(&self) -> Option<Error> {
+        if self.cancel.is_cancelled() {
+            return Some(self.cancelled());
+        }
+        (Instant::now() >= self.deadline).then(|| self.timed_out())
+    }
+
+    /// The error of a statement that was killed or whose client went away.
+    pub(crate) fn cancelled(&self) -> Error {
+        let why = if self.killed.load(Ordering::Relaxed) { "killed" } else { "cancelled" };
+        Error::new(ErrorCode::QueryWasCancelled, format!("Query was {why}"))
+    }
+
+    /// The error of a statement that ran past its deadline.
+    pub(crate) fn timed_out(&self) -> Error {
+        let seconds = self.started.elapsed().as_secs_f64();
+        let most = self.deadline.saturating_duration_since(self.started).as_secs_f64();
+        let message = format!("Timeout exceeded: elapsed {seconds:.3} seconds, maximum: {most:.3}");
+        Error::new(ErrorCode::TimeoutExceeded, message)
+    }
+
+    /// Seconds since its start.
+    pub(crate) fn elapsed(&self) -> f64 {
+        self.started.elapsed().as_secs_f64()
+    }
+
+    fn shown(&self) -> RunningQuery {
+        RunningQuery {
+            query_id: self.id.clone(),
+            user: self.user.clone(),
+            query: self.text.clone(),
+            elapsed: self.elapsed(),
+            read_rows: self.progress.read_rows.load(Ordering::Relaxed),
+            memory_usage: self.memory.load(Ordering::Relaxed) as u64,
+        }
+    }
+}
+
+/// All running statements, at most a fixed number of them.
+#[derive(Debug)]
+pub(crate) struct Running {
+    most: usize,
+    next: AtomicU64,
+    handles: Mutex<BTreeMap<u64, Arc<QueryHandle>>>,
+}
+
+/// Takes a statement off the list when it is dropped.
+#[derive(Debug)]
+pub(crate) struct RunningGuard {
+    running: Arc<Running>,
+    number: u64,
+    /// The statement.
+    pub(crate) handle: Arc<QueryHandle>,
+}
+
+impl Drop for RunningGuard {
+    fn drop(&mut self) {
+        self.running.handles.lock().remove(&self.number);
+    }
+}
+
+impl Running {
+    /// A list of at most `most`.
+    pub(crate) fn new(most: usize) -> Arc<Self> {
+        Arc::new(Self { most, next: AtomicU64::new(0), handles: Mutex::new(BTreeMap::new()) })
+    }
+
+    /// Admits a statement.
+    ///
+    /// # Errors
+    /// `TooManySimultaneousQueries`, `QueryWithSameIdIsAlreadyRunning`.
+    pub(crate) fn start(self: &Arc<Self>, text: &str, context: &RequestContext, deadline: Instant) -> Result<RunningGuard> {
+        let handle = Arc::new(QueryHandle {
+            progress: Arc::new(Progress::default()),
+            memory: AtomicUsize::new(0),
+            cancel: context.cancel.child_token(),
+            deadline,
+            id: context.query_id.clone(),
+            user: context.user.clone(),
+            text: shortened(text),
+            started: Instant::now(),
+            killed: AtomicBool::new(false),
+        });
+        let mut handles = self.handles.lock();
+        if handles.len() >= self.most {
+            let message = format!("Too many simultaneous queries. Maximum: {}", self.most);
+            return Err(Error::new(ErrorCode::TooManySimultaneousQueries, message));
+        }
+        if !handle.id.is_empty() && handles.values().any(|other| other.id == handle.id) {
+            let message = format!("Query with id = {} is already running", handle.id);
+            return Err(Error::new(ErrorCode::QueryWithSameIdIsAlreadyRunning, message));
+        }
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        handles.insert(number, handle.clone());
+        Ok(RunningGuard { running: self.clone(), number, handle })
+    }
+
+    /// What runs now, oldest first.
+    pub(crate) fn list(&self) -> Vec<RunningQuery> {
+        self.handles.lock().values().map(|handle| handle.shown()).collect()
+    }
+
+    /// Stops the statements for which `wanted` is true, except the one that asks; gives their ids.
+    pub(crate) fn kill(&self, wanted: impl Fn(&RunningQuery) -> bool) -> Vec<RunningQuery> {
+        let mut stopped = Vec::new();
+        for handle in self.handles.lock().values() {
+            let shown = handle.shown();
+            if wanted(&shown) {
+                handle.killed.store(true, Ordering::Relaxed);
+                handle.cancel.cancel();
+                stopped.push(shown);
+            }
+        }
+        stopped
+    }
+}
+
+fn shortened(text: &str) -> String {
+    let mut end = text.len().min(TEXT_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
+}

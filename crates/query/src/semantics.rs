@@ -1,0 +1,114 @@
+//! ClickHouse's meaning of SQL where DataFusion's differs.
+//!
+//! - [`rewrite_ast`] runs before planning: canonical column names, aliases that can be used everywhere, ClickHouse's
+//!   function names and combinators, casts, intervals, NULLs last
+//! - [`OperatorPlanner`] types arithmetic and comparisons while a statement is planned
+//! - [`analyzer_rules`] run on the plan: unmatched cells of outer joins, NaN last
+//!
+//! Two result columns may have the same name in ClickHouse but not in DataFusion: the later ones carry an
+//! invisible mark, which [`output_name`] takes off.
+
+mod aliases;
+mod calls;
+mod names;
+pub(crate) mod numbers;
+mod operators;
+mod rules;
+mod syntax;
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use datafusion::optimizer::AnalyzerRule;
+use sqlparser::ast::{Expr, OrderBy, OrderByExpr, OrderByKind, Query, Select, SetExpr, Statement, VisitMut, VisitorMut};
+use zepto_common::{Error, Result};
+
+pub use names::output_name;
+pub use operators::OperatorPlanner;
+pub use rules::SemanticOptions;
+
+/// Makes a parsed statement mean in DataFusion what it means in ClickHouse.
+///
+/// # Errors
+/// A function with a wrong number of arguments, an alias that needs itself.
+pub fn rewrite_ast(statement: &mut Statement) -> Result<()> {
+    run(statement, &mut Scopes)?;
+    run(statement, &mut syntax::Expressions)
+}
+
+/// Puts the registered functions into one expression.
+pub(crate) fn rewrite_functions(expr: &mut Expr) -> Result<()> {
+    run(expr, &mut syntax::Expressions)
+}
+
+/// Rules for the analyzer, to run after DataFusion's own.
+#[must_use]
+pub fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
+    rules::all()
+}
+
+fn run<V: VisitMut>(node: &mut V, visitor: &mut impl VisitorMut<Break = Error>) -> Result<()> {
+    match VisitMut::visit(node, visitor) {
+        ControlFlow::Break(error) => Err(error),
+        ControlFlow::Continue(()) => Ok(()),
+    }
+}
+
+fn flow(result: Result<()>) -> ControlFlow<Error> {
+    match result {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => ControlFlow::Break(error),
+    }
+}
+
+/// What concerns whole selects: names, aliases, order.
+struct Scopes;
+
+impl VisitorMut for Scopes {
+    type Break = Error;
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<Error> {
+        flow(query_scope(query))
+    }
+}
+
+fn query_scope(query: &mut Query) -> Result<()> {
+    if let Some(order) = &mut query.order_by {
+        nulls_last(order);
+    }
+    match query.body.as_mut() {
+        SetExpr::Select(select) => {
+            names::name_columns(select);
+            aliases::resolve(select, query.order_by.as_mut())
+        }
+        body => set_scope(body),
+    }
+}
+
+fn set_scope(body: &mut SetExpr) -> Result<()> {
+    match body {
+        SetExpr::Select(select) => select_scope(select),
+        SetExpr::SetOperation { left, right, .. } => {
+            set_scope(left)?;
+            set_scope(right)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn select_scope(select: &mut Select) -> Result<()> {
+    names::name_columns(select);
+    aliases::resolve(select, None)
+}
+
+fn nulls_last(order: &mut OrderBy) {
+    match &mut order.kind {
+        OrderByKind::Expressions(list) => list.iter_mut().for_each(null_last),
+        OrderByKind::All(options) => options.nulls_first = options.nulls_first.or(Some(false)),
+    }
+}
+
+/// ClickHouse puts NULLs last in both directions.
+fn null_last(order: &mut OrderByExpr) {
+    order.options.nulls_first = order.options.nulls_first.or(Some(false));
+}

@@ -1,0 +1,227 @@
+//! Function calls: ClickHouse's names in any case, parameters, and the combinators `…If`, `…Distinct`, `…OrNull`.
+
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{
+    DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
+    ObjectName, Value, VisitMut, VisitorMut, WindowType,
+};
+use zepto_common::{Error, ErrorCode, Result};
+
+use super::null_last;
+use super::syntax::typed;
+use crate::functions::rewrites::{self, call, truth};
+use crate::functions::{self, Plan, Row};
+
+fn list(arguments: &mut FunctionArguments) -> Option<&mut FunctionArgumentList> {
+    match arguments {
+        FunctionArguments::List(list) => Some(list),
+        _ => None,
+    }
+}
+
+/// Adds an argument at the end.
+pub(super) fn push_argument(function: &mut Function, arg: Expr) {
+    if let Some(list) = list(&mut function.args) {
+        list.args.push(FunctionArg::Unnamed(FunctionArgExpr::Expr(arg)));
+    }
+}
+
+fn rename(function: &mut Function, name: &str) {
+    function.name = ObjectName::from(vec![Ident::with_quote('"', name)]);
+}
+
+/// The arguments that are expressions. A `*` is left out.
+fn expressions(function: &Function) -> Vec<Expr> {
+    let FunctionArguments::List(list) = &function.args else { return Vec::new() };
+    let args = list.args.iter().filter_map(|arg| match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))
+        | FunctionArg::Named { arg: FunctionArgExpr::Expr(expr), .. } => Some(expr.clone()),
+        _ => None,
+    });
+    args.collect()
+}
+
+fn set_expressions(function: &mut Function, args: Vec<Expr>) {
+    let args: Vec<FunctionArg> = args.into_iter().map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg))).collect();
+    match list(&mut function.args) {
+        Some(list) => list.args = args,
+        None => {
+            let list = FunctionArgumentList { duplicate_treatment: None, args, clauses: vec![] };
+            function.args = FunctionArguments::List(list);
+        }
+    }
+}
+
+/// A call as DataFusion can plan it.
+pub(super) fn rewritten(mut function: Function) -> Result<Expr> {
+    if let Some(WindowType::WindowSpec(spec)) = &mut function.over {
+        spec.order_by.iter_mut().for_each(null_last);
+    }
+    let [part] = function.name.0.as_slice() else { return Ok(Expr::Function(function)) };
+    let Some(name) = part.as_ident().filter(|name| name.quote_style.is_none()).map(|name| name.value.clone()) else {
+        return Ok(Expr::Function(function));
+    };
+    let args = expressions(&function);
+    if let Some(interval) = rewrites::interval_call(&name, &args) {
+        return Ok(interval);
+    }
+    if let Some(shifted) = rewrites::shift_call(&name, &args) {
+        return Ok(shifted);
+    }
+    // `quantile(0.9)(x)` has its parameters after the arguments here.
+    if let FunctionArguments::List(parameters) = std::mem::replace(&mut function.parameters, FunctionArguments::None) {
+        for parameter in parameters.args {
+            if let Some(list) = list(&mut function.args) {
+                list.args.push(parameter);
+            }
+        }
+    }
+    match functions::find(&name) {
+        Some(row) => planned(function, row),
+        None => combined(function, &name),
+    }
+}
+
+fn planned(mut function: Function, row: &'static Row) -> Result<Expr> {
+    let args = expressions(&function);
+    match row.plan() {
+        Plan::Scalar(_) => {
+            let args: Result<Vec<Expr>> = args
+                .into_iter()
+                .map(|arg| match &arg {
+                    Expr::Interval(interval) => rewrites::interval_text(interval),
+                    _ => Ok(typed(arg)),
+                })
+                .collect();
+            Ok(call(row.name(), args?))
+        }
+        Plan::Sql(template) => {
+            let args: Result<Vec<Expr>> = args
+                .into_iter()
+                .map(|arg| match &arg {
+                    Expr::Interval(interval) => rewrites::interval_text(interval),
+                    _ => Ok(typed(arg)),
+                })
+                .collect();
+            rewrites::parse_template(row.name(), template, &args?)
+        }
+        Plan::Ast(make) => {
+            let args: Result<Vec<Expr>> = args
+                .into_iter()
+                .map(|arg| match &arg {
+                    Expr::Interval(interval) => rewrites::interval_text(interval),
+                    _ => Ok(typed(arg)),
+                })
+                .collect();
+            make(args?)
+        }
+        Plan::Aggregate(_) => {
+            if row.name() != "count" && let Some(first) = args.first() {
+                let mut args = args.clone();
+                args[0] = typed(first.clone());
+                set_expressions(&mut function, args);
+            }
+            rename(&mut function, row.name());
+            Ok(Expr::Function(function))
+        }
+        Plan::AggregateSql(template) => {
+            let mut expr = rewrites::parse_template(row.name(), template, &args)?;
+            hand_over(&mut expr, &function);
+            Ok(expr)
+        }
+        Plan::Framed(make) => make(&function, args),
+        Plan::Window(_) => {
+            rename(&mut function, row.name());
+            Ok(Expr::Function(function))
+        }
+        Plan::Known => {
+            rename(&mut function, &row.name().to_ascii_lowercase());
+            Ok(Expr::Function(function))
+        }
+    }
+}
+
+/// FILTER and OVER of a call go to the aggregates that it stands for.
+fn hand_over(expr: &mut Expr, outer: &Function) {
+    struct Hand<'a>(&'a Function);
+    impl VisitorMut for Hand<'_> {
+        type Break = ();
+        fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+            if let Expr::Function(function) = expr
+                && functions::is_aggregate(&function.name)
+            {
+                function.filter.clone_from(&self.0.filter);
+                function.over.clone_from(&self.0.over);
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        }
+    }
+    let _ = VisitMut::visit(expr, &mut Hand(outer));
+}
+
+/// A name that is a row's with a combinator after it; other names are DataFusion's.
+fn combined(mut function: Function, name: &str) -> Result<Expr> {
+    let aggregate = |stem: &str| functions::find(stem).filter(|row| matches!(row.plan(), Plan::Aggregate(_) | Plan::AggregateSql(_)));
+    let strip = |suffix: &str| {
+        let at = name.len().checked_sub(suffix.len())?;
+        name.get(at..)?.eq_ignore_ascii_case(suffix).then(|| &name[..at])
+    };
+    if let Some(stem) = strip("If").filter(|stem| aggregate(stem).is_some() || stem_combines(stem)) {
+        let mut args = expressions(&function);
+        // Parameters were put after the arguments; the condition is the last that was an argument.
+        let parameters = parameter_count(stem, &args);
+        let at = args.len().checked_sub(1 + parameters);
+        let Some(at) = at else {
+            let message = format!("Function {name} needs a condition");
+            return Err(Error::new(ErrorCode::NumberOfArgumentsDoesntMatch, message));
+        };
+        let condition = truth(args.remove(at));
+        set_expressions(&mut function, args);
+        function.filter = Some(Box::new(match function.filter.take() {
+            Some(filter) => rewrites::all_of(vec![*filter, condition])?,
+            None => condition,
+        }));
+        function.name = ObjectName::from(vec![Ident::new(stem)]);
+        return rewritten(function);
+    }
+    if let Some(stem) = strip("Distinct").filter(|stem| aggregate(stem).is_some()) {
+        if let Some(list) = list(&mut function.args) {
+            list.duplicate_treatment = Some(DuplicateTreatment::Distinct);
+        }
+        function.name = ObjectName::from(vec![Ident::new(stem)]);
+        return rewritten(function);
+    }
+    if let Some(stem) = strip("OrNull").filter(|stem| aggregate(stem).is_some()) {
+        let mut args = expressions(&function);
+        if let Some(first) = args.first_mut() {
+            *first = call("toNullable", vec![std::mem::replace(first, Expr::Value(Value::Null.into()))]);
+        }
+        set_expressions(&mut function, args);
+        function.name = ObjectName::from(vec![Ident::new(stem)]);
+        return rewritten(function);
+    }
+    if let Some(stem) = strip("OrDefault").filter(|stem| aggregate(stem).is_some()) {
+        function.name = ObjectName::from(vec![Ident::new(stem)]);
+        return rewritten(function);
+    }
+    Ok(Expr::Function(function))
+}
+
+/// `sumOrNullIf`, `sumDistinctIf`.
+fn stem_combines(stem: &str) -> bool {
+    ["Distinct", "OrNull", "OrDefault"].iter().any(|suffix| {
+        let at = stem.len().checked_sub(suffix.len());
+        at.and_then(|at| stem.get(at..)).is_some_and(|end| end.eq_ignore_ascii_case(suffix))
+    })
+}
+
+/// How many constants at the end are parameters of a quantile.
+fn parameter_count(stem: &str, args: &[Expr]) -> usize {
+    if !stem.to_ascii_lowercase().starts_with("quantile") {
+        return 0;
+    }
+    let number = |expr: &&Expr| matches!(expr, Expr::Value(value) if matches!(value.value, Value::Number(..)));
+    args.iter().rev().take_while(number).count()
+}

@@ -1,0 +1,270 @@
+//! Column names of expressions in ClickHouse's canonical form: `1 / 3` is `divide(1, 3)`.
+
+use std::collections::HashSet;
+use std::fmt::Write;
+
+use sqlparser::ast::{
+    BinaryOperator, CeilFloorKind, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
+    Ident, Interval, Select, SelectItem, UnaryOperator, Value, WindowType,
+};
+
+/// Marks the names of columns that have been there before in the same select.
+const MARK: char = '\u{1}';
+
+/// A result column's name as clients see it.
+#[must_use]
+pub fn output_name(name: &str) -> &str {
+    name.split(MARK).next().unwrap_or(name)
+}
+
+/// Gives each expression of a select's list its canonical name as an alias.
+pub(super) fn name_columns(select: &mut Select) {
+    let mut seen: HashSet<String> = HashSet::new();
+    for item in &mut select.projection {
+        match item {
+            SelectItem::UnnamedExpr(expr) => {
+                let plain = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+                let mut name = name_of(expr);
+                if let (Expr::CompoundIdentifier(parts), true) = (&*expr, seen.contains(&name)) {
+                    name = joined(parts);
+                }
+                let fresh = seen.insert(name.clone());
+                if plain && fresh && !name.contains('.') {
+                    continue;
+                }
+                let alias = if fresh { name } else { marked(&name, &mut seen) };
+                *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: Ident::with_quote('"', alias) };
+            }
+            SelectItem::ExprWithAlias { alias, .. } => {
+                if !seen.insert(alias.value.clone()) {
+                    alias.value = marked(&alias.value, &mut seen);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn marked(name: &str, seen: &mut HashSet<String>) -> String {
+    let mut marked = name.to_owned();
+    while !seen.insert(marked.clone()) {
+        marked.push(MARK);
+    }
+    marked
+}
+
+fn joined(parts: &[Ident]) -> String {
+    parts.iter().map(|part| part.value.as_str()).collect::<Vec<_>>().join(".")
+}
+
+fn list(name: &str, args: &[&Expr]) -> String {
+    let args: Vec<String> = args.iter().map(|arg| name_of(arg)).collect();
+    format!("{name}({})", args.join(", "))
+}
+
+fn operator(op: &BinaryOperator) -> Option<&'static str> {
+    use BinaryOperator as B;
+    Some(match op {
+        B::Plus => "plus",
+        B::Minus => "minus",
+        B::Multiply => "multiply",
+        B::Divide => "divide",
+        B::Modulo => "modulo",
+        B::StringConcat => "concat",
+        B::Gt => "greater",
+        B::Lt => "less",
+        B::GtEq => "greaterOrEquals",
+        B::LtEq => "lessOrEquals",
+        B::Eq => "equals",
+        B::NotEq => "notEquals",
+        B::And => "and",
+        B::Or => "or",
+        B::Xor => "xor",
+        B::DuckIntegerDivide | B::MyIntegerDivide => "intDiv",
+        _ => return None,
+    })
+}
+
+/// `a AND b AND c` is one call.
+fn flattened<'a>(expr: &'a Expr, op: &BinaryOperator, out: &mut Vec<&'a Expr>) {
+    match expr {
+        Expr::BinaryOp { left, op: inner, right } if inner == op => {
+            flattened(left, op, out);
+            flattened(right, op, out);
+        }
+        Expr::Nested(inner) if matches!(&**inner, Expr::BinaryOp { op: inner, .. } if inner == op) => {
+            flattened(inner, op, out);
+        }
+        other => out.push(other),
+    }
+}
+
+/// The canonical name of an expression.
+pub(crate) fn name_of(expr: &Expr) -> String {
+    match expr {
+        Expr::Identifier(name) => name.value.clone(),
+        Expr::CompoundIdentifier(parts) => parts.last().map_or_else(String::new, |part| part.value.clone()),
+        Expr::Nested(inner) => name_of(inner),
+        Expr::Value(value) => value_name(&value.value),
+        Expr::BinaryOp { left, op, right } => match operator(op) {
+            Some(name) if matches!(op, BinaryOperator::And | BinaryOperator::Or | BinaryOperator::StringConcat) => {
+                let mut parts = Vec::new();
+                flattened(left, op, &mut parts);
+                flattened(right, op, &mut parts);
+                list(name, &parts)
+            }
+            Some(name) => list(name, &[left, right]),
+            None => expr.to_string(),
+        },
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr: inner } => match &**inner {
+            Expr::Value(value) if matches!(value.value, Value::Number(..)) => format!("-{}", name_of(inner)),
+            other => list("negate", &[other]),
+        },
+        Expr::UnaryOp { op: UnaryOperator::Plus, expr } => name_of(expr),
+        Expr::UnaryOp { op: UnaryOperator::Not, expr } => list("not", &[expr]),
+        Expr::IsNull(expr) => list("isNull", &[expr]),
+        Expr::IsNotNull(expr) => list("isNotNull", &[expr]),
+        Expr::Between { expr, negated, low, high } => {
+            let (low, high) = (name_of(low), name_of(high));
+            let expr = name_of(expr);
+            if *negated {
+                format!("or(less({expr}, {low}), greater({expr}, {high}))")
+            } else {
+                format!("and(greaterOrEquals({expr}, {low}), lessOrEquals({expr}, {high}))")
+            }
+        }
+        Expr::InList { expr, list, negated } => {
+            let items: Vec<String> = list.iter().map(name_of).collect();
+            let items = if items.len() == 1 { items.concat() } else { format!("({})", items.join(", ")) };
+            format!("{}({}, {items})", if *negated { "notIn" } else { "in" }, name_of(expr))
+        }
+        Expr::InSubquery { expr, negated, .. } => {
+            format!("{}({}, _subquery)", if *negated { "notIn" } else { "in" }, name_of(expr))
+        }
+        Expr::Exists { .. } => "1".to_owned(),
+        Expr::Subquery(_) => "_subquery_1".to_owned(),
+        Expr::Like { negated, expr, pattern, .. } => list(if *negated { "notLike" } else { "like" }, &[expr, pattern]),
+        Expr::ILike { negated, expr, pattern, .. } => {
+            list(if *negated { "notILike" } else { "ilike" }, &[expr, pattern])
+        }
+        Expr::Cast { expr, data_type, .. } => format!("CAST({}, '{}')", name_of(expr), data_type),
+        Expr::TypedString(text) => {
+            let function = if text.data_type.to_string().starts_with("DATE") { "toDate" } else { "toDateTime" };
+            format!("{function}({})", value_name(&text.value.value))
+        }
+        Expr::Case { operand, conditions, else_result, .. } => {
+            let mut parts: Vec<&Expr> = operand.iter().map(AsRef::as_ref).collect();
+            parts.extend(conditions.iter().flat_map(|when| [&when.condition, &when.result]));
+            let name = if operand.is_some() { "caseWithExpression" } else { "multiIf" };
+            let mut parts: Vec<String> = parts.into_iter().map(name_of).collect();
+            parts.push(else_result.as_deref().map_or_else(|| "NULL".to_owned(), name_of));
+            format!("{name}({})", parts.join(", "))
+        }
+        Expr::Interval(interval) => interval_name(interval),
+        Expr::Tuple(items) => bracketed('(', items, ')'),
+        Expr::Array(array) => bracketed('[', &array.elem, ']'),
+        Expr::Function(function) => function_name(function),
+        Expr::Extract { field, expr, .. } => format!("to{}({})", capital(&field.to_string()), name_of(expr)),
+        Expr::Ceil { expr, field } => rounding("ceil", expr, field),
+        Expr::Floor { expr, field } => rounding("floor", expr, field),
+        Expr::Position { expr, r#in } => list("position", &[r#in, expr]),
+        Expr::Substring { expr, substring_from, substring_for, .. } => {
+            let mut parts: Vec<&Expr> = vec![expr];
+            parts.extend(substring_from.as_deref());
+            parts.extend(substring_for.as_deref());
+            list("substring", &parts)
+        }
+        Expr::Trim { expr, trim_where, trim_what, .. } => {
+            let side = trim_where.map_or_else(|| "Both".to_owned(), |side| capital(&side.to_string()));
+            let side = side.replace("Leading", "Left").replace("Trailing", "Right");
+            let mut parts: Vec<&Expr> = vec![expr];
+            parts.extend(trim_what.as_deref());
+            list(&format!("trim{side}"), &parts)
+        }
+        Expr::CompoundFieldAccess { root, access_chain } => {
+            access_chain.iter().fold(name_of(root), |name, access| {
+                format!("arrayElement({name}, {})", access.to_string().trim_matches(['[', ']', '.']))
+            })
+        }
+        other => other.to_string(),
+    }
+}
+
+fn rounding(name: &str, expr: &Expr, field: &CeilFloorKind) -> String {
+    match field {
+        CeilFloorKind::Scale(scale) => format!("{name}({}, {})", name_of(expr), value_name(&scale.value)),
+        CeilFloorKind::DateTimeField(_) => format!("{name}({})", name_of(expr)),
+    }
+}
+
+fn bracketed(open: char, items: &[Expr], close: char) -> String {
+    let items: Vec<String> = items.iter().map(name_of).collect();
+    format!("{open}{}{close}", items.join(", "))
+}
+
+fn capital(word: &str) -> String {
+    let lower = word.to_ascii_lowercase();
+    let mut chars = lower.chars();
+    chars.next().map_or_else(String::new, |first| first.to_ascii_uppercase().to_string() + chars.as_str())
+}
+
+fn interval_name(interval: &Interval) -> String {
+    match crate::functions::interval_parts(interval) {
+        Ok((count, unit)) => format!("toInterval{}({})", capital(unit.trim_end_matches('s')), name_of(&count)),
+        Err(_) => interval.to_string(),
+    }
+}
+
+fn value_name(value: &Value) -> String {
+    match value {
+        Value::Number(digits, _) => digits.clone(),
+        Value::SingleQuotedString(text) => {
+            let escaped = text.replace('\\', "\\\\").replace('\'', "\\'");
+            format!("'{escaped}'")
+        }
+        Value::Boolean(value) => value.to_string(),
+        Value::Null => "NULL".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn arguments(arguments: &FunctionArguments) -> Option<(bool, Vec<String>)> {
+    let FunctionArguments::List(list) = arguments else { return None };
+    let distinct = list.duplicate_treatment == Some(DuplicateTreatment::Distinct);
+    let args = list.args.iter().filter_map(|arg| match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(name_of(expr)),
+        FunctionArg::Unnamed(FunctionArgExpr::Wildcard) => None,
+        other => Some(other.to_string()),
+    });
+    Some((distinct, args.collect()))
+}
+
+fn function_name(function: &Function) -> String {
+    let mut out = function.name.to_string().replace('"', "");
+    if let Some((_, parameters)) = arguments(&function.parameters) {
+        let _ = write!(out, "({})", parameters.join(", "));
+    }
+    match arguments(&function.args) {
+        Some((true, args)) => {
+            let _ = write!(out, "Distinct({})", args.join(", "));
+        }
+        Some((false, args)) => {
+            let _ = write!(out, "({})", args.join(", "));
+        }
+        None => out.push_str("()"),
+    }
+    match &function.over {
+        Some(WindowType::NamedWindow(name)) => {
+            let _ = write!(out, " OVER {name}");
+        }
+        Some(WindowType::WindowSpec(spec)) => {
+            let mut spec = spec.clone();
+            for order in &mut spec.order_by {
+                order.options.asc = order.options.asc.or(Some(true));
+            }
+            let _ = write!(out, " OVER ({spec})");
+        }
+        None => {}
+    }
+    out
+}

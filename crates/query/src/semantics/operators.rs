@@ -1,0 +1,239 @@
+//! Types of arithmetic and comparisons, decided while a statement is planned, when the operands' types are known.
+
+use arrow::datatypes::DataType;
+use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
+use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, Operator, lit};
+use sqlparser::ast::BinaryOperator;
+use zepto_common::types::ColumnType;
+
+use super::numbers::{is_float, is_whole, of_literal, sum};
+use super::syntax::TYPED;
+use crate::functions::scalar_function;
+
+/// Plans `+ - * /`, comparisons and conditions by ClickHouse's rules.
+#[derive(Debug)]
+pub struct OperatorPlanner;
+
+impl ExprPlanner for OperatorPlanner {
+    fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
+        use BinaryOperator as B;
+        if matches!(&expr.op, B::Custom(name) if name == TYPED) {
+            return Ok(PlannerResult::Planned(smallest(expr.left)));
+        }
+        let (Some(left), Some(right)) = (type_of(&expr.left, schema), type_of(&expr.right, schema)) else {
+            return Ok(PlannerResult::Original(expr));
+        };
+        let operator = match expr.op {
+            B::Plus => Operator::Plus,
+            B::Minus => Operator::Minus,
+            B::Multiply => Operator::Multiply,
+            B::Divide => Operator::Divide,
+            B::Eq => Operator::Eq,
+            B::NotEq => Operator::NotEq,
+            B::Lt => Operator::Lt,
+            B::LtEq => Operator::LtEq,
+            B::Gt => Operator::Gt,
+            B::GtEq => Operator::GtEq,
+            B::And => Operator::And,
+            B::Or => Operator::Or,
+            _ => return Ok(PlannerResult::Original(expr)),
+        };
+        let planned = match operator {
+            Operator::And | Operator::Or => Some(condition(operator, &expr, &left, &right)?),
+            Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide => {
+                arithmetic(operator, &expr, &left, &right)?
+            }
+            _ => comparison(operator, &expr, &left, &right),
+        };
+        Ok(planned.map_or(PlannerResult::Original(expr), PlannerResult::Planned))
+    }
+}
+
+/// The type of an operand; a whole literal has the smallest type that holds it. None for what has no type of ours.
+fn type_of(expr: &Expr, schema: &DFSchema) -> Option<ColumnType> {
+    if let Some(value) = whole_literal(expr) {
+        return Some(of_literal(value));
+    }
+    let (_, field) = expr.to_field(schema).ok()?;
+    match field.data_type() {
+        DataType::Interval(_) | DataType::Duration(_) => None,
+        _ => Some(ColumnType::of_field(&field)),
+    }
+}
+
+fn whole_literal(expr: &Expr) -> Option<i64> {
+    match expr {
+        Expr::Literal(ScalarValue::Int64(value), _) => *value,
+        _ => None,
+    }
+}
+
+/// A whole literal in its smallest type.
+fn smallest(expr: Expr) -> Expr {
+    match whole_literal(&expr) {
+        Some(value) => as_type(expr, &of_literal(value)),
+        None => expr,
+    }
+}
+
+fn as_type(expr: Expr, ty: &ColumnType) -> Expr {
+    as_arrow(expr, &ty.query_type())
+}
+
+fn as_arrow(expr: Expr, ty: &DataType) -> Expr {
+    if let Expr::Literal(value, _) = &expr
+        && let Ok(value) = value.cast_to(ty)
+    {
+        return Expr::Literal(value, None);
+    }
+    Expr::Cast(Cast::new(Box::new(expr), ty.clone()))
+}
+
+/// Casts only where the type differs.
+fn fitted(expr: &Expr, from: &ColumnType, to: &ColumnType) -> Expr {
+    if from.inner() == to && whole_literal(expr).is_none() { expr.clone() } else { as_type(expr.clone(), to) }
+}
+
+fn binary(left: Expr, operator: Operator, right: Expr) -> Expr {
+    Expr::BinaryExpr(BinaryExpr::new(Box::new(left), operator, Box::new(right)))
+}
+
+fn function(name: &str, args: Vec<Expr>) -> Result<Expr> {
+    Ok(Expr::ScalarFunction(ScalarFunction::new_udf(scalar_function(name)?, args)))
+}
+
+fn condition(operator: Operator, expr: &RawBinaryExpr, left: &ColumnType, right: &ColumnType) -> Result<Expr> {
+    let boolean = |side: &Expr, ty: &ColumnType| match side {
+        Expr::Literal(ScalarValue::Boolean(_) | ScalarValue::Null, _) => Ok(side.clone()),
+        // A Boolean without a name of its own counts as UInt8, so the cast is left out by the function itself.
+        _ if ty.is_number() => function("__truth", vec![side.clone()]),
+        _ => Ok(side.clone()),
+    };
+    Ok(binary(boolean(&expr.left, left)?, operator, boolean(&expr.right, right)?))
+}
+
+fn is_time(ty: &ColumnType) -> bool {
+    ty.inner().is_time() || *ty.inner() == ColumnType::Date
+}
+
+fn arithmetic(
+    operator: Operator,
+    expr: &RawBinaryExpr,
+    left: &ColumnType,
+    right: &ColumnType,
+) -> Result<Option<Expr>> {
+    if is_time(left) || is_time(right) {
+        return time_arithmetic(operator, expr, left, right);
+    }
+    let number = |ty: &ColumnType| ty.is_number() || *ty.inner() == ColumnType::Bool;
+    if !number(left) || !number(right) {
+        return Ok(None);
+    }
+    let decimal = |ty: &ColumnType| matches!(ty.inner(), ColumnType::Decimal(..));
+    let wanted = if is_float(left) || is_float(right) {
+        ColumnType::Float64
+    } else if decimal(left) || decimal(right) {
+        return Ok(None);
+    } else if operator == Operator::Divide {
+        ColumnType::Float64
+    } else {
+        sum(left, right, operator == Operator::Minus)
+    };
+    Ok(Some(binary(fitted(&expr.left, left, &wanted), operator, fitted(&expr.right, right, &wanted))))
+}
+
+fn time_arithmetic(
+    operator: Operator,
+    expr: &RawBinaryExpr,
+    left: &ColumnType,
+    right: &ColumnType,
+) -> Result<Option<Expr>> {
+    let unit = |ty: &ColumnType| lit(if *ty.inner() == ColumnType::Date { "day" } else { "second" });
+    let (a, b) = (expr.left.clone(), expr.right.clone());
+    Ok(match operator {
+        Operator::Plus if is_time(left) && is_whole(right) => {
+            Some(function("__add_interval", vec![a, b, unit(left)])?)
+        }
+        Operator::Plus if is_time(right) && is_whole(left) => {
+            Some(function("__add_interval", vec![b, a, unit(right)])?)
+        }
+        Operator::Minus if is_time(left) && is_whole(right) => {
+            let back = function("negate", vec![as_arrow(b, &DataType::Int64)])?;
+            Some(function("__add_interval", vec![a, back, unit(left)])?)
+        }
+        Operator::Minus if is_time(left) && is_time(right) => Some(function("__time_difference", vec![a, b])?),
+        _ => None,
+    })
+}
+
+fn comparison(operator: Operator, expr: &RawBinaryExpr, left: &ColumnType, right: &ColumnType) -> Option<Expr> {
+    let text_literal = |side: &Expr| match side {
+        Expr::Literal(value, _) => value.try_as_str().flatten().map(str::to_owned),
+        _ => None,
+    };
+    // A text constant is read as the other side's number.
+    if (left.is_number() || *left.inner() == ColumnType::Bool)
+        && let Some(text) = text_literal(&expr.right)
+    {
+        return Some(binary(expr.left.clone(), operator, read(&text, left)?));
+    }
+    if (right.is_number() || *right.inner() == ColumnType::Bool)
+        && let Some(text) = text_literal(&expr.left)
+    {
+        return Some(binary(read(&text, right)?, operator, expr.right.clone()));
+    }
+    let (bool_left, bool_right) = (*left.inner() == ColumnType::Bool, *right.inner() == ColumnType::Bool);
+    if bool_left != bool_right && left.is_number() != right.is_number() {
+        let whole = |side: &Expr, is_bool: bool| if is_bool { as_arrow(side.clone(), &DataType::UInt8) } else { side.clone() };
+        return Some(binary(whole(&expr.left, bool_left), operator, whole(&expr.right, bool_right)));
+    }
+    times(operator, expr, left, right)
+}
+
+/// A text as a constant of a type; None leaves the comparison to DataFusion.
+fn read(text: &str, ty: &ColumnType) -> Option<Expr> {
+    let value = ScalarValue::from(text).cast_to(&ty.query_type()).ok().filter(|value| !value.is_null())?;
+    Some(Expr::Literal(value, None))
+}
+
+/// Times compare as moments: a time without a zone is UTC, a number is seconds since 1970.
+fn times(operator: Operator, expr: &RawBinaryExpr, left: &ColumnType, right: &ColumnType) -> Option<Expr> {
+    let (from, to) = (zone(left), zone(right));
+    match (from, to) {
+        (Some(a), Some(b)) if a != b => {
+            let right = moment(expr.right.clone(), right, b.as_deref(), a.as_deref());
+            Some(binary(expr.left.clone(), operator, right))
+        }
+        (Some(a), None) if is_whole(right) && left.inner().is_time() => {
+            let seconds = as_type(as_arrow(expr.right.clone(), &DataType::Int64), &ColumnType::DateTime(None));
+            let seconds = moment(seconds, &ColumnType::DateTime(None), None, a.as_deref());
+            Some(binary(expr.left.clone(), operator, seconds))
+        }
+        (None, Some(b)) if is_whole(left) && right.inner().is_time() => {
+            let seconds = as_type(as_arrow(expr.left.clone(), &DataType::Int64), &ColumnType::DateTime(None));
+            let seconds = moment(seconds, &ColumnType::DateTime(None), None, b.as_deref());
+            Some(binary(seconds, operator, expr.right.clone()))
+        }
+        _ => None,
+    }
+}
+
+/// The zone of a time type: Some(None) has none.
+fn zone(ty: &ColumnType) -> Option<Option<String>> {
+    match ty.inner() {
+        ColumnType::DateTime(zone) | ColumnType::DateTime64(_, zone) => Some(zone.as_deref().map(str::to_owned)),
+        _ => None,
+    }
+}
+
+/// The same moments with another zone's label: Arrow reads a time without zone as local, so it passes through UTC.
+fn moment(expr: Expr, ty: &ColumnType, from: Option<&str>, to: Option<&str>) -> Expr {
+    let DataType::Timestamp(unit, _) = ty.query_type() else { return expr };
+    let expr = match (from, to) {
+        (None, Some(_)) => as_arrow(expr, &DataType::Timestamp(unit, Some("UTC".into()))),
+        _ => expr,
+    };
+    as_arrow(expr, &DataType::Timestamp(unit, to.map(Into::into)))
+}

@@ -1,0 +1,120 @@
+//! Rules on the plan: cells of outer joins without a match hold zero values (`join_use_nulls = 0`), and NaN sorts
+//! after all numbers in both directions.
+
+use std::sync::Arc;
+
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Column, DFSchema, JoinType, Result};
+use datafusion::config::{ConfigExtension, ConfigOptions};
+use datafusion::functions::core::expr_fn::coalesce;
+use datafusion::logical_expr::expr::{ScalarFunction, Sort as SortExpr};
+use datafusion::logical_expr::{Expr, ExprSchemable, Join, LogicalPlan, Projection, Sort};
+use datafusion::optimizer::AnalyzerRule;
+
+use super::numbers::zero_of;
+use crate::functions::scalar_function;
+
+datafusion::common::extensions_options! {
+    /// Settings of a statement that change what it means.
+    pub struct SemanticOptions {
+        /// Whether cells of outer joins without a match are NULL rather than zero values.
+        pub join_use_nulls: bool, default = false
+    }
+}
+
+impl ConfigExtension for SemanticOptions {
+    const PREFIX: &'static str = "zepto";
+}
+
+pub(super) fn all() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
+    vec![Arc::new(OuterJoinZeros), Arc::new(NanLast)]
+}
+
+#[derive(Debug)]
+struct OuterJoinZeros;
+
+impl AnalyzerRule for OuterJoinZeros {
+    fn name(&self) -> &str {
+        "outer_join_zeros"
+    }
+
+    fn analyze(&self, plan: LogicalPlan, config: &ConfigOptions) -> Result<LogicalPlan> {
+        if config.extensions.get::<SemanticOptions>().is_some_and(|options| options.join_use_nulls) {
+            return Ok(plan);
+        }
+        let changed = plan.transform_up_with_subqueries(|node| match node {
+            LogicalPlan::Join(join) if fills(&join) => Ok(Transformed::yes(filled(join)?)),
+            // A node above a changed one has the narrower types.
+            other => Ok(Transformed::no(other)),
+        })?;
+        if !changed.transformed {
+            return Ok(changed.data);
+        }
+        Ok(changed.data.transform_up_with_subqueries(|node| Ok(Transformed::yes(node.recompute_schema()?)))?.data)
+    }
+}
+
+fn fills(join: &Join) -> bool {
+    matches!(join.join_type, JoinType::Left | JoinType::Right | JoinType::Full)
+}
+
+fn filled(join: Join) -> Result<LogicalPlan> {
+    let lefts = join.left.schema().fields().len();
+    let (left_filled, right_filled) = match join.join_type {
+        JoinType::Left => (false, true),
+        JoinType::Right => (true, false),
+        _ => (true, true),
+    };
+    let inputs: Vec<bool> = join.left.schema().fields().iter().chain(join.right.schema().fields().iter()).map(|field| field.is_nullable()).collect();
+    let schema = Arc::clone(&join.schema);
+    let exprs: Result<Vec<Expr>> = schema
+        .iter()
+        .enumerate()
+        .map(|(i, (qualifier, field))| {
+            let column = Expr::Column(Column::new(qualifier.cloned(), field.name()));
+            let fill = if i < lefts { left_filled } else { right_filled };
+            let zero = zero_of(field.data_type())?;
+            if !fill || inputs.get(i).copied().unwrap_or(true) || zero.is_null() {
+                return Ok(column);
+            }
+            let value = coalesce(vec![column, Expr::Literal(zero, None)]);
+            let metadata = (!field.metadata().is_empty()).then(|| field.metadata().clone().into());
+            Ok(value.alias_qualified_with_metadata(qualifier.cloned(), field.name(), metadata))
+        })
+        .collect();
+    Ok(LogicalPlan::Projection(Projection::try_new(exprs?, Arc::new(LogicalPlan::Join(join)))?))
+}
+
+#[derive(Debug)]
+struct NanLast;
+
+impl AnalyzerRule for NanLast {
+    fn name(&self) -> &str {
+        "nan_last"
+    }
+
+    fn analyze(&self, plan: LogicalPlan, _: &ConfigOptions) -> Result<LogicalPlan> {
+        let changed = plan.transform_up_with_subqueries(|node| match node {
+            LogicalPlan::Sort(sort) => Ok(Transformed::yes(LogicalPlan::Sort(nan_last(sort)?))),
+            other => Ok(Transformed::no(other)),
+        })?;
+        Ok(changed.data)
+    }
+}
+
+fn nan_last(sort: Sort) -> Result<Sort> {
+    let schema = Arc::clone(sort.input.schema());
+    let mut exprs = Vec::with_capacity(sort.expr.len());
+    for by in sort.expr {
+        if !by.asc && is_float(&by.expr, &schema) {
+            let test = ScalarFunction::new_udf(scalar_function("isNaN")?, vec![by.expr.clone()]);
+            exprs.push(SortExpr::new(Expr::ScalarFunction(test), true, by.nulls_first));
+        }
+        exprs.push(by);
+    }
+    Ok(Sort { expr: exprs, ..sort })
+}
+
+fn is_float(expr: &Expr, schema: &DFSchema) -> bool {
+    expr.get_type(schema).is_ok_and(|ty| ty.is_floating())
+}

@@ -1,0 +1,201 @@
+//! Expressions that ClickHouse writes or means differently, one arm each.
+
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{
+    AccessExpr, BinaryOperator, CastKind, CeilFloorKind, DateTimeField, Expr, Query, Select, SelectItem, Subscript,
+    TrimWhereField, UnaryOperator, Value, VisitorMut,
+};
+use zepto_common::{Error, ErrorCode, Result};
+
+use super::{calls, null_last};
+use crate::functions::rewrites::{call, interval_parts, negated, text, truth};
+
+/// The operator that marks a whole literal whose smallest type matters; see [`super::operators`].
+pub(super) const TYPED: &str = "__typed";
+
+/// Rewrites expressions from the leaves up.
+pub(super) struct Expressions;
+
+impl VisitorMut for Expressions {
+    type Break = Error;
+
+    fn post_visit_select(&mut self, select: &mut Select) -> ControlFlow<Error> {
+        for item in &mut select.projection {
+            if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
+                *expr = typed(std::mem::replace(expr, Expr::Value(Value::Null.into())));
+            }
+        }
+        for expr in select.prewhere.iter_mut().chain(&mut select.selection).chain(&mut select.having) {
+            *expr = truth(std::mem::replace(expr, Expr::Value(Value::Null.into())));
+        }
+        for window in &mut select.named_window {
+            if let sqlparser::ast::NamedWindowExpr::WindowSpec(spec) = &mut window.1 {
+                spec.order_by.iter_mut().for_each(null_last);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<Error> {
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
+        let old = std::mem::replace(expr, Expr::Value(Value::Null.into()));
+        match rewritten(old) {
+            Ok(new) => {
+                *expr = new;
+                ControlFlow::Continue(())
+            }
+            Err(error) => ControlFlow::Break(error),
+        }
+    }
+}
+
+/// Marks a whole literal, so that it gets the smallest type that holds it.
+pub(super) fn typed(expr: Expr) -> Expr {
+    let whole = |expr: &Expr| match expr {
+        Expr::Value(value) => matches!(&value.value, Value::Number(digits, _) if digits.parse::<u64>().is_ok()),
+        _ => false,
+    };
+    let literal = match &expr {
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => whole(expr),
+        Expr::Nested(inner) if whole(inner) => true,
+        other => whole(other),
+    };
+    if !literal {
+        return expr;
+    }
+    Expr::BinaryOp {
+        left: Box::new(expr.clone()),
+        op: BinaryOperator::Custom(TYPED.to_owned()),
+        right: Box::new(expr),
+    }
+}
+
+fn rewritten(expr: Expr) -> Result<Expr> {
+    Ok(match expr {
+        Expr::Function(function) => return calls::rewritten(function),
+        Expr::Cast { kind, expr, data_type, .. } => {
+            let name = if matches!(kind, CastKind::TryCast | CastKind::SafeCast) { "accurateCastOrNull" } else { "CAST" };
+            call(name, vec![*expr, text(data_type.to_string())])
+        }
+        Expr::TypedString(literal) => {
+            let value = Expr::Value(literal.value);
+            match literal.data_type.to_string().as_str() {
+                "DATE" => call("toDate", vec![value]),
+                "TIMESTAMP" | "DATETIME" => {
+                    let fine = value.to_string().contains('.');
+                    let digits = crate::functions::rewrites::number(9);
+                    if fine { call("toDateTime64", vec![value, digits]) } else { call("toDateTime", vec![value]) }
+                }
+                name => call("CAST", vec![value, text(name)]),
+            }
+        }
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => negated(*expr),
+        Expr::UnaryOp { op: UnaryOperator::Not, expr } => {
+            Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(Expr::Nested(Box::new(truth(*expr)))) }
+        }
+        Expr::BinaryOp { left, op, right } => return binary(*left, op, *right),
+        Expr::Ceil { expr, field } => rounded("ceil", *expr, field),
+        Expr::Floor { expr, field } => rounded("floor", *expr, field),
+        Expr::Extract { field, expr, .. } => call(part(&field)?, vec![*expr]),
+        Expr::Position { expr, r#in } => call("position", vec![*r#in, *expr]),
+        Expr::Substring { expr, substring_from, substring_for, .. } => {
+            let from = substring_from.map_or_else(|| crate::functions::rewrites::number(1), |from| *from);
+            call("substring", [Some(*expr), Some(from), substring_for.map(|length| *length)].into_iter().flatten().collect())
+        }
+        Expr::Trim { expr, trim_where, trim_what, trim_characters } => {
+            let name = match trim_where {
+                Some(TrimWhereField::Leading) => "trimLeft",
+                Some(TrimWhereField::Trailing) => "trimRight",
+                _ => "trimBoth",
+            };
+            let what = trim_what.map(|what| *what).or_else(|| trim_characters.and_then(|mut list| list.pop()));
+            call(name, std::iter::once(*expr).chain(what).collect())
+        }
+        Expr::Array(array) => call("array", array.elem.into_iter().map(typed).collect()),
+        Expr::Tuple(items) => call("tuple", items.into_iter().map(typed).collect()),
+        Expr::CompoundFieldAccess { root, access_chain } => return accessed(*root, access_chain),
+        Expr::Case { case_token, end_token, operand, mut conditions, else_result } => {
+            for when in &mut conditions {
+                let condition = std::mem::replace(&mut when.condition, Expr::Value(Value::Null.into()));
+                when.condition = if operand.is_some() { condition } else { truth(condition) };
+                when.result = typed(std::mem::replace(&mut when.result, Expr::Value(Value::Null.into())));
+            }
+            let else_result = else_result.map(|expr| Box::new(typed(*expr)));
+            Expr::Case { case_token, end_token, operand, conditions, else_result }
+        }
+        other => other,
+    })
+}
+
+fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Result<Expr> {
+    use BinaryOperator as B;
+    Ok(match (&left, &op, &right) {
+        (_, B::Plus | B::Minus, Expr::Interval(interval)) => {
+            let (count, unit) = interval_parts(interval)?;
+            let count = if op == B::Minus { negated(count) } else { count };
+            call("__add_interval", vec![left, count, text(unit)])
+        }
+        (Expr::Interval(interval), B::Plus, _) => {
+            let (count, unit) = interval_parts(interval)?;
+            call("__add_interval", vec![right, count, text(unit)])
+        }
+        (_, B::Modulo, _) => call("modulo", vec![typed(left), typed(right)]),
+        (_, B::DuckIntegerDivide | B::MyIntegerDivide, _) => call("intDiv", vec![typed(left), typed(right)]),
+        (_, B::StringConcat, _) => match left {
+            Expr::Function(mut function) if function.name.to_string() == "\"concat\"" => {
+                calls::push_argument(&mut function, right);
+                Expr::Function(function)
+            }
+            left => call("concat", vec![left, right]),
+        },
+        (_, B::And | B::Or, _) => {
+            Expr::BinaryOp { left: Box::new(truth(left)), op, right: Box::new(truth(right)) }
+        }
+        _ => Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) },
+    })
+}
+
+fn rounded(name: &str, expr: Expr, field: CeilFloorKind) -> Expr {
+    match field {
+        CeilFloorKind::Scale(scale) => call(name, vec![typed(expr), Expr::Value(scale)]),
+        CeilFloorKind::DateTimeField(_) => call(name, vec![typed(expr)]),
+    }
+}
+
+fn part(field: &DateTimeField) -> Result<&'static str> {
+    Ok(match field.to_string().to_ascii_uppercase().trim_end_matches('S') {
+        "YEAR" => "toYear",
+        "QUARTER" => "toQuarter",
+        "MONTH" => "toMonth",
+        "WEEK" => "toISOWeek",
+        "DAY" => "toDayOfMonth",
+        "DOW" | "DAYOFWEEK" => "toDayOfWeek",
+        "DOY" | "DAYOFYEAR" => "toDayOfYear",
+        "HOUR" => "toHour",
+        "MINUTE" => "toMinute",
+        "SECOND" => "toSecond",
+        "MILLISECOND" => "toMillisecond",
+        "EPOCH" => "toUnixTimestamp",
+        other => return Err(Error::new(ErrorCode::NotImplemented, format!("EXTRACT({other} FROM …) is not known"))),
+    })
+}
+
+fn accessed(root: Expr, chain: Vec<AccessExpr>) -> Result<Expr> {
+    let mut expr = root;
+    let mut rest = chain.into_iter().peekable();
+    while let Some(access) = rest.next() {
+        expr = match access {
+            AccessExpr::Subscript(Subscript::Index { index }) => call("arrayElement", vec![expr, index]),
+            AccessExpr::Dot(Expr::Value(value)) => call("arrayElement", vec![expr, Expr::Value(value)]),
+            other => Expr::CompoundFieldAccess {
+                root: Box::new(expr),
+                access_chain: std::iter::once(other).chain(rest.by_ref()).collect(),
+            },
+        };
+    }
+    Ok(expr)
+}

@@ -1,0 +1,191 @@
+//! The query side's door: takes a statement's text and a context, gives an answer.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use zepto_common::error::{Error, ErrorCode, Result};
+use zepto_common::schema::TableName;
+use zepto_common::service::{
+    Answer, ExpressionEvaluator, QueryService, RequestContext, Role, RunningQuery,
+};
+use zepto_engine::Store;
+
+use crate::execute::{self, Evaluator};
+use crate::options::SqlOptions;
+use crate::plan_cache::PlanCache;
+use crate::running::{Running, RunningGuard};
+use crate::session::Sessions;
+use crate::statement::{self, NameText, Parsed};
+use crate::system::SYSTEM;
+
+/// What all statements share.
+pub(crate) struct Core {
+    /// The data.
+    pub(crate) store: Arc<Store>,
+    /// Functions, rules, memory.
+    pub(crate) sessions: Sessions,
+    /// Plans by statement.
+    pub(crate) plans: PlanCache,
+    /// What runs now.
+    pub(crate) running: Arc<Running>,
+    /// Bounds.
+    pub(crate) options: SqlOptions,
+}
+
+impl std::fmt::Debug for Core {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Core").finish_non_exhaustive()
+    }
+}
+
+/// The settings of one statement, reachable from its session: those of the request, over them its SETTINGS clause.
+#[derive(Debug, Clone, Default)]
+pub struct Settings(pub BTreeMap<String, String>);
+
+impl Core {
+    /// The full name of a table in this context.
+    pub(crate) fn full_name(name: &NameText, context: &RequestContext) -> TableName {
+        let database = name.database.as_deref().unwrap_or(&context.database);
+        TableName::new(database, &name.table)
+    }
+
+    /// Whether there is a database of this name.
+    pub(crate) fn has_database(&self, name: &str) -> bool {
+        name == SYSTEM || self.store.catalog().has_database(name)
+    }
+}
+
+/// Runs SQL over a store.
+#[derive(Debug, Clone)]
+pub struct SqlService {
+    core: Arc<Core>,
+}
+
+/// One statement on its way: what it is, who asks, and its place on the list.
+pub(crate) struct Run {
+    /// What all statements share.
+    pub(crate) core: Arc<Core>,
+    /// Who asks, with the settings of the request and the SETTINGS clause.
+    pub(crate) context: RequestContext,
+    /// Its place on the list of running statements.
+    pub(crate) guard: RunningGuard,
+    /// What is said beside the answer.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl SqlService {
+    /// Over this store.
+    ///
+    /// # Errors
+    /// A spill directory that cannot be made.
+    pub fn new(store: Arc<Store>, options: SqlOptions) -> Result<Self> {
+        let core = Core {
+            store,
+            sessions: Sessions::new(&options)?,
+            plans: PlanCache::new(options.plans),
+            running: Running::new(options.queries),
+            options,
+        };
+        Ok(Self { core: Arc::new(core) })
+    }
+
+    async fn start(&self, sql: &str, mut context: RequestContext) -> Result<Answer> {
+        let Parsed { statement, clauses } = statement::parse(sql, &context.params)?;
+        context.settings.extend(clauses.settings.clone());
+        check_rights(&statement, &context)?;
+        let deadline = deadline(&context)?;
+        let guard = self.core.running.start(sql, &context, deadline)?;
+        let handle = guard.handle.clone();
+        let run = Run { core: self.core.clone(), context, guard, warnings: Vec::new() };
+        let text = sql.to_owned();
+        // Planning is deep and can be long: it belongs on the query runtime, and ends with this future.
+        let task = AbortOnDrop(self.core.options.runtime.spawn(execute::statement(run, statement, text)));
+        let answer = tokio::select! {
+            biased;
+            () = handle.cancel.cancelled() => Err(handle.cancelled()),
+            () = tokio::time::sleep_until(deadline.into()) => Err(handle.timed_out()),
+            answer = task.join() => answer,
+        };
+        let mut answer = answer?;
+        answer.format = clauses.format;
+        answer.settings.extend(clauses.settings);
+        Ok(answer)
+    }
+}
+
+/// A task that does not outlive the one who waits for it.
+struct AbortOnDrop(tokio::task::JoinHandle<Result<Answer>>);
+
+impl AbortOnDrop {
+    async fn join(mut self) -> Result<Answer> {
+        match (&mut self.0).await {
+            Ok(answer) => answer,
+            Err(error) => Err(Error::internal(format!("the statement's task failed: {error}"))),
+        }
+    }
+}
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The door's deadline, or `max_execution_time` if that is sooner.
+fn deadline(context: &RequestContext) -> Result<Instant> {
+    let Some(text) = context.settings.get("max_execution_time") else { return Ok(context.deadline) };
+    let seconds: f64 = text.parse().ok().filter(|s: &f64| s.is_finite() && *s >= 0.0).ok_or_else(|| {
+        Error::new(ErrorCode::BadArguments, format!("max_execution_time cannot be {text}"))
+    })?;
+    if seconds == 0.0 {
+        return Ok(context.deadline);
+    }
+    let wanted = Instant::now().checked_add(Duration::from_secs_f64(seconds.min(1e9)));
+    Ok(wanted.map_or(context.deadline, |wanted| wanted.min(context.deadline)))
+}
+
+/// GET requests only read; readers only read; writers insert; the rest is the admin's.
+fn check_rights(statement: &statement::Statement, context: &RequestContext) -> Result<()> {
+    use statement::Statement as S;
+    if context.read_only && statement.writes() {
+        let message = "Cannot execute query in readonly mode. For queries over HTTP, method GET implies readonly. \
+                       You should use method POST for modifying queries";
+        return Err(Error::new(ErrorCode::InsertIntoReadonly, message));
+    }
+    let needed = match statement {
+        S::Insert { .. } => Role::Writer,
+        S::Kill { .. } => Role::Admin,
+        other if other.writes() => Role::Admin,
+        _ => Role::Reader,
+    };
+    if context.role < needed {
+        let message = format!("{}: Not enough privileges: role {needed:?} is needed", context.user);
+        return Err(Error::new(ErrorCode::AccessDenied, message));
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl QueryService for SqlService {
+    async fn run(&self, sql: &str, context: RequestContext) -> Result<Answer> {
+        let started = Instant::now();
+        let answer = Box::pin(self.start(sql, context)).await;
+        metrics::counter!(zepto_common::metric_names::QUERIES_EXECUTED).increment(1);
+        metrics::histogram!(zepto_common::metric_names::QUERY_DURATION).record(started.elapsed().as_secs_f64());
+        answer
+    }
+
+    fn evaluator(&self, context: &RequestContext) -> Arc<dyn ExpressionEvaluator> {
+        Arc::new(Evaluator::new(self.core.clone(), context.clone()))
+    }
+
+    fn running(&self) -> Vec<RunningQuery> {
+        self.core.running.list()
+    }
+
+    fn kill(&self, query_id: &str) -> bool {
+        !self.core.running.kill(|query| query.query_id == query_id).is_empty()
+    }
+}

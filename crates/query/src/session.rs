@@ -1,0 +1,163 @@
+//! DataFusion's session: one template with all functions and rules, and a light copy of it per statement.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::catalog::Session;
+use datafusion::common::Result as DfResult;
+use datafusion::execution::TaskContext;
+use datafusion::execution::context::QueryPlanner;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
+use datafusion::prelude::SessionConfig;
+use zepto_common::error::Result;
+
+use crate::asof::AsOfPlanner;
+use crate::catalog::Databases;
+use crate::error::from_datafusion;
+use crate::memory::QueryPool;
+use crate::options::SqlOptions;
+use crate::running::QueryHandle;
+use crate::service::Core;
+
+/// DataFusion wants a catalog above databases; it is never shown.
+pub(crate) const CATALOG: &str = "zepto";
+
+/// What all statements share.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    template: SessionState,
+    runtime: Arc<RuntimeEnv>,
+    memory_limit: usize,
+}
+
+/// Plans the nodes that DataFusion does not have.
+#[derive(Debug)]
+struct Planner;
+
+#[async_trait]
+impl QueryPlanner for Planner {
+    async fn create_physical_plan(
+        &self,
+        plan: &LogicalPlan,
+        session: &dyn Session,
+    ) -> DfResult<Arc<dyn ExecutionPlan>> {
+        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(AsOfPlanner)]);
+        planner.create_physical_plan(plan, session).await
+    }
+}
+
+impl Sessions {
+    /// The template under these options.
+    ///
+    /// # Errors
+    /// A spill directory that cannot be used, a function that cannot be registered.
+    pub(crate) fn new(options: &SqlOptions) -> Result<Self> {
+        let mode = match &options.spill_dir {
+            Some(dir) => DiskManagerMode::Directories(vec![dir.clone()]),
+            None => DiskManagerMode::Disabled,
+        };
+        let disk = DiskManagerBuilder::default().with_mode(mode).with_max_temp_directory_size(options.spill_limit);
+        let runtime = RuntimeEnvBuilder::new()
+            .with_disk_manager_builder(disk)
+            .with_memory_pool(Arc::new(FairSpillPool::new(options.memory_limit)))
+            .build_arc()
+            .map_err(from_datafusion)?;
+        let mut builder = SessionStateBuilder::new_with_default_features()
+            .with_config(config(options))
+            .with_runtime_env(runtime.clone())
+            .with_query_planner(Arc::new(Planner));
+        for rule in crate::semantics::analyzer_rules() {
+            builder = builder.with_analyzer_rule(rule);
+        }
+        for rule in crate::index_aggregate::rules() {
+            builder = builder.with_physical_optimizer_rule(rule);
+        }
+        let mut template = builder.build();
+        crate::functions::register(&mut template).map_err(from_datafusion)?;
+        crate::asof::register(&mut template)?;
+        crate::system::register(&mut template);
+        Ok(Self { template, runtime, memory_limit: options.memory_limit })
+    }
+
+    /// A session that plans names of this database; `depth` counts views within views.
+    pub(crate) fn plan_state(&self, core: &Arc<Core>, database: &str, depth: usize) -> SessionState {
+        let mut state = self.template.clone();
+        state.config_mut().options_mut().catalog.default_schema = database.to_owned();
+        state.register_catalog_list(Arc::new(Databases::new(core.clone(), depth)));
+        state.mark_start_execution();
+        state
+    }
+
+    /// A session for one statement.
+    pub(crate) fn query_state(
+        &self,
+        core: &Arc<Core>,
+        database: &str,
+        handle: &Arc<QueryHandle>,
+        settings: &BTreeMap<String, String>,
+    ) -> SessionState {
+        let mut state = self.plan_state(core, database, 0);
+        let config = state.config_mut();
+        config.set_extension(handle.clone());
+        if let Some(threads) = settings.get("max_threads").and_then(|n| n.parse::<usize>().ok()).filter(|&n| n > 0) {
+            let most = config.options().execution.target_partitions;
+            config.options_mut().execution.target_partitions = threads.min(most);
+        }
+        state
+    }
+
+    /// What a plan runs in: the statement's share of memory, its handle.
+    ///
+    /// # Errors
+    /// DataFusion's.
+    pub(crate) fn task(
+        &self,
+        state: &SessionState,
+        handle: &Arc<QueryHandle>,
+        settings: &BTreeMap<String, String>,
+    ) -> Result<Arc<TaskContext>> {
+        let wanted = settings.get("max_memory_usage").and_then(|n| n.parse::<usize>().ok()).filter(|&n| n > 0);
+        let most = wanted.unwrap_or(self.memory_limit);
+        let pool = QueryPool::new(self.runtime.memory_pool.clone(), handle.clone(), most);
+        let runtime = RuntimeEnvBuilder::from_runtime_env(&self.runtime)
+            .with_memory_pool(Arc::new(pool))
+            .build_arc()
+            .map_err(from_datafusion)?;
+        Ok(Arc::new(TaskContext::from(state).with_runtime(runtime)))
+    }
+
+    /// The names of all functions: scalar, aggregate, window.
+    pub(crate) fn function_names(&self) -> Vec<(String, bool)> {
+        let scalar = self.template.scalar_functions().keys().map(|name| (name.clone(), false));
+        let aggregate = self.template.aggregate_functions().keys().map(|name| (name.clone(), true));
+        let window = self.template.window_functions().keys().map(|name| (name.clone(), false));
+        let mut names: Vec<(String, bool)> = scalar.chain(aggregate).chain(window).collect();
+        names.sort();
+        names.dedup_by(|a, b| a.0 == b.0);
+        names.retain(|(name, _)| !name.starts_with("__"));
+        names
+    }
+}
+
+fn config(options: &SqlOptions) -> SessionConfig {
+    let mut config = SessionConfig::new()
+        .with_default_catalog_and_schema(CATALOG, zepto_common::schema::DEFAULT_DATABASE)
+        .with_create_default_catalog_and_schema(false)
+        .with_information_schema(false)
+        .with_target_partitions(options.threads.max(1));
+    let all = config.options_mut();
+    // Names are what they are, as in ClickHouse.
+    all.sql_parser.enable_ident_normalization = false;
+    all.sql_parser.default_null_ordering = "nulls_last".to_owned();
+    // The metadata with the exact type names may differ where plans are put together; types are checked anyway.
+    all.execution.skip_physical_aggregate_schema_check = true;
+    all.execution.time_zone = Some("UTC".to_owned());
+    config
+}

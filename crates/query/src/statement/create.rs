@@ -1,0 +1,316 @@
+//! CREATE TABLE, VIEW, MATERIALIZED VIEW and DATABASE.
+
+use sqlparser::tokenizer::Token;
+use zepto_common::error::{Error, ErrorCode, Result};
+use zepto_common::limits::COLUMNS_MAX;
+use zepto_common::types::ColumnType;
+
+use super::cursor::{Cursor, NameText, text_of};
+use super::{Statement, Tokens, on_cluster};
+
+/// A column as written in CREATE or ALTER.
+#[derive(Debug, Clone)]
+pub(crate) struct ColumnSpec {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its type.
+    pub(crate) ty: ColumnType,
+    /// The DEFAULT expression.
+    pub(crate) default: Option<Tokens>,
+    /// The COMMENT.
+    pub(crate) comment: String,
+}
+
+/// CREATE TABLE as written.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct CreateTable {
+    /// The table.
+    pub(crate) name: Option<NameText>,
+    /// IF NOT EXISTS.
+    pub(crate) if_not_exists: bool,
+    /// The column list.
+    pub(crate) columns: Vec<ColumnSpec>,
+    /// `AS other_table`: take its columns.
+    pub(crate) like: Option<NameText>,
+    /// `AS SELECT …`: take its columns and rows.
+    pub(crate) query: Option<Tokens>,
+    /// The ENGINE clause's text.
+    pub(crate) engine: String,
+    /// Columns of ORDER BY (or PRIMARY KEY when there is no ORDER BY).
+    pub(crate) order_by: Vec<String>,
+    /// Column and seconds of the TTL clause.
+    pub(crate) ttl: Option<(String, u64)>,
+    /// COMMENT of the table.
+    pub(crate) comment: String,
+    /// What was read and has no effect here.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Reads what follows CREATE.
+pub(super) fn create(mut cursor: Cursor) -> Result<Statement> {
+    let replace = cursor.words(&["OR", "REPLACE"]);
+    if cursor.sees(&["TEMPORARY"]) {
+        return Err(Error::new(ErrorCode::NotImplemented, "Temporary tables are not supported"));
+    }
+    if cursor.word("DATABASE") || cursor.word("SCHEMA") {
+        return database(cursor);
+    }
+    if cursor.words(&["MATERIALIZED", "VIEW"]) {
+        return materialized_view(cursor);
+    }
+    if cursor.word("VIEW") {
+        let if_not_exists = cursor.if_not_exists();
+        let name = cursor.table_name()?;
+        on_cluster(&mut cursor)?;
+        cursor.expect_word("AS")?;
+        return Ok(Statement::CreateView { name, query: cursor.rest(), if_not_exists, replace });
+    }
+    if replace {
+        return Err(Error::new(ErrorCode::NotImplemented, "CREATE OR REPLACE is supported for views only"));
+    }
+    if cursor.word("TABLE") {
+        return table(cursor);
+    }
+    for other in ["FUNCTION", "DICTIONARY", "USER", "ROLE", "INDEX", "QUOTA"] {
+        if cursor.sees(&[other]) {
+            return Err(Error::new(ErrorCode::NotImplemented, format!("CREATE {other} is not supported")));
+        }
+    }
+    Err(cursor.unexpected("TABLE, VIEW, MATERIALIZED VIEW or DATABASE"))
+}
+
+fn database(mut cursor: Cursor) -> Result<Statement> {
+    let if_not_exists = cursor.if_not_exists();
+    let name = cursor.identifier()?;
+    on_cluster(&mut cursor)?;
+    if cursor.word("ENGINE") {
+        cursor.symbol(&Token::Eq);
+        cursor.identifier()?;
+        if cursor.peek() == Some(&Token::LParen) {
+            cursor.parenthesised()?;
+        }
+    }
+    if cursor.word("COMMENT") {
+        cursor.string()?;
+    }
+    cursor.expect_end()?;
+    Ok(Statement::CreateDatabase { name, if_not_exists })
+}
+
+fn materialized_view(mut cursor: Cursor) -> Result<Statement> {
+    let if_not_exists = cursor.if_not_exists();
+    let name = cursor.table_name()?;
+    on_cluster(&mut cursor)?;
+    let to = if cursor.word("TO") { Some(cursor.table_name()?) } else { None };
+    // A target made by the view itself: its columns come from the query; ENGINE and ORDER BY are read past.
+    let mut populate = false;
+    cursor.until(|c| c.sees(&["AS"]) || c.sees(&["POPULATE"]));
+    if cursor.word("POPULATE") {
+        populate = true;
+    }
+    cursor.expect_word("AS")?;
+    Ok(Statement::CreateMaterializedView { name, to, query: cursor.rest(), populate, if_not_exists })
+}
+
+fn table(mut cursor: Cursor) -> Result<Statement> {
+    let mut create = CreateTable { if_not_exists: cursor.if_not_exists(), ..CreateTable::default() };
+    create.name = Some(cursor.table_name()?);
+    if on_cluster(&mut cursor)? {
+        create.warnings.push("ON CLUSTER is ignored: every node has every table".to_owned());
+    }
+    if cursor.peek() == Some(&Token::LParen) {
+        let mut inside = Cursor::new(cursor.parenthesised()?);
+        column_list(&mut inside, &mut create)?;
+    }
+    while !cursor.at_end() {
+        clause(&mut cursor, &mut create)?;
+    }
+    if create.columns.is_empty() && create.like.is_none() && create.query.is_none() {
+        return Err(Error::new(
+            ErrorCode::EmptyListOfColumnsQueried,
+            "Incorrect CREATE query: required list of column descriptions or AS section or SELECT",
+        ));
+    }
+    Ok(Statement::CreateTable(Box::new(create)))
+}
+
+fn column_list(cursor: &mut Cursor, create: &mut CreateTable) -> Result<()> {
+    while !cursor.at_end() {
+        if cursor.sees(&["INDEX"]) || cursor.sees(&["PROJECTION"]) || cursor.sees(&["CONSTRAINT"]) {
+            let text = text_of(&cursor.until(|c| c.peek() == Some(&Token::Comma)));
+            create.warnings.push(format!("{text} is ignored"));
+        } else if cursor.words(&["PRIMARY", "KEY"]) {
+            let names = expression_columns(cursor)?;
+            if create.order_by.is_empty() {
+                create.order_by = names;
+            }
+        } else {
+            let spec = column(cursor, &mut create.warnings)?;
+            create.columns.push(spec);
+        }
+        if create.columns.len() > COLUMNS_MAX {
+            let message = format!("A table has at most {COLUMNS_MAX} columns");
+            return Err(Error::new(ErrorCode::BadArguments, message));
+        }
+        if !cursor.symbol(&Token::Comma) {
+            break;
+        }
+    }
+    cursor.expect_end()
+}
+
+/// Reads `name Type [NULL | NOT NULL] [DEFAULT e] [COMMENT 's'] [CODEC(…)] [TTL …]`.
+pub(super) fn column(cursor: &mut Cursor, warnings: &mut Vec<String>) -> Result<ColumnSpec> {
+    let name = cursor.identifier()?;
+    let ty = column_type(cursor)?;
+    let mut spec = ColumnSpec { name, ty, default: None, comment: String::new() };
+    loop {
+        if cursor.words(&["NOT", "NULL"]) {
+            continue;
+        }
+        if cursor.word("NULL") {
+            spec.ty = spec.ty.nullable();
+        } else if cursor.word("DEFAULT") {
+            spec.default = Some(cursor.until(ends_default));
+        } else if cursor.word("COMMENT") {
+            spec.comment = cursor.string()?;
+        } else if cursor.word("CODEC") {
+            let codec = text_of(&cursor.parenthesised()?);
+            warnings.push(format!("CODEC({codec}) of column {} is ignored", spec.name));
+        } else if cursor.words(&["PRIMARY", "KEY"]) {
+            warnings.push(format!("PRIMARY KEY of column {} is ignored: use ORDER BY", spec.name));
+        } else if cursor.sees(&["MATERIALIZED"]) || cursor.sees(&["ALIAS"]) || cursor.sees(&["EPHEMERAL"]) {
+            let message = format!("Column {} : MATERIALIZED, ALIAS and EPHEMERAL are not supported", spec.name);
+            return Err(Error::new(ErrorCode::NotImplemented, message));
+        } else if cursor.sees(&["TTL"]) {
+            let message = format!("Column {}: TTL of a single column is not supported", spec.name);
+            return Err(Error::new(ErrorCode::NotImplemented, message));
+        } else {
+            return Ok(spec);
+        }
+    }
+}
+
+fn ends_default(cursor: &Cursor) -> bool {
+    cursor.peek() == Some(&Token::Comma)
+        || ["COMMENT", "CODEC", "TTL", "AFTER", "FIRST"].iter().any(|word| cursor.sees(&[word]))
+        || cursor.sees(&["PRIMARY", "KEY"])
+}
+
+/// Reads a type: a name (or `DOUBLE PRECISION`) and its arguments.
+pub(super) fn column_type(cursor: &mut Cursor) -> Result<ColumnType> {
+    if cursor.words(&["DOUBLE", "PRECISION"]) {
+        return Ok(ColumnType::Float64);
+    }
+    let name = cursor.identifier()?;
+    if cursor.peek() != Some(&Token::LParen) {
+        return name.parse();
+    }
+    let arguments = text_of(&cursor.parenthesised()?);
+    format!("{name}({arguments})").parse()
+}
+
+fn clause(cursor: &mut Cursor, create: &mut CreateTable) -> Result<()> {
+    if cursor.word("ENGINE") {
+        cursor.symbol(&Token::Eq);
+        let name = cursor.identifier()?;
+        let arguments = match cursor.peek() {
+            Some(Token::LParen) => text_of(&cursor.parenthesised()?),
+            _ => String::new(),
+        };
+        engine(&name, &arguments, create)
+    } else if cursor.words(&["ORDER", "BY"]) {
+        create.order_by = expression_columns(cursor)?;
+        Ok(())
+    } else if cursor.words(&["PRIMARY", "KEY"]) {
+        let names = expression_columns(cursor)?;
+        if create.order_by.is_empty() {
+            create.order_by = names;
+        }
+        Ok(())
+    } else if cursor.words(&["PARTITION", "BY"]) {
+        ignored(cursor, "PARTITION BY", "rows are spread by the hash of the key", create)
+    } else if cursor.words(&["SAMPLE", "BY"]) {
+        ignored(cursor, "SAMPLE BY", "tables are not sampled", create)
+    } else if cursor.word("TTL") {
+        create.ttl = Some(super::alter::ttl_expression(cursor)?);
+        Ok(())
+    } else if cursor.word("SETTINGS") {
+        ignored(cursor, "SETTINGS", "tables have no settings", create)
+    } else if cursor.word("COMMENT") {
+        create.comment = cursor.string()?;
+        Ok(())
+    } else if cursor.word("AS") {
+        source(cursor, create)
+    } else {
+        Err(cursor.unexpected("ENGINE, ORDER BY, PARTITION BY, TTL, SETTINGS, COMMENT or AS"))
+    }
+}
+
+fn source(cursor: &mut Cursor, create: &mut CreateTable) -> Result<()> {
+    let query = ["SELECT", "WITH"].iter().any(|word| cursor.sees(&[word]));
+    if query || cursor.peek() == Some(&Token::LParen) {
+        create.query = Some(cursor.rest());
+    } else {
+        create.like = Some(cursor.table_name()?);
+    }
+    Ok(())
+}
+
+/// Accepts MergeTree and Memory and refuses the engines that would do something else with the rows.
+fn engine(name: &str, arguments: &str, create: &mut CreateTable) -> Result<()> {
+    let plain = ["MergeTree", "ReplicatedMergeTree", "SharedMergeTree", "Memory", "Log", "TinyLog", "StripeLog"];
+    if !plain.contains(&name) {
+        let known = name.ends_with("MergeTree") || ["Distributed", "Kafka", "Buffer", "Null", "Merge"].contains(&name);
+        let code = if known { ErrorCode::NotImplemented } else { ErrorCode::UnknownStorage };
+        let message = match known {
+            true => format!("Table engine {name} is not supported; MergeTree is"),
+            false => format!("Unknown table engine {name}"),
+        };
+        return Err(Error::new(code, message));
+    }
+    if name != "MergeTree" {
+        create.warnings.push(format!("ENGINE = {name} is stored as MergeTree"));
+    }
+    create.engine = if arguments.is_empty() { name.to_owned() } else { format!("{name}({arguments})") };
+    Ok(())
+}
+
+fn ends_clause(cursor: &Cursor) -> bool {
+    ["ENGINE", "TTL", "SETTINGS", "COMMENT", "AS"].iter().any(|word| cursor.sees(&[word]))
+        || ["ORDER", "PARTITION", "SAMPLE"].iter().any(|word| cursor.sees(&[word, "BY"]))
+        || cursor.sees(&["PRIMARY", "KEY"])
+}
+
+fn ignored(cursor: &mut Cursor, clause: &str, reason: &str, create: &mut CreateTable) -> Result<()> {
+    let text = text_of(&cursor.until(ends_clause));
+    create.warnings.push(format!("{clause} {text} is ignored: {reason}"));
+    Ok(())
+}
+
+/// The columns of `a`, `(a, b)` or `tuple()`; an expression counts as its first column.
+fn expression_columns(cursor: &mut Cursor) -> Result<Vec<String>> {
+    let tokens = cursor.until(|c| ends_clause(c) || c.peek() == Some(&Token::Comma));
+    let mut inside = Cursor::new(tokens);
+    inside.word("tuple");
+    if inside.peek() == Some(&Token::LParen) {
+        inside = Cursor::new(inside.parenthesised()?);
+    }
+    let mut names = Vec::new();
+    while !inside.at_end() {
+        let element = inside.until(|c| c.peek() == Some(&Token::Comma));
+        let mut words = element.iter().enumerate().filter_map(|(i, t)| match &t.token {
+            // A word before a parenthesis is a function.
+            Token::Word(word) if element.get(i + 1).is_none_or(|n| n.token != Token::LParen) => {
+                Some(word.value.clone())
+            }
+            _ => None,
+        });
+        names.extend(words.next());
+        if !inside.symbol(&Token::Comma) {
+            break;
+        }
+    }
+    inside.expect_end()?;
+    Ok(names)
+}

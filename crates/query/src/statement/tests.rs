@@ -1,0 +1,119 @@
+use super::*;
+use zepto_common::types::ColumnType;
+
+fn parse_ok(sql: &str) -> Statement {
+    parse(sql, &Params::new()).unwrap().statement
+}
+
+fn code(sql: &str) -> ErrorCode {
+    parse(sql, &Params::new()).unwrap_err().code
+}
+
+fn query_text(sql: &str) -> String {
+    match parse_ok(sql) {
+        Statement::Query(tokens) => query(tokens).unwrap().to_string(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn clauses_behind_a_statement_are_cut_off() {
+    let parsed = parse("SELECT 1 SETTINGS max_threads = 2, a = 'x' FORMAT JSON", &Params::new()).unwrap();
+    assert_eq!(parsed.clauses.format.as_deref(), Some("JSON"));
+    assert_eq!(parsed.clauses.settings["max_threads"], "2");
+    assert_eq!(parsed.clauses.settings["a"], "x");
+    let parsed = parse("SELECT 1 FORMAT JSON SETTINGS a = 1;", &Params::new()).unwrap();
+    assert_eq!(parsed.clauses.format.as_deref(), Some("JSON"));
+    assert_eq!(parsed.clauses.settings["a"], "1");
+}
+
+#[test]
+fn a_parameter_is_a_value_and_never_sql() {
+    let params = Params::from([
+        ("s".to_owned(), Some("x' OR 1=1 --".to_owned())),
+        ("n".to_owned(), Some("5".to_owned())),
+        ("t".to_owned(), Some("odd name".to_owned())),
+    ]);
+    let text = |sql: &str| match parse(sql, &params).unwrap().statement {
+        Statement::Query(tokens) => query(tokens).unwrap().to_string(),
+        other => panic!("{other:?}"),
+    };
+    let got = text("SELECT * FROM {t:Identifier} WHERE a = {s:String} LIMIT {n:UInt32}");
+    assert!(got.contains("\"odd name\"") && got.contains("LIMIT 5"), "{got}");
+    assert!(got.contains("OR 1=1 --'"), "{got}");
+    let error = |sql: &str| parse(sql, &params).unwrap_err().code;
+    assert_eq!(error("SELECT {missing:String}"), ErrorCode::UnknownQueryParameter);
+    assert_eq!(error("SELECT {s:UInt8}"), ErrorCode::BadQueryParameter);
+}
+
+#[test]
+fn an_asof_join_becomes_a_marked_join() {
+    let got = query_text("SELECT * FROM a ASOF LEFT JOIN b ON a.k = b.k AND a.ts >= b.ts WHERE x = 1");
+    assert!(got.contains("LEFT JOIN b ON __asof_join() AND a.k = b.k AND a.ts >= b.ts WHERE"), "{got}");
+    let got = query_text("SELECT * FROM a ASOF JOIN b USING (k, ts)");
+    assert!(got.contains("JOIN b ON __asof_join() AND a.k = b.k AND a.ts >= b.ts"), "{got}");
+}
+
+#[test]
+fn latest_on_becomes_a_condition_on_a_row_number() {
+    let got = query_text("SELECT * FROM t WHERE a = 1 LATEST ON ts PARTITION BY sym ORDER BY sym");
+    assert!(got.contains("QUALIFY __latest(row_number() OVER (PARTITION BY sym ORDER BY ts DESC)) ORDER BY"), "{got}");
+}
+
+#[test]
+fn words_that_say_nothing_go() {
+    let got = query_text("SELECT * FROM t FINAL WHERE a GLOBAL IN (SELECT 1)");
+    assert!(!got.contains("FINAL") && !got.contains("GLOBAL"), "{got}");
+    assert_eq!(query_text("SELECT final FROM t"), "SELECT final FROM t");
+}
+
+#[test]
+fn clickhouse_ddl_is_read_and_what_is_ignored_is_said() {
+    let sql = "CREATE TABLE IF NOT EXISTS db.trades (symbol LowCardinality(String), price Float64 CODEC(Gorilla), \
+               ts DateTime64(9, 'UTC') DEFAULT now64(9), n Nullable(Int32) COMMENT 'count') ENGINE = MergeTree() \
+               PARTITION BY toYYYYMM(ts) ORDER BY (symbol, ts) TTL ts + INTERVAL 90 DAY SETTINGS index_granularity = 1";
+    let Statement::CreateTable(create) = parse_ok(sql) else { panic!() };
+    assert_eq!(create.columns.len(), 4);
+    assert_eq!(create.columns[0].ty, ColumnType::Symbol);
+    assert_eq!(create.columns[2].ty.to_string(), "DateTime64(9, 'UTC')");
+    assert!(create.columns[2].default.is_some());
+    assert_eq!(create.columns[3].comment, "count");
+    assert_eq!(create.order_by, ["symbol", "ts"]);
+    assert_eq!(create.ttl, Some(("ts".to_owned(), 90 * 86_400)));
+    assert_eq!(create.warnings.len(), 3, "{:?}", create.warnings);
+    assert!(create.if_not_exists);
+}
+
+#[test]
+fn alter_reads_ttl_columns_and_mutations() {
+    let Statement::Alter { actions, .. } = parse_ok("ALTER TABLE t SET TTL 90 DAYS") else { panic!() };
+    assert!(matches!(actions[0], AlterAction::Ttl(Some(seconds)) if seconds == 90 * 86_400));
+    let sql = "ALTER TABLE t ADD COLUMN a Int32 DEFAULT 5 AFTER b, DROP COLUMN IF EXISTS c, RENAME COLUMN d TO e";
+    let Statement::Alter { actions, .. } = parse_ok(sql) else { panic!() };
+    assert_eq!(actions.len(), 3);
+    let Statement::Alter { actions, .. } = parse_ok("ALTER TABLE t UPDATE a = a + 1 WHERE b > 2") else { panic!() };
+    assert!(matches!(&actions[0], AlterAction::Update { assignments, .. } if assignments.len() == 1));
+}
+
+#[test]
+fn texts_that_are_too_large_or_too_deep_are_refused() {
+    assert_eq!(code(&"x".repeat(2 << 20)), ErrorCode::QueryIsTooLarge);
+    assert_eq!(code(&format!("SELECT {}1{}", "(".repeat(5_000), ")".repeat(5_000))), ErrorCode::TooDeepAst);
+    assert_eq!(code(&format!("SELECT 1{}", "+1".repeat(100_000))), ErrorCode::TooDeepAst);
+    assert_eq!(code(""), ErrorCode::SyntaxError);
+    assert_eq!(code("SELECT 1; SELECT 2"), ErrorCode::SyntaxError);
+    assert_eq!(code("SELEC 1"), ErrorCode::SyntaxError);
+    assert_eq!(code("ATTACH TABLE t"), ErrorCode::NotImplemented);
+    // A long list is not deep.
+    let list: Vec<String> = (0..50_000).map(|n| n.to_string()).collect();
+    assert!(parse(&format!("SELECT 1 IN ({})", list.join(",")), &Params::new()).is_ok());
+}
+
+#[test]
+fn a_script_is_cut_at_its_semicolons() {
+    let cut = split_statements("SELECT ';'; -- a;b\nCREATE TABLE t (a Int8);\n;SELECT 'é'; SELECT 2");
+    assert_eq!(cut.len(), 4);
+    assert_eq!(cut[0], "SELECT ';'");
+    assert!(cut[1].ends_with("(a Int8)"));
+    assert_eq!(cut[3], "SELECT 2");
+}

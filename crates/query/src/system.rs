@@ -1,0 +1,92 @@
+//! The database `system`: what the server knows about itself, as tables; and `numbers`.
+
+mod cells;
+mod numbers;
+mod tables;
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::{MemTable, Session, TableProvider};
+use datafusion::common::Result;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::{Expr, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+
+use crate::error::external;
+use crate::service::Core;
+
+pub(crate) use cells::{Cells, batch};
+pub(crate) use tables::{create_statement, default_text, type_name};
+
+/// The database's name.
+pub(crate) const SYSTEM: &str = "system";
+
+/// Registers the table functions.
+pub(crate) fn register(state: &mut SessionState) {
+    numbers::register(state);
+}
+
+/// Makes a table's rows as they are now.
+type Rows = fn(&Core) -> zepto_common::Result<RecordBatch>;
+
+/// Every table here, by name.
+const TABLES: [(&str, Rows); 10] = [
+    ("columns", tables::columns),
+    ("databases", tables::databases),
+    ("functions", tables::functions),
+    ("metrics", tables::metrics),
+    ("one", tables::one),
+    ("parts", tables::parts),
+    ("processes", tables::processes),
+    ("settings", tables::settings),
+    ("tables", tables::tables),
+    ("views", tables::views),
+];
+
+/// Names of the tables here.
+pub(crate) fn table_names() -> impl Iterator<Item = &'static str> {
+    TABLES.iter().map(|(name, _)| *name).chain(["numbers"])
+}
+
+/// A table of this database.
+pub(crate) fn table(core: &Arc<Core>, name: &str) -> Option<Arc<dyn TableProvider>> {
+    if name == "numbers" {
+        return Some(numbers::endless());
+    }
+    let (_, rows) = TABLES.iter().find(|(table, _)| *table == name)?;
+    let schema = rows(core).ok()?.schema();
+    Some(Arc::new(SystemTable { core: core.clone(), rows: *rows, schema }))
+}
+
+/// A table whose rows are made when it is scanned.
+#[derive(Debug)]
+struct SystemTable {
+    core: Arc<Core>,
+    rows: Rows,
+    schema: SchemaRef,
+}
+
+#[async_trait]
+impl TableProvider for SystemTable {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let rows = (self.rows)(&self.core).map_err(external)?;
+        MemTable::try_new(self.schema.clone(), vec![vec![rows]])?.scan(state, projection, filters, limit).await
+    }
+}

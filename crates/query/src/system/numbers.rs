@@ -1,0 +1,116 @@
+//! `numbers(n)`, `numbers(offset, n)` and `system.numbers`: the integers, made as they are read.
+
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, UInt64Array};
+use arrow::datatypes::{Schema, SchemaRef};
+use datafusion::catalog::streaming::StreamingTable;
+use datafusion::catalog::{TableFunctionArgs, TableFunctionImpl, TableProvider};
+use datafusion::common::{Result, ScalarValue};
+use datafusion::execution::TaskContext;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use datafusion::physical_plan::SendableRecordBatchStream;
+use datafusion::physical_plan::coop::cooperative;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::streaming::PartitionStream;
+use futures::stream;
+use zepto_common::error::{Error, ErrorCode};
+use zepto_common::types::ColumnType;
+
+use crate::error::external;
+use crate::running::QueryHandle;
+
+/// Rows of a batch.
+const BATCH_ROWS: u64 = 8_192;
+
+pub(super) fn register(state: &mut SessionState) {
+    state.register_udtf("numbers", Arc::new(Function));
+}
+
+/// All of them, from 0.
+pub(super) fn endless() -> Arc<dyn TableProvider> {
+    table(0, u64::MAX)
+}
+
+fn table(start: u64, count: u64) -> Arc<dyn TableProvider> {
+    let schema = Arc::new(Schema::new(vec![ColumnType::UInt64.query_field("number")]));
+    let numbers = Arc::new(Numbers { start, count, schema: schema.clone() });
+    match StreamingTable::try_new(schema.clone(), vec![numbers]) {
+        Ok(table) => Arc::new(table),
+        // The schemas are one and the same.
+        Err(_) => Arc::new(datafusion::catalog::empty::EmptyTable::new(schema)),
+    }
+}
+
+#[derive(Debug)]
+struct Function;
+
+impl TableFunctionImpl for Function {
+    fn call_with_args(&self, args: TableFunctionArgs<'_, '_>) -> Result<Arc<dyn TableProvider>> {
+        let values: Result<Vec<u64>> = args.exprs().iter().map(constant).collect();
+        match values?.as_slice() {
+            [count] => Ok(table(0, *count)),
+            [start, count] => Ok(table(*start, *count)),
+            _ => Err(external(Error::new(
+                ErrorCode::NumberOfArgumentsDoesntMatch,
+                "Table function numbers needs a length, or an offset and a length",
+            ))),
+        }
+    }
+}
+
+/// The value of a constant expression.
+fn constant(expr: &Expr) -> Result<u64> {
+    let bad = || {
+        external(Error::new(ErrorCode::BadArguments, "Arguments of numbers must be constants that are not negative"))
+    };
+    let simplifier = ExprSimplifier::new(SimplifyContext::default());
+    match simplifier.simplify(expr.clone())? {
+        Expr::Literal(value, _) => match value.cast_to(&arrow::datatypes::DataType::UInt64)? {
+            ScalarValue::UInt64(Some(value)) => Ok(value),
+            _ => Err(bad()),
+        },
+        _ => Err(bad()),
+    }
+}
+
+#[derive(Debug)]
+struct Numbers {
+    start: u64,
+    count: u64,
+    schema: SchemaRef,
+}
+
+impl PartitionStream for Numbers {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn execute(&self, context: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let query = context.session_config().get_extension::<QueryHandle>();
+        let schema = self.schema.clone();
+        let (mut next, mut left) = (self.start, self.count);
+        let batches = std::iter::from_fn(move || {
+            if left == 0 {
+                return None;
+            }
+            if let Some(stopped) = query.as_ref().and_then(|query| query.stopped()) {
+                left = 0;
+                return Some(Err(external(stopped)));
+            }
+            let rows = left.min(BATCH_ROWS);
+            let values = UInt64Array::from_iter_values((0..rows).map(|i| next.wrapping_add(i)));
+            next = next.wrapping_add(rows);
+            left -= rows;
+            if let Some(query) = &query {
+                query.progress.read(rows, rows * 8);
+            }
+            Some(RecordBatch::try_new(schema.clone(), vec![Arc::new(values)]).map_err(Into::into))
+        });
+        let adapter = RecordBatchStreamAdapter::new(self.schema.clone(), stream::iter(batches));
+        Box::pin(cooperative(adapter))
+    }
+}

@@ -1,0 +1,355 @@
+//! The rows of each system table.
+
+use arrow::array::RecordBatch;
+use zepto_common::error::Result;
+use zepto_common::schema::{ColumnDefault, TableSchema};
+use zepto_engine::Part;
+use zepto_engine::store::ViewDefinition;
+
+use super::cells::{Cells, batch};
+use super::{SYSTEM, table_names};
+use crate::service::Core;
+use crate::statement::cursor::quote;
+
+/// One row, as ClickHouse's.
+pub(super) fn one(_: &Core) -> Result<RecordBatch> {
+    batch(vec![("dummy", Cells::U8(vec![0]))])
+}
+
+pub(super) fn databases(core: &Core) -> Result<RecordBatch> {
+    let mut names: Vec<String> = core.store.catalog().databases().to_vec();
+    names.push(SYSTEM.to_owned());
+    names.sort();
+    let rows = names.len();
+    let engines = names.iter().map(|name| if name == SYSTEM { "Memory" } else { "Atomic" }.to_owned()).collect();
+    batch(vec![
+        ("name", Cells::Text(names)),
+        ("engine", Cells::Text(engines)),
+        ("data_path", Cells::same("", rows)),
+        ("metadata_path", Cells::same("", rows)),
+        ("uuid", Cells::same("00000000-0000-0000-0000-000000000000", rows)),
+        ("engine_full", Cells::same("", rows)),
+        ("comment", Cells::same("", rows)),
+    ])
+}
+
+/// One table, view or system table.
+#[derive(Default)]
+struct TableRow {
+    database: String,
+    name: String,
+    engine: String,
+    engine_full: String,
+    primary_key: String,
+    sorting_key: String,
+    partition_key: String,
+    create: String,
+    rows: Option<u64>,
+    bytes: Option<u64>,
+    comment: String,
+}
+
+pub(super) fn tables(core: &Core) -> Result<RecordBatch> {
+    let catalog = core.store.catalog();
+    let mut rows: Vec<TableRow> = catalog.tables().map(|schema| table_row(core, schema)).collect();
+    rows.extend(catalog.views().map(|view| view_row(view)));
+    rows.extend(table_names().map(|name| TableRow {
+        database: SYSTEM.to_owned(),
+        name: name.to_owned(),
+        engine: "System".to_owned(),
+        ..TableRow::default()
+    }));
+    rows.sort_by(|a, b| (&a.database, &a.name).cmp(&(&b.database, &b.name)));
+    let text = |of: fn(&TableRow) -> &String| Cells::Text(rows.iter().map(|row| of(row).clone()).collect());
+    let count = rows.len();
+    batch(vec![
+        ("database", text(|row| &row.database)),
+        ("name", text(|row| &row.name)),
+        ("uuid", Cells::same("00000000-0000-0000-0000-000000000000", count)),
+        ("engine", text(|row| &row.engine)),
+        ("is_temporary", Cells::U8(vec![0; count])),
+        ("create_table_query", text(|row| &row.create)),
+        ("engine_full", text(|row| &row.engine_full)),
+        ("as_select", Cells::same("", count)),
+        ("partition_key", text(|row| &row.partition_key)),
+        ("sorting_key", text(|row| &row.sorting_key)),
+        ("primary_key", text(|row| &row.primary_key)),
+        ("sampling_key", Cells::same("", count)),
+        ("storage_policy", Cells::same("default", count)),
+        ("total_rows", Cells::MaybeU64(rows.iter().map(|row| row.rows).collect())),
+        ("total_bytes", Cells::MaybeU64(rows.iter().map(|row| row.bytes).collect())),
+        ("comment", text(|row| &row.comment)),
+    ])
+}
+
+fn table_row(core: &Core, schema: &TableSchema) -> TableRow {
+    let snapshot = core.store.snapshot(schema.id).ok();
+    let parts = snapshot.iter().flat_map(|snapshot| &snapshot.parts);
+    let (rows, bytes) = parts.fold((0, 0), |(rows, bytes), part| (rows + part.rows(), bytes + part.memory()));
+    let key = order_by(schema);
+    TableRow {
+        database: schema.name.database.clone(),
+        name: schema.name.table.clone(),
+        engine: engine_name(schema),
+        engine_full: engine_full(schema),
+        primary_key: key.clone(),
+        sorting_key: key,
+        partition_key: String::new(),
+        create: create_statement(schema),
+        rows: snapshot.as_ref().map(|_| rows as u64),
+        bytes: snapshot.as_ref().map(|_| bytes as u64),
+        comment: schema.comment.clone(),
+    }
+}
+
+fn view_row(view: &ViewDefinition) -> TableRow {
+    TableRow {
+        database: view.name.database.clone(),
+        name: view.name.table.clone(),
+        engine: if view.materialized { "MaterializedView" } else { "View" }.to_owned(),
+        create: view.sql.clone(),
+        ..TableRow::default()
+    }
+}
+
+/// A name as it must be written: in backticks unless it is a plain word.
+fn identifier(name: &str) -> String {
+    let plain = name.chars().enumerate().all(|(i, c)| c == '_' || c.is_ascii_alphabetic() || (i > 0 && c.is_ascii_digit()));
+    match plain && !name.is_empty() {
+        true => name.to_owned(),
+        false => format!("`{}`", name.replace('\\', "\\\\").replace('`', "\\`")),
+    }
+}
+
+fn order_by(schema: &TableSchema) -> String {
+    let names = schema.order_by.iter().filter_map(|id| schema.index_of_id(*id));
+    let names: Vec<String> = names.map(|i| identifier(&schema.columns[i].name)).collect();
+    names.join(", ")
+}
+
+fn engine_name(schema: &TableSchema) -> String {
+    let name = schema.engine.split('(').next().unwrap_or_default();
+    if name.is_empty() { "MergeTree".to_owned() } else { name.to_owned() }
+}
+
+fn engine_full(schema: &TableSchema) -> String {
+    let engine = if schema.engine.is_empty() { "MergeTree" } else { &schema.engine };
+    let order = order_by(schema);
+    let order = match (order.is_empty(), order.contains(',')) {
+        (true, _) => "tuple()".to_owned(),
+        (_, true) => format!("({order})"),
+        (_, false) => order,
+    };
+    let ttl = match (schema.ttl_seconds, schema.time_index()) {
+        (Some(seconds), Some(time)) => {
+            format!(" TTL {} + toIntervalSecond({seconds})", identifier(&schema.columns[time].name))
+        }
+        _ => String::new(),
+    };
+    format!("{engine} ORDER BY {order}{ttl}")
+}
+
+/// The CREATE TABLE that makes this table again.
+pub(crate) fn create_statement(schema: &TableSchema) -> String {
+    let columns: Vec<String> = schema
+        .columns
+        .iter()
+        .map(|column| {
+            let default = match &column.default {
+                ColumnDefault::Zero => String::new(),
+                ColumnDefault::Now => " DEFAULT now()".to_owned(),
+                ColumnDefault::Constant(text) if column.ty.is_number() => format!(" DEFAULT {text}"),
+                ColumnDefault::Constant(text) => format!(" DEFAULT {}", quote(text)),
+            };
+            let comment = match column.comment.as_str() {
+                "" => String::new(),
+                text => format!(" COMMENT {}", quote(text)),
+            };
+            format!("    {} {}{default}{comment}", identifier(&column.name), column.ty)
+        })
+        .collect();
+    let comment = match schema.comment.as_str() {
+        "" => String::new(),
+        text => format!(" COMMENT {}", quote(text)),
+    };
+    let (database, table) = (identifier(&schema.name.database), identifier(&schema.name.table));
+    let engine = engine_full(schema);
+    format!("CREATE TABLE {database}.{table}\n(\n{}\n)\nENGINE = {engine}{comment}", columns.join(",\n"))
+}
+
+/// The type's name, for DESCRIBE and `system.columns`.
+pub(crate) fn type_name(column: &zepto_common::schema::Column) -> String {
+    column.ty.to_string()
+}
+
+/// How a default is shown: kind and expression.
+pub(crate) fn default_text(default: &ColumnDefault, is_number: bool) -> (String, String) {
+    match default {
+        ColumnDefault::Zero => (String::new(), String::new()),
+        ColumnDefault::Now => ("DEFAULT".to_owned(), "now()".to_owned()),
+        ColumnDefault::Constant(text) if is_number => ("DEFAULT".to_owned(), text.clone()),
+        ColumnDefault::Constant(text) => ("DEFAULT".to_owned(), quote(text)),
+    }
+}
+
+pub(super) fn columns(core: &Core) -> Result<RecordBatch> {
+    let catalog = core.store.catalog();
+    let tables = catalog.tables().map(|schema| (&schema.name, &schema.columns, Some(schema)));
+    let views = catalog.views().map(|view| (&view.name, &view.columns, None));
+    let mut all: Vec<_> = tables.chain(views).collect();
+    all.sort_by_key(|(name, ..)| *name);
+    let mut text: [Vec<String>; 8] = Default::default();
+    let (mut positions, mut in_key) = (Vec::new(), Vec::new());
+    for (name, columns, schema) in all {
+        for (position, column) in (1..).zip(columns) {
+            let (kind, expression) = default_text(&column.default, column.ty.is_number());
+            let key = schema.is_some_and(|schema| schema.order_by.contains(&column.id));
+            let cells = [
+                name.database.clone(), name.table.clone(), column.name.clone(), type_name(column), kind, expression,
+                column.comment.clone(), String::new(),
+            ];
+            text.iter_mut().zip(cells).for_each(|(column, cell)| column.push(cell));
+            positions.push(position);
+            in_key.push(u8::from(key));
+        }
+    }
+    let [database, table, name, ty, kind, expression, comment, codec] = text.map(Cells::Text);
+    let none = vec![0u8; positions.len()];
+    batch(vec![
+        ("database", database),
+        ("table", table),
+        ("name", name),
+        ("type", ty),
+        ("position", Cells::U64(positions)),
+        ("default_kind", kind),
+        ("default_expression", expression),
+        ("comment", comment),
+        ("is_in_partition_key", Cells::U8(none.clone())),
+        ("is_in_sorting_key", Cells::U8(in_key.clone())),
+        ("is_in_primary_key", Cells::U8(in_key)),
+        ("is_in_sampling_key", Cells::U8(none)),
+        ("compression_codec", codec),
+    ])
+}
+
+pub(super) fn functions(core: &Core) -> Result<RecordBatch> {
+    let names = core.sessions.function_names();
+    let rows = names.len();
+    let aggregate = names.iter().map(|(_, aggregate)| u8::from(*aggregate)).collect();
+    batch(vec![
+        ("name", Cells::Text(names.into_iter().map(|(name, _)| name).collect())),
+        ("is_aggregate", Cells::U8(aggregate)),
+        ("case_insensitive", Cells::U8(vec![0; rows])),
+        ("alias_to", Cells::same("", rows)),
+        ("create_query", Cells::same("", rows)),
+        ("origin", Cells::same("System", rows)),
+        ("description", Cells::same("", rows)),
+        ("syntax", Cells::same("", rows)),
+        ("arguments", Cells::same("", rows)),
+        ("returned_value", Cells::same("", rows)),
+        ("examples", Cells::same("", rows)),
+        ("categories", Cells::same("", rows)),
+    ])
+}
+
+pub(super) fn metrics(core: &Core) -> Result<RecordBatch> {
+    let running = core.running.list();
+    let memory: u64 = running.iter().map(|query| query.memory_usage).sum();
+    let rows = [
+        ("Query", running.len() as u64, "Statements that run now"),
+        ("MemoryTracking", memory, "Bytes that running statements hold"),
+        ("Tables", core.store.catalog().tables().count() as u64, "Tables"),
+    ];
+    batch(vec![
+        ("metric", Cells::Text(rows.iter().map(|row| row.0.to_owned()).collect())),
+        ("value", Cells::U64(rows.iter().map(|row| row.1).collect())),
+        ("description", Cells::Text(rows.iter().map(|row| row.2.to_owned()).collect())),
+    ])
+}
+
+pub(super) fn parts(core: &Core) -> Result<RecordBatch> {
+    let catalog = core.store.catalog();
+    let mut text: [Vec<String>; 4] = Default::default();
+    let mut numbers: [Vec<u64>; 2] = Default::default();
+    for schema in catalog.tables() {
+        let Ok(snapshot) = core.store.snapshot(schema.id) else { continue };
+        for (number, part) in snapshot.parts.iter().enumerate() {
+            let kind = match part {
+                Part::Chunk(_) => "chunk",
+                Part::Run(_) => "run",
+                Part::Segment(_) => "segment",
+            };
+            let cells = [
+                schema.name.database.clone(), schema.name.table.clone(), format!("{kind}_{number}"), kind.to_owned(),
+            ];
+            text.iter_mut().zip(cells).for_each(|(column, cell)| column.push(cell));
+            numbers[0].push(part.rows() as u64);
+            numbers[1].push(part.memory() as u64);
+        }
+    }
+    let [database, table, name, kind] = text.map(Cells::Text);
+    let [rows, bytes] = numbers;
+    batch(vec![
+        ("database", database),
+        ("table", table),
+        ("name", name),
+        ("part_type", kind),
+        ("active", Cells::U8(vec![1; rows.len()])),
+        ("rows", Cells::U64(rows)),
+        ("bytes_in_memory", Cells::U64(bytes)),
+    ])
+}
+
+pub(super) fn processes(core: &Core) -> Result<RecordBatch> {
+    let running = core.running.list();
+    batch(vec![
+        ("query_id", Cells::Text(running.iter().map(|query| query.query_id.clone()).collect())),
+        ("user", Cells::Text(running.iter().map(|query| query.user.clone()).collect())),
+        ("query", Cells::Text(running.iter().map(|query| query.query.clone()).collect())),
+        ("elapsed", Cells::F64(running.iter().map(|query| query.elapsed).collect())),
+        ("read_rows", Cells::U64(running.iter().map(|query| query.read_rows).collect())),
+        ("memory_usage", Cells::U64(running.iter().map(|query| query.memory_usage).collect())),
+    ])
+}
+
+/// The settings that a statement may carry and that have a meaning here: name, default, type, meaning.
+fn known_settings() -> &'static [(&'static str, &'static str, &'static str, &'static str)] {
+    &[
+        ("max_execution_time", "300", "Seconds", "Seconds after which a statement is stopped"),
+        ("max_memory_usage", "0", "UInt64", "Bytes that one statement may hold; 0 is the server's bound"),
+        ("max_result_rows", "0", "UInt64", "Rows of a result; 0 is the server's bound"),
+        ("max_threads", "0", "UInt64", "Partitions of a plan that run at once; 0 is the server's choice"),
+        ("result_overflow_mode", "throw", "OverflowMode", "throw or break when a result has too many rows"),
+        ("join_use_nulls", "1", "Bool", "Cells without a match in an outer join are NULL"),
+    ]
+}
+
+pub(super) fn settings(_: &Core) -> Result<RecordBatch> {
+    let all = known_settings();
+    let rows = all.len();
+    let text = |of: fn(&(&str, &str, &str, &str)) -> String| Cells::Text(all.iter().map(of).collect());
+    batch(vec![
+        ("name", text(|row| row.0.to_owned())),
+        ("value", text(|row| row.1.to_owned())),
+        ("changed", Cells::U8(vec![0; rows])),
+        ("description", text(|row| row.3.to_owned())),
+        ("min", Cells::same("", rows)),
+        ("max", Cells::same("", rows)),
+        ("readonly", Cells::U8(vec![0; rows])),
+        ("type", text(|row| row.2.to_owned())),
+        ("default", text(|row| row.1.to_owned())),
+        ("alias_for", Cells::same("", rows)),
+        ("is_obsolete", Cells::U8(vec![0; rows])),
+    ])
+}
+
+pub(super) fn views(core: &Core) -> Result<RecordBatch> {
+    let catalog = core.store.catalog();
+    let views: Vec<_> = catalog.views().collect();
+    batch(vec![
+        ("database", Cells::Text(views.iter().map(|view| view.name.database.clone()).collect())),
+        ("name", Cells::Text(views.iter().map(|view| view.name.table.clone()).collect())),
+        ("query", Cells::Text(views.iter().map(|view| view.sql.clone()).collect())),
+        ("is_materialized", Cells::U8(views.iter().map(|view| u8::from(view.materialized)).collect())),
+    ])
+}
