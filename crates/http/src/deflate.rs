@@ -57,7 +57,7 @@ pub enum Deflate {
     /// Passes bytes on.
     Identity,
     /// gzip.
-    Gzip(GzEncoder<Vec<u8>>),
+    Gzip(Box<GzEncoder<Vec<u8>>>),
     /// zstd.
     Zstd(Box<zstd::stream::write::Encoder<'static, Vec<u8>>>),
 }
@@ -70,7 +70,7 @@ impl Deflate {
     pub fn of(encoding: Encoding) -> Result<Self> {
         Ok(match encoding {
             Encoding::Identity => Self::Identity,
-            Encoding::Gzip => Self::Gzip(GzEncoder::new(Vec::new(), Compression::fast())),
+            Encoding::Gzip => Self::Gzip(Box::new(GzEncoder::new(Vec::new(), Compression::fast()))),
             Encoding::Zstd => {
                 let encoder = zstd::stream::write::Encoder::new(Vec::new(), ZSTD_LEVEL).map_err(fault)?;
                 Self::Zstd(Box::new(encoder))

@@ -19,6 +19,9 @@ use crate::params::Parameters;
 /// Longest `query_id` and `X-Request-Id`, in bytes.
 pub const ID_BYTES_MAX: usize = 128;
 
+/// Longest `max_execution_time` that is told from an endless one: a year.
+const TIME_MAX: Duration = Duration::from_secs(366 * 24 * 3_600);
+
 /// The parameters of one request, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestSettings {
@@ -165,11 +168,11 @@ fn flag(name: &str, value: &str) -> Result<bool> {
     }
 }
 
-/// Seconds, possibly with a fraction; 0 is no bound.
+/// Seconds, possibly with a fraction; 0 is no bound, and beyond [`TIME_MAX`] nothing changes.
 fn seconds(name: &str, value: &str) -> Result<Option<Duration>> {
     let seconds: f64 = value.parse().map_err(|_| bad_value(name, value))?;
     let bound = Duration::try_from_secs_f64(seconds).map_err(|_| bad_value(name, value))?;
-    Ok(Some(bound).filter(|bound| !bound.is_zero()))
+    Ok(Some(bound.min(TIME_MAX)).filter(|bound| !bound.is_zero()))
 }
 
 /// An id that may stand in a header; empty means none.

@@ -52,6 +52,7 @@ fn values_that_cannot_be_are_refused() {
     }
     assert_eq!(read("decompress=1").unwrap_err().code, ErrorCode::NotImplemented);
     assert_eq!(read("max_execution_time=0").unwrap().max_execution_time, None);
+    assert_eq!(read("max_execution_time=1e18").unwrap().max_execution_time, Some(TIME_MAX));
 }
 
 #[test]

@@ -107,6 +107,11 @@ async fn max_execution_time_ends_a_statement_that_does_not_end_itself() {
     assert_eq!((reply.status, reply.header("x-clickhouse-exception-code")), (408, Some("159")));
     assert!(begun.elapsed() < Duration::from_secs(10));
     assert!(cancelled(&door));
+    let endless = super::client::post(door.address, "/?max_execution_time=1e18", "SELECT 1").await;
+    assert_eq!(endless.text(), "1\n");
+    let endless =
+        super::client::post(door.address, "/?max_execution_time=1e18", "INSERT INTO t VALUES ('a', 1)").await;
+    assert_eq!(endless.status, 200);
 }
 
 #[tokio::test]
@@ -120,4 +125,42 @@ async fn many_requests_go_over_one_connection_pipelined_too() {
     timeout(PATIENCE, stream.read_to_string(&mut answers)).await.unwrap().unwrap();
     assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 21, "{answers}");
     assert!(answers.ends_with("Ok.\n"));
+}
+
+/// The payloads of all frames of this kind in what an HTTP/2 server sent.
+fn frames(mut bytes: &[u8], kind: u8) -> Vec<&[u8]> {
+    let mut found = Vec::new();
+    while let Some(head) = bytes.first_chunk::<9>() {
+        let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
+        let Some(payload) = bytes.get(9..9 + length) else { break };
+        if head[3] == kind {
+            found.push(payload);
+        }
+        bytes = &bytes[9 + length..];
+    }
+    found
+}
+
+#[tokio::test]
+async fn http_2_is_spoken_without_asking() {
+    let door = start(Wish::default()).await;
+    let mut stream = TcpStream::connect(door.address).await.unwrap();
+    // Preface, empty SETTINGS, and HEADERS of the static table: GET, http, and a literal path and authority.
+    let mut sent = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
+    let path = b"/?query=SELECT%201";
+    let mut block = vec![0x82, 0x86, 0x04, path.len() as u8];
+    block.extend_from_slice(path);
+    block.extend_from_slice(b"\x01\x01x");
+    sent.extend_from_slice(&[0, 0, block.len() as u8, 0x01, 0x05, 0, 0, 0, 1]);
+    sent.extend_from_slice(&block);
+    stream.write_all(&sent).await.unwrap();
+    let mut seen = Vec::new();
+    let (data, headers) = (0, 1);
+    while frames(&seen, data).concat() != b"1\n" {
+        let mut part = [0; 4_096];
+        let length = timeout(PATIENCE, stream.read(&mut part)).await.unwrap().unwrap();
+        assert!(length > 0, "closed after {seen:?}");
+        seen.extend_from_slice(&part[..length]);
+    }
+    assert_eq!(frames(&seen, headers)[0][0], 0x88, "status 200 of the static table");
 }

@@ -9,7 +9,6 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use tokio::time::timeout_at;
 use tokio_util::sync::DropGuard;
-use zepto_common::metric_names::QUERY_DURATION;
 use zepto_common::service::{Progress, RowStream};
 use zepto_common::{Error, ErrorCode, Result};
 use zepto_formats::{Encoder, ResultTotals};
@@ -112,10 +111,4 @@ async fn encode(
         (encoder, encoded.map(|()| out))
     };
     service.work(trifle, work).await
-}
-
-impl Drop for Rows {
-    fn drop(&mut self) {
-        metrics::histogram!(QUERY_DURATION).record(self.started.elapsed().as_secs_f64());
-    }
 }
