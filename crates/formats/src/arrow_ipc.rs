@@ -29,6 +29,8 @@ pub(crate) struct ArrowReader {
     padding: bool,
     any: bool,
     any_message: bool,
+    /// Bytes that the next message needs: nothing is looked at again before they are there.
+    need: usize,
     ended: bool,
     failed: Option<Error>,
 }
@@ -47,6 +49,7 @@ impl ArrowReader {
             padding: file,
             any: false,
             any_message: false,
+            need: 0,
             ended: false,
             failed: None,
         }
@@ -58,6 +61,10 @@ impl ArrowReader {
         }
         self.any |= !data.is_empty();
         self.buffer.extend_from_slice(data);
+        if self.buffer.len() < self.need {
+            return Ok(());
+        }
+        self.need = 0;
         let mut at = 0;
         if self.magic {
             if self.buffer.len() < MAGIC.len() {
@@ -77,7 +84,11 @@ impl ArrowReader {
                 break;
             }
             self.padding = false;
-            let Some(length) = self.message_length(&self.buffer[at..])? else { break };
+            let (length, complete) = self.message_length(&self.buffer[at..])?;
+            if !complete {
+                self.need = length;
+                break;
+            }
             let message = Buffer::from(&self.buffer[at..at + length]);
             at += length;
             self.message(message, out)?;
@@ -86,20 +97,20 @@ impl ArrowReader {
         Ok(())
     }
 
-    /// Length of the message at the start, once all of it is there.
-    fn message_length(&self, data: &[u8]) -> Result<Option<usize>> {
-        let Some(prefix) = data.first_chunk::<4>() else { return Ok(None) };
+    /// Length of the message at the start as far as it is known, and whether all of it is there.
+    fn message_length(&self, data: &[u8]) -> Result<(usize, bool)> {
+        let Some(prefix) = data.first_chunk::<4>() else { return Ok((4, false)) };
         let head = if *prefix == CONTINUATION { 8 } else { 4 };
         let Some(length) = data.get(head - 4..head).and_then(|bytes| bytes.first_chunk::<4>()) else {
-            return Ok(None);
+            return Ok((8, false));
         };
         let metadata = i32::from_le_bytes(*length);
         let metadata = usize::try_from(metadata).ok().filter(|length| *length <= METADATA_BYTES_MAX);
         let metadata = metadata.ok_or_else(|| broken("Arrow message is too long or not an Arrow message"))?;
         if metadata == 0 {
-            return Ok(Some(head));
+            return Ok((head, true));
         }
-        let Some(bytes) = data.get(head..head + metadata) else { return Ok(None) };
+        let Some(bytes) = data.get(head..head + metadata) else { return Ok((head + metadata, false)) };
         let message =
             root_as_message(bytes).map_err(|error| broken(format!("Broken Arrow message: {error}")))?;
         if !self.any_message && message.header_type() != MessageHeader::Schema {
@@ -112,9 +123,9 @@ impl ArrowReader {
         match data.get(head + metadata..total) {
             Some(body) => {
                 check(&message, body)?;
-                Ok(Some(total))
+                Ok((total, true))
             }
-            None => Ok(None),
+            None => Ok((total, false)),
         }
     }
 

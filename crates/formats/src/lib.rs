@@ -28,8 +28,6 @@ mod row_binary;
 mod scan;
 mod settings;
 mod tab_separated;
-#[cfg(test)]
-mod tests;
 mod text;
 mod time;
 mod values;

@@ -180,7 +180,6 @@ fn read_odd_float(cursor: &mut Cursor<'_>) -> Scan<f64> {
     match fast_float2::parse_partial::<f64, _>(text) {
         Ok((value, used)) => {
             cursor.at += used;
-            // A bare exponent mark belongs to the number: `1e` is cut short, not the number 1.
             Ok(value)
         }
         Err(_) => Err(no_number(&cursor.data[cursor.at..])),

@@ -1,5 +1,7 @@
 //! Laws of the formats, from outside: golden files of a real ClickHouse, round trips, cuts, hostile input.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod formats {
     mod cuts;
     mod golden;
