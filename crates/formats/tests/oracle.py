@@ -172,6 +172,19 @@ for value in ["1704187800", "1704187800.25", "170418", "-5", "170418780012345678
     INPUT.append((TIME, "TabSeparated", value + "\n", {"date_time_input_format": "basic"}))
 
 
+def columnar():
+    """Files that ClickHouse itself writes."""
+    columns = ("a Int8, b UInt64, c Float64, d String, e Nullable(Int32), f Bool, g DateTime64(9,'UTC'), h DateTime64(3,'UTC'), i Date, "
+               "j LowCardinality(String), k Array(Int32), l Decimal(18,4), m Nullable(String)")
+    rows = ("(1,2,1.5,'x',NULL,true,'2024-01-02 03:04:05.678901234','2024-01-02 03:04:05.678','2024-01-02','s1',[1,2],1.25,NULL),"
+            "(-1,18446744073709551615,-0.5,'ü',7,false,'1960-01-01 00:00:00.5','2024-01-02 03:04:05','1970-01-02','s2',[],-3,'y')")
+    SESSION.query(f"CREATE TABLE f ({columns}) ENGINE = Memory")
+    SESSION.query(f"INSERT INTO f VALUES {rows}")
+    for form in ["Arrow", "ArrowStream", "Parquet"]:
+        for more in ["", "SETTINGS output_format_arrow_low_cardinality_as_dictionary = 1", "SETTINGS output_format_arrow_compression_method = 'zstd', output_format_parquet_compression_method = 'snappy'"]:
+            yield columns, form, SESSION.query(f"SELECT * FROM f {more}", form).bytes()
+
+
 def settings_of(settings):
     return " SETTINGS " + ", ".join(f"{k} = '{v}'" for k, v in settings.items()) if settings else ""
 
@@ -192,7 +205,7 @@ def outputs(cases, forms, out):
 
 
 def inputs(out):
-    for case in INPUT:
+    for case in INPUT + list(columnar()):
         columns, form, data = case[:3]
         settings = case[3] if len(case) > 3 else {}
         ours = case[4] if len(case) > 4 else None
