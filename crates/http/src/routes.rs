@@ -10,7 +10,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::{any, delete, get, post};
 use futures::FutureExt;
-use http::StatusCode;
+use http::{HeaderName, StatusCode, Version};
 use tower::ServiceExt;
 use zepto_common::Error;
 use zepto_common::metric_names::HTTP_REQUESTS;
@@ -20,6 +20,10 @@ use crate::door::Service;
 use crate::reply::{self, DISPLAY_NAME, REQUEST_ID};
 use crate::settings::ID_BYTES_MAX;
 use crate::{admin, probes, query};
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+/// What a client is told to idle less than it may.
+const KEEP_ALIVE_MARGIN_SECONDS: u64 = 5;
 
 /// The router of one door.
 #[derive(Clone)]
@@ -56,6 +60,7 @@ impl Routes {
     pub(crate) async fn answer(&self, mut request: Request, flushes: Arc<Flushes>) -> Response {
         let id = request_id(&request);
         let label = label(request.uri().path());
+        let is_http1 = request.version() < Version::HTTP_2;
         request.extensions_mut().insert(flushes);
         let answered = AssertUnwindSafe(Box::pin(self.router.clone().oneshot(request))).catch_unwind().await;
         let mut response = match answered {
@@ -66,6 +71,11 @@ impl Routes {
         let headers = response.headers_mut();
         reply::put(headers, REQUEST_ID, &id);
         reply::put(headers, DISPLAY_NAME, &self.service.identity().display_name);
+        if is_http1 {
+            // Less than the bound in force, so that a client does not send into a connection that just closes.
+            let idle = self.service.door.limits.head_time.as_secs().saturating_sub(KEEP_ALIVE_MARGIN_SECONDS);
+            reply::put(headers, KEEP_ALIVE, &format!("timeout={}", idle.max(1)));
+        }
         let code = response.status().as_u16().to_string();
         metrics::counter!(HTTP_REQUESTS, "route" => label, "code" => code).increment(1);
         response

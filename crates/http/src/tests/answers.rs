@@ -30,6 +30,7 @@ async fn an_answer_carries_clickhouses_headers() {
         ("x-request-id", "r1"),
         ("content-type", "text/tab-separated-values; charset=UTF-8"),
         ("content-length", "2"),
+        ("keep-alive", "timeout=1"),
     ] {
         assert_eq!(reply.header(name), Some(value), "{name}");
     }
