@@ -2,6 +2,8 @@
 //! is there that was not attempted, no row is there twice, a retry with the same token makes no duplicate, and the
 //! recovered store goes on.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a test says what it expects")]
+
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -327,4 +329,55 @@ async fn a_recovery_that_is_cut_itself_loses_nothing() {
         }
     }
     println!("{images} images of a recovery that was cut");
+}
+
+/// Rows that come while a rewrite looks at the segments are in memtables and logs when it commits: they are
+/// rewritten with the drain threads standing still, and the logs must not bring the old ones back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rewrite_holds_for_rows_that_came_while_it_ran_at_every_sync() {
+    let disk = SimDisk::new();
+    let store = Store::open(options(&disk, 2)).expect("an empty disk");
+    let schema = store.create_table(trades("a")).await.expect("creates");
+    write(&store, &schema, None, &rows_of(0..100, 0)).await.expect("writes");
+    store.checkpoint().await.expect("flushes");
+    disk.record();
+    let first_call = std::sync::atomic::AtomicBool::new(true);
+    let acknowledged = Arc::new(std::sync::atomic::AtomicU64::new(u64::MAX));
+    let (runtime, odd_out) = (tokio::runtime::Handle::current(), odd_out(3));
+    let (writer, writer_schema, sim, seen) =
+        (store.clone(), schema.clone(), disk.clone(), acknowledged.clone());
+    let transform = Arc::new(move |batch: RecordBatch| {
+        if first_call.swap(false, std::sync::atomic::Ordering::AcqRel) {
+            let rows = rows_of(100..200, 0);
+            runtime.block_on(write(&writer, &writer_schema, Some("meanwhile"), &rows))?;
+            seen.store(sim.syncs(), std::sync::atomic::Ordering::Release);
+        }
+        odd_out(batch)
+    });
+    assert_eq!(store.rewrite(schema.id, transform).await.expect("rewrites"), 100);
+    let done = disk.syncs();
+    let even: BTreeSet<i64> = (0..200).step_by(2).collect();
+    assert_eq!(ids(&store, schema.id).into_iter().collect::<BTreeSet<_>>(), even);
+    write(&store, &schema, None, &rows_of(200..210, 0)).await.expect("writes");
+    store.close_without_flush().expect("closes");
+    drop(store);
+    let (old, all): (BTreeSet<i64>, BTreeSet<i64>) = ((0..100).collect(), (0..200).collect());
+    let acknowledged = acknowledged.load(std::sync::atomic::Ordering::Acquire);
+    assert!(acknowledged < done, "the rows came while the rewrite ran");
+    for boundary in disk.boundaries() {
+        for (image, recovered) in boundary.images(TORN) {
+            let what = format!("sync {}, {image:?}", boundary.number());
+            let store = Store::open(options(&recovered, 2)).unwrap_or_else(|error| panic!("{what}: {error}"));
+            let list: Vec<i64> = ids(&store, schema.id).into_iter().filter(|&id| id < 200).collect();
+            let rows: BTreeSet<i64> = list.iter().copied().collect();
+            assert_eq!(list.len(), rows.len(), "{what}: a row is there twice");
+            let before = rows.is_superset(&old) && (boundary.number() < acknowledged || rows == all);
+            let rewritten = rows == even;
+            assert!(rewritten || (before && boundary.number() < done), "{what}: {rows:?}");
+            let retry =
+                write(&store, &schema, Some("meanwhile"), &rows_of(100..200, 0)).await.expect("a retry");
+            assert!(!rewritten || retry.rows == 0, "{what}: a retry brings deleted rows back");
+            store.close_without_flush().expect("closes");
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! What the tests of the store share: tables, blocks of rows, and reading all rows back.
 #![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::expect_used, reason = "a test says what it expects")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -104,7 +105,7 @@ pub(crate) fn read(store: &Store, table: TableId) -> Vec<Row> {
     let projection = [index("symbol"), index("time"), index("price"), index("id")];
     let mut rows = Vec::new();
     for part in &snapshot.parts {
-        for scanned in part.scan(&schema, &projection, &[0..part.rows()], 8192) {
+        for scanned in part.scan(&schema, &projection, std::slice::from_ref(&(0..part.rows())), 8192) {
             let scanned = scanned.expect("the part can be read");
             let keys = cast(scanned.column(0), &DataType::Utf8).expect("text");
             let times = cast(scanned.column(1), &DataType::Int64).expect("ticks");
@@ -123,7 +124,7 @@ pub(crate) fn read(store: &Store, table: TableId) -> Vec<Row> {
             }
         }
     }
-    rows.sort_by(|a, b| (a.id, a.time).cmp(&(b.id, b.time)));
+    rows.sort_by_key(|row| (row.id, row.time));
     rows
 }
 
