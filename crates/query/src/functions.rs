@@ -27,8 +27,8 @@ use std::sync::{Arc, LazyLock};
 
 use datafusion::common::Result;
 use datafusion::execution::FunctionRegistry;
-use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 use datafusion::execution::SessionState;
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 use sqlparser::ast::Expr;
 
 pub use bucket::uniform_width;
@@ -127,7 +127,9 @@ impl Row {
 static SCALARS: LazyLock<HashMap<&'static str, Arc<ScalarUDF>>> = LazyLock::new(|| {
     let rows = TABLES.iter().flat_map(|table| table.iter());
     rows.filter_map(|row| match row.plan {
-        Plan::Scalar(scalar) => Some((row.name, Arc::new(ScalarUDF::from(ScalarFunction::new(row.name, scalar))))),
+        Plan::Scalar(scalar) => {
+            Some((row.name, Arc::new(ScalarUDF::from(ScalarFunction::new(row.name, scalar)))))
+        }
         _ => None,
     })
     .collect()
@@ -211,5 +213,7 @@ pub(crate) fn is_aggregate(name: &sqlparser::ast::ObjectName) -> bool {
     let Some(name) = part.as_ident().map(|name| name.value.to_ascii_lowercase()) else { return false };
     let known = |name: &str| find(name).is_some_and(Row::is_aggregate);
     let stem = ["if", "distinct", "ornull", "ordefault"].iter().find_map(|suffix| name.strip_suffix(suffix));
-    known(&name) || stem.is_some_and(known) || matches!(name.as_str(), "first_value" | "last_value" | "string_agg")
+    known(&name)
+        || stem.is_some_and(known)
+        || matches!(name.as_str(), "first_value" | "last_value" | "string_agg")
 }

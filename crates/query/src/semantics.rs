@@ -20,7 +20,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use datafusion::optimizer::AnalyzerRule;
-use sqlparser::ast::{Expr, OrderBy, OrderByExpr, OrderByKind, Query, Select, SetExpr, Statement, VisitMut, VisitorMut};
+use sqlparser::ast::{
+    Expr, OrderBy, OrderByExpr, OrderByKind, Query, Select, SetExpr, Statement, VisitMut, VisitorMut,
+};
 use zepto_common::{Error, Result};
 
 pub use names::output_name;

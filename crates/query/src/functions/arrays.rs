@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, ListArray, StructArray, UInt32Array, new_empty_array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Int64Array, ListArray, StructArray, UInt32Array, new_empty_array,
+};
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::{SortOptions, cast, concat as concat_arrays, interleave, sort, take};
 use arrow::datatypes::{DataType, FieldRef, Float64Type};
@@ -20,7 +22,9 @@ fn list(call: &Call<'_>, i: usize) -> Result<ListArray> {
     let array = call.array(i)?;
     match array.as_list_opt::<i32>() {
         Some(list) => Ok(list.clone()),
-        None => Err(fault(ErrorCode::IllegalTypeOfArgument, format!("Expected an array, not {}", call.base(i)))),
+        None => {
+            Err(fault(ErrorCode::IllegalTypeOfArgument, format!("Expected an array, not {}", call.base(i))))
+        }
     }
 }
 
@@ -76,7 +80,8 @@ fn of_rows(ty: &ColumnType, rows: Vec<ArrayRef>) -> Result<ArrayRef> {
     let rows: Result<Vec<ArrayRef>> = rows.iter().map(|row| Ok(cast(row, field.data_type())?)).collect();
     let rows = rows?;
     let sources: Vec<&dyn Array> = rows.iter().map(AsRef::as_ref).collect();
-    let values = if sources.is_empty() { new_empty_array(field.data_type()) } else { concat_arrays(&sources)? };
+    let values =
+        if sources.is_empty() { new_empty_array(field.data_type()) } else { concat_arrays(&sources)? };
     Ok(Arc::new(ListArray::try_new(field, offsets, values, None)?))
 }
 
@@ -196,7 +201,8 @@ fn has(call: &Call<'_>) -> Result<ArrayRef> {
 }
 
 fn index_of(call: &Call<'_>) -> Result<ArrayRef> {
-    let found: Int64Array = places(call)?.iter().map(|at| Some(at.first().map_or(0, |at| *at as i64 + 1))).collect();
+    let found: Int64Array =
+        places(call)?.iter().map(|at| Some(at.first().map_or(0, |at| *at as i64 + 1))).collect();
     Ok(cast(&found, &DataType::UInt64)?)
 }
 
@@ -212,7 +218,8 @@ fn fold(call: &Call<'_>, body: fn(&[f64]) -> f64) -> Result<ArrayRef> {
     let values = values.as_primitive::<Float64Type>();
     let folded = arrow::array::Float64Array::from_iter_values((0..list.len()).map(|row| {
         let (start, length) = (list.value_offsets()[row] as usize, list.value_length(row) as usize);
-        let kept: Vec<f64> = (start..start + length).filter(|at| values.is_valid(*at)).map(|at| values.value(at)).collect();
+        let kept: Vec<f64> =
+            (start..start + length).filter(|at| values.is_valid(*at)).map(|at| values.value(at)).collect();
         body(&kept)
     }));
     Ok(cast(&folded, &call.ty.query_type())?)
@@ -243,7 +250,11 @@ fn extreme(call: &Call<'_>, descending: bool) -> Result<ArrayRef> {
     let mut rows = Vec::with_capacity(list.len());
     for row in 0..list.len() {
         let sorted = sort(&list.value(row), Some(SortOptions { descending, nulls_first: false }))?;
-        rows.push(if sorted.is_empty() || sorted.is_null(0) { zero(call.ty)?.to_array()? } else { sorted.slice(0, 1) });
+        rows.push(if sorted.is_empty() || sorted.is_null(0) {
+            zero(call.ty)?.to_array()?
+        } else {
+            sorted.slice(0, 1)
+        });
     }
     let rows: Result<Vec<ArrayRef>> = rows.iter().map(|row| Ok(cast(row, &call.ty.query_type())?)).collect();
     let rows = rows?;
@@ -264,7 +275,8 @@ fn distinct(call: &Call<'_>) -> Result<ArrayRef> {
     each(call, |values, _| {
         let texts = render::texts(&values, &of)?;
         let mut seen = hashbrown::HashSet::new();
-        let fresh: Vec<usize> = (0..values.len()).filter(|at| texts.is_valid(*at) && seen.insert(texts.value(*at))).collect();
+        let fresh: Vec<usize> =
+            (0..values.len()).filter(|at| texts.is_valid(*at) && seen.insert(texts.value(*at))).collect();
         picked(&values, fresh.into_iter())
     })
 }
@@ -294,7 +306,10 @@ fn range(call: &Call<'_>) -> Result<ArrayRef> {
                 all => (all[0].value(row), all[1].value(row), all[2].value(row)),
             };
             if step <= 0 || (to - from) / step > super::RANGE_MAX {
-                return Err(fault(ErrorCode::BadArguments, format!("range makes up to {} items", super::RANGE_MAX)));
+                return Err(fault(
+                    ErrorCode::BadArguments,
+                    format!("range makes up to {} items", super::RANGE_MAX),
+                ));
             }
             let values: Int64Array = (from..to).step_by(step as usize).map(Some).collect();
             Ok(Arc::new(values) as ArrayRef)
@@ -324,27 +339,183 @@ fn first_type(args: &Arguments<'_>) -> Result<ColumnType> {
 
 /// Arrays and tuples. Arrays of lambdas (`arrayMap` …) are DataFusion's.
 pub(crate) const ROWS: &[Row] = &[
-    row("array", &[], "array(a, b, …)", "An array; [a, b] is the same.", Plan::Scalar(Scalar::pure((0, MANY), array_type, array).own_nulls())),
-    row("arrayElement", &["tupleElement"], "arrayElement(a, i)", "Element i from 1, negative from the end; a[i] is the same.", Plan::Scalar(Scalar::pure((2, 2), element_type, element))),
-    row("tuple", &[], "tuple(a, b, …)", "A tuple; (a, b) is the same.", Plan::Scalar(Scalar::pure((0, MANY), tuple_type, tuple).own_nulls())),
-    row("has", &[], "has(a, x)", "Whether x is in the array.", Plan::Scalar(Scalar::pure((2, 2), |_| Ok(ColumnType::UInt8), has).own_nulls())),
-    row("indexOf", &[], "indexOf(a, x)", "Place of x from 1, 0 when it is not there.", Plan::Scalar(Scalar::pure((2, 2), |_| Ok(ColumnType::UInt64), index_of).own_nulls())),
-    row("countEqual", &[], "countEqual(a, x)", "How often x is in the array.", Plan::Scalar(Scalar::pure((2, 2), |_| Ok(ColumnType::UInt64), count_equal).own_nulls())),
-    row("arraySum", &[], "arraySum(a)", "Sum of the items.", Plan::Scalar(Scalar::pure((1, 1), |args| Ok(sum_type(&item(args, 0)?)), sum))),
-    row("arrayAvg", &[], "arrayAvg(a)", "Mean of the items.", Plan::Scalar(Scalar::pure((1, 1), |_| Ok(ColumnType::Float64), |call| fold(call, |values| values.iter().sum::<f64>() / values.len() as f64)))),
-    row("arrayMin", &[], "arrayMin(a)", "The least item.", Plan::Scalar(Scalar::pure((1, 1), |args| Ok(item(args, 0)?.inner().clone()), |call| extreme(call, false)))),
-    row("arrayMax", &[], "arrayMax(a)", "The greatest item.", Plan::Scalar(Scalar::pure((1, 1), |args| Ok(item(args, 0)?.inner().clone()), |call| extreme(call, true)))),
-    row("arraySort", &[], "arraySort(a)", "The items from the least on.", Plan::Scalar(Scalar::pure((1, 1), first_type, |call| sorted(call, false)))),
-    row("arrayReverseSort", &[], "arrayReverseSort(a)", "The items from the greatest on.", Plan::Scalar(Scalar::pure((1, 1), first_type, |call| sorted(call, true)))),
-    row("arrayReverse", &[], "arrayReverse(a)", "The items from the last on.", Plan::Scalar(Scalar::pure((1, 1), first_type, |call| each(call, |values, _| picked(&values, (0..values.len()).rev()))))),
-    row("arrayDistinct", &[], "arrayDistinct(a)", "Each item once.", Plan::Scalar(Scalar::pure((1, 1), first_type, distinct))),
-    row("arrayUniq", &[], "arrayUniq(a)", "How many different items.", Plan::Sql("length(arrayDistinct($1))")),
-    row("arraySlice", &[], "arraySlice(a, from[, length])", "A part of the array.", Plan::Scalar(Scalar::pure((2, 3), first_type, slice))),
-    row("arrayConcat", &[], "arrayConcat(a, b, …)", "The arrays one after the other.", Plan::Scalar(Scalar::pure((1, MANY), array_concat_type, concat))),
-    row("arrayPushBack", &[], "arrayPushBack(a, x)", "The array with x after it.", Plan::Sql("arrayConcat($1, array($2))")),
-    row("arrayPushFront", &[], "arrayPushFront(a, x)", "The array with x before it.", Plan::Sql("arrayConcat(array($2), $1)")),
-    row("arrayStringConcat", &[], "arrayStringConcat(a[, separator])", "The items as one text.", Plan::Scalar(Scalar::pure((1, 2), |_| Ok(ColumnType::String), join))),
-    row("range", &[], "range([from,] to[, step])", "Numbers below `to`.", Plan::Scalar(Scalar::pure((1, 3), |args| Ok(ColumnType::Array(Box::new((0..args.fields.len()).map(|i| args.base(i)).find(|ty| matches!(ty, ColumnType::Int8 | ColumnType::Int16 | ColumnType::Int32 | ColumnType::Int64)).unwrap_or_else(|| args.base(0))))), range))),
+    row(
+        "array",
+        &[],
+        "array(a, b, …)",
+        "An array; [a, b] is the same.",
+        Plan::Scalar(Scalar::pure((0, MANY), array_type, array).own_nulls()),
+    ),
+    row(
+        "arrayElement",
+        &["tupleElement"],
+        "arrayElement(a, i)",
+        "Element i from 1, negative from the end; a[i] is the same.",
+        Plan::Scalar(Scalar::pure((2, 2), element_type, element)),
+    ),
+    row(
+        "tuple",
+        &[],
+        "tuple(a, b, …)",
+        "A tuple; (a, b) is the same.",
+        Plan::Scalar(Scalar::pure((0, MANY), tuple_type, tuple).own_nulls()),
+    ),
+    row(
+        "has",
+        &[],
+        "has(a, x)",
+        "Whether x is in the array.",
+        Plan::Scalar(Scalar::pure((2, 2), |_| Ok(ColumnType::UInt8), has).own_nulls()),
+    ),
+    row(
+        "indexOf",
+        &[],
+        "indexOf(a, x)",
+        "Place of x from 1, 0 when it is not there.",
+        Plan::Scalar(Scalar::pure((2, 2), |_| Ok(ColumnType::UInt64), index_of).own_nulls()),
+    ),
+    row(
+        "countEqual",
+        &[],
+        "countEqual(a, x)",
+        "How often x is in the array.",
+        Plan::Scalar(Scalar::pure((2, 2), |_| Ok(ColumnType::UInt64), count_equal).own_nulls()),
+    ),
+    row(
+        "arraySum",
+        &[],
+        "arraySum(a)",
+        "Sum of the items.",
+        Plan::Scalar(Scalar::pure((1, 1), |args| Ok(sum_type(&item(args, 0)?)), sum)),
+    ),
+    row(
+        "arrayAvg",
+        &[],
+        "arrayAvg(a)",
+        "Mean of the items.",
+        Plan::Scalar(Scalar::pure(
+            (1, 1),
+            |_| Ok(ColumnType::Float64),
+            |call| fold(call, |values| values.iter().sum::<f64>() / values.len() as f64),
+        )),
+    ),
+    row(
+        "arrayMin",
+        &[],
+        "arrayMin(a)",
+        "The least item.",
+        Plan::Scalar(Scalar::pure(
+            (1, 1),
+            |args| Ok(item(args, 0)?.inner().clone()),
+            |call| extreme(call, false),
+        )),
+    ),
+    row(
+        "arrayMax",
+        &[],
+        "arrayMax(a)",
+        "The greatest item.",
+        Plan::Scalar(Scalar::pure(
+            (1, 1),
+            |args| Ok(item(args, 0)?.inner().clone()),
+            |call| extreme(call, true),
+        )),
+    ),
+    row(
+        "arraySort",
+        &[],
+        "arraySort(a)",
+        "The items from the least on.",
+        Plan::Scalar(Scalar::pure((1, 1), first_type, |call| sorted(call, false))),
+    ),
+    row(
+        "arrayReverseSort",
+        &[],
+        "arrayReverseSort(a)",
+        "The items from the greatest on.",
+        Plan::Scalar(Scalar::pure((1, 1), first_type, |call| sorted(call, true))),
+    ),
+    row(
+        "arrayReverse",
+        &[],
+        "arrayReverse(a)",
+        "The items from the last on.",
+        Plan::Scalar(Scalar::pure((1, 1), first_type, |call| {
+            each(call, |values, _| picked(&values, (0..values.len()).rev()))
+        })),
+    ),
+    row(
+        "arrayDistinct",
+        &[],
+        "arrayDistinct(a)",
+        "Each item once.",
+        Plan::Scalar(Scalar::pure((1, 1), first_type, distinct)),
+    ),
+    row(
+        "arrayUniq",
+        &[],
+        "arrayUniq(a)",
+        "How many different items.",
+        Plan::Sql("length(arrayDistinct($1))"),
+    ),
+    row(
+        "arraySlice",
+        &[],
+        "arraySlice(a, from[, length])",
+        "A part of the array.",
+        Plan::Scalar(Scalar::pure((2, 3), first_type, slice)),
+    ),
+    row(
+        "arrayConcat",
+        &[],
+        "arrayConcat(a, b, …)",
+        "The arrays one after the other.",
+        Plan::Scalar(Scalar::pure((1, MANY), array_concat_type, concat)),
+    ),
+    row(
+        "arrayPushBack",
+        &[],
+        "arrayPushBack(a, x)",
+        "The array with x after it.",
+        Plan::Sql("arrayConcat($1, array($2))"),
+    ),
+    row(
+        "arrayPushFront",
+        &[],
+        "arrayPushFront(a, x)",
+        "The array with x before it.",
+        Plan::Sql("arrayConcat(array($2), $1)"),
+    ),
+    row(
+        "arrayStringConcat",
+        &[],
+        "arrayStringConcat(a[, separator])",
+        "The items as one text.",
+        Plan::Scalar(Scalar::pure((1, 2), |_| Ok(ColumnType::String), join)),
+    ),
+    row(
+        "range",
+        &[],
+        "range([from,] to[, step])",
+        "Numbers below `to`.",
+        Plan::Scalar(Scalar::pure(
+            (1, 3),
+            |args| {
+                Ok(ColumnType::Array(Box::new(
+                    (0..args.fields.len())
+                        .map(|i| args.base(i))
+                        .find(|ty| {
+                            matches!(
+                                ty,
+                                ColumnType::Int8 | ColumnType::Int16 | ColumnType::Int32 | ColumnType::Int64
+                            )
+                        })
+                        .unwrap_or_else(|| args.base(0)),
+                )))
+            },
+            range,
+        )),
+    ),
     row("arrayJoin", &[], "arrayJoin(a)", "One row per item.", Plan::Sql("\"unnest\"($1)")),
 ];
 

@@ -82,7 +82,12 @@ impl Width {
 }
 
 /// The starts of the buckets, in ticks of `per_second`.
-pub(crate) fn floor(ticks: &Int64Array, per_second: i64, width: Width, zone: &mut Zone) -> Result<Int64Array> {
+pub(crate) fn floor(
+    ticks: &Int64Array,
+    per_second: i64,
+    width: Width,
+    zone: &mut Zone,
+) -> Result<Int64Array> {
     let tick_nanos = SECOND / per_second;
     if let Width::Nanos(nanos) = width {
         if nanos < tick_nanos {
@@ -114,7 +119,8 @@ fn map(values: &Int64Array, mut body: impl FnMut(i64) -> i64) -> Int64Array {
 
 /// A bucket function's width: fixed by the name, or the second argument.
 fn width_of_literal(value: Option<&ScalarValue>) -> Result<Width> {
-    let bad = || fault(ErrorCode::BadArguments, "The bucket's width must be a constant INTERVAL greater than zero");
+    let bad =
+        || fault(ErrorCode::BadArguments, "The bucket's width must be a constant INTERVAL greater than zero");
     value.and_then(Width::of_interval).ok_or_else(bad)
 }
 
@@ -235,7 +241,9 @@ fn xbar_run(call: &Call<'_>) -> Result<ArrayRef> {
         return xbar_numbers(call);
     };
     let width = match call.literal(1) {
-        Some(value) if value.data_type().is_integer() => Width::Nanos(super::scalar::int_of(value).unwrap_or(0)),
+        Some(value) if value.data_type().is_integer() => {
+            Width::Nanos(super::scalar::int_of(value).unwrap_or(0))
+        }
         value => width_of_literal(value)?,
     };
     let width = match width {
@@ -309,7 +317,9 @@ fn week_run(call: &Call<'_>) -> Result<ArrayRef> {
     let zone_name = zone_name(call, 2);
     let days = days_in(call, zone_name.as_deref())?;
     let first = i64::from(mode % 2 == 1);
-    from_days(&days.unary::<_, Int64Type>(|day| if first == 1 { day - (weekday(day) - 1) } else { day - weekday(day) % 7 }))
+    from_days(&days.unary::<_, Int64Type>(|day| {
+        if first == 1 { day - (weekday(day) - 1) } else { day - weekday(day) % 7 }
+    }))
 }
 
 /// Argument 0 as days of the zone's calendar.
@@ -349,26 +359,144 @@ pub fn uniform_width(function: &str, literals: &[Option<&ScalarValue>], zone: Op
 
 /// Bucket functions.
 pub(crate) const ROWS: &[Row] = &[
-    row("xbar", &[], "xbar(x, width)", "Rounds a number or a time down to a multiple of the width; a number as a time's width is nanoseconds.", Plan::Scalar(Scalar::pure((2, 2), xbar_type, xbar_run))),
-    row("time_bucket", &[], "time_bucket(width, ts)", "xbar with the width first.", Plan::Sql("xbar($2, $1)")),
-    row("date_bin", &[], "date_bin(width, ts[, origin])", "Rounds a time down to a multiple of the width after the origin (1970 by default).", Plan::Ast(super::rewrites::bin)),
+    row(
+        "xbar",
+        &[],
+        "xbar(x, width)",
+        "Rounds a number or a time down to a multiple of the width; a number as a time's width is nanoseconds.",
+        Plan::Scalar(Scalar::pure((2, 2), xbar_type, xbar_run)),
+    ),
+    row(
+        "time_bucket",
+        &[],
+        "time_bucket(width, ts)",
+        "xbar with the width first.",
+        Plan::Sql("xbar($2, $1)"),
+    ),
+    row(
+        "date_bin",
+        &[],
+        "date_bin(width, ts[, origin])",
+        "Rounds a time down to a multiple of the width after the origin (1970 by default).",
+        Plan::Ast(super::rewrites::bin),
+    ),
     row("__date_bin", &[], "", "", Plan::Scalar(Scalar::pure((2, 3), xbar_type, bin_run))),
-    row("date_trunc", &["dateTrunc", "DATE_TRUNC"], "date_trunc('hour', ts[, zone])", "Start of the unit that the time lies in.", Plan::Ast(super::rewrites::truncate)),
+    row(
+        "date_trunc",
+        &["dateTrunc", "DATE_TRUNC"],
+        "date_trunc('hour', ts[, zone])",
+        "Start of the unit that the time lies in.",
+        Plan::Ast(super::rewrites::truncate),
+    ),
     row("__date_trunc", &[], "", "", Plan::Scalar(Scalar::pure((2, 3), trunc_type, trunc_run))),
-    row("toStartOfInterval", &[], "toStartOfInterval(ts, INTERVAL n unit[, zone])", "Start of the bucket that the time lies in.", Plan::Scalar(Scalar::pure((2, 3), interval_type, interval_run))),
-    row("toStartOfNanosecond", &[], "toStartOfNanosecond(ts)", "Rounds down to nanoseconds.", fixed!(Width::Nanos(1))),
-    row("toStartOfMicrosecond", &[], "toStartOfMicrosecond(ts)", "Rounds down to microseconds.", fixed!(Width::Nanos(1_000))),
-    row("toStartOfMillisecond", &[], "toStartOfMillisecond(ts)", "Rounds down to milliseconds.", fixed!(Width::Nanos(1_000_000))),
-    row("toStartOfSecond", &[], "toStartOfSecond(ts)", "Rounds down to seconds.", Plan::Scalar(Scalar::pure((1, 2), second_type, |call| run(call, Width::Nanos(SECOND), 1)))),
-    row("toStartOfMinute", &[], "toStartOfMinute(ts)", "Rounds down to minutes.", fixed!(Width::Nanos(60 * SECOND))),
-    row("toStartOfFiveMinutes", &["toStartOfFiveMinute"], "toStartOfFiveMinutes(ts)", "Rounds down to five minutes.", fixed!(Width::Nanos(300 * SECOND))),
-    row("toStartOfTenMinutes", &[], "toStartOfTenMinutes(ts)", "Rounds down to ten minutes.", fixed!(Width::Nanos(600 * SECOND))),
-    row("toStartOfFifteenMinutes", &[], "toStartOfFifteenMinutes(ts)", "Rounds down to a quarter of an hour.", fixed!(Width::Nanos(900 * SECOND))),
-    row("toStartOfHour", &[], "toStartOfHour(ts)", "Rounds down to hours.", fixed!(Width::Nanos(3_600 * SECOND))),
-    row("toStartOfDay", &[], "toStartOfDay(ts)", "Rounds down to midnight.", Plan::Scalar(Scalar::pure((1, 2), |args| Ok(ColumnType::DateTime(arg_zone(args, 1))), |call| run(call, Width::Days(1), 1)))),
-    row("toStartOfWeek", &[], "toStartOfWeek(ts[, mode[, zone]])", "Rounds down to Sunday, with mode 1 to Monday.", Plan::Scalar(Scalar::pure((1, 3), |_| Ok(ColumnType::Date), week_run))),
+    row(
+        "toStartOfInterval",
+        &[],
+        "toStartOfInterval(ts, INTERVAL n unit[, zone])",
+        "Start of the bucket that the time lies in.",
+        Plan::Scalar(Scalar::pure((2, 3), interval_type, interval_run)),
+    ),
+    row(
+        "toStartOfNanosecond",
+        &[],
+        "toStartOfNanosecond(ts)",
+        "Rounds down to nanoseconds.",
+        fixed!(Width::Nanos(1)),
+    ),
+    row(
+        "toStartOfMicrosecond",
+        &[],
+        "toStartOfMicrosecond(ts)",
+        "Rounds down to microseconds.",
+        fixed!(Width::Nanos(1_000)),
+    ),
+    row(
+        "toStartOfMillisecond",
+        &[],
+        "toStartOfMillisecond(ts)",
+        "Rounds down to milliseconds.",
+        fixed!(Width::Nanos(1_000_000)),
+    ),
+    row(
+        "toStartOfSecond",
+        &[],
+        "toStartOfSecond(ts)",
+        "Rounds down to seconds.",
+        Plan::Scalar(Scalar::pure((1, 2), second_type, |call| run(call, Width::Nanos(SECOND), 1))),
+    ),
+    row(
+        "toStartOfMinute",
+        &[],
+        "toStartOfMinute(ts)",
+        "Rounds down to minutes.",
+        fixed!(Width::Nanos(60 * SECOND)),
+    ),
+    row(
+        "toStartOfFiveMinutes",
+        &["toStartOfFiveMinute"],
+        "toStartOfFiveMinutes(ts)",
+        "Rounds down to five minutes.",
+        fixed!(Width::Nanos(300 * SECOND)),
+    ),
+    row(
+        "toStartOfTenMinutes",
+        &[],
+        "toStartOfTenMinutes(ts)",
+        "Rounds down to ten minutes.",
+        fixed!(Width::Nanos(600 * SECOND)),
+    ),
+    row(
+        "toStartOfFifteenMinutes",
+        &[],
+        "toStartOfFifteenMinutes(ts)",
+        "Rounds down to a quarter of an hour.",
+        fixed!(Width::Nanos(900 * SECOND)),
+    ),
+    row(
+        "toStartOfHour",
+        &[],
+        "toStartOfHour(ts)",
+        "Rounds down to hours.",
+        fixed!(Width::Nanos(3_600 * SECOND)),
+    ),
+    row(
+        "toStartOfDay",
+        &[],
+        "toStartOfDay(ts)",
+        "Rounds down to midnight.",
+        Plan::Scalar(Scalar::pure(
+            (1, 2),
+            |args| Ok(ColumnType::DateTime(arg_zone(args, 1))),
+            |call| run(call, Width::Days(1), 1),
+        )),
+    ),
+    row(
+        "toStartOfWeek",
+        &[],
+        "toStartOfWeek(ts[, mode[, zone]])",
+        "Rounds down to Sunday, with mode 1 to Monday.",
+        Plan::Scalar(Scalar::pure((1, 3), |_| Ok(ColumnType::Date), week_run)),
+    ),
     row("toMonday", &[], "toMonday(ts)", "Rounds down to Monday.", fixed!(Width::Weeks(1))),
-    row("toStartOfMonth", &[], "toStartOfMonth(ts)", "Rounds down to the first of the month.", fixed!(Width::Months(1))),
-    row("toStartOfQuarter", &[], "toStartOfQuarter(ts)", "Rounds down to the first of the quarter.", fixed!(Width::Months(3))),
-    row("toStartOfYear", &[], "toStartOfYear(ts)", "Rounds down to the first of January.", fixed!(Width::Years(1))),
+    row(
+        "toStartOfMonth",
+        &[],
+        "toStartOfMonth(ts)",
+        "Rounds down to the first of the month.",
+        fixed!(Width::Months(1)),
+    ),
+    row(
+        "toStartOfQuarter",
+        &[],
+        "toStartOfQuarter(ts)",
+        "Rounds down to the first of the quarter.",
+        fixed!(Width::Months(3)),
+    ),
+    row(
+        "toStartOfYear",
+        &[],
+        "toStartOfYear(ts)",
+        "Rounds down to the first of January.",
+        fixed!(Width::Years(1)),
+    ),
 ];

@@ -230,7 +230,11 @@ fn parse_digits(text: &str) -> Option<Parsed> {
     let value = digits(text)?;
     let part = |from: usize, to: usize| digits(&text[from..to]);
     match text.len() {
-        8 => Some(Parsed { seconds: checked_days(part(0, 4)?, part(4, 6)?, part(6, 8)?)? * DAY, nanos: 0, utc: false }),
+        8 => Some(Parsed {
+            seconds: checked_days(part(0, 4)?, part(4, 6)?, part(6, 8)?)? * DAY,
+            nanos: 0,
+            utc: false,
+        }),
         14 => {
             let days = checked_days(part(0, 4)?, part(4, 6)?, part(6, 8)?)?;
             let seconds = days * DAY + part(8, 10)? * 3_600 + part(10, 12)? * 60 + part(12, 14)?;
@@ -260,7 +264,10 @@ fn parse_words(text: &str) -> Option<Parsed> {
                 (_, Some(_), None) => month = Some(number),
                 _ => return None,
             }
-        } else if !["mon", "tue", "wed", "thu", "fri", "sat", "sun"].iter().any(|name| lower.starts_with(name)) {
+        } else if !["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+            .iter()
+            .any(|name| lower.starts_with(name))
+        {
             return None;
         }
     }

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, FixedSizeBinaryBuilder, Int64Array, PrimitiveArray, StringViewArray,
-    new_null_array,
+    Array, ArrayRef, AsArray, BooleanArray, FixedSizeBinaryBuilder, Int64Array, PrimitiveArray,
+    StringViewArray, new_null_array,
 };
 use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{
@@ -35,7 +35,12 @@ pub(crate) enum OnFault {
 }
 
 /// `array` of type `from` as type `to` (query form).
-pub(crate) fn convert(array: &ArrayRef, from: &ColumnType, to: &ColumnType, on_fault: OnFault) -> Result<ArrayRef> {
+pub(crate) fn convert(
+    array: &ArrayRef,
+    from: &ColumnType,
+    to: &ColumnType,
+    on_fault: OnFault,
+) -> Result<ArrayRef> {
     use ColumnType as T;
     let (from, target) = (from.inner(), to.inner());
     if *array.data_type() == DataType::Null {
@@ -63,7 +68,8 @@ pub(crate) fn convert(array: &ArrayRef, from: &ColumnType, to: &ColumnType, on_f
 }
 
 fn unreadable(text: &str, ty: &str) -> DataFusionError {
-    let hint = format!("Note: there are to{ty}OrZero and to{ty}OrNull functions, which return zero/NULL instead");
+    let hint =
+        format!("Note: there are to{ty}OrZero and to{ty}OrNull functions, which return zero/NULL instead");
     fault(ErrorCode::CannotParseText, format!("Cannot parse string '{text}' as {ty}. {hint}"))
 }
 
@@ -104,7 +110,9 @@ fn numbers(array: &ArrayRef, from: &ColumnType) -> Result<Option<Numbers>> {
             Numbers::Float(cast(array, &DataType::Float64)?.as_primitive::<Float64Type>().clone())
         }
         T::UInt64 => Numbers::UInt(array.as_primitive::<UInt64Type>().clone()),
-        T::Date => Numbers::Int(cast(&cast(array, &DataType::Int32)?, &DataType::Int64)?.as_primitive().clone()),
+        T::Date => {
+            Numbers::Int(cast(&cast(array, &DataType::Int32)?, &DataType::Int64)?.as_primitive().clone())
+        }
         T::DateTime(_) | T::DateTime64(..) => {
             let (ticks, per_second) = ticks(array)?;
             Numbers::Int(seconds(&ticks, per_second))
@@ -184,7 +192,11 @@ where
         let name = to.to_string();
         let is_float = matches!(to, ColumnType::Float32 | ColumnType::Float64);
         let parse = |text: &str| {
-            if is_float { parse_float(text).map(Wrap::of_f64) } else { parse_int(text, to).map(Wrap::of_i128) }
+            if is_float {
+                parse_float(text).map(Wrap::of_f64)
+            } else {
+                parse_int(text, to).map(Wrap::of_i128)
+            }
         };
         return Ok(Arc::new(read::<T>(texts.as_string_view(), &name, on_fault, Wrap::of_i64(0), parse)?));
     };
@@ -197,7 +209,8 @@ where
 
 /// A whole number in decimal digits. A sign is read only where the type has one.
 fn parse_int(text: &str, ty: &ColumnType) -> Option<i128> {
-    let unsigned = matches!(ty, ColumnType::UInt8 | ColumnType::UInt16 | ColumnType::UInt32 | ColumnType::UInt64);
+    let unsigned =
+        matches!(ty, ColumnType::UInt8 | ColumnType::UInt16 | ColumnType::UInt32 | ColumnType::UInt64);
     if unsigned && text.starts_with('-') {
         return None;
     }
@@ -269,7 +282,8 @@ pub(crate) fn local_days(ticks: &Int64Array, per_second: i64, zone: &mut Zone) -
     if zone.is_utc() {
         return ticks.unary(|tick| tick.div_euclid(per_second * DAY));
     }
-    let days = ticks.iter().map(|tick| tick.map(|tick| zone.local(tick.div_euclid(per_second)).div_euclid(DAY)));
+    let days =
+        ticks.iter().map(|tick| tick.map(|tick| zone.local(tick.div_euclid(per_second)).div_euclid(DAY)));
     days.collect()
 }
 
@@ -286,7 +300,8 @@ fn to_time(
         T::Date => {
             let (midnights, _) = ticks(array)?;
             let mut rules = Zone::named(zone.as_deref())?;
-            let moments: Int64Array = midnights.iter().map(|local| local.map(|local| rules.utc(local))).collect();
+            let moments: Int64Array =
+                midnights.iter().map(|local| local.map(|local| rules.utc(local))).collect();
             rescale(&moments, 1, to)?
         }
         T::DateTime(_) | T::DateTime64(..) => {
@@ -325,7 +340,8 @@ pub(crate) fn parse_times(
     });
     ticks.map_err(|error| {
         let DataFusionError::External(inner) = &error else { return error };
-        let code = if on_fault == OnFault::Error { ErrorCode::CannotParseDateTime } else { ErrorCode::LogicalError };
+        let code =
+            if on_fault == OnFault::Error { ErrorCode::CannotParseDateTime } else { ErrorCode::LogicalError };
         fault(code, inner.to_string())
     })
 }

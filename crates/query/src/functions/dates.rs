@@ -160,7 +160,8 @@ fn add(call: &Call<'_>) -> Result<ArrayRef> {
     let (values, per_second) = ticks(&source)?;
     if *call.ty.inner() == ColumnType::Date {
         let days = values.unary::<_, Int64Type>(|seconds| seconds.div_euclid(DAY));
-        let moved: Int64Array = arrow::compute::binary(&days, &counts, |day, count| move_day(day, count, width))?;
+        let moved: Int64Array =
+            arrow::compute::binary(&days, &counts, |day, count| move_day(day, count, width))?;
         return from_days(&moved);
     }
     let Some((unit, zone_name)) = unit_and_zone(call.ty) else {
@@ -220,7 +221,9 @@ fn subtract(call: &Call<'_>) -> Result<ArrayRef> {
     if let ColumnType::Decimal(precision, scale) = call.ty.inner() {
         let to = 10_i64.pow(u32::from(*scale));
         let differences: arrow::array::Decimal128Array =
-            arrow::compute::binary(&side(0, to)?, &side(1, to)?, |a: i64, b: i64| i128::from(a) - i128::from(b))?;
+            arrow::compute::binary(&side(0, to)?, &side(1, to)?, |a: i64, b: i64| {
+                i128::from(a) - i128::from(b)
+            })?;
         return Ok(Arc::new(differences.with_precision_and_scale(*precision, *scale as i8)?));
     }
     let seconds: Int64Array = arrow::compute::binary(&side(0, 1)?, &side(1, 1)?, |a: i64, b: i64| a - b)?;
@@ -280,7 +283,17 @@ fn today(call: &Call<'_>, offset: i64) -> Result<ArrayRef> {
 
 const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
     "December",
 ];
 
@@ -392,8 +405,7 @@ fn best_effort(call: &Call<'_>, on_fault: OnFault) -> Result<ArrayRef> {
     let zone_at = if matches!(call.ty.inner(), ColumnType::DateTime(_)) { 1 } else { 2 };
     let spoken = call.literal_text(zone_at).map(str::to_owned);
     let texts = call.texts(0)?;
-    let ticks =
-        parse_times(&texts, ticks_per_second(unit), spoken.as_deref(), on_fault, parse_best_effort)?;
+    let ticks = parse_times(&texts, ticks_per_second(unit), spoken.as_deref(), on_fault, parse_best_effort)?;
     Ok(from_ticks(ticks, unit, zone))
 }
 
@@ -463,43 +475,251 @@ pub(crate) const ROWS: &[Row] = &[
     row("toYear", &["YEAR"], "toYear(ts[, zone])", "The year.", day!(UInt16, |day| civil_of(day).0)),
     row("toQuarter", &["QUARTER"], "toQuarter(ts)", "1 to 4.", day!(UInt8, |day| (civil_of(day).1 + 2) / 3)),
     row("toMonth", &["MONTH"], "toMonth(ts)", "1 to 12.", day!(UInt8, |day| civil_of(day).1)),
-    row("toDayOfMonth", &["DAY", "DAYOFMONTH"], "toDayOfMonth(ts)", "1 to 31.", day!(UInt8, |day| civil_of(day).2)),
-    row("toDayOfYear", &["DAYOFYEAR"], "toDayOfYear(ts)", "1 to 366.", day!(UInt16, |day| day - days_of(civil_of(day).0, 1, 1) + 1)),
+    row(
+        "toDayOfMonth",
+        &["DAY", "DAYOFMONTH"],
+        "toDayOfMonth(ts)",
+        "1 to 31.",
+        day!(UInt8, |day| civil_of(day).2),
+    ),
+    row(
+        "toDayOfYear",
+        &["DAYOFYEAR"],
+        "toDayOfYear(ts)",
+        "1 to 366.",
+        day!(UInt16, |day| day - days_of(civil_of(day).0, 1, 1) + 1),
+    ),
     row("toDayOfWeek", &["DAYOFWEEK"], "toDayOfWeek(ts)", "1 (Monday) to 7.", day!(UInt8, weekday)),
     row("toISOWeek", &[], "toISOWeek(ts)", "Week of the year by ISO 8601.", day!(UInt8, iso_week)),
     row("toISOYear", &[], "toISOYear(ts)", "Year of the ISO week.", day!(UInt16, iso_year)),
-    row("toWeek", &[], "toWeek(ts[, mode])", "Week of the year; mode 0 counts Sundays, mode 3 is ISO 8601.", Plan::Scalar(Scalar::pure((1, 2), |_| Ok(ColumnType::UInt8), week))),
+    row(
+        "toWeek",
+        &[],
+        "toWeek(ts[, mode])",
+        "Week of the year; mode 0 counts Sundays, mode 3 is ISO 8601.",
+        Plan::Scalar(Scalar::pure((1, 2), |_| Ok(ColumnType::UInt8), week)),
+    ),
     row("toHour", &["HOUR"], "toHour(ts)", "0 to 23.", clock!(|clock| clock / 3_600)),
     row("toMinute", &["MINUTE"], "toMinute(ts)", "0 to 59.", clock!(|clock| clock / 60 % 60)),
     row("toSecond", &["SECOND"], "toSecond(ts)", "0 to 59.", clock!(|clock| clock % 60)),
-    row("toMillisecond", &["MILLISECOND"], "toMillisecond(ts)", "0 to 999.", Plan::Scalar(Scalar::pure((1, 1), |_| Ok(ColumnType::UInt16), |call| fraction(call, 1_000, &DataType::UInt16)))),
-    row("toYYYYMM", &[], "toYYYYMM(ts)", "The month as a number like 202401.", day!(UInt32, |day| { let (y, m, _) = civil_of(day); y * 100 + m })),
-    row("toYYYYMMDD", &[], "toYYYYMMDD(ts)", "The day as a number like 20240102.", day!(UInt32, |day| { let (y, m, d) = civil_of(day); y * 10_000 + m * 100 + d })),
-    row("toLastDayOfMonth", &["LAST_DAY"], "toLastDayOfMonth(ts)", "The month's last day.", Plan::Scalar(Scalar::pure((1, 2), |_| Ok(ColumnType::Date), |call| from_days(&days_in(call, unit_and_zone(&call.base(0)).and_then(|(_, zone)| zone).as_deref())?.unary::<_, Int64Type>(|day| { let (y, m, _) = civil_of(day); days_of(y, m, super::calendar::month_days(y, m)) }))))),
-    row("toUnixTimestamp", &[], "toUnixTimestamp(ts)", "Seconds since 1970.", Plan::Scalar(Scalar::pure((1, 2), |_| Ok(ColumnType::UInt32), |call| unix(call, 1)))),
-    row("toUnixTimestamp64Second", &[], "toUnixTimestamp64Second(ts)", "Seconds since 1970.", Plan::Scalar(Scalar::pure((1, 1), |_| Ok(ColumnType::Int64), |call| unix(call, 1)))),
-    row("toUnixTimestamp64Milli", &[], "toUnixTimestamp64Milli(ts)", "Milliseconds since 1970.", Plan::Scalar(Scalar::pure((1, 1), |_| Ok(ColumnType::Int64), |call| unix(call, 1_000)))),
-    row("toUnixTimestamp64Micro", &[], "toUnixTimestamp64Micro(ts)", "Microseconds since 1970.", Plan::Scalar(Scalar::pure((1, 1), |_| Ok(ColumnType::Int64), |call| unix(call, 1_000_000)))),
-    row("toUnixTimestamp64Nano", &[], "toUnixTimestamp64Nano(ts)", "Nanoseconds since 1970.", Plan::Scalar(Scalar::pure((1, 1), |_| Ok(ColumnType::Int64), |call| unix(call, 1_000_000_000)))),
-    row("fromUnixTimestamp64Second", &[], "fromUnixTimestamp64Second(n[, zone])", "A time from seconds since 1970.", from_unix!(0)),
-    row("fromUnixTimestamp64Milli", &[], "fromUnixTimestamp64Milli(n[, zone])", "A time from milliseconds since 1970.", from_unix!(3)),
-    row("fromUnixTimestamp64Micro", &[], "fromUnixTimestamp64Micro(n[, zone])", "A time from microseconds since 1970.", from_unix!(6)),
-    row("fromUnixTimestamp64Nano", &[], "fromUnixTimestamp64Nano(n[, zone])", "A time from nanoseconds since 1970.", from_unix!(9)),
-    row("fromUnixTimestamp", &["FROM_UNIXTIME"], "fromUnixTimestamp(n)", "A DateTime from seconds since 1970.", Plan::Scalar(Scalar::pure((1, 1), |_| Ok(ColumnType::DateTime(None)), |call| from_unix(call, 0)))),
+    row(
+        "toMillisecond",
+        &["MILLISECOND"],
+        "toMillisecond(ts)",
+        "0 to 999.",
+        Plan::Scalar(Scalar::pure(
+            (1, 1),
+            |_| Ok(ColumnType::UInt16),
+            |call| fraction(call, 1_000, &DataType::UInt16),
+        )),
+    ),
+    row(
+        "toYYYYMM",
+        &[],
+        "toYYYYMM(ts)",
+        "The month as a number like 202401.",
+        day!(UInt32, |day| {
+            let (y, m, _) = civil_of(day);
+            y * 100 + m
+        }),
+    ),
+    row(
+        "toYYYYMMDD",
+        &[],
+        "toYYYYMMDD(ts)",
+        "The day as a number like 20240102.",
+        day!(UInt32, |day| {
+            let (y, m, d) = civil_of(day);
+            y * 10_000 + m * 100 + d
+        }),
+    ),
+    row(
+        "toLastDayOfMonth",
+        &["LAST_DAY"],
+        "toLastDayOfMonth(ts)",
+        "The month's last day.",
+        Plan::Scalar(Scalar::pure(
+            (1, 2),
+            |_| Ok(ColumnType::Date),
+            |call| {
+                from_days(
+                    &days_in(call, unit_and_zone(&call.base(0)).and_then(|(_, zone)| zone).as_deref())?
+                        .unary::<_, Int64Type>(|day| {
+                        let (y, m, _) = civil_of(day);
+                        days_of(y, m, super::calendar::month_days(y, m))
+                    }),
+                )
+            },
+        )),
+    ),
+    row(
+        "toUnixTimestamp",
+        &[],
+        "toUnixTimestamp(ts)",
+        "Seconds since 1970.",
+        Plan::Scalar(Scalar::pure((1, 2), |_| Ok(ColumnType::UInt32), |call| unix(call, 1))),
+    ),
+    row(
+        "toUnixTimestamp64Second",
+        &[],
+        "toUnixTimestamp64Second(ts)",
+        "Seconds since 1970.",
+        Plan::Scalar(Scalar::pure((1, 1), |_| Ok(ColumnType::Int64), |call| unix(call, 1))),
+    ),
+    row(
+        "toUnixTimestamp64Milli",
+        &[],
+        "toUnixTimestamp64Milli(ts)",
+        "Milliseconds since 1970.",
+        Plan::Scalar(Scalar::pure((1, 1), |_| Ok(ColumnType::Int64), |call| unix(call, 1_000))),
+    ),
+    row(
+        "toUnixTimestamp64Micro",
+        &[],
+        "toUnixTimestamp64Micro(ts)",
+        "Microseconds since 1970.",
+        Plan::Scalar(Scalar::pure((1, 1), |_| Ok(ColumnType::Int64), |call| unix(call, 1_000_000))),
+    ),
+    row(
+        "toUnixTimestamp64Nano",
+        &[],
+        "toUnixTimestamp64Nano(ts)",
+        "Nanoseconds since 1970.",
+        Plan::Scalar(Scalar::pure((1, 1), |_| Ok(ColumnType::Int64), |call| unix(call, 1_000_000_000))),
+    ),
+    row(
+        "fromUnixTimestamp64Second",
+        &[],
+        "fromUnixTimestamp64Second(n[, zone])",
+        "A time from seconds since 1970.",
+        from_unix!(0),
+    ),
+    row(
+        "fromUnixTimestamp64Milli",
+        &[],
+        "fromUnixTimestamp64Milli(n[, zone])",
+        "A time from milliseconds since 1970.",
+        from_unix!(3),
+    ),
+    row(
+        "fromUnixTimestamp64Micro",
+        &[],
+        "fromUnixTimestamp64Micro(n[, zone])",
+        "A time from microseconds since 1970.",
+        from_unix!(6),
+    ),
+    row(
+        "fromUnixTimestamp64Nano",
+        &[],
+        "fromUnixTimestamp64Nano(n[, zone])",
+        "A time from nanoseconds since 1970.",
+        from_unix!(9),
+    ),
+    row(
+        "fromUnixTimestamp",
+        &["FROM_UNIXTIME"],
+        "fromUnixTimestamp(n)",
+        "A DateTime from seconds since 1970.",
+        Plan::Scalar(Scalar::pure((1, 1), |_| Ok(ColumnType::DateTime(None)), |call| from_unix(call, 0))),
+    ),
     row("__add_interval", &[], "", "", Plan::Scalar(Scalar::pure((3, 3), add_type, add))),
     row("__time_difference", &[], "", "", Plan::Scalar(Scalar::pure((2, 2), subtract_type, subtract))),
-    row("dateDiff", &["date_diff", "DATE_DIFF", "timestampDiff", "TIMESTAMP_DIFF"], "dateDiff('unit', from, to)", "Borders of the unit between two times.", Plan::Scalar(Scalar::pure((3, 4), |_| Ok(ColumnType::Int64), difference))),
-    row("now", &["current_timestamp", "NOW"], "now()", "The time when the statement began, in seconds.", Plan::Ast(super::rewrites::now)),
-    row("now64", &[], "now64([digits])", "The time when the statement began, in 10^-digits seconds.", Plan::Ast(super::rewrites::now64)),
-    row("today", &["current_date", "curdate"], "today()", "The date when the statement began.", Plan::Scalar(Scalar::pure((0, 1), |_| Ok(ColumnType::Date), |call| today(call, 0)).stable())),
-    row("yesterday", &[], "yesterday()", "The day before today.", Plan::Scalar(Scalar::pure((0, 1), |_| Ok(ColumnType::Date), |call| today(call, -1)).stable())),
-    row("formatDateTime", &["DATE_FORMAT"], "formatDateTime(ts, pattern[, zone])", "The time by a pattern of %Y %m %d %H %i %S and the like.", Plan::Scalar(Scalar::pure((2, 3), |_| Ok(ColumnType::String), format))),
-    row("parseDateTimeBestEffort", &[], "parseDateTimeBestEffort(text[, zone])", "Reads a time in one of many forms.", best_effort!(OnFault::Error)),
-    row("parseDateTimeBestEffortOrNull", &[], "parseDateTimeBestEffortOrNull(text)", "The same, NULL when it cannot be read.", best_effort!(OnFault::Null)),
-    row("parseDateTimeBestEffortOrZero", &[], "parseDateTimeBestEffortOrZero(text)", "The same, 1970-01-01 when it cannot be read.", best_effort!(OnFault::Zero)),
-    row("parseDateTime64BestEffort", &[], "parseDateTime64BestEffort(text[, digits[, zone]])", "The same with a fraction of a second.", best_effort!(fine OnFault::Error)),
-    row("parseDateTime64BestEffortOrNull", &[], "parseDateTime64BestEffortOrNull(text[, digits])", "The same, NULL when it cannot be read.", best_effort!(fine OnFault::Null)),
-    row("makeDate", &["MAKEDATE"], "makeDate(year, month, day)", "A date from its parts.", Plan::Scalar(Scalar::pure((3, 3), |_| Ok(ColumnType::Date), make_date))),
-    row("toTimeZone", &["toTimezone"], "toTimeZone(ts, zone)", "The same moment shown in another zone.", Plan::Scalar(Scalar::pure((2, 2), in_zone_type, in_zone))),
-    row("timeZoneOf", &["timezoneOf"], "timeZoneOf(ts)", "The zone that a time is shown in.", Plan::Scalar(Scalar::pure((1, 1), |_| Ok(ColumnType::String), zone_of_type))),
+    row(
+        "dateDiff",
+        &["date_diff", "DATE_DIFF", "timestampDiff", "TIMESTAMP_DIFF"],
+        "dateDiff('unit', from, to)",
+        "Borders of the unit between two times.",
+        Plan::Scalar(Scalar::pure((3, 4), |_| Ok(ColumnType::Int64), difference)),
+    ),
+    row(
+        "now",
+        &["current_timestamp", "NOW"],
+        "now()",
+        "The time when the statement began, in seconds.",
+        Plan::Ast(super::rewrites::now),
+    ),
+    row(
+        "now64",
+        &[],
+        "now64([digits])",
+        "The time when the statement began, in 10^-digits seconds.",
+        Plan::Ast(super::rewrites::now64),
+    ),
+    row(
+        "today",
+        &["current_date", "curdate"],
+        "today()",
+        "The date when the statement began.",
+        Plan::Scalar(Scalar::pure((0, 1), |_| Ok(ColumnType::Date), |call| today(call, 0)).stable()),
+    ),
+    row(
+        "yesterday",
+        &[],
+        "yesterday()",
+        "The day before today.",
+        Plan::Scalar(Scalar::pure((0, 1), |_| Ok(ColumnType::Date), |call| today(call, -1)).stable()),
+    ),
+    row(
+        "formatDateTime",
+        &["DATE_FORMAT"],
+        "formatDateTime(ts, pattern[, zone])",
+        "The time by a pattern of %Y %m %d %H %i %S and the like.",
+        Plan::Scalar(Scalar::pure((2, 3), |_| Ok(ColumnType::String), format)),
+    ),
+    row(
+        "parseDateTimeBestEffort",
+        &[],
+        "parseDateTimeBestEffort(text[, zone])",
+        "Reads a time in one of many forms.",
+        best_effort!(OnFault::Error),
+    ),
+    row(
+        "parseDateTimeBestEffortOrNull",
+        &[],
+        "parseDateTimeBestEffortOrNull(text)",
+        "The same, NULL when it cannot be read.",
+        best_effort!(OnFault::Null),
+    ),
+    row(
+        "parseDateTimeBestEffortOrZero",
+        &[],
+        "parseDateTimeBestEffortOrZero(text)",
+        "The same, 1970-01-01 when it cannot be read.",
+        best_effort!(OnFault::Zero),
+    ),
+    row(
+        "parseDateTime64BestEffort",
+        &[],
+        "parseDateTime64BestEffort(text[, digits[, zone]])",
+        "The same with a fraction of a second.",
+        best_effort!(fine OnFault::Error),
+    ),
+    row(
+        "parseDateTime64BestEffortOrNull",
+        &[],
+        "parseDateTime64BestEffortOrNull(text[, digits])",
+        "The same, NULL when it cannot be read.",
+        best_effort!(fine OnFault::Null),
+    ),
+    row(
+        "makeDate",
+        &["MAKEDATE"],
+        "makeDate(year, month, day)",
+        "A date from its parts.",
+        Plan::Scalar(Scalar::pure((3, 3), |_| Ok(ColumnType::Date), make_date)),
+    ),
+    row(
+        "toTimeZone",
+        &["toTimezone"],
+        "toTimeZone(ts, zone)",
+        "The same moment shown in another zone.",
+        Plan::Scalar(Scalar::pure((2, 2), in_zone_type, in_zone)),
+    ),
+    row(
+        "timeZoneOf",
+        &["timezoneOf"],
+        "timeZoneOf(ts)",
+        "The zone that a time is shown in.",
+        Plan::Scalar(Scalar::pure((1, 1), |_| Ok(ColumnType::String), zone_of_type)),
+    ),
 ];

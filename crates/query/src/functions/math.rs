@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int64Array, UInt64Array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int64Array, UInt64Array,
+};
 use arrow::compute::{binary, cast};
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, UInt64Type};
 use arrow::error::ArrowError;
@@ -12,7 +14,7 @@ use zepto_common::types::ColumnType;
 
 use super::scalar::{Arguments, Call, MANY, Scalar, fault};
 use super::{Plan, Row, row};
-use crate::semantics::numbers::{bits_of, is_signed, of_bits, whole_quotient, remainder, unsigned};
+use crate::semantics::numbers::{bits_of, is_signed, of_bits, remainder, unsigned, whole_quotient};
 
 fn wrong_type(name: &str, ty: &ColumnType) -> DataFusionError {
     fault(ErrorCode::IllegalTypeOfArgument, format!("Illegal type {ty} of argument of function {name}"))
@@ -27,7 +29,11 @@ fn wide(call: &Call<'_>, body: impl Fn(i128, i128) -> Result<i128>) -> Result<Ar
     let (left, right) = (wide_column(call, 0)?, wide_column(call, 1)?);
     let out: Result<Vec<i128>> = (0..call.rows)
         .map(|row| {
-            if left.is_null(row) || right.is_null(row) { Ok(0) } else { body(left.value(row), right.value(row)) }
+            if left.is_null(row) || right.is_null(row) {
+                Ok(0)
+            } else {
+                body(left.value(row), right.value(row))
+            }
         })
         .collect();
     narrow(out?, call.ty)
@@ -96,7 +102,9 @@ fn modulo_type(args: &Arguments<'_>) -> Result<ColumnType> {
 
 fn modulo(call: &Call<'_>) -> Result<ArrayRef> {
     if is_float(call.ty.inner()) {
-        return Ok(Arc::new(binary::<_, _, _, Float64Type>(&call.floats(0)?, &call.floats(1)?, |a, b| a % b)?));
+        return Ok(Arc::new(binary::<_, _, _, Float64Type>(&call.floats(0)?, &call.floats(1)?, |a, b| {
+            a % b
+        })?));
     }
     wide(call, |left, right| left.checked_rem(right).ok_or_else(division_by_zero))
 }
@@ -114,7 +122,11 @@ fn negate_type(args: &Arguments<'_>) -> Result<ColumnType> {
     Ok(match &ty {
         ColumnType::Bool => ColumnType::Int16,
         number if number.is_number() && !is_float(number) && !matches!(number, ColumnType::Decimal(..)) => {
-            if is_signed(number) { ty } else { of_bits((bits_of(number) * 2).min(64), true) }
+            if is_signed(number) {
+                ty
+            } else {
+                of_bits((bits_of(number) * 2).min(64), true)
+            }
         }
         number if number.is_number() => ty,
         other => return Err(wrong_type("negate", other)),
@@ -155,7 +167,8 @@ fn abs(call: &Call<'_>) -> Result<ArrayRef> {
 }
 
 fn sign(call: &Call<'_>) -> Result<ArrayRef> {
-    let signs = call.floats(0)?.unary::<_, Int64Type>(|value| i64::from(value > 0.0) - i64::from(value < 0.0));
+    let signs =
+        call.floats(0)?.unary::<_, Int64Type>(|value| i64::from(value > 0.0) - i64::from(value < 0.0));
     Ok(cast(&signs, &DataType::Int8)?)
 }
 
@@ -183,7 +196,8 @@ fn rounded(call: &Call<'_>, whole: fn(f64) -> f64, halves_away: bool) -> Result<
         ColumnType::Decimal(precision, scale) => {
             let drop = i64::from(*scale) - digits;
             let unit = 10_i128.pow(drop.clamp(0, 38) as u32);
-            let values = wide_column(call, 0)?.unary::<_, Decimal128Type>(|value| step(value, unit, whole, halves_away));
+            let values = wide_column(call, 0)?
+                .unary::<_, Decimal128Type>(|value| step(value, unit, whole, halves_away));
             Ok(Arc::new(values.with_precision_and_scale(*precision, *scale as i8)?))
         }
         ty if digits < 0 => {
@@ -293,7 +307,8 @@ fn whole_pair_type(args: &Arguments<'_>) -> Result<ColumnType> {
 }
 
 fn factorial(call: &Call<'_>) -> Result<ArrayRef> {
-    let product: UInt64Array = call.ints(0)?.unary::<_, UInt64Type>(|n| (1..=n.clamp(0, 20) as u64).product());
+    let product: UInt64Array =
+        call.ints(0)?.unary::<_, UInt64Type>(|n| (1..=n.clamp(0, 20) as u64).product());
     Ok(Arc::new(product))
 }
 
@@ -315,7 +330,8 @@ fn width_bucket(call: &Call<'_>) -> Result<ArrayRef> {
     let (values, lows, highs) = (call.floats(0)?, call.floats(1)?, call.floats(2)?);
     let counts = call.ints(3)?;
     let place = |row: usize| -> Result<i64, ArrowError> {
-        let (value, low, high, count) = (values.value(row), lows.value(row), highs.value(row), counts.value(row));
+        let (value, low, high, count) =
+            (values.value(row), lows.value(row), highs.value(row), counts.value(row));
         Ok(if value < low {
             0
         } else if value >= high {
@@ -334,15 +350,57 @@ pub(crate) const ROWS: &[Row] = &[
     row("minus", &[], "minus(a, b)", "a - b.", Plan::Sql("$1 - $2")),
     row("multiply", &[], "multiply(a, b)", "a * b.", Plan::Sql("$1 * $2")),
     row("divide", &[], "divide(a, b)", "a / b, always a Float64.", Plan::Sql("$1 / $2")),
-    row("intDiv", &["DIV"], "intDiv(a, b)", "Quotient without fraction; an error for b = 0.", Plan::Scalar(Scalar::pure((2, 2), int_div_type, int_div))),
-    row("intDivOrZero", &[], "intDivOrZero(a, b)", "Quotient without fraction, 0 for b = 0.", Plan::Scalar(Scalar::pure((2, 2), int_div_type, int_div_or_zero))),
-    row("modulo", &["mod"], "modulo(a, b)", "Remainder with the sign of a; an error for b = 0.", Plan::Scalar(Scalar::pure((2, 2), modulo_type, modulo))),
-    row("positiveModulo", &["pmod", "positive_modulo"], "positiveModulo(a, b)", "Remainder that is never negative.", Plan::Scalar(Scalar::pure((2, 2), modulo_type, positive_modulo))),
+    row(
+        "intDiv",
+        &["DIV"],
+        "intDiv(a, b)",
+        "Quotient without fraction; an error for b = 0.",
+        Plan::Scalar(Scalar::pure((2, 2), int_div_type, int_div)),
+    ),
+    row(
+        "intDivOrZero",
+        &[],
+        "intDivOrZero(a, b)",
+        "Quotient without fraction, 0 for b = 0.",
+        Plan::Scalar(Scalar::pure((2, 2), int_div_type, int_div_or_zero)),
+    ),
+    row(
+        "modulo",
+        &["mod"],
+        "modulo(a, b)",
+        "Remainder with the sign of a; an error for b = 0.",
+        Plan::Scalar(Scalar::pure((2, 2), modulo_type, modulo)),
+    ),
+    row(
+        "positiveModulo",
+        &["pmod", "positive_modulo"],
+        "positiveModulo(a, b)",
+        "Remainder that is never negative.",
+        Plan::Scalar(Scalar::pure((2, 2), modulo_type, positive_modulo)),
+    ),
     row("negate", &[], "negate(a)", "-a.", Plan::Scalar(Scalar::pure((1, 1), negate_type, negate))),
     row("abs", &[], "abs(x)", "Size without sign.", Plan::Scalar(Scalar::pure((1, 1), abs_type, abs))),
-    row("sign", &[], "sign(x)", "-1, 0 or 1.", Plan::Scalar(Scalar::pure((1, 1), |_| Ok(ColumnType::Int8), sign))),
-    row("round", &[], "round(x[, digits])", "Rounds; a float's half goes to the even neighbour, a decimal's away from zero.", round!(f64::round_ties_even, true)),
-    row("roundBankers", &[], "roundBankers(x[, digits])", "Rounds, halves to the even neighbour.", round!(f64::round_ties_even, false)),
+    row(
+        "sign",
+        &[],
+        "sign(x)",
+        "-1, 0 or 1.",
+        Plan::Scalar(Scalar::pure((1, 1), |_| Ok(ColumnType::Int8), sign)),
+    ),
+    row(
+        "round",
+        &[],
+        "round(x[, digits])",
+        "Rounds; a float's half goes to the even neighbour, a decimal's away from zero.",
+        round!(f64::round_ties_even, true),
+    ),
+    row(
+        "roundBankers",
+        &[],
+        "roundBankers(x[, digits])",
+        "Rounds, halves to the even neighbour.",
+        round!(f64::round_ties_even, false),
+    ),
     row("floor", &[], "floor(x[, digits])", "Rounds down.", round!(f64::floor, false)),
     row("ceil", &["ceiling"], "ceil(x[, digits])", "Rounds up.", round!(f64::ceil, false)),
     row("trunc", &["truncate"], "trunc(x[, digits])", "Rounds towards zero.", round!(f64::trunc, false)),
@@ -369,25 +427,144 @@ pub(crate) const ROWS: &[Row] = &[
     row("atan2", &[], "atan2(y, x)", "Angle of a point.", float2!(f64::atan2)),
     row("hypot", &[], "hypot(x, y)", "Length of a vector.", float2!(f64::hypot)),
     row("pow", &["power"], "pow(x, y)", "x to the power of y.", float2!(f64::powf)),
-    row("pi", &[], "pi()", "3.141592653589793.", Plan::Scalar(Scalar::pure((0, 0), |_| Ok(ColumnType::Float64), |call| constant(call, std::f64::consts::PI)))),
-    row("e", &[], "e()", "2.718281828459045.", Plan::Scalar(Scalar::pure((0, 0), |_| Ok(ColumnType::Float64), |call| constant(call, std::f64::consts::E)))),
+    row(
+        "pi",
+        &[],
+        "pi()",
+        "3.141592653589793.",
+        Plan::Scalar(Scalar::pure(
+            (0, 0),
+            |_| Ok(ColumnType::Float64),
+            |call| constant(call, std::f64::consts::PI),
+        )),
+    ),
+    row(
+        "e",
+        &[],
+        "e()",
+        "2.718281828459045.",
+        Plan::Scalar(Scalar::pure(
+            (0, 0),
+            |_| Ok(ColumnType::Float64),
+            |call| constant(call, std::f64::consts::E),
+        )),
+    ),
     row("isNaN", &[], "isNaN(x)", "Whether x is not a number.", test!(f64::is_nan)),
     row("isFinite", &[], "isFinite(x)", "Whether x is neither infinite nor NaN.", test!(f64::is_finite)),
     row("isInfinite", &[], "isInfinite(x)", "Whether x is infinite.", test!(f64::is_infinite)),
-    row("ifNotFinite", &[], "ifNotFinite(x, y)", "x when it is finite, else y.", float2!(|x, y| if x.is_finite() { x } else { y })),
-    row("gcd", &[], "gcd(a, b)", "Greatest common divisor.", Plan::Scalar(Scalar::pure((2, 2), whole_pair_type, |call| wide(call, |a, b| Ok(gcd(a.unsigned_abs(), b.unsigned_abs()) as i128))))),
-    row("lcm", &[], "lcm(a, b)", "Least common multiple.", Plan::Scalar(Scalar::pure((2, 2), whole_pair_type, |call| wide(call, |a, b| { let (a, b) = (a.unsigned_abs(), b.unsigned_abs()); Ok(if a == 0 || b == 0 { 0 } else { (a / gcd(a, b) * b) as i128 }) })))),
-    row("factorial", &[], "factorial(n)", "Product of 1 to n, for n up to 20.", Plan::Scalar(Scalar::pure((1, 1), |_| Ok(ColumnType::UInt64), factorial))),
+    row(
+        "ifNotFinite",
+        &[],
+        "ifNotFinite(x, y)",
+        "x when it is finite, else y.",
+        float2!(|x, y| if x.is_finite() { x } else { y }),
+    ),
+    row(
+        "gcd",
+        &[],
+        "gcd(a, b)",
+        "Greatest common divisor.",
+        Plan::Scalar(Scalar::pure((2, 2), whole_pair_type, |call| {
+            wide(call, |a, b| Ok(gcd(a.unsigned_abs(), b.unsigned_abs()) as i128))
+        })),
+    ),
+    row(
+        "lcm",
+        &[],
+        "lcm(a, b)",
+        "Least common multiple.",
+        Plan::Scalar(Scalar::pure((2, 2), whole_pair_type, |call| {
+            wide(call, |a, b| {
+                let (a, b) = (a.unsigned_abs(), b.unsigned_abs());
+                Ok(if a == 0 || b == 0 { 0 } else { (a / gcd(a, b) * b) as i128 })
+            })
+        })),
+    ),
+    row(
+        "factorial",
+        &[],
+        "factorial(n)",
+        "Product of 1 to n, for n up to 20.",
+        Plan::Scalar(Scalar::pure((1, 1), |_| Ok(ColumnType::UInt64), factorial)),
+    ),
     row("bitAnd", &[], "bitAnd(a, b)", "Bits that both have.", bits!(|a, b| Ok(a & b))),
     row("bitOr", &[], "bitOr(a, b)", "Bits that either has.", bits!(|a, b| Ok(a | b))),
     row("bitXor", &[], "bitXor(a, b)", "Bits that one of them has.", bits!(|a, b| Ok(a ^ b))),
-    row("bitNot", &[], "bitNot(a)", "All bits turned.", Plan::Scalar(Scalar::pure((1, 1), left_type, bit_not))),
-    row("bitShiftLeft", &[], "bitShiftLeft(a, n)", "Bits moved up.", Plan::Scalar(Scalar::pure((2, 2), left_type, |call| wide(call, |a, n| Ok(a << n.clamp(0, 64)))))),
-    row("bitShiftRight", &[], "bitShiftRight(a, n)", "Bits moved down.", Plan::Scalar(Scalar::pure((2, 2), left_type, |call| wide(call, |a, n| Ok(a >> n.clamp(0, 127)))))),
-    row("bitTest", &[], "bitTest(a, n)", "Bit n.", Plan::Scalar(Scalar::pure((2, 2), |_| Ok(ColumnType::UInt8), |call| wide(call, |a, n| Ok(a >> n.clamp(0, 127) & 1))))),
-    row("bitCount", &[], "bitCount(a)", "How many bits are set.", Plan::Scalar(Scalar::pure((1, 1), |_| Ok(ColumnType::UInt8), bit_count))),
-    row("widthBucket", &["WIDTH_BUCKET"], "widthBucket(x, low, high, count)", "Which of equal buckets x falls into.", Plan::Scalar(Scalar::pure((4, 4), |_| Ok(ColumnType::UInt16), width_bucket))),
-    row("rand", &["rand32"], "rand()", "A random UInt32 per row.", Plan::Scalar(Scalar::pure((0, MANY), |_| Ok(ColumnType::UInt32), |call| random(call, 32)).own_nulls().volatile())),
-    row("rand64", &[], "rand64()", "A random UInt64 per row.", Plan::Scalar(Scalar::pure((0, MANY), |_| Ok(ColumnType::UInt64), |call| random(call, 64)).own_nulls().volatile())),
-    row("randCanonical", &[], "randCanonical()", "A random number from 0 to 1 per row.", Plan::Scalar(Scalar::pure((0, MANY), |_| Ok(ColumnType::Float64), random_float).own_nulls().volatile())),
+    row(
+        "bitNot",
+        &[],
+        "bitNot(a)",
+        "All bits turned.",
+        Plan::Scalar(Scalar::pure((1, 1), left_type, bit_not)),
+    ),
+    row(
+        "bitShiftLeft",
+        &[],
+        "bitShiftLeft(a, n)",
+        "Bits moved up.",
+        Plan::Scalar(Scalar::pure((2, 2), left_type, |call| wide(call, |a, n| Ok(a << n.clamp(0, 64))))),
+    ),
+    row(
+        "bitShiftRight",
+        &[],
+        "bitShiftRight(a, n)",
+        "Bits moved down.",
+        Plan::Scalar(Scalar::pure((2, 2), left_type, |call| wide(call, |a, n| Ok(a >> n.clamp(0, 127))))),
+    ),
+    row(
+        "bitTest",
+        &[],
+        "bitTest(a, n)",
+        "Bit n.",
+        Plan::Scalar(Scalar::pure(
+            (2, 2),
+            |_| Ok(ColumnType::UInt8),
+            |call| wide(call, |a, n| Ok(a >> n.clamp(0, 127) & 1)),
+        )),
+    ),
+    row(
+        "bitCount",
+        &[],
+        "bitCount(a)",
+        "How many bits are set.",
+        Plan::Scalar(Scalar::pure((1, 1), |_| Ok(ColumnType::UInt8), bit_count)),
+    ),
+    row(
+        "widthBucket",
+        &["WIDTH_BUCKET"],
+        "widthBucket(x, low, high, count)",
+        "Which of equal buckets x falls into.",
+        Plan::Scalar(Scalar::pure((4, 4), |_| Ok(ColumnType::UInt16), width_bucket)),
+    ),
+    row(
+        "rand",
+        &["rand32"],
+        "rand()",
+        "A random UInt32 per row.",
+        Plan::Scalar(
+            Scalar::pure((0, MANY), |_| Ok(ColumnType::UInt32), |call| random(call, 32))
+                .own_nulls()
+                .volatile(),
+        ),
+    ),
+    row(
+        "rand64",
+        &[],
+        "rand64()",
+        "A random UInt64 per row.",
+        Plan::Scalar(
+            Scalar::pure((0, MANY), |_| Ok(ColumnType::UInt64), |call| random(call, 64))
+                .own_nulls()
+                .volatile(),
+        ),
+    ),
+    row(
+        "randCanonical",
+        &[],
+        "randCanonical()",
+        "A random number from 0 to 1 per row.",
+        Plan::Scalar(
+            Scalar::pure((0, MANY), |_| Ok(ColumnType::Float64), random_float).own_nulls().volatile(),
+        ),
+    ),
 ];

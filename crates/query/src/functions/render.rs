@@ -55,7 +55,9 @@ impl Writer {
         let to = |wanted: &DataType| cast(array, wanted);
         Ok(match ty.inner() {
             T::Bool => Self::Bool(array.as_boolean().clone(), true),
-            T::UInt8 if *array.data_type() == DataType::Boolean => Self::Bool(array.as_boolean().clone(), false),
+            T::UInt8 if *array.data_type() == DataType::Boolean => {
+                Self::Bool(array.as_boolean().clone(), false)
+            }
             T::Int8 | T::Int16 | T::Int32 | T::Int64 => {
                 Self::Int(to(&DataType::Int64)?.as_primitive::<Int64Type>().clone())
             }
@@ -79,9 +81,8 @@ impl Writer {
             }
             T::Tuple(of) => {
                 let columns = array.as_struct().columns().iter().zip(of);
-                let writers = columns.map(|(column, ty)| {
-                    Ok((Arc::clone(column), Self::new(column, ty)?, quoted(ty)))
-                });
+                let writers =
+                    columns.map(|(column, ty)| Ok((Arc::clone(column), Self::new(column, ty)?, quoted(ty))));
                 Self::Tuple(writers.collect::<Result<_>>()?)
             }
             T::Nothing => Self::Null,
@@ -160,10 +161,7 @@ fn nested(out: &mut String, inner: &mut Writer, values: &ArrayRef, at: usize, qu
 
 fn quoted(ty: &ColumnType) -> bool {
     use ColumnType as T;
-    matches!(
-        ty.inner(),
-        T::String | T::Symbol | T::Date | T::DateTime(_) | T::DateTime64(..) | T::Uuid
-    )
+    matches!(ty.inner(), T::String | T::Symbol | T::Date | T::DateTime(_) | T::DateTime64(..) | T::Uuid)
 }
 
 /// Shortest digits that read back as the same float; an exponent below 1e-6 and from 1e21 on.
@@ -232,4 +230,3 @@ fn uuid(out: &mut String, bytes: &[u8]) -> std::fmt::Result {
     }
     Ok(())
 }
-

@@ -5,8 +5,9 @@ use std::ops::ControlFlow;
 
 use parking_lot::Mutex;
 use sqlparser::ast::{
-    BinaryOperator, CaseWhen, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, Ident, Interval, ObjectName, UnaryOperator, Value, VisitMut, VisitorMut, helpers,
+    BinaryOperator, CaseWhen, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentList, FunctionArguments, Ident, Interval, ObjectName, UnaryOperator, Value, VisitMut,
+    VisitorMut, helpers,
 };
 use sqlparser::dialect::ClickHouseDialect;
 use sqlparser::parser::Parser;
@@ -19,7 +20,11 @@ pub(crate) fn call(name: &str, args: Vec<Expr>) -> Expr {
         name: ObjectName::from(vec![Ident::with_quote('"', name)]),
         uses_odbc_syntax: false,
         parameters: FunctionArguments::None,
-        args: FunctionArguments::List(FunctionArgumentList { duplicate_treatment: None, args, clauses: vec![] }),
+        args: FunctionArguments::List(FunctionArgumentList {
+            duplicate_treatment: None,
+            args,
+            clauses: vec![],
+        }),
         filter: None,
         null_treatment: None,
         over: None,
@@ -146,7 +151,11 @@ pub(crate) fn now64(mut args: Vec<Expr>) -> Result<Expr> {
 pub(crate) fn truth(expr: Expr) -> Expr {
     match &expr {
         Expr::BinaryOp { op, .. } if is_test(op) => expr,
-        Expr::IsNull(_) | Expr::IsNotNull(_) | Expr::InList { .. } | Expr::Between { .. } | Expr::Like { .. } => expr,
+        Expr::IsNull(_)
+        | Expr::IsNotNull(_)
+        | Expr::InList { .. }
+        | Expr::Between { .. }
+        | Expr::Like { .. } => expr,
         Expr::Value(value) if matches!(value.value, Value::Boolean(_)) => expr,
         Expr::Nested(inner) => match truth((**inner).clone()) {
             nested @ Expr::Nested(_) => nested,

@@ -232,7 +232,9 @@ impl ScalarFunction {
 
     fn compute(&self, call: &Call<'_>) -> Result<ArrayRef> {
         match self.scalar.body {
-            Body::Floats(body) => Ok(Arc::new(call.floats(0)?.unary::<_, arrow::datatypes::Float64Type>(body))),
+            Body::Floats(body) => {
+                Ok(Arc::new(call.floats(0)?.unary::<_, arrow::datatypes::Float64Type>(body)))
+            }
             Body::Call(body) => body(call),
         }
     }
@@ -291,7 +293,8 @@ impl ScalarUDFImpl for ScalarFunction {
             && self.scalar.volatility != Volatility::Volatile;
         let rows = if constant { 1 } else { args.number_rows };
         let ty = ColumnType::of_field(&args.return_field);
-        let call = Call { args: &args.args, fields: &args.arg_fields, rows, ty: &ty, config: &args.config_options };
+        let call =
+            Call { args: &args.args, fields: &args.arg_fields, rows, ty: &ty, config: &args.config_options };
         let array = match self.scalar.nulls {
             Nulls::Spread => self.compute_spread(&call, args.return_field.data_type())?,
             Nulls::Own => self.compute(&call)?,

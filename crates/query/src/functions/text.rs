@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, ListBuilder, StringViewArray, StringViewBuilder};
+use arrow::array::{
+    Array, ArrayRef, BooleanArray, Int64Array, ListBuilder, StringViewArray, StringViewBuilder,
+};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::Result;
@@ -33,9 +35,11 @@ fn map(call: &Call<'_>, mut body: impl FnMut(&str, usize) -> Result<Cow<'static,
 
 macro_rules! text {
     ($body:expr) => {
-        Plan::Scalar(Scalar::pure((1, 1), |_| Ok(ColumnType::String), |call| {
-            map(call, |text, _| Ok(Cow::Owned(($body)(text))))
-        }))
+        Plan::Scalar(Scalar::pure(
+            (1, 1),
+            |_| Ok(ColumnType::String),
+            |call| map(call, |text, _| Ok(Cow::Owned(($body)(text)))),
+        ))
     };
 }
 
@@ -146,8 +150,9 @@ fn replace(call: &Call<'_>, all: bool) -> Result<ArrayRef> {
 
 fn compile(pattern: &str) -> Result<Regex> {
     // ClickHouse's `.` matches a line's end too.
-    Regex::new(&format!("(?s){pattern}"))
-        .map_err(|error| fault(ErrorCode::CannotCompileRegexp, format!("Cannot compile '{pattern}': {error}")))
+    Regex::new(&format!("(?s){pattern}")).map_err(|error| {
+        fault(ErrorCode::CannotCompileRegexp, format!("Cannot compile '{pattern}': {error}"))
+    })
 }
 
 /// One compiled pattern per run of equal patterns: they are nearly always constant.
@@ -177,7 +182,9 @@ fn with_regex<T>(
 
 fn matches(call: &Call<'_>) -> Result<ArrayRef> {
     let (texts, patterns) = (call.texts(0)?, call.texts(1)?);
-    let found = with_regex(&patterns, call.rows, |regex, row| Ok(texts.is_valid(row) && regex.is_match(texts.value(row))))?;
+    let found = with_regex(&patterns, call.rows, |regex, row| {
+        Ok(texts.is_valid(row) && regex.is_match(texts.value(row)))
+    })?;
     Ok(Arc::new(BooleanArray::from(found)))
 }
 
@@ -301,7 +308,12 @@ fn format(call: &Call<'_>) -> Result<ArrayRef> {
             match columns.get(index) {
                 Some(column) if column.is_valid(row) => out.push_str(column.value(row)),
                 Some(_) => {}
-                None => return Err(fault(ErrorCode::BadArguments, "Not enough arguments for the pattern of format")),
+                None => {
+                    return Err(fault(
+                        ErrorCode::BadArguments,
+                        "Not enough arguments for the pattern of format",
+                    ));
+                }
             }
             rest = &rest[open + close + 1..];
         }
@@ -346,7 +358,8 @@ fn pieces(text: &str, separator: &str) -> Vec<String> {
 fn trim(call: &Call<'_>, cut: fn(&str, &[char]) -> String) -> Result<ArrayRef> {
     let sets = if call.len() > 1 { Some(call.texts(1)?) } else { None };
     map(call, |text, row| {
-        let set: Vec<char> = sets.as_ref().map_or_else(|| vec![' '], |sets| sets.value(row).chars().collect());
+        let set: Vec<char> =
+            sets.as_ref().map_or_else(|| vec![' '], |sets| sets.value(row).chars().collect());
         Ok(Cow::Owned(cut(text, &set)))
     })
 }
@@ -416,52 +429,290 @@ const COUNT: fn(&super::scalar::Arguments<'_>) -> Result<ColumnType> = |_| Ok(Co
 
 /// Text functions.
 pub(crate) const ROWS: &[Row] = &[
-    row("lower", &["lcase"], "lower(s)", "Lower case of ASCII letters.", text!(|text: &str| text.to_ascii_lowercase())),
-    row("upper", &["ucase"], "upper(s)", "Upper case of ASCII letters.", text!(|text: &str| text.to_ascii_uppercase())),
-    row("lowerUTF8", &[], "lowerUTF8(s)", "Lower case of all letters.", text!(|text: &str| text.to_lowercase())),
-    row("upperUTF8", &[], "upperUTF8(s)", "Upper case of all letters.", text!(|text: &str| text.to_uppercase())),
+    row(
+        "lower",
+        &["lcase"],
+        "lower(s)",
+        "Lower case of ASCII letters.",
+        text!(|text: &str| text.to_ascii_lowercase()),
+    ),
+    row(
+        "upper",
+        &["ucase"],
+        "upper(s)",
+        "Upper case of ASCII letters.",
+        text!(|text: &str| text.to_ascii_uppercase()),
+    ),
+    row(
+        "lowerUTF8",
+        &[],
+        "lowerUTF8(s)",
+        "Lower case of all letters.",
+        text!(|text: &str| text.to_lowercase()),
+    ),
+    row(
+        "upperUTF8",
+        &[],
+        "upperUTF8(s)",
+        "Upper case of all letters.",
+        text!(|text: &str| text.to_uppercase()),
+    ),
     row("initcap", &[], "initcap(s)", "Each word with a capital.", text!(initcap)),
-    row("reverse", &[], "reverse(s)", "The text from its end.", text!(|text: &str| text.chars().rev().collect::<String>())),
-    row("length", &["octet_length"], "length(s)", "Bytes of a text, or items of an array.", Plan::Scalar(Scalar::pure((1, 1), COUNT, length))),
-    row("lengthUTF8", &["char_length", "character_length"], "lengthUTF8(s)", "Characters of a text.", Plan::Scalar(Scalar::pure((1, 1), COUNT, |call| count(call, |text| text.chars().count())))),
-    row("empty", &[], "empty(s)", "Whether a text or an array has nothing in it.", Plan::Scalar(Scalar::pure((1, 1), FLAG, |call| is_empty(call, true)))),
-    row("notEmpty", &[], "notEmpty(s)", "Whether a text or an array has something in it.", Plan::Scalar(Scalar::pure((1, 1), FLAG, |call| is_empty(call, false)))),
-    row("concat", &[], "concat(a, b, …)", "The values as text, one after the other; arrays are joined.", Plan::Scalar(Scalar::pure((1, MANY), concat_type, concat))),
-    row("substring", &["substr", "mid"], "substring(s, from[, length])", "A part of a text, counted in bytes from 1; a negative start counts from the end.", Plan::Scalar(Scalar::pure((2, 3), STRING, |call| substring(call, false)))),
-    row("substringUTF8", &[], "substringUTF8(s, from[, length])", "The same counted in characters.", Plan::Scalar(Scalar::pure((2, 3), STRING, |call| substring(call, true)))),
-    row("left", &[], "left(s, n)", "The first n bytes.", Plan::Scalar(Scalar::pure((2, 2), STRING, |call| ends(call, true)))),
-    row("right", &[], "right(s, n)", "The last n bytes.", Plan::Scalar(Scalar::pure((2, 2), STRING, |call| ends(call, false)))),
-    row("position", &[], "position(s, needle[, from])", "Where the needle begins, counted in bytes from 1; 0 when it is not there.", Plan::Scalar(Scalar::pure((2, 3), COUNT, |call| position(call, false, false)))),
+    row(
+        "reverse",
+        &[],
+        "reverse(s)",
+        "The text from its end.",
+        text!(|text: &str| text.chars().rev().collect::<String>()),
+    ),
+    row(
+        "length",
+        &["octet_length"],
+        "length(s)",
+        "Bytes of a text, or items of an array.",
+        Plan::Scalar(Scalar::pure((1, 1), COUNT, length)),
+    ),
+    row(
+        "lengthUTF8",
+        &["char_length", "character_length"],
+        "lengthUTF8(s)",
+        "Characters of a text.",
+        Plan::Scalar(Scalar::pure((1, 1), COUNT, |call| count(call, |text| text.chars().count()))),
+    ),
+    row(
+        "empty",
+        &[],
+        "empty(s)",
+        "Whether a text or an array has nothing in it.",
+        Plan::Scalar(Scalar::pure((1, 1), FLAG, |call| is_empty(call, true))),
+    ),
+    row(
+        "notEmpty",
+        &[],
+        "notEmpty(s)",
+        "Whether a text or an array has something in it.",
+        Plan::Scalar(Scalar::pure((1, 1), FLAG, |call| is_empty(call, false))),
+    ),
+    row(
+        "concat",
+        &[],
+        "concat(a, b, …)",
+        "The values as text, one after the other; arrays are joined.",
+        Plan::Scalar(Scalar::pure((1, MANY), concat_type, concat)),
+    ),
+    row(
+        "substring",
+        &["substr", "mid"],
+        "substring(s, from[, length])",
+        "A part of a text, counted in bytes from 1; a negative start counts from the end.",
+        Plan::Scalar(Scalar::pure((2, 3), STRING, |call| substring(call, false))),
+    ),
+    row(
+        "substringUTF8",
+        &[],
+        "substringUTF8(s, from[, length])",
+        "The same counted in characters.",
+        Plan::Scalar(Scalar::pure((2, 3), STRING, |call| substring(call, true))),
+    ),
+    row(
+        "left",
+        &[],
+        "left(s, n)",
+        "The first n bytes.",
+        Plan::Scalar(Scalar::pure((2, 2), STRING, |call| ends(call, true))),
+    ),
+    row(
+        "right",
+        &[],
+        "right(s, n)",
+        "The last n bytes.",
+        Plan::Scalar(Scalar::pure((2, 2), STRING, |call| ends(call, false))),
+    ),
+    row(
+        "position",
+        &[],
+        "position(s, needle[, from])",
+        "Where the needle begins, counted in bytes from 1; 0 when it is not there.",
+        Plan::Scalar(Scalar::pure((2, 3), COUNT, |call| position(call, false, false))),
+    ),
     row("locate", &[], "locate(needle, s)", "position with the needle first.", Plan::Sql("position($2, $1)")),
-    row("positionCaseInsensitive", &[], "positionCaseInsensitive(s, needle)", "position without regard to case.", Plan::Scalar(Scalar::pure((2, 3), COUNT, |call| position(call, true, false)))),
-    row("positionUTF8", &[], "positionUTF8(s, needle)", "position counted in characters.", Plan::Scalar(Scalar::pure((2, 3), COUNT, |call| position(call, false, true)))),
-    row("countSubstrings", &[], "countSubstrings(s, needle)", "How often the needle is there.", Plan::Scalar(Scalar::pure((2, 2), COUNT, count_matches))),
-    row("replaceAll", &["replace"], "replaceAll(s, from, to)", "Replaces each occurrence.", Plan::Scalar(Scalar::pure((3, 3), STRING, |call| replace(call, true)))),
-    row("replaceOne", &[], "replaceOne(s, from, to)", "Replaces the first occurrence.", Plan::Scalar(Scalar::pure((3, 3), STRING, |call| replace(call, false)))),
-    row("replaceRegexpAll", &["REGEXP_REPLACE"], "replaceRegexpAll(s, pattern, to)", "Replaces what a regular expression matches; \\1 is its first group.", Plan::Scalar(Scalar::pure((3, 3), STRING, |call| replace_regex(call, true)))),
-    row("replaceRegexpOne", &[], "replaceRegexpOne(s, pattern, to)", "Replaces the first match.", Plan::Scalar(Scalar::pure((3, 3), STRING, |call| replace_regex(call, false)))),
-    row("match", &["REGEXP_MATCHES"], "match(s, pattern)", "Whether a regular expression matches somewhere.", Plan::Scalar(Scalar::pure((2, 2), FLAG, matches))),
-    row("extract", &[], "extract(s, pattern)", "The first match, or its first group.", Plan::Scalar(Scalar::pure((2, 2), STRING, extract))),
+    row(
+        "positionCaseInsensitive",
+        &[],
+        "positionCaseInsensitive(s, needle)",
+        "position without regard to case.",
+        Plan::Scalar(Scalar::pure((2, 3), COUNT, |call| position(call, true, false))),
+    ),
+    row(
+        "positionUTF8",
+        &[],
+        "positionUTF8(s, needle)",
+        "position counted in characters.",
+        Plan::Scalar(Scalar::pure((2, 3), COUNT, |call| position(call, false, true))),
+    ),
+    row(
+        "countSubstrings",
+        &[],
+        "countSubstrings(s, needle)",
+        "How often the needle is there.",
+        Plan::Scalar(Scalar::pure((2, 2), COUNT, count_matches)),
+    ),
+    row(
+        "replaceAll",
+        &["replace"],
+        "replaceAll(s, from, to)",
+        "Replaces each occurrence.",
+        Plan::Scalar(Scalar::pure((3, 3), STRING, |call| replace(call, true))),
+    ),
+    row(
+        "replaceOne",
+        &[],
+        "replaceOne(s, from, to)",
+        "Replaces the first occurrence.",
+        Plan::Scalar(Scalar::pure((3, 3), STRING, |call| replace(call, false))),
+    ),
+    row(
+        "replaceRegexpAll",
+        &["REGEXP_REPLACE"],
+        "replaceRegexpAll(s, pattern, to)",
+        "Replaces what a regular expression matches; \\1 is its first group.",
+        Plan::Scalar(Scalar::pure((3, 3), STRING, |call| replace_regex(call, true))),
+    ),
+    row(
+        "replaceRegexpOne",
+        &[],
+        "replaceRegexpOne(s, pattern, to)",
+        "Replaces the first match.",
+        Plan::Scalar(Scalar::pure((3, 3), STRING, |call| replace_regex(call, false))),
+    ),
+    row(
+        "match",
+        &["REGEXP_MATCHES"],
+        "match(s, pattern)",
+        "Whether a regular expression matches somewhere.",
+        Plan::Scalar(Scalar::pure((2, 2), FLAG, matches)),
+    ),
+    row(
+        "extract",
+        &[],
+        "extract(s, pattern)",
+        "The first match, or its first group.",
+        Plan::Scalar(Scalar::pure((2, 2), STRING, extract)),
+    ),
     row("like", &[], "like(s, pattern)", "LIKE.", Plan::Sql("($1 LIKE $2)")),
     row("notLike", &[], "notLike(s, pattern)", "NOT LIKE.", Plan::Sql("($1 NOT LIKE $2)")),
     row("ilike", &[], "ilike(s, pattern)", "ILIKE.", Plan::Sql("($1 ILIKE $2)")),
     row("notILike", &[], "notILike(s, pattern)", "NOT ILIKE.", Plan::Sql("($1 NOT ILIKE $2)")),
-    row("startsWith", &[], "startsWith(s, prefix)", "Whether a text begins so.", pair!(|text, other| text.starts_with(other))),
-    row("endsWith", &[], "endsWith(s, suffix)", "Whether a text ends so.", pair!(|text, other| text.ends_with(other))),
-    row("hasSubstr", &[], "hasSubstr(s, needle)", "Whether a text has the needle in it.", pair!(|text, other| text.contains(other))),
-    row("leftPad", &["lpad"], "leftPad(s, length[, fill])", "Filled at the left to a length.", Plan::Scalar(Scalar::pure((2, 3), STRING, |call| pad(call, true, false)))),
-    row("rightPad", &["rpad"], "rightPad(s, length[, fill])", "Filled at the right to a length.", Plan::Scalar(Scalar::pure((2, 3), STRING, |call| pad(call, false, false)))),
-    row("repeat", &[], "repeat(s, n)", "The text n times.", Plan::Scalar(Scalar::pure((2, 2), STRING, repeat))),
+    row(
+        "startsWith",
+        &[],
+        "startsWith(s, prefix)",
+        "Whether a text begins so.",
+        pair!(|text, other| text.starts_with(other)),
+    ),
+    row(
+        "endsWith",
+        &[],
+        "endsWith(s, suffix)",
+        "Whether a text ends so.",
+        pair!(|text, other| text.ends_with(other)),
+    ),
+    row(
+        "hasSubstr",
+        &[],
+        "hasSubstr(s, needle)",
+        "Whether a text has the needle in it.",
+        pair!(|text, other| text.contains(other)),
+    ),
+    row(
+        "leftPad",
+        &["lpad"],
+        "leftPad(s, length[, fill])",
+        "Filled at the left to a length.",
+        Plan::Scalar(Scalar::pure((2, 3), STRING, |call| pad(call, true, false))),
+    ),
+    row(
+        "rightPad",
+        &["rpad"],
+        "rightPad(s, length[, fill])",
+        "Filled at the right to a length.",
+        Plan::Scalar(Scalar::pure((2, 3), STRING, |call| pad(call, false, false))),
+    ),
+    row(
+        "repeat",
+        &[],
+        "repeat(s, n)",
+        "The text n times.",
+        Plan::Scalar(Scalar::pure((2, 2), STRING, repeat)),
+    ),
     row("space", &[], "space(n)", "n blanks.", Plan::Sql("repeat(' ', $1)")),
-    row("format", &[], "format(pattern, a, …)", "The pattern with {} and {0} filled in.", Plan::Scalar(Scalar::pure((1, MANY), STRING, format))),
+    row(
+        "format",
+        &[],
+        "format(pattern, a, …)",
+        "The pattern with {} and {0} filled in.",
+        Plan::Scalar(Scalar::pure((1, MANY), STRING, format)),
+    ),
     row("splitByChar", &[], "splitByChar(separator, s)", "The pieces between separators.", split!(pieces)),
-    row("splitByString", &[], "splitByString(separator, s)", "The pieces between separators.", split!(pieces)),
+    row(
+        "splitByString",
+        &[],
+        "splitByString(separator, s)",
+        "The pieces between separators.",
+        split!(pieces),
+    ),
     row("splitByWhitespace", &[], "splitByWhitespace(s)", "The words.", Plan::Sql("__split_blanks('', $1)")),
-    row("__split_blanks", &[], "", "", split!(|text, _| text.split_whitespace().map(str::to_owned).collect())),
-    row("trimBoth", &["trim"], "trim(s)", "Without blanks at both ends.", trim!(|text, set| text.trim_matches(set).to_owned())),
-    row("trimLeft", &["ltrim"], "trimLeft(s)", "Without blanks at the left.", trim!(|text, set| text.trim_start_matches(set).to_owned())),
-    row("trimRight", &["rtrim"], "trimRight(s)", "Without blanks at the right.", trim!(|text, set| text.trim_end_matches(set).to_owned())),
-    row("hex", &[], "hex(s)", "The bytes in hexadecimal digits.", Plan::Scalar(Scalar::pure((1, 1), STRING, hex))),
-    row("char", &[], "char(n, …)", "The bytes with these numbers.", Plan::Scalar(Scalar::pure((1, MANY), STRING, char_of))),
-    row("ascii", &[], "ascii(s)", "Number of the first byte.", Plan::Scalar(Scalar::pure((1, 1), |_| Ok(ColumnType::Int32), |call| count(call, |text| text.bytes().next().map_or(0, usize::from))))),
+    row(
+        "__split_blanks",
+        &[],
+        "",
+        "",
+        split!(|text, _| text.split_whitespace().map(str::to_owned).collect()),
+    ),
+    row(
+        "trimBoth",
+        &["trim"],
+        "trim(s)",
+        "Without blanks at both ends.",
+        trim!(|text, set| text.trim_matches(set).to_owned()),
+    ),
+    row(
+        "trimLeft",
+        &["ltrim"],
+        "trimLeft(s)",
+        "Without blanks at the left.",
+        trim!(|text, set| text.trim_start_matches(set).to_owned()),
+    ),
+    row(
+        "trimRight",
+        &["rtrim"],
+        "trimRight(s)",
+        "Without blanks at the right.",
+        trim!(|text, set| text.trim_end_matches(set).to_owned()),
+    ),
+    row(
+        "hex",
+        &[],
+        "hex(s)",
+        "The bytes in hexadecimal digits.",
+        Plan::Scalar(Scalar::pure((1, 1), STRING, hex)),
+    ),
+    row(
+        "char",
+        &[],
+        "char(n, …)",
+        "The bytes with these numbers.",
+        Plan::Scalar(Scalar::pure((1, MANY), STRING, char_of)),
+    ),
+    row(
+        "ascii",
+        &[],
+        "ascii(s)",
+        "Number of the first byte.",
+        Plan::Scalar(Scalar::pure(
+            (1, 1),
+            |_| Ok(ColumnType::Int32),
+            |call| count(call, |text| text.bytes().next().map_or(0, usize::from)),
+        )),
+    ),
 ];

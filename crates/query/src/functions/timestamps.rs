@@ -5,8 +5,8 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, PrimitiveArray};
 use arrow::compute::cast;
 use arrow::datatypes::{
-    DataType, Date32Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
-    TimestampSecondType,
+    DataType, Date32Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
+    TimestampNanosecondType, TimestampSecondType,
 };
 use datafusion::common::Result;
 use zepto_common::ErrorCode;
@@ -85,7 +85,10 @@ pub(crate) fn rescale(ticks: &Int64Array, from: i64, to: i64) -> Result<Int64Arr
     let step = to / from;
     ticks.try_unary(|tick| {
         tick.checked_mul(step).ok_or_else(|| {
-            fault(ErrorCode::ValueIsOutOfRange, "The time is outside the range of DateTime64(9): 1677 to 2262")
+            fault(
+                ErrorCode::ValueIsOutOfRange,
+                "The time is outside the range of DateTime64(9): 1677 to 2262",
+            )
         })
     })
 }
@@ -94,4 +97,3 @@ pub(crate) fn rescale(ticks: &Int64Array, from: i64, to: i64) -> Result<Int64Arr
 pub(crate) fn seconds(ticks: &Int64Array, per_second: i64) -> Int64Array {
     ticks.unary(|tick| tick.div_euclid(per_second))
 }
-

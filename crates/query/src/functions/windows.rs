@@ -46,8 +46,11 @@ impl WindowUDFImpl for Ema {
     }
 
     fn partition_evaluator(&self, args: PartitionEvaluatorArgs<'_>) -> Result<Box<dyn PartitionEvaluator>> {
-        let bad = || fault(ErrorCode::BadArguments, "The second argument of ema must be a constant greater than zero");
-        let literal = args.input_exprs().get(1).and_then(|expr| expr.downcast_ref::<Literal>()).ok_or_else(bad)?;
+        let bad = || {
+            fault(ErrorCode::BadArguments, "The second argument of ema must be a constant greater than zero")
+        };
+        let literal =
+            args.input_exprs().get(1).and_then(|expr| expr.downcast_ref::<Literal>()).ok_or_else(bad)?;
         match literal.value().cast_to(&DataType::Float64)? {
             ScalarValue::Float64(Some(n)) if n >= 1.0 => Ok(Box::new(EmaRows { weight: 2.0 / (n + 1.0) })),
             ScalarValue::Float64(Some(n)) if n > 0.0 => Ok(Box::new(EmaRows { weight: n })),
@@ -96,7 +99,12 @@ fn spec(function: &Function) -> zepto_common::Result<WindowSpec> {
 }
 
 /// The call `name(args)` over the function's window, with this frame.
-fn over(function: &Function, name: &str, args: Vec<Expr>, preceding: Option<Option<Expr>>) -> zepto_common::Result<Expr> {
+fn over(
+    function: &Function,
+    name: &str,
+    args: Vec<Expr>,
+    preceding: Option<Option<Expr>>,
+) -> zepto_common::Result<Expr> {
     let mut spec = spec(function)?;
     if let Some(preceding) = preceding {
         spec.window_frame = Some(WindowFrame {
@@ -105,7 +113,9 @@ fn over(function: &Function, name: &str, args: Vec<Expr>, preceding: Option<Opti
             end_bound: Some(WindowFrameBound::CurrentRow),
         });
     }
-    let Expr::Function(mut made) = call(name, args) else { return Err(Error::internal("a call is a function")) };
+    let Expr::Function(mut made) = call(name, args) else {
+        return Err(Error::internal("a call is a function"));
+    };
     made.over = Some(WindowType::WindowSpec(spec));
     Ok(Expr::Function(made))
 }
@@ -155,7 +165,11 @@ fn shifted(function: &Function, args: Vec<Expr>, name: &str) -> zepto_common::Re
     let defaulted = args.len() > 2;
     let mut spec = spec(function)?;
     spec.window_frame = None;
-    let without_frame = Function { over: Some(WindowType::WindowSpec(spec)), args: FunctionArguments::None, ..function.clone() };
+    let without_frame = Function {
+        over: Some(WindowType::WindowSpec(spec)),
+        args: FunctionArguments::None,
+        ..function.clone()
+    };
     let moved = over(&without_frame, name, args, None)?;
     Ok(if defaulted { moved } else { call("__or_zero", vec![moved, value]) })
 }
@@ -202,20 +216,111 @@ fn or_zero(call: &super::scalar::Call<'_>) -> Result<ArrayRef> {
 
 /// Window functions.
 pub(crate) const ROWS: &[Row] = &[
-    row("ema", &[], "ema(x, n) OVER (ORDER BY ts)", "Exponential moving average over n rows (weight 2 / (n + 1)); n below 1 is the weight itself.", Plan::Window(|| WindowUDF::from(Ema { signature: Signature::user_defined(Volatility::Immutable) }))),
-    row("mavg", &[], "mavg(x, n) OVER (ORDER BY ts)", "Mean of the last n rows.", Plan::Framed(|function, args| rolling(function, args, "avg"))),
-    row("msum", &[], "msum(x, n) OVER (ORDER BY ts)", "Sum of the last n rows.", Plan::Framed(|function, args| rolling(function, args, "sum"))),
-    row("mmin", &[], "mmin(x, n) OVER (ORDER BY ts)", "Least of the last n rows.", Plan::Framed(|function, args| rolling(function, args, "min"))),
-    row("mmax", &[], "mmax(x, n) OVER (ORDER BY ts)", "Greatest of the last n rows.", Plan::Framed(|function, args| rolling(function, args, "max"))),
-    row("mdev", &[], "mdev(x, n) OVER (ORDER BY ts)", "Standard deviation of the last n rows.", Plan::Framed(|function, args| rolling(function, args, "stddevPop"))),
-    row("mcount", &[], "mcount(x, n) OVER (ORDER BY ts)", "Values that are not NULL in the last n rows.", Plan::Framed(|function, args| rolling(function, args, "count"))),
-    row("delta", &[], "delta(x) OVER (ORDER BY ts)", "x less the row before; NULL in the first row.", Plan::Framed(delta)),
-    row("ratio", &[], "ratio(x) OVER (ORDER BY ts)", "x over the row before; NULL in the first row.", Plan::Framed(ratio)),
-    row("fills", &[], "fills(x) OVER (ORDER BY ts)", "x, or the last value before it that is not NULL.", Plan::Framed(fills)),
-    row("lag", &["lagInFrame"], "lag(x[, n[, default]]) OVER (ORDER BY ts)", "x of the n-th row before; the zero value where there is none.", Plan::Framed(|function, args| shifted(function, args, "lag"))),
-    row("lead", &["leadInFrame"], "lead(x[, n[, default]]) OVER (ORDER BY ts)", "x of the n-th row after; the zero value where there is none.", Plan::Framed(|function, args| shifted(function, args, "lead"))),
-    row("__or_zero", &[], "", "", Plan::Scalar(Scalar::pure((2, 2), |args| Ok(if args.ty(1).is_nullable() { args.ty(1) } else { args.base(1) }), or_zero).own_nulls())),
-    row("row_number", &[], "row_number() OVER (ORDER BY ts)", "Number of the row in its window.", Plan::Known),
+    row(
+        "ema",
+        &[],
+        "ema(x, n) OVER (ORDER BY ts)",
+        "Exponential moving average over n rows (weight 2 / (n + 1)); n below 1 is the weight itself.",
+        Plan::Window(|| WindowUDF::from(Ema { signature: Signature::user_defined(Volatility::Immutable) })),
+    ),
+    row(
+        "mavg",
+        &[],
+        "mavg(x, n) OVER (ORDER BY ts)",
+        "Mean of the last n rows.",
+        Plan::Framed(|function, args| rolling(function, args, "avg")),
+    ),
+    row(
+        "msum",
+        &[],
+        "msum(x, n) OVER (ORDER BY ts)",
+        "Sum of the last n rows.",
+        Plan::Framed(|function, args| rolling(function, args, "sum")),
+    ),
+    row(
+        "mmin",
+        &[],
+        "mmin(x, n) OVER (ORDER BY ts)",
+        "Least of the last n rows.",
+        Plan::Framed(|function, args| rolling(function, args, "min")),
+    ),
+    row(
+        "mmax",
+        &[],
+        "mmax(x, n) OVER (ORDER BY ts)",
+        "Greatest of the last n rows.",
+        Plan::Framed(|function, args| rolling(function, args, "max")),
+    ),
+    row(
+        "mdev",
+        &[],
+        "mdev(x, n) OVER (ORDER BY ts)",
+        "Standard deviation of the last n rows.",
+        Plan::Framed(|function, args| rolling(function, args, "stddevPop")),
+    ),
+    row(
+        "mcount",
+        &[],
+        "mcount(x, n) OVER (ORDER BY ts)",
+        "Values that are not NULL in the last n rows.",
+        Plan::Framed(|function, args| rolling(function, args, "count")),
+    ),
+    row(
+        "delta",
+        &[],
+        "delta(x) OVER (ORDER BY ts)",
+        "x less the row before; NULL in the first row.",
+        Plan::Framed(delta),
+    ),
+    row(
+        "ratio",
+        &[],
+        "ratio(x) OVER (ORDER BY ts)",
+        "x over the row before; NULL in the first row.",
+        Plan::Framed(ratio),
+    ),
+    row(
+        "fills",
+        &[],
+        "fills(x) OVER (ORDER BY ts)",
+        "x, or the last value before it that is not NULL.",
+        Plan::Framed(fills),
+    ),
+    row(
+        "lag",
+        &["lagInFrame"],
+        "lag(x[, n[, default]]) OVER (ORDER BY ts)",
+        "x of the n-th row before; the zero value where there is none.",
+        Plan::Framed(|function, args| shifted(function, args, "lag")),
+    ),
+    row(
+        "lead",
+        &["leadInFrame"],
+        "lead(x[, n[, default]]) OVER (ORDER BY ts)",
+        "x of the n-th row after; the zero value where there is none.",
+        Plan::Framed(|function, args| shifted(function, args, "lead")),
+    ),
+    row(
+        "__or_zero",
+        &[],
+        "",
+        "",
+        Plan::Scalar(
+            Scalar::pure(
+                (2, 2),
+                |args| Ok(if args.ty(1).is_nullable() { args.ty(1) } else { args.base(1) }),
+                or_zero,
+            )
+            .own_nulls(),
+        ),
+    ),
+    row(
+        "row_number",
+        &[],
+        "row_number() OVER (ORDER BY ts)",
+        "Number of the row in its window.",
+        Plan::Known,
+    ),
     row("rank", &[], "rank() OVER (ORDER BY ts)", "Rank with gaps.", Plan::Known),
     row("dense_rank", &[], "dense_rank() OVER (ORDER BY ts)", "Rank without gaps.", Plan::Known),
     row("percent_rank", &[], "percent_rank() OVER (ORDER BY ts)", "Rank from 0 to 1.", Plan::Known),

@@ -95,7 +95,9 @@ fn has_aggregate(expr: &Expr) -> bool {
         }
         fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
             match expr {
-                Expr::Function(function) if self.0 == 0 && (is_aggregate(&function.name) || function.over.is_some()) => {
+                Expr::Function(function)
+                    if self.0 == 0 && (is_aggregate(&function.name) || function.over.is_some()) =>
+                {
                     ControlFlow::Break(())
                 }
                 _ => ControlFlow::Continue(()),

@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
-    ObjectName, Value, VisitMut, VisitorMut, WindowType,
+    DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, Ident, ObjectName, Value, VisitMut, VisitorMut, WindowType,
 };
 use zepto_common::{Error, ErrorCode, Result};
 
@@ -43,7 +43,8 @@ fn expressions(function: &Function) -> Vec<Expr> {
 }
 
 fn set_expressions(function: &mut Function, args: Vec<Expr>) {
-    let args: Vec<FunctionArg> = args.into_iter().map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg))).collect();
+    let args: Vec<FunctionArg> =
+        args.into_iter().map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg))).collect();
     match list(&mut function.args) {
         Some(list) => list.args = args,
         None => {
@@ -59,7 +60,8 @@ pub(super) fn rewritten(mut function: Function) -> Result<Expr> {
         spec.order_by.iter_mut().for_each(null_last);
     }
     let [part] = function.name.0.as_slice() else { return Ok(Expr::Function(function)) };
-    let Some(name) = part.as_ident().filter(|name| name.quote_style.is_none()).map(|name| name.value.clone()) else {
+    let Some(name) = part.as_ident().filter(|name| name.quote_style.is_none()).map(|name| name.value.clone())
+    else {
         return Ok(Expr::Function(function));
     };
     let args = expressions(&function);
@@ -70,7 +72,9 @@ pub(super) fn rewritten(mut function: Function) -> Result<Expr> {
         return Ok(shifted);
     }
     // `quantile(0.9)(x)` has its parameters after the arguments here.
-    if let FunctionArguments::List(parameters) = std::mem::replace(&mut function.parameters, FunctionArguments::None) {
+    if let FunctionArguments::List(parameters) =
+        std::mem::replace(&mut function.parameters, FunctionArguments::None)
+    {
         for parameter in parameters.args {
             if let Some(list) = list(&mut function.args) {
                 list.args.push(parameter);
@@ -117,7 +121,9 @@ fn planned(mut function: Function, row: &'static Row) -> Result<Expr> {
             make(args?)
         }
         Plan::Aggregate(_) => {
-            if row.name() != "count" && let Some(first) = args.first() {
+            if row.name() != "count"
+                && let Some(first) = args.first()
+            {
                 let mut args = args.clone();
                 args[0] = typed(first.clone());
                 set_expressions(&mut function, args);
@@ -163,7 +169,9 @@ fn hand_over(expr: &mut Expr, outer: &Function) {
 
 /// A name that is a row's with a combinator after it; other names are DataFusion's.
 fn combined(mut function: Function, name: &str) -> Result<Expr> {
-    let aggregate = |stem: &str| functions::find(stem).filter(|row| matches!(row.plan(), Plan::Aggregate(_) | Plan::AggregateSql(_)));
+    let aggregate = |stem: &str| {
+        functions::find(stem).filter(|row| matches!(row.plan(), Plan::Aggregate(_) | Plan::AggregateSql(_)))
+    };
     let strip = |suffix: &str| {
         let at = name.len().checked_sub(suffix.len())?;
         name.get(at..)?.eq_ignore_ascii_case(suffix).then(|| &name[..at])
@@ -222,6 +230,7 @@ fn parameter_count(stem: &str, args: &[Expr]) -> usize {
     if !stem.to_ascii_lowercase().starts_with("quantile") {
         return 0;
     }
-    let number = |expr: &&Expr| matches!(expr, Expr::Value(value) if matches!(value.value, Value::Number(..)));
+    let number =
+        |expr: &&Expr| matches!(expr, Expr::Value(value) if matches!(value.value, Value::Number(..)));
     args.iter().rev().take_while(number).count()
 }

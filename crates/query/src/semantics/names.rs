@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::fmt::Write;
 
 use sqlparser::ast::{
-    BinaryOperator, CeilFloorKind, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments,
-    Ident, Interval, Select, SelectItem, UnaryOperator, Value, WindowType,
+    BinaryOperator, CeilFloorKind, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArguments, Ident, Interval, Select, SelectItem, UnaryOperator, Value, WindowType,
 };
 
 /// Marks the names of columns that have been there before in the same select.
@@ -33,7 +33,8 @@ pub(super) fn name_columns(select: &mut Select) {
                     continue;
                 }
                 let alias = if fresh { name } else { marked(&name, &mut seen) };
-                *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias: Ident::with_quote('"', alias) };
+                *item =
+                    SelectItem::ExprWithAlias { expr: expr.clone(), alias: Ident::with_quote('"', alias) };
             }
             SelectItem::ExprWithAlias { alias, .. } => {
                 if !seen.insert(alias.value.clone()) {
@@ -107,7 +108,9 @@ pub(crate) fn name_of(expr: &Expr) -> String {
         Expr::Nested(inner) => name_of(inner),
         Expr::Value(value) => value_name(&value.value),
         Expr::BinaryOp { left, op, right } => match operator(op) {
-            Some(name) if matches!(op, BinaryOperator::And | BinaryOperator::Or | BinaryOperator::StringConcat) => {
+            Some(name)
+                if matches!(op, BinaryOperator::And | BinaryOperator::Or | BinaryOperator::StringConcat) =>
+            {
                 let mut parts = Vec::new();
                 flattened(left, op, &mut parts);
                 flattened(right, op, &mut parts);
@@ -143,13 +146,16 @@ pub(crate) fn name_of(expr: &Expr) -> String {
         }
         Expr::Exists { .. } => "1".to_owned(),
         Expr::Subquery(_) => "_subquery_1".to_owned(),
-        Expr::Like { negated, expr, pattern, .. } => list(if *negated { "notLike" } else { "like" }, &[expr, pattern]),
+        Expr::Like { negated, expr, pattern, .. } => {
+            list(if *negated { "notLike" } else { "like" }, &[expr, pattern])
+        }
         Expr::ILike { negated, expr, pattern, .. } => {
             list(if *negated { "notILike" } else { "ilike" }, &[expr, pattern])
         }
         Expr::Cast { expr, data_type, .. } => format!("CAST({}, '{}')", name_of(expr), data_type),
         Expr::TypedString(text) => {
-            let function = if text.data_type.to_string().starts_with("DATE") { "toDate" } else { "toDateTime" };
+            let function =
+                if text.data_type.to_string().starts_with("DATE") { "toDate" } else { "toDateTime" };
             format!("{function}({})", value_name(&text.value.value))
         }
         Expr::Case { operand, conditions, else_result, .. } => {
@@ -210,7 +216,9 @@ fn capital(word: &str) -> String {
 
 fn interval_name(interval: &Interval) -> String {
     match crate::functions::interval_parts(interval) {
-        Ok((count, unit)) => format!("toInterval{}({})", capital(unit.trim_end_matches('s')), name_of(&count)),
+        Ok((count, unit)) => {
+            format!("toInterval{}({})", capital(unit.trim_end_matches('s')), name_of(&count))
+        }
         Err(_) => interval.to_string(),
     }
 }

@@ -29,7 +29,8 @@ pub(crate) fn is_signed(ty: &ColumnType) -> bool {
 /// Whether it is Int… or UInt… (Bool counts as UInt8).
 pub(crate) fn is_whole(ty: &ColumnType) -> bool {
     use ColumnType as T;
-    matches!(ty.inner(), T::Bool) || (ty.is_number() && !is_float(ty) && !matches!(ty.inner(), T::Decimal(..)))
+    matches!(ty.inner(), T::Bool)
+        || (ty.is_number() && !is_float(ty) && !matches!(ty.inner(), T::Decimal(..)))
 }
 
 /// Whether it is Float32 or Float64.
@@ -149,7 +150,7 @@ fn pair(left: &ColumnType, right: &ColumnType) -> Result<ColumnType> {
 ///
 /// # Errors
 /// A type without one.
-pub fn zero(ty: &ColumnType) -> Result<ScalarValue> {
+pub(crate) fn zero(ty: &ColumnType) -> Result<ScalarValue> {
     zero_of(&ty.query_type())
 }
 
@@ -159,12 +160,15 @@ pub(crate) fn zero_of(ty: &DataType) -> Result<ScalarValue> {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => ScalarValue::from("").cast_to(ty)?,
         DataType::Boolean => ScalarValue::Boolean(Some(false)),
         DataType::FixedSizeBinary(size) => ScalarValue::FixedSizeBinary(*size, Some(vec![0; *size as usize])),
-        DataType::List(field) => ScalarValue::List(ScalarValue::new_list(&[], field.data_type(), field.is_nullable())),
+        DataType::List(field) => {
+            ScalarValue::List(ScalarValue::new_list(&[], field.data_type(), field.is_nullable()))
+        }
         DataType::Date32 => ScalarValue::Date32(Some(0)),
         DataType::Timestamp(..) => ScalarValue::Int64(Some(0)).cast_to(ty)?,
         DataType::Decimal128(precision, scale) => ScalarValue::Decimal128(Some(0), *precision, *scale),
         DataType::Struct(fields) => {
-            let columns: Result<Vec<_>> = fields.iter().map(|field| zero_of(field.data_type())?.to_array()).collect();
+            let columns: Result<Vec<_>> =
+                fields.iter().map(|field| zero_of(field.data_type())?.to_array()).collect();
             let array = arrow::array::StructArray::try_new(fields.clone(), columns?, None)?;
             ScalarValue::Struct(std::sync::Arc::new(array))
         }

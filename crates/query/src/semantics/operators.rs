@@ -104,7 +104,12 @@ fn function(name: &str, args: Vec<Expr>) -> Result<Expr> {
     Ok(Expr::ScalarFunction(ScalarFunction::new_udf(scalar_function(name)?, args)))
 }
 
-fn condition(operator: Operator, expr: &RawBinaryExpr, left: &ColumnType, right: &ColumnType) -> Result<Expr> {
+fn condition(
+    operator: Operator,
+    expr: &RawBinaryExpr,
+    left: &ColumnType,
+    right: &ColumnType,
+) -> Result<Expr> {
     let boolean = |side: &Expr, ty: &ColumnType| match side {
         Expr::Literal(ScalarValue::Boolean(_) | ScalarValue::Null, _) => Ok(side.clone()),
         // A Boolean without a name of its own counts as UInt8, so the cast is left out by the function itself.
@@ -163,12 +168,19 @@ fn time_arithmetic(
             let back = function("negate", vec![as_arrow(b, &DataType::Int64)])?;
             Some(function("__add_interval", vec![a, back, unit(left)])?)
         }
-        Operator::Minus if is_time(left) && is_time(right) => Some(function("__time_difference", vec![a, b])?),
+        Operator::Minus if is_time(left) && is_time(right) => {
+            Some(function("__time_difference", vec![a, b])?)
+        }
         _ => None,
     })
 }
 
-fn comparison(operator: Operator, expr: &RawBinaryExpr, left: &ColumnType, right: &ColumnType) -> Option<Expr> {
+fn comparison(
+    operator: Operator,
+    expr: &RawBinaryExpr,
+    left: &ColumnType,
+    right: &ColumnType,
+) -> Option<Expr> {
     let text_literal = |side: &Expr| match side {
         Expr::Literal(value, _) => value.try_as_str().flatten().map(str::to_owned),
         _ => None,
@@ -186,7 +198,9 @@ fn comparison(operator: Operator, expr: &RawBinaryExpr, left: &ColumnType, right
     }
     let (bool_left, bool_right) = (*left.inner() == ColumnType::Bool, *right.inner() == ColumnType::Bool);
     if bool_left != bool_right && left.is_number() != right.is_number() {
-        let whole = |side: &Expr, is_bool: bool| if is_bool { as_arrow(side.clone(), &DataType::UInt8) } else { side.clone() };
+        let whole = |side: &Expr, is_bool: bool| {
+            if is_bool { as_arrow(side.clone(), &DataType::UInt8) } else { side.clone() }
+        };
         return Some(binary(whole(&expr.left, bool_left), operator, whole(&expr.right, bool_right)));
     }
     times(operator, expr, left, right)
@@ -207,7 +221,8 @@ fn times(operator: Operator, expr: &RawBinaryExpr, left: &ColumnType, right: &Co
             Some(binary(expr.left.clone(), operator, right))
         }
         (Some(a), None) if is_whole(right) && left.inner().is_time() => {
-            let seconds = as_type(as_arrow(expr.right.clone(), &DataType::Int64), &ColumnType::DateTime(None));
+            let seconds =
+                as_type(as_arrow(expr.right.clone(), &DataType::Int64), &ColumnType::DateTime(None));
             let seconds = moment(seconds, &ColumnType::DateTime(None), None, a.as_deref());
             Some(binary(expr.left.clone(), operator, seconds))
         }
@@ -223,7 +238,9 @@ fn times(operator: Operator, expr: &RawBinaryExpr, left: &ColumnType, right: &Co
 /// The zone of a time type: Some(None) has none.
 fn zone(ty: &ColumnType) -> Option<Option<String>> {
     match ty.inner() {
-        ColumnType::DateTime(zone) | ColumnType::DateTime64(_, zone) => Some(zone.as_deref().map(str::to_owned)),
+        ColumnType::DateTime(zone) | ColumnType::DateTime64(_, zone) => {
+            Some(zone.as_deref().map(str::to_owned))
+        }
         _ => None,
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{Column, DFSchema, JoinType, Result};
 use datafusion::config::{ConfigExtension, ConfigOptions};
 use datafusion::functions::core::expr_fn::coalesce;
@@ -50,7 +50,10 @@ impl AnalyzerRule for OuterJoinZeros {
         if !changed.transformed {
             return Ok(changed.data);
         }
-        Ok(changed.data.transform_up_with_subqueries(|node| Ok(Transformed::yes(node.recompute_schema()?)))?.data)
+        Ok(changed
+            .data
+            .transform_up_with_subqueries(|node| Ok(Transformed::yes(node.recompute_schema()?)))?
+            .data)
     }
 }
 
@@ -65,7 +68,14 @@ fn filled(join: Join) -> Result<LogicalPlan> {
         JoinType::Right => (true, false),
         _ => (true, true),
     };
-    let inputs: Vec<bool> = join.left.schema().fields().iter().chain(join.right.schema().fields().iter()).map(|field| field.is_nullable()).collect();
+    let inputs: Vec<bool> = join
+        .left
+        .schema()
+        .fields()
+        .iter()
+        .chain(join.right.schema().fields().iter())
+        .map(|field| field.is_nullable())
+        .collect();
     let schema = Arc::clone(&join.schema);
     let exprs: Result<Vec<Expr>> = schema
         .iter()

@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    AccessExpr, BinaryOperator, CastKind, CeilFloorKind, DateTimeField, Expr, Query, Select, SelectItem, Subscript,
-    TrimWhereField, UnaryOperator, Value, VisitorMut,
+    AccessExpr, BinaryOperator, CastKind, CeilFloorKind, DateTimeField, Expr, Query, Select, SelectItem,
+    Subscript, TrimWhereField, UnaryOperator, Value, VisitorMut,
 };
 use zepto_common::{Error, ErrorCode, Result};
 
@@ -56,7 +56,9 @@ impl VisitorMut for Expressions {
 /// Marks a whole literal, so that it gets the smallest type that holds it.
 pub(super) fn typed(expr: Expr) -> Expr {
     let whole = |expr: &Expr| match expr {
-        Expr::Value(value) => matches!(&value.value, Value::Number(digits, _) if digits.parse::<u64>().is_ok()),
+        Expr::Value(value) => {
+            matches!(&value.value, Value::Number(digits, _) if digits.parse::<u64>().is_ok())
+        }
         _ => false,
     };
     let literal = match &expr {
@@ -78,7 +80,11 @@ fn rewritten(expr: Expr) -> Result<Expr> {
     Ok(match expr {
         Expr::Function(function) => return calls::rewritten(function),
         Expr::Cast { kind, expr, data_type, .. } => {
-            let name = if matches!(kind, CastKind::TryCast | CastKind::SafeCast) { "accurateCastOrNull" } else { "CAST" };
+            let name = if matches!(kind, CastKind::TryCast | CastKind::SafeCast) {
+                "accurateCastOrNull"
+            } else {
+                "CAST"
+            };
             call(name, vec![*expr, text(data_type.to_string())])
         }
         Expr::TypedString(literal) => {
@@ -88,7 +94,11 @@ fn rewritten(expr: Expr) -> Result<Expr> {
                 "TIMESTAMP" | "DATETIME" => {
                     let fine = value.to_string().contains('.');
                     let digits = crate::functions::rewrites::number(9);
-                    if fine { call("toDateTime64", vec![value, digits]) } else { call("toDateTime", vec![value]) }
+                    if fine {
+                        call("toDateTime64", vec![value, digits])
+                    } else {
+                        call("toDateTime", vec![value])
+                    }
                 }
                 name => call("CAST", vec![value, text(name)]),
             }
@@ -104,7 +114,13 @@ fn rewritten(expr: Expr) -> Result<Expr> {
         Expr::Position { expr, r#in } => call("position", vec![*r#in, *expr]),
         Expr::Substring { expr, substring_from, substring_for, .. } => {
             let from = substring_from.map_or_else(|| crate::functions::rewrites::number(1), |from| *from);
-            call("substring", [Some(*expr), Some(from), substring_for.map(|length| *length)].into_iter().flatten().collect())
+            call(
+                "substring",
+                [Some(*expr), Some(from), substring_for.map(|length| *length)]
+                    .into_iter()
+                    .flatten()
+                    .collect(),
+            )
         }
         Expr::Trim { expr, trim_where, trim_what, trim_characters } => {
             let name = match trim_where {
@@ -112,7 +128,8 @@ fn rewritten(expr: Expr) -> Result<Expr> {
                 Some(TrimWhereField::Trailing) => "trimRight",
                 _ => "trimBoth",
             };
-            let what = trim_what.map(|what| *what).or_else(|| trim_characters.and_then(|mut list| list.pop()));
+            let what =
+                trim_what.map(|what| *what).or_else(|| trim_characters.and_then(|mut list| list.pop()));
             call(name, std::iter::once(*expr).chain(what).collect())
         }
         Expr::Array(array) => call("array", array.elem.into_iter().map(typed).collect()),
@@ -180,7 +197,12 @@ fn part(field: &DateTimeField) -> Result<&'static str> {
         "SECOND" => "toSecond",
         "MILLISECOND" => "toMillisecond",
         "EPOCH" => "toUnixTimestamp",
-        other => return Err(Error::new(ErrorCode::NotImplemented, format!("EXTRACT({other} FROM …) is not known"))),
+        other => {
+            return Err(Error::new(
+                ErrorCode::NotImplemented,
+                format!("EXTRACT({other} FROM …) is not known"),
+            ));
+        }
     })
 }
 

@@ -12,8 +12,8 @@ use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::AggregateOrderSensitivity;
 use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, ReversedUDAF, SetMonotonicity, Signature,
-    StatisticsArgs, Volatility,
+    Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, ReversedUDAF, SetMonotonicity,
+    Signature, StatisticsArgs, Volatility,
 };
 use zepto_common::types::ColumnType;
 
@@ -45,8 +45,19 @@ pub(super) struct Adapted {
 }
 
 impl Adapted {
-    pub(super) fn udaf(name: &'static str, inner: Arc<AggregateUDF>, kind: Kind, arguments: (usize, usize)) -> AggregateUDF {
-        AggregateUDF::from(Self { name, inner, kind, arguments, signature: Signature::user_defined(Volatility::Immutable) })
+    pub(super) fn udaf(
+        name: &'static str,
+        inner: Arc<AggregateUDF>,
+        kind: Kind,
+        arguments: (usize, usize),
+    ) -> AggregateUDF {
+        AggregateUDF::from(Self {
+            name,
+            inner,
+            kind,
+            arguments,
+            signature: Signature::user_defined(Volatility::Immutable),
+        })
     }
 
     /// DataFusion's result field for the result field of ours.
@@ -89,7 +100,8 @@ struct Finish {
 impl Finish {
     fn array(&self, values: ArrayRef) -> Result<ArrayRef> {
         let wanted = self.field.data_type();
-        let empty = if self.kind == Kind::Mean { ScalarValue::Float64(Some(f64::NAN)) } else { zero_of(wanted)? };
+        let empty =
+            if self.kind == Kind::Mean { ScalarValue::Float64(Some(f64::NAN)) } else { zero_of(wanted)? };
         let nullable = self.field.is_nullable();
         let values = if self.kind == Kind::Items { relist(&values, wanted)? } else { values };
         let values = fill_zero(values, nullable, &empty)?;

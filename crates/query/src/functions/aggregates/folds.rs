@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, Decimal128Array, Float64Array, Float64Builder, Int64Array, Int64Builder, ListArray,
-    ListBuilder, StructArray, UInt64Array,
+    Array, ArrayRef, AsArray, Decimal128Array, Float64Array, Float64Builder, Int64Array, Int64Builder,
+    ListArray, ListBuilder, StructArray, UInt64Array,
 };
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Decimal128Type, Field, FieldRef, Fields, Float64Type, Int64Type};
@@ -55,8 +55,12 @@ impl Fold for WholeSum {
 
     fn add(&self, state: &mut (i128, bool), columns: &Whole, row: usize) {
         match columns {
-            Whole::Signed(values) if values.is_valid(row) => *state = (state.0 + i128::from(values.value(row)), true),
-            Whole::Unsigned(values) if values.is_valid(row) => *state = (state.0 + i128::from(values.value(row)), true),
+            Whole::Signed(values) if values.is_valid(row) => {
+                *state = (state.0 + i128::from(values.value(row)), true)
+            }
+            Whole::Unsigned(values) if values.is_valid(row) => {
+                *state = (state.0 + i128::from(values.value(row)), true)
+            }
             _ => {}
         }
     }
@@ -122,7 +126,9 @@ pub(super) fn weighted_rule() -> Rule<Weighted> {
         arguments: (2, 2),
         coerce: all_floats,
         returns: float_result,
-        state: |_, _| vec![field("moment", DataType::Float64, false), field("weight", DataType::Float64, false)],
+        state: |_, _| {
+            vec![field("moment", DataType::Float64, false), field("weight", DataType::Float64, false)]
+        },
         make: |args| Ok(Weighted { nullable: args.return_field.is_nullable() }),
     }
 }
@@ -158,9 +164,9 @@ impl Fold for Weighted {
     }
 
     fn finish(&self, states: Vec<(f64, f64)>) -> Result<ArrayRef> {
-        let results = states.into_iter().map(|(moment, weight)| {
-            or_nan((weight != 0.0).then(|| moment / weight), self.nullable)
-        });
+        let results = states
+            .into_iter()
+            .map(|(moment, weight)| or_nan((weight != 0.0).then(|| moment / weight), self.nullable));
         Ok(Arc::new(results.collect::<Float64Array>()))
     }
 }
@@ -259,8 +265,12 @@ impl Fold for Values {
 
     fn columns(&self, values: &[ArrayRef]) -> Result<Float64Array> {
         match values[0].data_type() {
-            DataType::Timestamp(..) => Ok(cast(&cast(&values[0], &DataType::Int64)?, &DataType::Float64)?.as_primitive().clone()),
-            DataType::Date32 => Ok(cast(&cast(&values[0], &DataType::Int32)?, &DataType::Float64)?.as_primitive().clone()),
+            DataType::Timestamp(..) => {
+                Ok(cast(&cast(&values[0], &DataType::Int64)?, &DataType::Float64)?.as_primitive().clone())
+            }
+            DataType::Date32 => {
+                Ok(cast(&cast(&values[0], &DataType::Int32)?, &DataType::Float64)?.as_primitive().clone())
+            }
             _ => floats(&values[0]),
         }
     }
@@ -309,7 +319,11 @@ impl Fold for Values {
                 let empty = if floats { f64::NAN } else { 0.0 };
                 let results = sorted.map(|values| {
                     let at = ((level * values.len() as f64) as usize).min(values.len().saturating_sub(1));
-                    if self.nullable { values.get(at).copied() } else { Some(values.get(at).copied().unwrap_or(empty)) }
+                    if self.nullable {
+                        values.get(at).copied()
+                    } else {
+                        Some(values.get(at).copied().unwrap_or(empty))
+                    }
                 });
                 let results: Float64Array = results.collect();
                 match &self.result {
@@ -319,11 +333,18 @@ impl Fold for Values {
                 }
             }
             Quantiles::Many(levels) => {
-                let mut out =
-                    ListBuilder::new(Float64Builder::new()).with_field(Field::new("item", DataType::Float64, false));
+                let mut out = ListBuilder::new(Float64Builder::new()).with_field(Field::new(
+                    "item",
+                    DataType::Float64,
+                    false,
+                ));
                 for values in sorted {
                     for level in levels {
-                        out.values().append_value(if values.is_empty() { f64::NAN } else { between(&values, *level) });
+                        out.values().append_value(if values.is_empty() {
+                            f64::NAN
+                        } else {
+                            between(&values, *level)
+                        });
                     }
                     out.append(true);
                 }
@@ -459,7 +480,8 @@ impl Fold for Priced {
             columns[2].push(prices().fold(f64::NAN, f64::min));
             columns[3].push(prices().next_back().unwrap_or(f64::NAN));
         }
-        let columns = columns.into_iter().map(|column| Arc::new(Float64Array::from(column)) as ArrayRef).collect();
+        let columns =
+            columns.into_iter().map(|column| Arc::new(Float64Array::from(column)) as ArrayRef).collect();
         Ok(Arc::new(StructArray::try_new(candle_fields(), columns, None)?))
     }
 

@@ -21,7 +21,8 @@ fn whole_rule() -> Rule<WholeSum> {
         coerce: |types| Ok(types.to_vec()),
         returns: |name, fields| {
             let nullable = fields.iter().any(|field| field.is_nullable());
-            let ty = if fields[0].data_type().is_signed_integer() { DataType::Int64 } else { DataType::UInt64 };
+            let ty =
+                if fields[0].data_type().is_signed_integer() { DataType::Int64 } else { DataType::UInt64 };
             Ok(field(name, ty, nullable))
         },
         state: |_, _| vec![field("sum", DataType::Decimal128(38, 0), true)],

@@ -91,7 +91,9 @@ fn keys(array: &ArrayRef) -> Result<Keys> {
             let days = cast(&cast(array, &DataType::Int32)?, &DataType::Int64)?;
             days.as_primitive::<Int64Type>().unary(i128::from)
         }
-        DataType::Timestamp(..) => relabel(array, &DataType::Int64)?.as_primitive::<Int64Type>().unary(i128::from),
+        DataType::Timestamp(..) => {
+            relabel(array, &DataType::Int64)?.as_primitive::<Int64Type>().unary(i128::from)
+        }
         _ => cast(array, &DataType::Int64)?.as_primitive::<Int64Type>().unary(i128::from),
     };
     Ok(Keys::Numbers(ordered))
@@ -259,7 +261,8 @@ macro_rules! rule {
             returns: value_field,
             state: state_fields,
             make: |args| {
-                let (value, nullable) = (args.return_field.data_type().clone(), args.return_field.is_nullable());
+                let (value, nullable) =
+                    (args.return_field.data_type().clone(), args.return_field.is_nullable());
                 let choice = if args.exprs.len() == 1 && $choice == Choice::Least {
                     Choice::Any
                 } else if args.exprs.len() == 1 && $choice == Choice::Last {
