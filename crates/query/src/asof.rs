@@ -73,6 +73,18 @@ fn is_marker(expr: &Expr) -> bool {
     matches!(expr, Expr::ScalarFunction(ScalarFunction { func, .. }) if func.name() == ASOF_MARKER)
 }
 
+/// A condition as written: the pass over operators puts a conversion to Bool around what may not be one.
+fn bare(mut condition: Expr) -> Expr {
+    loop {
+        condition = match condition {
+            Expr::ScalarFunction(ScalarFunction { func, mut args }) if func.name() == "__truth" && args.len() == 1 => {
+                args.remove(0)
+            }
+            other => return other,
+        };
+    }
+}
+
 fn is_marked(filter: &Expr) -> bool {
     let mut found = false;
     let visited = filter.apply(|expr| {
@@ -94,7 +106,11 @@ fn as_of(join: Join) -> Result<LogicalPlan> {
     let mut keys = Vec::new();
     let mut time: Option<(Expr, Expr, Match)> = None;
     let conditions = join.filter.map(split_conjunction_owned).unwrap_or_default();
-    for condition in conditions.into_iter().filter(|condition| !is_marker(condition)) {
+    for condition in conditions.into_iter().flat_map(|condition| split_conjunction_owned(bare(condition))) {
+        let condition = bare(condition);
+        if is_marker(&condition) {
+            continue;
+        }
         let text = condition.to_string();
         let Expr::BinaryExpr(BinaryExpr { left: a, op, right: b }) = condition else {
             return Err(invalid(format!("ASOF JOIN cannot use the condition {text}")));

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use datafusion::common::ScalarValue;
+use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::sql::parser::Statement as DfStatement;
 use sqlparser::ast;
 use zepto_common::error::{Error, ErrorCode, Result};
@@ -47,7 +50,8 @@ impl Core {
     pub(crate) async fn plan_tree(&self, state: &SessionState, tree: ast::Statement) -> Result<LogicalPlan> {
         let plan = state.statement_to_plan(DfStatement::Statement(Box::new(tree))).await;
         let plan = plan.map_err(|error| self.explained(from_datafusion(error)))?;
-        asof::replace_marked(plan).map_err(from_datafusion)
+        let plan = text_as_views(plan).and_then(asof::replace_marked);
+        plan.map_err(from_datafusion)
     }
 
     /// The optimized plan of a query, from the cache if it is there.
@@ -109,5 +113,43 @@ impl Core {
         };
         let state = self.sessions.plan_state(self, &view.name.database, depth);
         Box::pin(self.logical_plan(&state, tokens)).await
+    }
+}
+
+/// Text literals in the form that text columns have. Otherwise coercion would wrap each into a cast, and what must
+/// be a constant (the type's name in a CAST) would not be one while the plan is put together.
+fn text_as_views(plan: LogicalPlan) -> datafusion::common::Result<LogicalPlan> {
+    let transformed = plan.transform_up_with_subqueries(|node| {
+        if !matches!(
+            node,
+            LogicalPlan::Projection(_)
+                | LogicalPlan::Filter(_)
+                | LogicalPlan::Join(_)
+                | LogicalPlan::Aggregate(_)
+                | LogicalPlan::Window(_)
+                | LogicalPlan::Sort(_)
+        ) {
+            return Ok(Transformed::no(node));
+        }
+        let names = NamePreserver::new(&node);
+        let node = node.map_expressions(|expr| {
+            let name = names.save(&expr);
+            let viewed = expr.transform_up(|expr| match expr {
+                Expr::Literal(ScalarValue::Utf8(text), metadata) => {
+                    Ok(Transformed::yes(Expr::Literal(ScalarValue::Utf8View(text), metadata)))
+                }
+                other => Ok(Transformed::no(other)),
+            })?;
+            Ok(viewed.update_data(|expr| name.restore(expr)))
+        })?;
+        match node.transformed {
+            true => node.map_data(LogicalPlan::recompute_schema),
+            false => Ok(node),
+        }
+    })?;
+    // A node above one whose types changed has to learn of it.
+    match transformed.transformed {
+        true => transformed.data.transform_up(|node| Ok(Transformed::yes(node.recompute_schema()?))).map(|t| t.data),
+        false => Ok(transformed.data),
     }
 }

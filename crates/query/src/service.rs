@@ -189,3 +189,6 @@ impl QueryService for SqlService {
         !self.core.running.kill(|query| query.query_id == query_id).is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests;

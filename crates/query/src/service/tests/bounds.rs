@@ -1,0 +1,92 @@
+use super::*;
+use futures::FutureExt;
+
+const ENDLESS: &str = "SELECT max(number) FROM system.numbers";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deadline_stops_the_work() {
+    let bench = Bench::new();
+    let started = Instant::now();
+    let sql = format!("{ENDLESS} SETTINGS max_execution_time = 0.3");
+    assert_eq!(bench.code(&sql).await, ErrorCode::TimeoutExceeded);
+    assert!(started.elapsed() < Duration::from_secs(20));
+    assert!(bench.service.running().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_stops_the_work() {
+    let bench = Arc::new(Bench::new());
+    let mut mine = context();
+    mine.query_id = "victim".to_owned();
+    let other = bench.clone();
+    let victim = tokio::spawn(async move { other.run_as(ENDLESS, mine).await.map(|_| ()) });
+    while bench.service.running().iter().all(|query| query.read_rows == 0) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let mut same = context();
+    same.query_id = "victim".to_owned();
+    let error = bench.run_as("SELECT 1", same).await.map(|_| ()).unwrap_err();
+    assert_eq!(error.code, ErrorCode::QueryWithSameIdIsAlreadyRunning);
+    assert_eq!(bench.rows("KILL QUERY WHERE query_id = 'nobody'").await.len(), 0);
+    assert_eq!(bench.rows("KILL QUERY WHERE query_id = 'victim'").await.len(), 1);
+    assert_eq!(victim.await.unwrap().unwrap_err().code, ErrorCode::QueryWasCancelled);
+    while !bench.service.running().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_stops_the_work() {
+    let bench = Bench::new();
+    let answer = bench.service.run("SELECT number FROM system.numbers", context()).await.unwrap();
+    assert_eq!(bench.service.running().len(), 1);
+    drop(answer);
+    while !bench.service.running().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // So does one that leaves while the statement is planned.
+    drop(bench.service.run(ENDLESS, context()).now_or_never());
+    while !bench.service.running().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn there_is_a_most_of_everything() {
+    let bench = Bench::with(|options| {
+        options.queries = 1;
+        options.result_rows = 1_000;
+    });
+    assert_eq!(bench.code("SELECT number FROM numbers(1001)").await, ErrorCode::TooManyRowsOrBytes);
+    assert_eq!(bench.rows("SELECT number FROM numbers(1000)").await.len(), 1_000);
+    let cut = "SELECT number FROM numbers(100) SETTINGS max_result_rows = 7, result_overflow_mode = 'break'";
+    assert_eq!(bench.rows(cut).await.len(), 7);
+    let first = bench.service.run("SELECT number FROM system.numbers WHERE number < 0", context()).await.unwrap();
+    assert_eq!(bench.code("SELECT 1").await, ErrorCode::TooManySimultaneousQueries);
+    drop(first);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_is_bounded_and_sorting_spills() {
+    let bench = Bench::with(|options| options.memory_limit = 24 << 20);
+    let hungry = "SELECT count(*) FROM (SELECT number % 300000 AS k, count(*) AS c FROM numbers(300000) GROUP BY k)";
+    let strict = format!("{hungry} SETTINGS max_memory_usage = 100000");
+    assert_eq!(bench.code(&strict).await, ErrorCode::MemoryLimitExceeded);
+    let sorted = "SELECT number FROM (SELECT number, number % 7 AS m FROM numbers(4000000) ORDER BY m, number DESC) \
+                  LIMIT 1 OFFSET 3999999";
+    assert_eq!(bench.rows(sorted).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reading_requests_do_not_write() {
+    let bench = Bench::new();
+    let mut get = context();
+    get.read_only = true;
+    let error = bench.run_as("CREATE TABLE t (a Int8)", get.clone()).await.map(|_| ()).unwrap_err();
+    assert_eq!(error.code, ErrorCode::InsertIntoReadonly);
+    bench.run_as("SELECT 1", get).await.unwrap();
+    let mut reader = context();
+    reader.role = Role::Reader;
+    let error = bench.run_as("CREATE TABLE t (a Int8)", reader).await.map(|_| ()).unwrap_err();
+    assert_eq!(error.code, ErrorCode::AccessDenied);
+}
