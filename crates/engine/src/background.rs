@@ -118,6 +118,8 @@ pub(crate) struct Background {
     /// file that either names may go.
     manifest_known: bool,
     pub(crate) looked_for_expired: Instant,
+    /// When a flush to free memory failed last, if the newest did.
+    pub(crate) flush_failed: Option<Instant>,
     /// By shard.
     pub(crate) checkpointed: Vec<Instant>,
 }
@@ -134,6 +136,7 @@ impl Background {
             garbage: Vec::new(),
             manifest_known: true,
             looked_for_expired: Instant::now(),
+            flush_failed: None,
         }
     }
 

@@ -85,20 +85,31 @@ async fn the_reserve_of_the_disk_is_kept() {
 }
 
 #[tokio::test]
-async fn a_read_only_disk_refuses_writes_and_recovers_by_itself() {
+async fn a_read_only_disk_refuses_writes_and_ddl_and_goes_on_reading() {
     let disk = SimDisk::new();
     let store = Store::open(options(&disk)).expect("opens");
     let schema = store.create_table(trades("t")).await.expect("creates");
     write(&store, &schema, None, &some(0, 10)).await.expect("writes");
-    // Only new files are refused, as after a remount: the log notices at its next file.
-    disk.fail_on("/data/wal", Fault::NoSpaceAfter(0));
-    disk.fail_on("/data/CATALOG", Fault::ReadOnly);
+    disk.fail(Fault::ReadOnly);
     let ddl = store.create_table(trades("u")).await.expect_err("the catalog cannot be written");
     assert_eq!(ddl.code, ErrorCode::TableIsReadOnly);
     assert!(store.catalog().table(&zepto_common::schema::TableName::new("default", "u")).is_none());
-    assert_eq!(ids(&store, schema.id).len(), 10);
+    let refused =
+        write(&store, &schema, Some("a"), &some(10, 20)).await.expect_err("the log cannot be written");
+    // A log that refuses before its first byte says so; one that met it in the middle cannot know.
+    assert!(
+        matches!(refused.code, ErrorCode::TableIsReadOnly | ErrorCode::UnknownStatusOfInsert),
+        "{refused}"
+    );
+    assert_ne!(store.stats().log_state, LogState::Healthy);
+    assert!(!store.ready().is_empty());
+    assert_eq!(ids(&store, schema.id), (0..10).collect::<Vec<_>>());
     disk.heal();
     store.create_table(trades("u")).await.expect("the disk can be written again");
+    drop(store);
+    let store = Store::open(options(&disk)).expect("a restart helps in every case");
+    write(&store, &schema, Some("a"), &some(10, 20)).await.expect("a retry");
+    assert_eq!(ids(&store, schema.id), (0..20).collect::<Vec<_>>());
 }
 
 #[tokio::test]

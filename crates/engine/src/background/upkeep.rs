@@ -1,7 +1,7 @@
 //! What the background thread does when it looks around: old memtables, long logs, short memory, many segments.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Background, warn_of};
 use crate::chunk::Chunk;
@@ -12,6 +12,8 @@ use crate::table::{ActiveChunk, StoredSegment, TableData};
 const CHUNKS_MAX: usize = 24;
 /// Rows of a chunk that a merge makes.
 const MERGED_ROWS_MAX: usize = 128 << 10;
+/// Time between a flush for memory that failed and the next.
+const FLUSH_RETRY: Duration = Duration::from_secs(1);
 /// Compactions per look: other work must not wait long.
 const COMPACTIONS_PER_LOOK: usize = 2;
 
@@ -101,10 +103,14 @@ impl Background {
         tables.values().any(|table| table.cells().shards[shard].load().unflushed_bytes() > 0)
     }
 
-    /// Flushes when unflushed rows take much, and cools.
+    /// Flushes when unflushed rows take much, and cools. A flush that failed is not tried again at once: writers ask
+    /// for memory with every block, and a full disk does not get empty by asking.
     pub(super) fn relieve_memory(&mut self) {
-        if self.shared.memory.wants_flush() {
-            warn_of(self.checkpoint_all(), "a checkpoint to free memory failed and will be tried again");
+        let rested = self.flush_failed.is_none_or(|failed| failed.elapsed() >= FLUSH_RETRY);
+        if self.shared.memory.wants_flush() && rested {
+            let flushed = self.checkpoint_all();
+            self.flush_failed = flushed.is_err().then(Instant::now);
+            warn_of(flushed, "a checkpoint to free memory failed and will be tried again");
         }
         self.relieve_hot();
     }
