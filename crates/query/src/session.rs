@@ -24,6 +24,7 @@ use crate::error::from_datafusion;
 use crate::memory::QueryPool;
 use crate::options::SqlOptions;
 use crate::running::QueryHandle;
+use crate::semantics::SemanticOptions;
 use crate::service::Core;
 
 /// DataFusion wants a catalog above databases; it is never shown.
@@ -106,6 +107,10 @@ impl Sessions {
         let mut state = self.plan_state(core, database, 0);
         let config = state.config_mut();
         config.set_extension(handle.clone());
+        let use_nulls = settings.get("join_use_nulls").is_some_and(|value| value == "1" || value == "true");
+        let mut semantics = SemanticOptions::default();
+        semantics.join_use_nulls = use_nulls;
+        config.options_mut().extensions.insert(semantics);
         if let Some(threads) = settings.get("max_threads").and_then(|n| n.parse::<usize>().ok()).filter(|&n| n > 0) {
             let most = config.options().execution.target_partitions;
             config.options_mut().execution.target_partitions = threads.min(most);
@@ -131,18 +136,6 @@ impl Sessions {
             .build_arc()
             .map_err(from_datafusion)?;
         Ok(Arc::new(TaskContext::from(state).with_runtime(runtime)))
-    }
-
-    /// The names of all functions: scalar, aggregate, window.
-    pub(crate) fn function_names(&self) -> Vec<(String, bool)> {
-        let scalar = self.template.scalar_functions().keys().map(|name| (name.clone(), false));
-        let aggregate = self.template.aggregate_functions().keys().map(|name| (name.clone(), true));
-        let window = self.template.window_functions().keys().map(|name| (name.clone(), false));
-        let mut names: Vec<(String, bool)> = scalar.chain(aggregate).chain(window).collect();
-        names.sort();
-        names.dedup_by(|a, b| a.0 == b.0);
-        names.retain(|(name, _)| !name.starts_with("__"));
-        names
     }
 }
 

@@ -101,7 +101,8 @@ pub fn start(config: Config) -> Result<RunningNode, StartError> {
     log_start(&config, http, auth.is_open());
 
     let store = Store::open(store_options(&config)).map_err(part("storage"))?;
-    let queries = Arc::new(SqlService::new(store.clone(), sql_options(&config, &query_runtime)));
+    let queries = SqlService::new(store.clone(), sql_options(&config, &query_runtime));
+    let queries = Arc::new(queries.map_err(part("queries"))?);
     if let Some(path) = &config.bootstrap {
         door_runtime.block_on(bootstrap(path, &store, queries.as_ref()))?;
     }

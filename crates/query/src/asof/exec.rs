@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
-use arrow::compute::{concat_batches, filter_record_batch, is_not_null, take_record_batch};
+use arrow::compute::{concat_batches, filter_record_batch, is_not_null, take};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_err};
@@ -232,8 +232,10 @@ impl Probe {
                 (filter_record_batch(left, &matched)?, found)
             }
         };
-        let taken = take_record_batch(&right.rows, &found)?;
-        let columns: Vec<ArrayRef> = left.columns().iter().chain(taken.columns()).cloned().collect();
+        let mut columns: Vec<ArrayRef> = left.columns().to_vec();
+        for column in right.rows.columns() {
+            columns.push(take(column, &found, None)?);
+        }
         let options = RecordBatchOptions::new().with_row_count(Some(left.num_rows()));
         Ok(RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?)
     }

@@ -117,7 +117,7 @@ fn own_type(args: &Arguments<'_>) -> Result<ColumnType> {
 
 /// Conditions, NULL and facts.
 pub(crate) const ROWS: &[Row] = &[
-    row("__truth", &[], "", "", Plan::Scalar(Scalar::pure((1, 1), |_| Ok(ColumnType::UInt8), condition))),
+    row("__truth", &[], "", "", Plan::Scalar(Scalar::pure((1, 1), |_| Ok(ColumnType::Bool), condition))),
     row(
         "if",
         &["iif"],

@@ -8,6 +8,7 @@ use zepto_engine::store::ViewDefinition;
 
 use super::cells::{Cells, batch};
 use super::{SYSTEM, table_names};
+use crate::functions::FunctionInfo;
 use crate::service::Core;
 use crate::statement::cursor::quote;
 
@@ -232,19 +233,20 @@ pub(super) fn columns(core: &Core) -> Result<RecordBatch> {
     ])
 }
 
-pub(super) fn functions(core: &Core) -> Result<RecordBatch> {
-    let names = core.sessions.function_names();
-    let rows = names.len();
-    let aggregate = names.iter().map(|(_, aggregate)| u8::from(*aggregate)).collect();
+pub(super) fn functions(_: &Core) -> Result<RecordBatch> {
+    let all = crate::functions::list();
+    let rows = all.len();
+    let text = |of: fn(&FunctionInfo) -> &'static str| Cells::Text(all.iter().map(|f| of(f).to_owned()).collect());
+    let flag = |of: fn(&FunctionInfo) -> bool| Cells::U8(all.iter().map(|f| u8::from(of(f))).collect());
     batch(vec![
-        ("name", Cells::Text(names.into_iter().map(|(name, _)| name).collect())),
-        ("is_aggregate", Cells::U8(aggregate)),
-        ("case_insensitive", Cells::U8(vec![0; rows])),
-        ("alias_to", Cells::same("", rows)),
+        ("name", text(|function| function.name)),
+        ("is_aggregate", flag(|function| function.is_aggregate)),
+        ("case_insensitive", flag(|function| function.case_insensitive)),
+        ("alias_to", text(|function| function.alias_to)),
         ("create_query", Cells::same("", rows)),
         ("origin", Cells::same("System", rows)),
-        ("description", Cells::same("", rows)),
-        ("syntax", Cells::same("", rows)),
+        ("description", text(|function| function.description)),
+        ("syntax", text(|function| function.syntax)),
         ("arguments", Cells::same("", rows)),
         ("returned_value", Cells::same("", rows)),
         ("examples", Cells::same("", rows)),
@@ -320,7 +322,7 @@ fn known_settings() -> &'static [(&'static str, &'static str, &'static str, &'st
         ("max_result_rows", "0", "UInt64", "Rows of a result; 0 is the server's bound"),
         ("max_threads", "0", "UInt64", "Partitions of a plan that run at once; 0 is the server's choice"),
         ("result_overflow_mode", "throw", "OverflowMode", "throw or break when a result has too many rows"),
-        ("join_use_nulls", "1", "Bool", "Cells without a match in an outer join are NULL"),
+        ("join_use_nulls", "0", "Bool", "Cells without a match in an outer join are NULL"),
     ]
 }
 
