@@ -7,6 +7,7 @@
 mod exec;
 mod lookup;
 mod node;
+mod push_down;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, JoinType, Result, plan_err};
+use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
@@ -26,8 +28,9 @@ use datafusion::logical_expr::{
 };
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
-use datafusion::execution::FunctionRegistry;
 use zepto_common::error::{Error, ErrorCode};
+
+pub(crate) use self::push_down::PushBelowAsOf;
 
 use self::exec::AsOfJoinExec;
 use self::node::AsOfJoin;
@@ -77,7 +80,9 @@ fn is_marker(expr: &Expr) -> bool {
 fn bare(mut condition: Expr) -> Expr {
     loop {
         condition = match condition {
-            Expr::ScalarFunction(ScalarFunction { func, mut args }) if func.name() == "__truth" && args.len() == 1 => {
+            Expr::ScalarFunction(ScalarFunction { func, mut args })
+                if func.name() == "__truth" && args.len() == 1 =>
+            {
                 args.remove(0)
             }
             other => return other,
@@ -143,7 +148,13 @@ fn match_of(op: Operator) -> Option<Match> {
 }
 
 /// Puts the left table's expression to the left.
-fn sides(a: Expr, op: Operator, b: Expr, left: &DFSchema, right: &DFSchema) -> Option<(Expr, Operator, Expr)> {
+fn sides(
+    a: Expr,
+    op: Operator,
+    b: Expr,
+    left: &DFSchema,
+    right: &DFSchema,
+) -> Option<(Expr, Operator, Expr)> {
     let of = |expr: &Expr, schema: &DFSchema| {
         let columns = expr.column_refs();
         !columns.is_empty() && columns.iter().all(|column| schema.has_column(column))

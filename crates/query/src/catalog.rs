@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, CatalogProviderList, SchemaProvider, TableProvider};
-use datafusion::datasource::ViewTable;
 use datafusion::common::{DataFusionError, Result};
+use datafusion::datasource::ViewTable;
 use zepto_common::error::{Error, ErrorCode};
 use zepto_common::schema::TableName;
 
@@ -54,7 +54,8 @@ impl CatalogProvider for Databases {
         let exists = name == SYSTEM || self.core.store.catalog().has_database(name);
         exists.then(|| {
             let database = name.to_owned();
-            Arc::new(Database { core: self.core.clone(), database, depth: self.depth }) as Arc<dyn SchemaProvider>
+            Arc::new(Database { core: self.core.clone(), database, depth: self.depth })
+                as Arc<dyn SchemaProvider>
         })
     }
 }

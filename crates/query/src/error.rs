@@ -54,7 +54,11 @@ fn of_schema(error: &SchemaError) -> Error {
     match error {
         SchemaError::FieldNotFound { field, valid_fields } => {
             let names: Vec<String> = valid_fields.iter().take(10).map(|f| f.flat_name()).collect();
-            let hint = if names.is_empty() { String::new() } else { format!(". Columns here: {}", names.join(", ")) };
+            let hint = if names.is_empty() {
+                String::new()
+            } else {
+                format!(". Columns here: {}", names.join(", "))
+            };
             let name = field.flat_name();
             let message = format!("Unknown expression or function identifier `{name}`{hint}");
             Error::new(ErrorCode::UnknownIdentifier, message)
@@ -63,7 +67,8 @@ fn of_schema(error: &SchemaError) -> Error {
             let message = format!("JOIN: ambiguous identifier '{}'", field.flat_name());
             Error::new(ErrorCode::AmbiguousIdentifier, message)
         }
-        SchemaError::DuplicateQualifiedField { name, .. } | SchemaError::DuplicateUnqualifiedField { name } => {
+        SchemaError::DuplicateQualifiedField { name, .. }
+        | SchemaError::DuplicateUnqualifiedField { name } => {
             Error::new(ErrorCode::DuplicateColumn, format!("Column {name} is named twice"))
         }
     }
@@ -103,19 +108,53 @@ fn of_text(text: &str, otherwise: ErrorCode) -> Error {
         return Error::new(ErrorCode::UnknownFunction, message);
     }
     let known: [(&[&str], ErrorCode); 12] = [
-        (&["must be in GROUP BY", "must appear in the GROUP BY", "could not be resolved from available columns"],
-            ErrorCode::NotAnAggregate),
+        (
+            &[
+                "must be in GROUP BY",
+                "must appear in the GROUP BY",
+                "could not be resolved from available columns",
+            ],
+            ErrorCode::NotAnAggregate,
+        ),
         (&["failed to resolve schema"], ErrorCode::UnknownDatabase),
         (&["Overflow happened", "overflow"], ErrorCode::Decimals),
         (&["Divide by zero"], ErrorCode::IllegalDivision),
-        (&["function arguments", "number of arguments", "expects exactly", "expected exactly", "wrong number"],
-            ErrorCode::NumberOfArgumentsDoesntMatch),
-        (&["Failed to coerce arguments", "No function matches", "does not support", "Unsupported arg", "Function '"],
-            ErrorCode::IllegalTypeOfArgument),
-        (&["Cannot infer common argument type", "Cannot coerce", "cannot be coerced", "annot automatically convert",
-            "Cannot cast", "Unsupported CAST", "incompatible"], ErrorCode::TypeMismatch),
-        (&["Aggregate functions are not allowed", "aggregate functions can not be nested", "nested"],
-            ErrorCode::IllegalAggregation),
+        (
+            &[
+                "function arguments",
+                "number of arguments",
+                "expects exactly",
+                "expected exactly",
+                "wrong number",
+            ],
+            ErrorCode::NumberOfArgumentsDoesntMatch,
+        ),
+        (
+            &[
+                "Failed to coerce arguments",
+                "No function matches",
+                "does not support",
+                "Unsupported arg",
+                "Function '",
+            ],
+            ErrorCode::IllegalTypeOfArgument,
+        ),
+        (
+            &[
+                "Cannot infer common argument type",
+                "Cannot coerce",
+                "cannot be coerced",
+                "annot automatically convert",
+                "Cannot cast",
+                "Unsupported CAST",
+                "incompatible",
+            ],
+            ErrorCode::TypeMismatch,
+        ),
+        (
+            &["Aggregate functions are not allowed", "aggregate functions can not be nested", "nested"],
+            ErrorCode::IllegalAggregation,
+        ),
         (&["Cast error", "Parser error"], ErrorCode::CannotParseText),
         (&["regex parse error"], ErrorCode::CannotCompileRegexp),
         (&["not supported", "Unsupported", "not implemented", "not yet"], ErrorCode::NotImplemented),

@@ -33,7 +33,9 @@ pub(crate) async fn statement(run: Run, statement: Statement, text: String) -> R
         Statement::Explain(kind, tokens) => query::explain(run, kind, tokens).await,
         Statement::Insert { table, columns, source } => insert::insert(run, &table, columns, source).await,
         Statement::CreateTable(create) => create::table(run, *create).await,
-        Statement::CreateDatabase { name, if_not_exists } => create::database(run, &name, if_not_exists).await,
+        Statement::CreateDatabase { name, if_not_exists } => {
+            create::database(run, &name, if_not_exists).await
+        }
         Statement::CreateView { name, query, if_not_exists, replace } => {
             create::view(run, &name, query, if_not_exists, replace).await
         }

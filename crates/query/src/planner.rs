@@ -104,7 +104,11 @@ impl Core {
     ///
     /// # Errors
     /// What no longer holds in its definition.
-    pub(crate) async fn plan_view(self: &Arc<Self>, view: &ViewDefinition, depth: usize) -> Result<LogicalPlan> {
+    pub(crate) async fn plan_view(
+        self: &Arc<Self>,
+        view: &ViewDefinition,
+        depth: usize,
+    ) -> Result<LogicalPlan> {
         let parsed = statement::parse(&view.sql, &Params::new())?;
         let tokens = match parsed.statement {
             Statement::CreateView { query, .. } | Statement::CreateMaterializedView { query, .. } => query,
@@ -155,7 +159,10 @@ fn text_as_views(plan: LogicalPlan) -> datafusion::common::Result<LogicalPlan> {
     })?;
     // A node above one whose types changed has to learn of it.
     match transformed.transformed {
-        true => transformed.data.transform_up(|node| Ok(Transformed::yes(node.recompute_schema()?))).map(|t| t.data),
+        true => transformed
+            .data
+            .transform_up(|node| Ok(Transformed::yes(node.recompute_schema()?)))
+            .map(|t| t.data),
         false => Ok(transformed.data),
     }
 }

@@ -3,9 +3,10 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, JoinConstraint, JoinOperator, LimitClause,
-    ObjectName, ObjectNamePart, Query, Select, SelectItem, SetExpr, Statement, TableAlias, TableFactor,
-    TableWithJoins, Value, VisitMut, VisitorMut, WildcardAdditionalOptions,
+    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident,
+    JoinConstraint, JoinOperator, LimitClause, ObjectName, ObjectNamePart, Query, Select, SelectItem,
+    SetExpr, Statement, TableAlias, TableFactor, TableWithJoins, Value, VisitMut, VisitorMut,
+    WildcardAdditionalOptions,
 };
 use zepto_common::error::{Error, ErrorCode, Result};
 
@@ -40,7 +41,10 @@ pub(crate) fn after(statement: &mut Statement) -> Result<()> {
         if let Some(LimitClause::LimitOffset { limit_by, .. }) = &query.limit_clause
             && !limit_by.is_empty()
         {
-            return Err(Error::new(ErrorCode::NotImplemented, "LIMIT BY is not supported; use QUALIFY row_number()"));
+            return Err(Error::new(
+                ErrorCode::NotImplemented,
+                "LIMIT BY is not supported; use QUALIFY row_number()",
+            ));
         }
         Ok(())
     })
@@ -132,8 +136,10 @@ fn latest(select: &mut Select) -> Result<()> {
     if !groups(select) {
         return Ok(());
     }
-    let refused = || Error::new(ErrorCode::NotImplemented, "LATEST ON with GROUP BY needs a single table in FROM");
-    let [TableWithJoins { relation: TableFactor::Table { name, alias, args: None, .. }, joins }] = select.from.as_slice()
+    let refused =
+        || Error::new(ErrorCode::NotImplemented, "LATEST ON with GROUP BY needs a single table in FROM");
+    let [TableWithJoins { relation: TableFactor::Table { name, alias, args: None, .. }, joins }] =
+        select.from.as_slice()
     else {
         return Err(refused());
     };

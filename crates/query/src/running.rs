@@ -104,7 +104,12 @@ impl Running {
     ///
     /// # Errors
     /// `TooManySimultaneousQueries`, `QueryWithSameIdIsAlreadyRunning`.
-    pub(crate) fn start(self: &Arc<Self>, text: &str, context: &RequestContext, deadline: Instant) -> Result<RunningGuard> {
+    pub(crate) fn start(
+        self: &Arc<Self>,
+        text: &str,
+        context: &RequestContext,
+        deadline: Instant,
+    ) -> Result<RunningGuard> {
         let handle = Arc::new(QueryHandle {
             progress: Arc::new(Progress::default()),
             memory: AtomicUsize::new(0),

@@ -7,9 +7,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use zepto_common::error::{Error, ErrorCode, Result};
 use zepto_common::schema::TableName;
-use zepto_common::service::{
-    Answer, ExpressionEvaluator, QueryService, RequestContext, Role, RunningQuery,
-};
+use zepto_common::service::{Answer, ExpressionEvaluator, QueryService, RequestContext, Role, RunningQuery};
 use zepto_engine::Store;
 
 use crate::execute::{self, Evaluator};
@@ -136,9 +134,10 @@ impl Drop for AbortOnDrop {
 /// The door's deadline, or `max_execution_time` if that is sooner.
 fn deadline(context: &RequestContext) -> Result<Instant> {
     let Some(text) = context.settings.get("max_execution_time") else { return Ok(context.deadline) };
-    let seconds: f64 = text.parse().ok().filter(|s: &f64| s.is_finite() && *s >= 0.0).ok_or_else(|| {
-        Error::new(ErrorCode::BadArguments, format!("max_execution_time cannot be {text}"))
-    })?;
+    let seconds: f64 =
+        text.parse().ok().filter(|s: &f64| s.is_finite() && *s >= 0.0).ok_or_else(|| {
+            Error::new(ErrorCode::BadArguments, format!("max_execution_time cannot be {text}"))
+        })?;
     if seconds == 0.0 {
         return Ok(context.deadline);
     }
@@ -173,7 +172,8 @@ impl QueryService for SqlService {
         let started = Instant::now();
         let answer = Box::pin(self.start(sql, context)).await;
         metrics::counter!(zepto_common::metric_names::QUERIES_EXECUTED).increment(1);
-        metrics::histogram!(zepto_common::metric_names::QUERY_DURATION).record(started.elapsed().as_secs_f64());
+        metrics::histogram!(zepto_common::metric_names::QUERY_DURATION)
+            .record(started.elapsed().as_secs_f64());
         answer
     }
 

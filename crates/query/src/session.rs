@@ -18,7 +18,7 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use datafusion::prelude::SessionConfig;
 use zepto_common::error::Result;
 
-use crate::asof::AsOfPlanner;
+use crate::asof::{AsOfPlanner, PushBelowAsOf};
 use crate::catalog::Databases;
 use crate::error::from_datafusion;
 use crate::memory::QueryPool;
@@ -64,7 +64,8 @@ impl Sessions {
             Some(dir) => DiskManagerMode::Directories(vec![dir.clone()]),
             None => DiskManagerMode::Disabled,
         };
-        let disk = DiskManagerBuilder::default().with_mode(mode).with_max_temp_directory_size(options.spill_limit);
+        let disk =
+            DiskManagerBuilder::default().with_mode(mode).with_max_temp_directory_size(options.spill_limit);
         let runtime = RuntimeEnvBuilder::new()
             .with_disk_manager_builder(disk)
             .with_memory_pool(Arc::new(FairSpillPool::new(options.memory_limit)))
@@ -73,7 +74,8 @@ impl Sessions {
         let mut builder = SessionStateBuilder::new_with_default_features()
             .with_config(config(options))
             .with_runtime_env(runtime.clone())
-            .with_query_planner(Arc::new(Planner));
+            .with_query_planner(Arc::new(Planner))
+            .with_optimizer_rule(Arc::new(PushBelowAsOf));
         for rule in crate::semantics::analyzer_rules() {
             builder = builder.with_analyzer_rule(rule);
         }
@@ -111,7 +113,9 @@ impl Sessions {
         let mut semantics = SemanticOptions::default();
         semantics.join_use_nulls = use_nulls;
         config.options_mut().extensions.insert(semantics);
-        if let Some(threads) = settings.get("max_threads").and_then(|n| n.parse::<usize>().ok()).filter(|&n| n > 0) {
+        if let Some(threads) =
+            settings.get("max_threads").and_then(|n| n.parse::<usize>().ok()).filter(|&n| n > 0)
+        {
             let most = config.options().execution.target_partitions;
             config.options_mut().execution.target_partitions = threads.min(most);
         }
@@ -128,7 +132,8 @@ impl Sessions {
         handle: &Arc<QueryHandle>,
         settings: &BTreeMap<String, String>,
     ) -> Result<Arc<TaskContext>> {
-        let wanted = settings.get("max_memory_usage").and_then(|n| n.parse::<usize>().ok()).filter(|&n| n > 0);
+        let wanted =
+            settings.get("max_memory_usage").and_then(|n| n.parse::<usize>().ok()).filter(|&n| n > 0);
         let most = wanted.unwrap_or(self.memory_limit);
         let pool = QueryPool::new(self.runtime.memory_pool.clone(), handle.clone(), most);
         let runtime = RuntimeEnvBuilder::from_runtime_env(&self.runtime)

@@ -23,13 +23,13 @@ use zepto_common::error::{Error, ErrorCode, Result};
 use zepto_common::limits::DEPTH_MAX;
 
 pub(crate) use alter::AlterAction;
+pub(crate) use alter::Place;
 pub(crate) use clauses::Clauses;
 pub(crate) use create::{ColumnSpec, CreateTable};
 pub(crate) use cursor::NameText;
 pub(crate) use joins::{ASOF_MARKER, LATEST_MARKER};
 pub(crate) use params::Params;
 pub(crate) use show::{Like, Show};
-pub(crate) use alter::Place;
 
 use self::cursor::{Cursor, is_word};
 use crate::dialect::ZeptoDialect;
@@ -84,7 +84,13 @@ pub(crate) enum Statement {
     /// CREATE [OR REPLACE] VIEW.
     CreateView { name: NameText, query: Tokens, if_not_exists: bool, replace: bool },
     /// CREATE MATERIALIZED VIEW.
-    CreateMaterializedView { name: NameText, to: Option<NameText>, query: Tokens, populate: bool, if_not_exists: bool },
+    CreateMaterializedView {
+        name: NameText,
+        to: Option<NameText>,
+        query: Tokens,
+        populate: bool,
+        if_not_exists: bool,
+    },
     /// DROP TABLE, VIEW or DATABASE.
     Drop { kind: ObjectKind, names: Vec<NameText>, if_exists: bool },
     /// RENAME TABLE.
@@ -114,7 +120,12 @@ impl Statement {
     pub(crate) fn writes(&self) -> bool {
         !matches!(
             self,
-            Self::Query(_) | Self::Explain(..) | Self::Show(_) | Self::Use(_) | Self::Set(_) | Self::Kill { .. }
+            Self::Query(_)
+                | Self::Explain(..)
+                | Self::Show(_)
+                | Self::Use(_)
+                | Self::Set(_)
+                | Self::Kill { .. }
         )
     }
 }
@@ -126,9 +137,9 @@ impl Statement {
 pub(crate) fn tokenize(sql: &str) -> Result<Tokens> {
     limits::check_size(sql)?;
     let dialect = ZeptoDialect;
-    let tokens = Tokenizer::new(&dialect, sql).tokenize_with_location().map_err(|error| {
-        Error::new(ErrorCode::SyntaxError, format!("Syntax error: {error}"))
-    })?;
+    let tokens = Tokenizer::new(&dialect, sql)
+        .tokenize_with_location()
+        .map_err(|error| Error::new(ErrorCode::SyntaxError, format!("Syntax error: {error}")))?;
     let mut tokens: Tokens =
         tokens.into_iter().filter(|t| !matches!(t.token, Token::Whitespace(_) | Token::EOF)).collect();
     while tokens.last().is_some_and(|t| t.token == Token::SemiColon) {
@@ -219,8 +230,10 @@ fn short_statement(mut cursor: Cursor) -> Result<Statement> {
 }
 
 fn unknown(cursor: &Cursor) -> Error {
-    let known = ["ATTACH", "DETACH", "SYSTEM", "BACKUP", "RESTORE", "GRANT", "REVOKE", "EXCHANGE", "CHECK",
-        "UNDROP", "WATCH", "MOVE", "COPY", "MERGE", "BEGIN", "COMMIT", "ROLLBACK"];
+    let known = [
+        "ATTACH", "DETACH", "SYSTEM", "BACKUP", "RESTORE", "GRANT", "REVOKE", "EXCHANGE", "CHECK", "UNDROP",
+        "WATCH", "MOVE", "COPY", "MERGE", "BEGIN", "COMMIT", "ROLLBACK",
+    ];
     match known.iter().find(|word| cursor.sees(&[word])) {
         Some(word) => Error::new(ErrorCode::NotImplemented, format!("{word} is not supported")),
         None => cursor.unexpected("SELECT, INSERT, CREATE, ALTER, DROP, SHOW, DESCRIBE or another statement"),
@@ -254,7 +267,10 @@ fn explain(mut cursor: Cursor) -> Result<Statement> {
     } else {
         for other in ["AST", "ESTIMATE", "TABLE", "QUERY"] {
             if cursor.sees(&[other]) {
-                return Err(Error::new(ErrorCode::NotImplemented, format!("EXPLAIN {other} is not supported")));
+                return Err(Error::new(
+                    ErrorCode::NotImplemented,
+                    format!("EXPLAIN {other} is not supported"),
+                ));
             }
         }
         if !cursor.word("PLAN") {
@@ -432,8 +448,9 @@ pub fn split_statements(script: &str) -> Vec<String> {
     let Ok(tokens) = Tokenizer::new(&ZeptoDialect, script).tokenize_with_location() else {
         return vec![script.to_owned()];
     };
-    let starts: Vec<usize> =
-        std::iter::once(0).chain(script.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i + 1)).collect();
+    let starts: Vec<usize> = std::iter::once(0)
+        .chain(script.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i + 1))
+        .collect();
     let mut statements = Vec::new();
     let (mut begin, mut has_content) = (0, false);
     let mut cut = |begin: usize, end: usize, has_content: bool| {
@@ -446,7 +463,8 @@ pub fn split_statements(script: &str) -> Vec<String> {
             Token::SemiColon => {
                 let place = token.span.start;
                 // Columns count characters, from 1.
-                let line = starts.get((place.line as usize).saturating_sub(1)).copied().unwrap_or(script.len());
+                let line =
+                    starts.get((place.line as usize).saturating_sub(1)).copied().unwrap_or(script.len());
                 let skipped = script[line..].char_indices().nth((place.column as usize).saturating_sub(1));
                 let at = skipped.map_or(script.len(), |(i, _)| line + i);
                 cut(begin, at, has_content);

@@ -87,6 +87,8 @@ impl TableProvider for SystemTable {
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let rows = (self.rows)(&self.core).map_err(external)?;
-        MemTable::try_new(self.schema.clone(), vec![vec![rows]])?.scan(state, projection, filters, limit).await
+        MemTable::try_new(self.schema.clone(), vec![vec![rows]])?
+            .scan(state, projection, filters, limit)
+            .await
     }
 }

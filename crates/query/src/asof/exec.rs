@@ -15,8 +15,8 @@ use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, InputDistributionRequirements, PhysicalExpr,
-    PlanProperties, ReplaceChildrenOptions, SendableRecordBatchStream,
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, InputDistributionRequirements,
+    PhysicalExpr, PlanProperties, ReplaceChildrenOptions, SendableRecordBatchStream,
 };
 use futures::{StreamExt, TryStreamExt};
 use tokio::sync::OnceCell;
@@ -228,7 +228,8 @@ impl Probe {
             false => {
                 let matched = is_not_null(&found)?;
                 let found = arrow::compute::filter(&found, &matched)?;
-                let found = arrow::array::AsArray::as_primitive::<arrow::datatypes::UInt32Type>(&found).clone();
+                let found =
+                    arrow::array::AsArray::as_primitive::<arrow::datatypes::UInt32Type>(&found).clone();
                 (filter_record_batch(left, &matched)?, found)
             }
         };

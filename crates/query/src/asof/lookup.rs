@@ -32,7 +32,8 @@ impl Lookup {
         let valid = |row: usize| times.is_valid(row) && keys.iter().all(|key| key.is_valid(row));
         match &lookup.converter {
             None => {
-                let rows = (0..times.len()).filter(|&row| valid(row)).map(|row| (order[row], row as u32)).collect();
+                let rows =
+                    (0..times.len()).filter(|&row| valid(row)).map(|row| (order[row], row as u32)).collect();
                 lookup.by_key.insert(Vec::new(), rows);
             }
             Some(converter) => {

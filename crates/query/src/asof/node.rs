@@ -1,7 +1,6 @@
 //! The logical node.
 
 use std::cmp::Ordering;
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -13,8 +12,8 @@ use super::Match;
 /// An as-of join of two plans.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct AsOfJoin {
-    left: Arc<LogicalPlan>,
-    right: Arc<LogicalPlan>,
+    pub(super) left: Arc<LogicalPlan>,
+    pub(super) right: Arc<LogicalPlan>,
     /// Pairs (left, right) that must be equal, of one type each.
     pub(super) keys: Vec<(Expr, Expr)>,
     /// Left and right time, of one type.
@@ -63,18 +62,6 @@ impl UserDefinedLogicalNodeCore for AsOfJoin {
         keys.chain([self.time.0.clone(), self.time.1.clone()]).collect()
     }
 
-    /// A filter on left columns may go below: it drops left rows whole. One on right columns may not, it would
-    /// change which row is the nearest.
-    fn prevent_predicate_push_down_columns(&self) -> HashSet<String> {
-        let left = self.left.schema();
-        let left_names: HashSet<&String> = left.fields().iter().map(|field| field.name()).collect();
-        let right = self.schema.fields().iter().skip(left.fields().len());
-        let right_names: HashSet<String> = right.map(|field| field.name().clone()).collect();
-        // A name on both sides cannot be told apart here.
-        let both = left_names.into_iter().filter(|name| right_names.contains(*name)).cloned();
-        both.collect::<HashSet<_>>().into_iter().chain(right_names.clone()).collect()
-    }
-
     fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "AsOfJoin: {}", if self.outer { "left" } else { "inner" })?;
         for (a, b) in &self.keys {
@@ -101,7 +88,14 @@ impl UserDefinedLogicalNodeCore for AsOfJoin {
             return plan_err!("an ASOF join has two times");
         };
         let schema = schema_of(&left, &right, self.outer)?;
-        Ok(Self { left: Arc::new(left), right: Arc::new(right), keys, time: (a, b, self.time.2), outer: self.outer, schema })
+        Ok(Self {
+            left: Arc::new(left),
+            right: Arc::new(right),
+            keys,
+            time: (a, b, self.time.2),
+            outer: self.outer,
+            schema,
+        })
     }
 
     /// Any column may be left out of an input: the output is what the inputs have.

@@ -44,7 +44,9 @@ pub(super) async fn table(mut run: Run, create: CreateTable) -> Result<Answer> {
     let columns = columns(&run, &create).await?;
     let new = new_table(name, columns, &create, &mut run.warnings)?;
     match run.core.store.create_table(new).await {
-        Err(error) if create.if_not_exists && error.code == ErrorCode::TableAlreadyExists => return Ok(run.done()),
+        Err(error) if create.if_not_exists && error.code == ErrorCode::TableAlreadyExists => {
+            return Ok(run.done());
+        }
         other => other?,
     };
     match create.query {
@@ -110,7 +112,9 @@ fn text(value: &dyn Array, ty: &ColumnType) -> Result<String> {
     let format = match ty.inner() {
         // Without the zone: the text is read back in the column's own.
         ColumnType::DateTime(_) => FormatOptions::new().with_timestamp_tz_format(Some("%Y-%m-%d %H:%M:%S")),
-        ColumnType::DateTime64(..) => FormatOptions::new().with_timestamp_tz_format(Some("%Y-%m-%d %H:%M:%S%.f")),
+        ColumnType::DateTime64(..) => {
+            FormatOptions::new().with_timestamp_tz_format(Some("%Y-%m-%d %H:%M:%S%.f"))
+        }
         _ => FormatOptions::new(),
     };
     let format = format.with_timestamp_format(match ty.inner() {
@@ -147,8 +151,11 @@ fn new_table(
         })
     };
     let symbol = Some("symbol").filter(can_be_key);
-    let ordered_key =
-        create.order_by.iter().map(String::as_str).find(|name| Some(*name) != time.as_deref() && can_be_key(name));
+    let ordered_key = create
+        .order_by
+        .iter()
+        .map(String::as_str)
+        .find(|name| Some(*name) != time.as_deref() && can_be_key(name));
     let key = symbol.or(ordered_key).map(str::to_owned);
     if let Some((column, _)) = &create.ttl
         && time.as_ref() != Some(column)

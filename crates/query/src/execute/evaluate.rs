@@ -5,9 +5,9 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::Schema;
 use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
 use datafusion::physical_expr::create_physical_expr;
-use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
 use futures::FutureExt;
 use zepto_common::error::{Error, ErrorCode, Result};
 use zepto_common::service::{ExpressionEvaluator, RequestContext};
@@ -42,7 +42,12 @@ impl ExpressionEvaluator for Evaluator {
 ///
 /// # Errors
 /// `SyntaxError`, `UnknownIdentifier` for a column, `TypeMismatch`.
-pub(super) fn constant(core: &Core, state: &SessionState, tokens: Tokens, ty: &ColumnType) -> Result<ArrayRef> {
+pub(super) fn constant(
+    core: &Core,
+    state: &SessionState,
+    tokens: Tokens,
+    ty: &ColumnType,
+) -> Result<ArrayRef> {
     let text = text_of(&tokens);
     // `CAST(expression AS type)`: SQL's conversions apply, as for a column of a SELECT.
     let wrapped = statement::tokenize(&format!("SELECT CAST(({text}) AS {ty})"))?;
@@ -76,7 +81,9 @@ fn bad(text: &str, why: &str) -> Error {
 fn single_expression(plan: &LogicalPlan) -> Option<Expr> {
     match plan {
         LogicalPlan::Projection(Projection { expr, input, .. }) => match (expr.as_slice(), &**input) {
-            ([expr], LogicalPlan::EmptyRelation(empty)) if empty.produce_one_row => Some(expr.clone().unalias()),
+            ([expr], LogicalPlan::EmptyRelation(empty)) if empty.produce_one_row => {
+                Some(expr.clone().unalias())
+            }
             _ => None,
         },
         _ => None,

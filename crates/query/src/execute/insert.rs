@@ -75,7 +75,8 @@ fn targets(schema: &TableSchema, columns: Option<Vec<String>>) -> Result<Vec<usi
 fn cast_to(plan: LogicalPlan, schema: &TableSchema, targets: &[usize]) -> Result<LogicalPlan> {
     let given = plan.schema().fields().len();
     if given != targets.len() {
-        let message = format!("Number of columns doesn't match: the query has {given}, the INSERT {}", targets.len());
+        let message =
+            format!("Number of columns doesn't match: the query has {given}, the INSERT {}", targets.len());
         return Err(Error::new(ErrorCode::NumberOfColumnsDoesntMatch, message));
     }
     let exprs: Result<Vec<Expr>> = plan
@@ -92,7 +93,10 @@ fn cast_to(plan: LogicalPlan, schema: &TableSchema, targets: &[usize]) -> Result
             Ok(expr.alias(format!("__insert_{target}")))
         })
         .collect();
-    LogicalPlanBuilder::from(plan).project(exprs?).and_then(LogicalPlanBuilder::build).map_err(from_datafusion)
+    LogicalPlanBuilder::from(plan)
+        .project(exprs?)
+        .and_then(LogicalPlanBuilder::build)
+        .map_err(from_datafusion)
 }
 
 /// Makes whole rows: the query's columns, and the defaults of the others.

@@ -78,7 +78,10 @@ async fn finish(run: Run, schema: &TableSchema, rewrite: zepto_engine::store::Re
 /// The index of a column that may be assigned: rows lie by key and time, so these two stay.
 fn changeable(schema: &TableSchema, name: &str) -> Result<usize> {
     let index = schema.index_of(name).ok_or_else(|| {
-        Error::new(ErrorCode::NoSuchColumnInTable, format!("There is no column {name} in table {}", schema.name))
+        Error::new(
+            ErrorCode::NoSuchColumnInTable,
+            format!("There is no column {name} in table {}", schema.name),
+        )
     })?;
     let id = schema.columns[index].id;
     if schema.key == Some(id) || schema.time == Some(id) || schema.order_by.contains(&id) {
@@ -110,8 +113,9 @@ async fn expression(
         None => format!("SELECT 1 FROM {table} WHERE {item}"),
     };
     let plan = run.core.logical_plan(state, statement::tokenize(&sql)?).await?;
-    let expr = find_expression(&plan, as_type.is_some())
-        .ok_or_else(|| Error::new(ErrorCode::NotImplemented, format!("{text}: only plain expressions over one table")))?;
+    let expr = find_expression(&plan, as_type.is_some()).ok_or_else(|| {
+        Error::new(ErrorCode::NotImplemented, format!("{text}: only plain expressions over one table"))
+    })?;
     check_plain(&expr, &text)?;
     let expr = crate::provider::unqualified(expr);
     let df_schema = DFSchema::try_from(schema.query_schema().as_ref().clone()).map_err(from_datafusion)?;
@@ -165,9 +169,10 @@ fn check_plain(expr: &Expr, text: &str) -> Result<()> {
     });
     visited.map_err(from_datafusion)?;
     match fault {
-        Some(what) => {
-            Err(Error::new(ErrorCode::NotImplemented, format!("{text}: {what} are not supported in mutations")))
-        }
+        Some(what) => Err(Error::new(
+            ErrorCode::NotImplemented,
+            format!("{text}: {what} are not supported in mutations"),
+        )),
         None => Ok(()),
     }
 }

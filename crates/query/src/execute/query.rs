@@ -40,7 +40,11 @@ impl Run {
     }
 
     /// Starts an optimized plan; its batches as they come.
-    pub(super) async fn stream(&self, state: &SessionState, tokens: Tokens) -> Result<SendableRecordBatchStream> {
+    pub(super) async fn stream(
+        &self,
+        state: &SessionState,
+        tokens: Tokens,
+    ) -> Result<SendableRecordBatchStream> {
         let plan = self.plan(state, tokens).await?;
         execute_stream(plan, self.task(state)?).map_err(from_datafusion)
     }

@@ -18,11 +18,15 @@ pub(super) async fn show(run: Run, show: Show) -> Result<Answer> {
         Show::Tables { database, like, limit } => {
             let database = database.unwrap_or_else(|| run.context.database.clone());
             if !run.core.has_database(&database) {
-                return Err(Error::new(ErrorCode::UnknownDatabase, format!("Database {database} does not exist")));
+                return Err(Error::new(
+                    ErrorCode::UnknownDatabase,
+                    format!("Database {database} does not exist"),
+                ));
             }
             let limit = limit.map(|n| format!(" LIMIT {n}")).unwrap_or_default();
             let condition = format!("database = {}{}", quote(&database), like_text(like.as_ref(), " AND "));
-            select(run, format!("SELECT name FROM system.tables WHERE {condition} ORDER BY name{limit}")).await
+            select(run, format!("SELECT name FROM system.tables WHERE {condition} ORDER BY name{limit}"))
+                .await
         }
         Show::Databases { like } => {
             let condition = like_text(like.as_ref(), " WHERE ");
@@ -30,18 +34,22 @@ pub(super) async fn show(run: Run, show: Show) -> Result<Answer> {
         }
         Show::Functions { like } => {
             let condition = like_text(like.as_ref(), " WHERE ");
-            select(run, format!("SELECT name, is_aggregate FROM system.functions{condition} ORDER BY name")).await
+            select(run, format!("SELECT name, is_aggregate FROM system.functions{condition} ORDER BY name"))
+                .await
         }
         Show::Settings { like } => {
             let condition = like_text(like.as_ref(), " WHERE ");
-            select(run, format!("SELECT name, type, value FROM system.settings{condition} ORDER BY name")).await
+            select(run, format!("SELECT name, type, value FROM system.settings{condition} ORDER BY name"))
+                .await
         }
         Show::ProcessList => select(run, "SELECT * FROM system.processes".to_owned()).await,
         Show::CreateTable(name) => create_table(run, &name),
         Show::CreateDatabase(name) => {
             let exists = run.core.has_database(&name);
-            let missing = || Error::new(ErrorCode::UnknownDatabase, format!("Database {name} does not exist"));
-            let text = exists.then(|| format!("CREATE DATABASE {name}\nENGINE = Atomic")).ok_or_else(missing)?;
+            let missing =
+                || Error::new(ErrorCode::UnknownDatabase, format!("Database {name} does not exist"));
+            let text =
+                exists.then(|| format!("CREATE DATABASE {name}\nENGINE = Atomic")).ok_or_else(missing)?;
             Ok(run.give(batch(vec![("statement", Cells::Text(vec![text]))])?))
         }
         Show::Columns(name) | Show::Describe(name) => describe(run, &name).await,

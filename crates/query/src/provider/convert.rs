@@ -44,7 +44,8 @@ pub(crate) fn to_storage(columns: &[ArrayRef], rows: usize, table: &TableSchema)
             })?,
         };
         if !field.is_nullable() && array.logical_null_count() > 0 {
-            let message = format!("Cannot insert NULL value into a column of type {} : {}", column.ty, column.name);
+            let message =
+                format!("Cannot insert NULL value into a column of type {} : {}", column.ty, column.name);
             return Err(Error::new(ErrorCode::CannotInsertNullInOrdinaryColumn, message));
         }
         out.push(array);

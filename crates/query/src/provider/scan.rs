@@ -92,7 +92,8 @@ impl Work {
             }
             whole = false;
             let exact = matches!(part, Part::Run(_));
-            let ranges: Vec<Range<usize>> = part.select(&selection).into_iter().filter(|r| !r.is_empty()).collect();
+            let ranges: Vec<Range<usize>> =
+                part.select(&selection).into_iter().filter(|r| !r.is_empty()).collect();
             (!ranges.is_empty()).then_some(Piece { part, ranges, exact })
         });
         let pieces: Vec<Piece> = pieces.filter(|piece| piece.rows() > 0).collect();
@@ -203,7 +204,8 @@ fn statistics_of(source: &Source, work: &Work, schema: &SchemaRef) -> Statistics
     statistics.num_rows = if work.is_exact() { Precision::Exact(rows) } else { Precision::Inexact(rows) };
     if work.whole {
         let parts: Vec<Part> = work.pieces.iter().map(|piece| piece.part.clone()).collect();
-        statistics.column_statistics = statistics::of_whole_parts(&parts, &source.schema, &source.output, schema);
+        statistics.column_statistics =
+            statistics::of_whole_parts(&parts, &source.schema, &source.output, schema);
     }
     statistics
 }
@@ -267,10 +269,7 @@ impl ExecutionPlan for PartScan {
         Ok(self)
     }
 
-    fn with_new_children(
-        self: Arc<Self>,
-        _: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
+    fn with_new_children(self: Arc<Self>, _: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
         Ok(self)
     }
 
@@ -299,7 +298,11 @@ impl ExecutionPlan for PartScan {
         Some(self.metrics.clone_inner())
     }
 
-    fn statistics_from_inputs(&self, _: &[Arc<Statistics>], args: &StatisticsArgs) -> Result<Arc<Statistics>> {
+    fn statistics_from_inputs(
+        &self,
+        _: &[Arc<Statistics>],
+        args: &StatisticsArgs,
+    ) -> Result<Arc<Statistics>> {
         let Some(partition) = args.partition() else { return Ok(self.statistics.clone()) };
         let mut statistics = statistics::unknown(&self.schema());
         if let Some(pieces) = self.partitions.get(partition) {
@@ -323,7 +326,8 @@ impl Columns {
     fn new(source: &Source) -> Result<Self> {
         let mut read = source.output.clone();
         if let Some(filter) = &source.filter {
-            let mut needed: Vec<usize> = collect_columns(filter).iter().map(|column| column.index()).collect();
+            let mut needed: Vec<usize> =
+                collect_columns(filter).iter().map(|column| column.index()).collect();
             needed.sort_unstable();
             read.extend(needed.into_iter().filter(|column| !source.output.contains(column)));
         }
@@ -417,9 +421,5 @@ impl Reader {
 
 /// Bytes of the rows in the batch (not of the buffers it shares with others).
 fn batch_bytes(batch: &RecordBatch) -> usize {
-    batch
-        .columns()
-        .iter()
-        .map(|column| column.to_data().get_slice_memory_size().unwrap_or(0))
-        .sum()
+    batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum()
 }

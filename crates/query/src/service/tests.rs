@@ -119,10 +119,14 @@ async fn a_table_is_made_filled_and_grouped() {
     assert_eq!(bench.rows("SELECT 1").await, ["1"]);
     bench.ticks().await;
     assert_eq!(bench.rows("SELECT count(*) FROM ticks").await, ["3000"]);
-    let got = bench.rows("SELECT symbol, count(*), sum(size), max(price) FROM ticks GROUP BY symbol ORDER BY symbol").await;
+    let got = bench
+        .rows("SELECT symbol, count(*), sum(size), max(price) FROM ticks GROUP BY symbol ORDER BY symbol")
+        .await;
     assert_eq!(got, ["S0 1000 1498500 2997.0", "S1 1000 1499500 2998.0", "S2 1000 1500500 2999.0"]);
     bench.store.checkpoint().await.unwrap();
-    let got = bench.rows("SELECT symbol, count(*), sum(size), max(price) FROM ticks GROUP BY symbol ORDER BY symbol").await;
+    let got = bench
+        .rows("SELECT symbol, count(*), sum(size), max(price) FROM ticks GROUP BY symbol ORDER BY symbol")
+        .await;
     assert_eq!(got, ["S0 1000 1498500 2997.0", "S1 1000 1499500 2998.0", "S2 1000 1500500 2999.0"]);
 }
 
@@ -203,6 +207,7 @@ async fn explain_shows_what_is_scanned() {
     bench.ticks().await;
     let plan = bench.rows("EXPLAIN SELECT price FROM ticks WHERE symbol = 'S1'").await.join("\n");
     assert!(plan.contains("PartScan") && !plan.contains("FilterExec"), "{plan}");
-    let plan = bench.rows("EXPLAIN ANALYZE SELECT sum(price) FROM ticks WHERE symbol = 'S1'").await.join("\n");
+    let plan =
+        bench.rows("EXPLAIN ANALYZE SELECT sum(price) FROM ticks WHERE symbol = 'S1'").await.join("\n");
     assert!(plan.contains("rows_scanned") && plan.contains("bytes_scanned"), "{plan}");
 }

@@ -82,7 +82,10 @@ fn action(cursor: &mut Cursor) -> Result<AlterAction> {
     } else if cursor.words(&["SET", "TTL"]) {
         Ok(AlterAction::Ttl(Some(duration(cursor)?)))
     } else if cursor.words(&["SET", "STORAGE", "POLICY"]) {
-        Err(Error::new(ErrorCode::NotImplemented, "STORAGE POLICY needs the cold tier, which this node lacks"))
+        Err(Error::new(
+            ErrorCode::NotImplemented,
+            "STORAGE POLICY needs the cold tier, which this node lacks",
+        ))
     } else if cursor.words(&["MODIFY", "COMMENT"]) {
         Ok(AlterAction::Comment(cursor.string()?))
     } else if cursor.words(&["MODIFY", "COLUMN"]) || cursor.words(&["ALTER", "COLUMN"]) {
@@ -101,10 +104,26 @@ fn action(cursor: &mut Cursor) -> Result<AlterAction> {
 }
 
 fn unsupported(cursor: &Cursor) -> Result<AlterAction> {
-    let known = ["ATTACH", "DETACH", "FREEZE", "UNFREEZE", "FETCH", "MOVE", "REPLACE", "MATERIALIZE", "CLEAR",
-        "MODIFY", "RESET", "DROP", "COMMENT", "APPLY"];
+    let known = [
+        "ATTACH",
+        "DETACH",
+        "FREEZE",
+        "UNFREEZE",
+        "FETCH",
+        "MOVE",
+        "REPLACE",
+        "MATERIALIZE",
+        "CLEAR",
+        "MODIFY",
+        "RESET",
+        "DROP",
+        "COMMENT",
+        "APPLY",
+    ];
     match known.iter().find(|word| cursor.sees(&[word])) {
-        Some(word) => Err(Error::new(ErrorCode::NotImplemented, format!("ALTER TABLE … {word} is not supported"))),
+        Some(word) => {
+            Err(Error::new(ErrorCode::NotImplemented, format!("ALTER TABLE … {word} is not supported")))
+        }
         None => Err(cursor.unexpected("ADD, DROP, RENAME, MODIFY, SET TTL, DELETE or UPDATE")),
     }
 }
@@ -190,7 +209,8 @@ fn duration(cursor: &mut Cursor) -> Result<u64> {
         Some((amount, unit)) => (amount.to_owned(), unit.to_owned()),
         None => (amount, cursor.identifier()?),
     };
-    seconds(&amount, &unit).ok_or_else(|| cursor.unexpected("SECONDS, MINUTES, HOURS, DAYS, WEEKS, MONTHS or YEARS"))
+    seconds(&amount, &unit)
+        .ok_or_else(|| cursor.unexpected("SECONDS, MINUTES, HOURS, DAYS, WEEKS, MONTHS or YEARS"))
 }
 
 fn seconds(amount: &str, unit: &str) -> Option<u64> {

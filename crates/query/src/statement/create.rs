@@ -180,7 +180,8 @@ pub(super) fn column(cursor: &mut Cursor, warnings: &mut Vec<String>) -> Result<
         } else if cursor.words(&["PRIMARY", "KEY"]) {
             warnings.push(format!("PRIMARY KEY of column {} is ignored: use ORDER BY", spec.name));
         } else if cursor.sees(&["MATERIALIZED"]) || cursor.sees(&["ALIAS"]) || cursor.sees(&["EPHEMERAL"]) {
-            let message = format!("Column {} : MATERIALIZED, ALIAS and EPHEMERAL are not supported", spec.name);
+            let message =
+                format!("Column {} : MATERIALIZED, ALIAS and EPHEMERAL are not supported", spec.name);
             return Err(Error::new(ErrorCode::NotImplemented, message));
         } else if cursor.sees(&["TTL"]) {
             let message = format!("Column {}: TTL of a single column is not supported", spec.name);
@@ -259,9 +260,11 @@ fn source(cursor: &mut Cursor, create: &mut CreateTable) -> Result<()> {
 
 /// Accepts MergeTree and Memory and refuses the engines that would do something else with the rows.
 fn engine(name: &str, arguments: &str, create: &mut CreateTable) -> Result<()> {
-    let plain = ["MergeTree", "ReplicatedMergeTree", "SharedMergeTree", "Memory", "Log", "TinyLog", "StripeLog"];
+    let plain =
+        ["MergeTree", "ReplicatedMergeTree", "SharedMergeTree", "Memory", "Log", "TinyLog", "StripeLog"];
     if !plain.contains(&name) {
-        let known = name.ends_with("MergeTree") || ["Distributed", "Kafka", "Buffer", "Null", "Merge"].contains(&name);
+        let known = name.ends_with("MergeTree")
+            || ["Distributed", "Kafka", "Buffer", "Null", "Merge"].contains(&name);
         let code = if known { ErrorCode::NotImplemented } else { ErrorCode::UnknownStorage };
         let message = match known {
             true => format!("Table engine {name} is not supported; MergeTree is"),

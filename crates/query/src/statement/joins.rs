@@ -154,9 +154,11 @@ fn relation_name(tokens: &[TokenWithSpan]) -> Option<Token> {
 
 /// The relation that stands before the join words just written.
 fn left_relation(out: &[TokenWithSpan]) -> Option<Token> {
-    out.iter().rev().map(|t| &t.token).find(|t| {
-        matches!(t, Token::Word(_)) && !["LEFT", "JOIN"].iter().any(|word| is_word(t, word))
-    }).cloned()
+    out.iter()
+        .rev()
+        .map(|t| &t.token)
+        .find(|t| matches!(t, Token::Word(_)) && !["LEFT", "JOIN"].iter().any(|word| is_word(t, word)))
+        .cloned()
 }
 
 /// `USING (k, …, ts)`: equal keys, and the last column is the as-of one, as in ClickHouse.
@@ -180,8 +182,13 @@ fn using_as_condition(
     for (i, column) in columns.iter().enumerate() {
         let compare = if i + 1 == columns.len() { Token::GtEq } else { Token::Eq };
         let condition = [
-            left.clone(), Token::Period, column.token.clone(), compare,
-            right.clone(), Token::Period, column.token.clone(),
+            left.clone(),
+            Token::Period,
+            column.token.clone(),
+            compare,
+            right.clone(),
+            Token::Period,
+            column.token.clone(),
         ];
         if i > 0 {
             out.push(at(word("AND"), span));
@@ -216,8 +223,16 @@ fn rewrite_latest(tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
             return Err(cursor.unexpected("columns of PARTITION BY, with WHERE before LATEST ON"));
         }
         let head = [
-            word("QUALIFY"), word(LATEST_MARKER), Token::LParen, word("row_number"), Token::LParen, Token::RParen,
-            word("OVER"), Token::LParen, word("PARTITION"), word("BY"),
+            word("QUALIFY"),
+            word(LATEST_MARKER),
+            Token::LParen,
+            word("row_number"),
+            Token::LParen,
+            Token::RParen,
+            word("OVER"),
+            Token::LParen,
+            word("PARTITION"),
+            word("BY"),
         ];
         out.extend(head.into_iter().map(|token| at(token, span)));
         out.extend(keys);

@@ -62,7 +62,18 @@ fn is_link(token: &Token) -> bool {
     match token {
         Token::Word(word) if word.quote_style.is_none() => matches!(
             word.value.to_ascii_uppercase().as_str(),
-            "AND" | "OR" | "XOR" | "NOT" | "UNION" | "EXCEPT" | "INTERSECT" | "JOIN" | "IS" | "IN" | "LIKE" | "BETWEEN"
+            "AND"
+                | "OR"
+                | "XOR"
+                | "NOT"
+                | "UNION"
+                | "EXCEPT"
+                | "INTERSECT"
+                | "JOIN"
+                | "IS"
+                | "IN"
+                | "LIKE"
+                | "BETWEEN"
         ),
         Token::Word(_) | Token::Number(..) | Token::SingleQuotedString(_) => false,
         Token::SemiColon | Token::Period | Token::EOF => false,

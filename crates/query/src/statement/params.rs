@@ -85,8 +85,7 @@ fn literal(name: &str, ty: &str, params: &Params, bare: bool) -> Result<Vec<Toke
 }
 
 fn bad(name: &str, value: &str, ty: &ColumnType) -> Error {
-    let message =
-        format!("Value {value} cannot be parsed as {ty} for query parameter '{name}'");
+    let message = format!("Value {value} cannot be parsed as {ty} for query parameter '{name}'");
     Error::new(ErrorCode::BadQueryParameter, message)
 }
 

@@ -93,7 +93,9 @@ fn show_what(cursor: &mut Cursor) -> Result<Show> {
     if cursor.word("SETTINGS") || cursor.words(&["CHANGED", "SETTINGS"]) {
         return Ok(Show::Settings { like: like(cursor)? });
     }
-    for other in ["CLUSTERS", "CLUSTER", "GRANTS", "USERS", "DICTIONARIES", "INDEX", "INDEXES", "ENGINES", "ACCESS"] {
+    for other in
+        ["CLUSTERS", "CLUSTER", "GRANTS", "USERS", "DICTIONARIES", "INDEX", "INDEXES", "ENGINES", "ACCESS"]
+    {
         if cursor.sees(&[other]) {
             return Err(Error::new(ErrorCode::NotImplemented, format!("SHOW {other} is not supported")));
         }

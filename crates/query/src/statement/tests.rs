@@ -57,7 +57,10 @@ fn an_asof_join_becomes_a_marked_join() {
 #[test]
 fn latest_on_becomes_a_condition_on_a_row_number() {
     let got = query_text("SELECT * FROM t WHERE a = 1 LATEST ON ts PARTITION BY sym ORDER BY sym");
-    assert!(got.contains("QUALIFY __latest(row_number() OVER (PARTITION BY sym ORDER BY ts DESC)) ORDER BY"), "{got}");
+    assert!(
+        got.contains("QUALIFY __latest(row_number() OVER (PARTITION BY sym ORDER BY ts DESC)) ORDER BY"),
+        "{got}"
+    );
 }
 
 #[test]
@@ -88,10 +91,13 @@ fn clickhouse_ddl_is_read_and_what_is_ignored_is_said() {
 fn alter_reads_ttl_columns_and_mutations() {
     let Statement::Alter { actions, .. } = parse_ok("ALTER TABLE t SET TTL 90 DAYS") else { panic!() };
     assert!(matches!(actions[0], AlterAction::Ttl(Some(seconds)) if seconds == 90 * 86_400));
-    let sql = "ALTER TABLE t ADD COLUMN a Int32 DEFAULT 5 AFTER b, DROP COLUMN IF EXISTS c, RENAME COLUMN d TO e";
+    let sql =
+        "ALTER TABLE t ADD COLUMN a Int32 DEFAULT 5 AFTER b, DROP COLUMN IF EXISTS c, RENAME COLUMN d TO e";
     let Statement::Alter { actions, .. } = parse_ok(sql) else { panic!() };
     assert_eq!(actions.len(), 3);
-    let Statement::Alter { actions, .. } = parse_ok("ALTER TABLE t UPDATE a = a + 1 WHERE b > 2") else { panic!() };
+    let Statement::Alter { actions, .. } = parse_ok("ALTER TABLE t UPDATE a = a + 1 WHERE b > 2") else {
+        panic!()
+    };
     assert!(matches!(&actions[0], AlterAction::Update { assignments, .. } if assignments.len() == 1));
 }
 

@@ -65,7 +65,10 @@ impl TableFunctionImpl for Function {
 /// The value of a constant expression.
 fn constant(expr: &Expr) -> Result<u64> {
     let bad = || {
-        external(Error::new(ErrorCode::BadArguments, "Arguments of numbers must be constants that are not negative"))
+        external(Error::new(
+            ErrorCode::BadArguments,
+            "Arguments of numbers must be constants that are not negative",
+        ))
     };
     let simplifier = ExprSimplifier::new(SimplifyContext::default());
     match simplifier.simplify(expr.clone())? {

@@ -22,7 +22,8 @@ pub(super) fn databases(core: &Core) -> Result<RecordBatch> {
     names.push(SYSTEM.to_owned());
     names.sort();
     let rows = names.len();
-    let engines = names.iter().map(|name| if name == SYSTEM { "Memory" } else { "Atomic" }.to_owned()).collect();
+    let engines =
+        names.iter().map(|name| if name == SYSTEM { "Memory" } else { "Atomic" }.to_owned()).collect();
     batch(vec![
         ("name", Cells::Text(names)),
         ("engine", Cells::Text(engines)),
@@ -115,7 +116,10 @@ fn view_row(view: &ViewDefinition) -> TableRow {
 
 /// A name as it must be written: in backticks unless it is a plain word.
 fn identifier(name: &str) -> String {
-    let plain = name.chars().enumerate().all(|(i, c)| c == '_' || c.is_ascii_alphabetic() || (i > 0 && c.is_ascii_digit()));
+    let plain = name
+        .chars()
+        .enumerate()
+        .all(|(i, c)| c == '_' || c.is_ascii_alphabetic() || (i > 0 && c.is_ascii_digit()));
     match plain && !name.is_empty() {
         true => name.to_owned(),
         false => format!("`{}`", name.replace('\\', "\\\\").replace('`', "\\`")),
@@ -206,8 +210,14 @@ pub(super) fn columns(core: &Core) -> Result<RecordBatch> {
             let (kind, expression) = default_text(&column.default, column.ty.is_number());
             let key = schema.is_some_and(|schema| schema.order_by.contains(&column.id));
             let cells = [
-                name.database.clone(), name.table.clone(), column.name.clone(), type_name(column), kind, expression,
-                column.comment.clone(), String::new(),
+                name.database.clone(),
+                name.table.clone(),
+                column.name.clone(),
+                type_name(column),
+                kind,
+                expression,
+                column.comment.clone(),
+                String::new(),
             ];
             text.iter_mut().zip(cells).for_each(|(column, cell)| column.push(cell));
             positions.push(position);
@@ -236,7 +246,8 @@ pub(super) fn columns(core: &Core) -> Result<RecordBatch> {
 pub(super) fn functions(_: &Core) -> Result<RecordBatch> {
     let all = crate::functions::list();
     let rows = all.len();
-    let text = |of: fn(&FunctionInfo) -> &'static str| Cells::Text(all.iter().map(|f| of(f).to_owned()).collect());
+    let text =
+        |of: fn(&FunctionInfo) -> &'static str| Cells::Text(all.iter().map(|f| of(f).to_owned()).collect());
     let flag = |of: fn(&FunctionInfo) -> bool| Cells::U8(all.iter().map(|f| u8::from(of(f))).collect());
     batch(vec![
         ("name", text(|function| function.name)),
@@ -282,7 +293,10 @@ pub(super) fn parts(core: &Core) -> Result<RecordBatch> {
                 Part::Segment(_) => "segment",
             };
             let cells = [
-                schema.name.database.clone(), schema.name.table.clone(), format!("{kind}_{number}"), kind.to_owned(),
+                schema.name.database.clone(),
+                schema.name.table.clone(),
+                format!("{kind}_{number}"),
+                kind.to_owned(),
             ];
             text.iter_mut().zip(cells).for_each(|(column, cell)| column.push(cell));
             numbers[0].push(part.rows() as u64);

@@ -61,7 +61,8 @@ async fn there_is_a_most_of_everything() {
     assert_eq!(bench.rows("SELECT number FROM numbers(1000)").await.len(), 1_000);
     let cut = "SELECT number FROM numbers(100) SETTINGS max_result_rows = 7, result_overflow_mode = 'break'";
     assert_eq!(bench.rows(cut).await.len(), 7);
-    let first = bench.service.run("SELECT number FROM system.numbers WHERE number < 0", context()).await.unwrap();
+    let first =
+        bench.service.run("SELECT number FROM system.numbers WHERE number < 0", context()).await.unwrap();
     assert_eq!(bench.code("SELECT 1").await, ErrorCode::TooManySimultaneousQueries);
     drop(first);
 }
@@ -69,7 +70,8 @@ async fn there_is_a_most_of_everything() {
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_is_bounded_and_sorting_spills() {
     let bench = Bench::with(|options| options.memory_limit = 24 << 20);
-    let hungry = "SELECT count(*) FROM (SELECT number % 300000 AS k, count(*) AS c FROM numbers(300000) GROUP BY k)";
+    let hungry =
+        "SELECT count(*) FROM (SELECT number % 300000 AS k, count(*) AS c FROM numbers(300000) GROUP BY k)";
     let strict = format!("{hungry} SETTINGS max_memory_usage = 100000");
     assert_eq!(bench.code(&strict).await, ErrorCode::MemoryLimitExceeded);
     let sorted = "SELECT number FROM (SELECT number, number % 7 AS m FROM numbers(4000000) ORDER BY m, number DESC) \

@@ -11,7 +11,10 @@ async fn rows_are_deleted_and_updated_whole() {
     assert_eq!(got, ["1500500 0.0"]);
     bench.rows("ALTER TABLE ticks DELETE WHERE price = 0").await;
     assert_eq!(bench.rows("SELECT DISTINCT symbol FROM ticks ORDER BY symbol").await, ["S0", "S2"]);
-    assert_eq!(bench.code("ALTER TABLE ticks UPDATE symbol = 'x' WHERE price = 0").await, ErrorCode::BadArguments);
+    assert_eq!(
+        bench.code("ALTER TABLE ticks UPDATE symbol = 'x' WHERE price = 0").await,
+        ErrorCode::BadArguments
+    );
     let subquery = "DELETE FROM ticks WHERE price = (SELECT max(price) FROM ticks)";
     assert_eq!(bench.code(subquery).await, ErrorCode::NotImplemented);
     assert_eq!(bench.code("DELETE FROM ticks WHERE nope = 1").await, ErrorCode::UnknownIdentifier);

@@ -18,14 +18,16 @@ async fn only_the_rows_of_the_key_and_the_time_are_read() {
     let time = "SELECT count(price), min(price), max(price) FROM ticks \
                 WHERE symbol = 'S1' AND ts >= toDateTime64('2023-11-14 22:13:21', 9) \
                 AND ts < toDateTime64('2023-11-14 22:13:30', 9)";
-    let loose = [bench.rows(key).await, bench.rows(keys).await, bench.rows(none).await, bench.rows(time).await];
+    let loose =
+        [bench.rows(key).await, bench.rows(keys).await, bench.rows(none).await, bench.rows(time).await];
     assert_eq!(loose[0], ["2999000.0 1000"]);
     assert_eq!(loose[2], ["0"]);
     assert_eq!(loose[3], ["3 1.0 7.0"]);
     let id = bench.store.catalog().tables().next().unwrap().id;
     bench.store.checkpoint().await.unwrap();
     bench.store.optimize(id).await.unwrap();
-    let sorted = [bench.rows(key).await, bench.rows(keys).await, bench.rows(none).await, bench.rows(time).await];
+    let sorted =
+        [bench.rows(key).await, bench.rows(keys).await, bench.rows(none).await, bench.rows(time).await];
     assert_eq!(loose, sorted);
     assert_eq!(read_rows(&bench, all).await, 3_000);
     assert_eq!(read_rows(&bench, key).await, 1_000);
