@@ -15,6 +15,7 @@ pub(crate) mod numbers;
 mod operators;
 mod rules;
 mod syntax;
+mod windows;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -81,7 +82,8 @@ fn query_scope(query: &mut Query) -> Result<()> {
     match query.body.as_mut() {
         SetExpr::Select(select) => {
             names::name_columns(select);
-            aliases::resolve(select, query.order_by.as_mut())
+            aliases::resolve(select, query.order_by.as_mut())?;
+            windows::resolve(select, query.order_by.as_mut())
         }
         body => set_scope(body),
     }
@@ -100,7 +102,8 @@ fn set_scope(body: &mut SetExpr) -> Result<()> {
 
 fn select_scope(select: &mut Select) -> Result<()> {
     names::name_columns(select);
-    aliases::resolve(select, None)
+    aliases::resolve(select, None)?;
+    windows::resolve(select, None)
 }
 
 fn nulls_last(order: &mut OrderBy) {

@@ -365,7 +365,7 @@ pub(crate) const ROWS: &[Row] = &[
         &[],
         "has(a, x)",
         "Whether x is in the array.",
-        Plan::Scalar(Scalar::pure((2, 2), |_| Ok(ColumnType::UInt8), has).own_nulls()),
+        Plan::Scalar(Scalar::test((2, 2), has).own_nulls()),
     ),
     row(
         "indexOf",

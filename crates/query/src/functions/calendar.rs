@@ -1,7 +1,7 @@
 //! Days, clocks and time zones as plain integer arithmetic; zone rules come from chrono-tz.
 
 use chrono::{NaiveDate, Offset, TimeZone};
-use chrono_tz::{OffsetComponents, Tz};
+use chrono_tz::Tz;
 use datafusion::common::Result;
 use zepto_common::ErrorCode;
 
@@ -95,30 +95,18 @@ impl Zone {
         utc + self.offset(utc)
     }
 
-    /// The moment of local seconds; the earlier of two, and within a gap the moment the gap's length later.
+    /// The moment of local seconds; the earlier of two, and within a gap the moment by the offset after it.
     pub(crate) fn utc(&mut self, local: i64) -> i64 {
         if self.zone.is_none() {
             return local;
         }
         let before = local - self.offset(local - DAY);
-        if before + self.offset(before) == local {
-            return before;
-        }
-        let after = local - self.offset(local + DAY);
-        if after + self.offset(after) == local { after } else { before }
+        if before + self.offset(before) == local { before } else { local - self.offset(local + DAY) }
     }
 
-    /// Short name of the zone at a moment, as `CET`.
+    /// The zone's IANA name.
     pub(crate) fn name(&self) -> String {
         self.zone.map_or_else(|| "UTC".to_owned(), |zone| zone.name().to_owned())
-    }
-
-    /// Whether daylight saving is on.
-    pub(crate) fn is_summer(&self, utc: i64) -> bool {
-        self.zone.is_some_and(|zone| {
-            chrono::DateTime::from_timestamp(utc, 0)
-                .is_some_and(|at| !zone.offset_from_utc_datetime(&at.naive_utc()).dst_offset().is_zero())
-        })
     }
 }
 

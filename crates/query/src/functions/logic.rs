@@ -33,6 +33,7 @@ fn filled(call: &Call<'_>) -> Result<ArrayRef> {
     if array.null_count() == 0 {
         return Ok(array);
     }
+    let array = arrow::compute::cast(&array, &call.ty.query_type())?;
     let zeros = zero(call.ty)?.to_array_of_size(array.len())?;
     Ok(zip(&is_null(&array)?, &zeros, &array)?)
 }
@@ -186,14 +187,14 @@ pub(crate) const ROWS: &[Row] = &[
         &[],
         "not(a)",
         "Whether a does not hold.",
-        Plan::Scalar(Scalar::pure((1, 1), |_| Ok(ColumnType::UInt8), not)),
+        Plan::Scalar(Scalar::test((1, 1), not)),
     ),
     row(
         "xor",
         &[],
         "xor(a, b)",
         "Whether just one holds.",
-        Plan::Scalar(Scalar::pure((2, 2), |_| Ok(ColumnType::UInt8), xor)),
+        Plan::Scalar(Scalar::test((2, 2), xor)),
     ),
     row("in", &[], "in(x, (a, b))", "x IN (a, b).", Plan::Ast(super::rewrites::in_list)),
     row("notIn", &[], "notIn(x, (a, b))", "x NOT IN (a, b).", Plan::Ast(super::rewrites::not_in_list)),

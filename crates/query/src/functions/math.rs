@@ -262,7 +262,7 @@ fn test_float(call: &Call<'_>, test: fn(f64) -> bool) -> Result<ArrayRef> {
 
 macro_rules! test {
     ($body:expr) => {
-        Plan::Scalar(Scalar::pure((1, 1), |_| Ok(ColumnType::UInt8), |call| test_float(call, $body)))
+        Plan::Scalar(Scalar::test((1, 1), |call| test_float(call, $body)))
     };
 }
 

@@ -147,21 +147,28 @@ pub(crate) fn now64(mut args: Vec<Expr>) -> Result<Expr> {
     Ok(call("toDateTime64", std::iter::once(in_utc(clock())).chain(args).collect()))
 }
 
-/// A condition of any type as a Boolean.
+/// A condition of any type as a Boolean; what is one by its syntax is left alone.
 pub(crate) fn truth(expr: Expr) -> Expr {
-    match &expr {
-        Expr::BinaryOp { op, .. } if is_test(op) => expr,
-        Expr::IsNull(_)
-        | Expr::IsNotNull(_)
-        | Expr::InList { .. }
-        | Expr::Between { .. }
-        | Expr::Like { .. } => expr,
-        Expr::Value(value) if matches!(value.value, Value::Boolean(_)) => expr,
-        Expr::Nested(inner) => match truth((**inner).clone()) {
-            nested @ Expr::Nested(_) => nested,
-            other => Expr::Nested(Box::new(other)),
-        },
-        _ => call("__truth", vec![expr]),
+    match expr {
+        Expr::Nested(inner) => Expr::Nested(Box::new(truth(*inner))),
+        test if is_condition(&test) => test,
+        value => call("__truth", vec![value]),
+    }
+}
+
+fn is_condition(expr: &Expr) -> bool {
+    match expr {
+        Expr::BinaryOp { op, .. } => is_test(op),
+        Expr::UnaryOp { op, .. } => *op == UnaryOperator::Not,
+        Expr::Value(value) => matches!(value.value, Value::Boolean(_)),
+        Expr::IsNull(_) | Expr::IsNotNull(_) | Expr::IsTrue(_) | Expr::IsNotTrue(_) | Expr::IsFalse(_) => {
+            true
+        }
+        Expr::IsNotFalse(_) | Expr::IsDistinctFrom(..) | Expr::IsNotDistinctFrom(..) => true,
+        Expr::InList { .. } | Expr::InSubquery { .. } | Expr::Exists { .. } | Expr::Between { .. } => true,
+        Expr::Like { .. } | Expr::ILike { .. } | Expr::SimilarTo { .. } | Expr::RLike { .. } => true,
+        Expr::AnyOp { .. } | Expr::AllOp { .. } => true,
+        _ => false,
     }
 }
 

@@ -167,6 +167,8 @@ pub(crate) struct Scalar {
     pub(crate) returns: fn(&Arguments<'_>) -> Result<ColumnType>,
     /// The computation.
     pub(crate) body: Body,
+    /// Whether the result is a condition: Boolean inside, UInt8 to the outside.
+    pub(crate) test: bool,
 }
 
 /// Any number of arguments.
@@ -185,7 +187,13 @@ impl Scalar {
             volatility: Volatility::Immutable,
             returns,
             body: Body::Call(body),
+            test: false,
         }
+    }
+
+    /// A pure condition that gives NULL for NULL; the body gives Booleans.
+    pub(crate) const fn test(arguments: (usize, usize), body: fn(&Call<'_>) -> Result<ArrayRef>) -> Self {
+        Self { test: true, ..Self::pure(arguments, |_| Ok(ColumnType::UInt8), body) }
     }
 
     /// The same, dealing with NULL itself.
@@ -214,6 +222,7 @@ impl Scalar {
             volatility: Volatility::Immutable,
             returns: |_| Ok(ColumnType::Float64),
             body: Body::Floats(body),
+            test: false,
         }
     }
 }
@@ -275,12 +284,16 @@ impl ScalarUDFImpl for ScalarFunction {
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
         check_count(self.name, types.len(), self.scalar.arguments)?;
-        Ok(types.iter().map(text_as_view).collect())
+        Ok(types.iter().map(plain).collect())
     }
 
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
         check_count(self.name, args.arg_fields.len(), self.scalar.arguments)?;
         let arguments = Arguments { fields: args.arg_fields, literals: args.scalar_arguments };
+        if self.scalar.test {
+            let nullable = self.scalar.nulls == Nulls::Spread && arguments.any_nullable();
+            return Ok(Arc::new(Field::new(self.name, DataType::Boolean, nullable)));
+        }
         let mut ty = (self.scalar.returns)(&arguments)?;
         if self.scalar.nulls == Nulls::Spread && arguments.any_nullable() {
             ty = nullable(ty);
@@ -337,6 +350,14 @@ pub(crate) fn nullable(ty: ColumnType) -> ColumnType {
     match ty {
         ty @ (ColumnType::Array(_) | ColumnType::Tuple(_) | ColumnType::Map(..)) => ty,
         ty => ty.nullable(),
+    }
+}
+
+/// Dictionaries are taken as their values. Text keeps its form: a cast would hide a constant from the type rule.
+fn plain(ty: &DataType) -> DataType {
+    match ty {
+        DataType::Dictionary(_, value) => plain(value),
+        other => other.clone(),
     }
 }
 

@@ -240,7 +240,7 @@ fn test_pair(call: &Call<'_>, test: fn(&str, &str) -> bool) -> Result<ArrayRef> 
 
 macro_rules! pair {
     ($test:expr) => {
-        Plan::Scalar(Scalar::pure((2, 2), |_| Ok(ColumnType::UInt8), |call| test_pair(call, $test)))
+        Plan::Scalar(Scalar::test((2, 2), |call| test_pair(call, $test)))
     };
 }
 
@@ -424,7 +424,6 @@ fn concat_type(args: &super::scalar::Arguments<'_>) -> Result<ColumnType> {
 }
 
 const STRING: fn(&super::scalar::Arguments<'_>) -> Result<ColumnType> = |_| Ok(ColumnType::String);
-const FLAG: fn(&super::scalar::Arguments<'_>) -> Result<ColumnType> = |_| Ok(ColumnType::UInt8);
 const COUNT: fn(&super::scalar::Arguments<'_>) -> Result<ColumnType> = |_| Ok(ColumnType::UInt64);
 
 /// Text functions.
@@ -484,14 +483,14 @@ pub(crate) const ROWS: &[Row] = &[
         &[],
         "empty(s)",
         "Whether a text or an array has nothing in it.",
-        Plan::Scalar(Scalar::pure((1, 1), FLAG, |call| is_empty(call, true))),
+        Plan::Scalar(Scalar::test((1, 1), |call| is_empty(call, true))),
     ),
     row(
         "notEmpty",
         &[],
         "notEmpty(s)",
         "Whether a text or an array has something in it.",
-        Plan::Scalar(Scalar::pure((1, 1), FLAG, |call| is_empty(call, false))),
+        Plan::Scalar(Scalar::test((1, 1), |call| is_empty(call, false))),
     ),
     row(
         "concat",
@@ -590,7 +589,7 @@ pub(crate) const ROWS: &[Row] = &[
         &["REGEXP_MATCHES"],
         "match(s, pattern)",
         "Whether a regular expression matches somewhere.",
-        Plan::Scalar(Scalar::pure((2, 2), FLAG, matches)),
+        Plan::Scalar(Scalar::test((2, 2), matches)),
     ),
     row(
         "extract",

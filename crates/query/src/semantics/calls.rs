@@ -128,6 +128,9 @@ fn planned(mut function: Function, row: &'static Row) -> Result<Expr> {
                 args[0] = typed(first.clone());
                 set_expressions(&mut function, args);
             }
+            if row.name() == "count" && args.len() > 1 {
+                set_expressions(&mut function, vec![call("tuple", args)]);
+            }
             rename(&mut function, row.name());
             Ok(Expr::Function(function))
         }
@@ -142,6 +145,9 @@ fn planned(mut function: Function, row: &'static Row) -> Result<Expr> {
             Ok(Expr::Function(function))
         }
         Plan::Known => {
+            if row.name() == "coalesce" {
+                set_expressions(&mut function, args.into_iter().map(typed).collect());
+            }
             rename(&mut function, &row.name().to_ascii_lowercase());
             Ok(Expr::Function(function))
         }

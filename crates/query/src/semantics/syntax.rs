@@ -53,8 +53,11 @@ impl VisitorMut for Expressions {
     }
 }
 
-/// Marks a whole literal, so that it gets the smallest type that holds it.
+/// Marks a whole literal, so that it gets the smallest type that holds it; `true` and `false` become Bool.
 pub(super) fn typed(expr: Expr) -> Expr {
+    if matches!(&expr, Expr::Value(value) if matches!(value.value, Value::Boolean(_))) {
+        return call("CAST", vec![expr, text("Bool")]);
+    }
     let whole = |expr: &Expr| match expr {
         Expr::Value(value) => {
             matches!(&value.value, Value::Number(digits, _) if digits.parse::<u64>().is_ok())
@@ -78,6 +81,9 @@ pub(super) fn typed(expr: Expr) -> Expr {
 
 fn rewritten(expr: Expr) -> Result<Expr> {
     Ok(match expr {
+        Expr::Identifier(name) if name.quote_style.is_none() && is_float_word(&name.value) => {
+            call("CAST", vec![text(name.value.to_ascii_lowercase()), text("Float64")])
+        }
         Expr::Function(function) => return calls::rewritten(function),
         Expr::Cast { kind, expr, data_type, .. } => {
             let name = if matches!(kind, CastKind::TryCast | CastKind::SafeCast) {
@@ -146,6 +152,11 @@ fn rewritten(expr: Expr) -> Result<Expr> {
         }
         other => other,
     })
+}
+
+/// `nan` and `inf` are numbers, as in ClickHouse.
+fn is_float_word(name: &str) -> bool {
+    matches!(name, "nan" | "NaN" | "NAN" | "inf" | "Inf" | "INF")
 }
 
 fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Result<Expr> {

@@ -72,9 +72,10 @@ impl AggregateUDFImpl for Sum {
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
         check_count(self.name(), types.len(), (1, 1))?;
         Ok(vec![match &types[0] {
-            DataType::Boolean => DataType::UInt8,
             DataType::Float16 | DataType::Float32 => DataType::Float64,
             DataType::Null => DataType::Int64,
+            ty if ty.is_signed_integer() => DataType::Int64,
+            ty if ty.is_unsigned_integer() || *ty == DataType::Boolean => DataType::UInt64,
             ty if ty.is_numeric() => ty.clone(),
             other => {
                 let message = format!("Illegal type {other} of argument for aggregate function sum");
