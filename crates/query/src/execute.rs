@@ -27,7 +27,7 @@ pub(crate) use evaluate::Evaluator;
 ///
 /// # Errors
 /// ClickHouse's code for the fault.
-pub(crate) async fn statement(run: Run, statement: Statement, text: String) -> Result<Answer> {
+pub(crate) async fn statement(run: Run, statement: Statement) -> Result<Answer> {
     match statement {
         Statement::Query(tokens) => query::select(run, tokens).await,
         Statement::Explain(kind, tokens) => query::explain(run, kind, tokens).await,
@@ -38,10 +38,6 @@ pub(crate) async fn statement(run: Run, statement: Statement, text: String) -> R
         }
         Statement::CreateView { name, query, if_not_exists, replace } => {
             create::view(run, &name, query, if_not_exists, replace).await
-        }
-        Statement::CreateMaterializedView { .. } => {
-            let _unused = text;
-            Err(Error::new(ErrorCode::NotImplemented, "Materialized views are not supported yet"))
         }
         Statement::Drop { kind, names, if_exists } => drop_objects(run, kind, &names, if_exists).await,
         Statement::Rename(pairs) => rename(run, &pairs).await,

@@ -4,7 +4,7 @@
 //! - [`SqlOptions`]: bounds and the runtime
 //! - `statement`: text to statement; `rewrite`, `semantics`: ClickHouse's meaning of a query's tree
 //! - `planner`, `plan_cache`, `session`, `catalog`: from a tree to a plan
-//! - `provider`: tables of the engine as plans see them; `index_aggregate`: answers from the run indexes
+//! - `provider`: tables of the engine as plans see them
 //! - `asof`: ASOF JOIN; `functions`: ClickHouse's and the time-series functions; `system`: tables about the server
 //! - `execute`: what each statement does; `stream`, `running`, `memory`: results on their way and their bounds
 //! - `error`: DataFusion's errors as ClickHouse's codes
@@ -15,7 +15,6 @@ mod dialect;
 mod error;
 mod execute;
 pub mod functions;
-mod index_aggregate;
 mod memory;
 mod options;
 mod plan_cache;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::common::ScalarValue;
-use datafusion::common::tree_node::{Transformed, TransformedResult, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{Expr, LogicalPlan, Operator};
@@ -111,7 +111,7 @@ impl Core {
     ) -> Result<LogicalPlan> {
         let parsed = statement::parse(&view.sql, &Params::new())?;
         let tokens = match parsed.statement {
-            Statement::CreateView { query, .. } | Statement::CreateMaterializedView { query, .. } => query,
+            Statement::CreateView { query, .. } => query,
             Statement::Query(query) => query,
             _ => return Err(Error::internal(format!("view {} is defined by something else", view.name))),
         };

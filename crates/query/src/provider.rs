@@ -38,11 +38,6 @@ impl EngineTable {
         let query_schema = schema.query_schema();
         Self { store, schema, query_schema }
     }
-
-    /// The engine's schema.
-    pub(crate) fn table_schema(&self) -> &Arc<TableSchema> {
-        &self.schema
-    }
 }
 
 #[async_trait]

@@ -40,7 +40,7 @@ impl std::fmt::Debug for Core {
 
 /// The settings of one statement, reachable from its session: those of the request, over them its SETTINGS clause.
 #[derive(Debug, Clone, Default)]
-pub struct Settings(pub BTreeMap<String, String>);
+pub(crate) struct Settings(pub(crate) BTreeMap<String, String>);
 
 impl Core {
     /// The full name of a table in this context.
@@ -97,9 +97,8 @@ impl SqlService {
         let guard = self.core.running.start(sql, &context, deadline)?;
         let handle = guard.handle.clone();
         let run = Run { core: self.core.clone(), context, guard, warnings: Vec::new() };
-        let text = sql.to_owned();
         // Planning is deep and can be long: it belongs on the query runtime, and ends with this future.
-        let task = AbortOnDrop(self.core.options.runtime.spawn(execute::statement(run, statement, text)));
+        let task = AbortOnDrop(self.core.options.runtime.spawn(execute::statement(run, statement)));
         let answer = tokio::select! {
             biased;
             () = handle.cancel.cancelled() => Err(handle.cancelled()),

@@ -79,9 +79,6 @@ impl Sessions {
         for rule in crate::semantics::analyzer_rules() {
             builder = builder.with_analyzer_rule(rule);
         }
-        for rule in crate::index_aggregate::rules() {
-            builder = builder.with_physical_optimizer_rule(rule);
-        }
         let mut template = builder.build();
         crate::functions::register(&mut template).map_err(from_datafusion)?;
         crate::asof::register(&mut template)?;
@@ -110,8 +107,7 @@ impl Sessions {
         let config = state.config_mut();
         config.set_extension(handle.clone());
         let use_nulls = settings.get("join_use_nulls").is_some_and(|value| value == "1" || value == "true");
-        let mut semantics = SemanticOptions::default();
-        semantics.join_use_nulls = use_nulls;
+        let semantics = SemanticOptions { join_use_nulls: use_nulls };
         config.options_mut().extensions.insert(semantics);
         if let Some(threads) =
             settings.get("max_threads").and_then(|n| n.parse::<usize>().ok()).filter(|&n| n > 0)

@@ -83,14 +83,6 @@ pub(crate) enum Statement {
     CreateDatabase { name: String, if_not_exists: bool },
     /// CREATE [OR REPLACE] VIEW.
     CreateView { name: NameText, query: Tokens, if_not_exists: bool, replace: bool },
-    /// CREATE MATERIALIZED VIEW.
-    CreateMaterializedView {
-        name: NameText,
-        to: Option<NameText>,
-        query: Tokens,
-        populate: bool,
-        if_not_exists: bool,
-    },
     /// DROP TABLE, VIEW or DATABASE.
     Drop { kind: ObjectKind, names: Vec<NameText>, if_exists: bool },
     /// RENAME TABLE.

@@ -54,10 +54,6 @@ fn operation(run: &Run, action: &AlterAction) -> Result<AlterOp> {
         }
         AlterAction::Ttl(seconds) => AlterOp::ModifyTtl { seconds: *seconds },
         AlterAction::Comment(comment) => AlterOp::Comment(comment.clone()),
-        AlterAction::ModifyColumn { name, .. } => {
-            let message = format!("Changing the type or default of column {name} is not supported");
-            return Err(Error::new(ErrorCode::NotImplemented, message));
-        }
         AlterAction::Delete(_) | AlterAction::Update { .. } | AlterAction::RenameTo(_) => {
             let message = "DELETE, UPDATE and RENAME TO must be the only action of ALTER TABLE";
             return Err(Error::new(ErrorCode::NotImplemented, message));

@@ -87,7 +87,7 @@ impl Work {
         let mut whole = true;
         let pieces = parts.iter().map(pinned).filter_map(|part| {
             if wanted.covers(part.time_range()) || wanted.is_all() {
-                let ranges = vec![0..part.rows()];
+                let ranges = std::iter::once(0..part.rows()).collect();
                 return Some(Piece { part, ranges, exact: true });
             }
             whole = false;
@@ -177,16 +177,6 @@ impl PartScan {
             statistics: Arc::new(statistics),
             metrics: ExecutionPlanMetricsSet::new(),
         }
-    }
-
-    /// What is read of each row.
-    pub(crate) fn source(&self) -> &Source {
-        &self.source
-    }
-
-    /// The row ranges.
-    pub(crate) fn work(&self) -> &Arc<Work> {
-        &self.work
     }
 }
 

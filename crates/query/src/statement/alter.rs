@@ -2,9 +2,8 @@
 
 use sqlparser::tokenizer::Token;
 use zepto_common::error::{Error, ErrorCode, Result};
-use zepto_common::types::ColumnType;
 
-use super::create::{ColumnSpec, column, column_type};
+use super::create::{ColumnSpec, column};
 use super::cursor::{Cursor, text_of};
 use super::{Statement, Tokens, on_cluster};
 
@@ -17,8 +16,6 @@ pub(crate) enum AlterAction {
     DropColumn { name: String, if_exists: bool },
     /// RENAME COLUMN a TO b.
     RenameColumn { from: String, to: String, if_exists: bool },
-    /// MODIFY or ALTER COLUMN to another type.
-    ModifyColumn { name: String, ty: Option<ColumnType>, default: Option<Tokens> },
     /// COMMENT COLUMN name 'text'.
     CommentColumn { name: String, comment: String },
     /// MODIFY TTL or SET TTL, in seconds; None removes it.
@@ -89,7 +86,8 @@ fn action(cursor: &mut Cursor) -> Result<AlterAction> {
     } else if cursor.words(&["MODIFY", "COMMENT"]) {
         Ok(AlterAction::Comment(cursor.string()?))
     } else if cursor.words(&["MODIFY", "COLUMN"]) || cursor.words(&["ALTER", "COLUMN"]) {
-        modify_column(cursor)
+        let message = "Changing the type or default of a column is not supported";
+        Err(Error::new(ErrorCode::NotImplemented, message))
     } else if cursor.words(&["COMMENT", "COLUMN"]) {
         cursor.if_exists();
         Ok(AlterAction::CommentColumn { name: cursor.identifier()?, comment: cursor.string()? })
@@ -142,19 +140,6 @@ fn add_column(cursor: &mut Cursor) -> Result<AlterAction> {
         Place::Last
     };
     Ok(AlterAction::AddColumn { spec, if_not_exists, place })
-}
-
-fn modify_column(cursor: &mut Cursor) -> Result<AlterAction> {
-    cursor.if_exists();
-    let name = cursor.identifier()?;
-    cursor.word("TYPE");
-    let typed = !cursor.sees(&["DEFAULT"]) && !cursor.at_end() && cursor.peek() != Some(&Token::Comma);
-    let ty = if typed { Some(column_type(cursor)?) } else { None };
-    let default = match cursor.word("DEFAULT") {
-        true => Some(cursor.until(|c| c.peek() == Some(&Token::Comma))),
-        false => None,
-    };
-    Ok(AlterAction::ModifyColumn { name, ty, default })
 }
 
 /// Reads `a = x, b = y WHERE p`.

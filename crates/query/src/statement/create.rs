@@ -56,7 +56,7 @@ pub(super) fn create(mut cursor: Cursor) -> Result<Statement> {
         return database(cursor);
     }
     if cursor.words(&["MATERIALIZED", "VIEW"]) {
-        return materialized_view(cursor);
+        return Err(Error::new(ErrorCode::NotImplemented, "Materialized views are not supported yet"));
     }
     if cursor.word("VIEW") {
         let if_not_exists = cursor.if_not_exists();
@@ -95,21 +95,6 @@ fn database(mut cursor: Cursor) -> Result<Statement> {
     }
     cursor.expect_end()?;
     Ok(Statement::CreateDatabase { name, if_not_exists })
-}
-
-fn materialized_view(mut cursor: Cursor) -> Result<Statement> {
-    let if_not_exists = cursor.if_not_exists();
-    let name = cursor.table_name()?;
-    on_cluster(&mut cursor)?;
-    let to = if cursor.word("TO") { Some(cursor.table_name()?) } else { None };
-    // A target made by the view itself: its columns come from the query; ENGINE and ORDER BY are read past.
-    let mut populate = false;
-    cursor.until(|c| c.sees(&["AS"]) || c.sees(&["POPULATE"]));
-    if cursor.word("POPULATE") {
-        populate = true;
-    }
-    cursor.expect_word("AS")?;
-    Ok(Statement::CreateMaterializedView { name, to, query: cursor.rest(), populate, if_not_exists })
 }
 
 fn table(mut cursor: Cursor) -> Result<Statement> {
@@ -199,7 +184,7 @@ fn ends_default(cursor: &Cursor) -> bool {
 }
 
 /// Reads a type: a name (or `DOUBLE PRECISION`) and its arguments.
-pub(super) fn column_type(cursor: &mut Cursor) -> Result<ColumnType> {
+fn column_type(cursor: &mut Cursor) -> Result<ColumnType> {
     if cursor.words(&["DOUBLE", "PRECISION"]) {
         return Ok(ColumnType::Float64);
     }
