@@ -21,7 +21,7 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn run(&self, workspace: &Workspace) -> Result<bool> {
-        let build = ["build", "--locked", "--release", "-p", "zepto", "-p", "zepto-storage-node"];
+        let build = ["build", "--locked", "--release", "--workspace", "--bins"];
         if !program::succeeds(program::cargo(workspace).args(build))? {
             return Ok(false);
         }
