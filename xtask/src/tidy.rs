@@ -75,7 +75,10 @@ fn begins_with_docs(code: &str) -> bool {
 
 fn file_name(file: &SourceFile) -> Option<Finding> {
     let name = file.name.rsplit('/').next().unwrap_or(&file.name);
-    EMPTY_NAMES.contains(&name).then(|| {
+    // What several test programs of a crate share can only be a `mod.rs`: another file is a program itself.
+    let shared_by_tests = name == "mod.rs" && is_test(&file.name);
+    let empty = EMPTY_NAMES.contains(&name) && !shared_by_tests;
+    empty.then(|| {
         Finding::new(&file.name, "a file is named for what is in it, and a module `x` lies in `x.rs`")
     })
 }

@@ -49,8 +49,10 @@ fn a_planted_long_file_is_caught_and_its_tests_do_not_count() {
 #[test]
 fn a_planted_file_without_docs_or_with_an_empty_name_is_caught() {
     assert_eq!(findings("a.rs", "fn a() {}\n"), ["a.rs: begins without a module comment (`//!`)"]);
-    let found = findings("crates/x/src/helpers.rs", "//! Docs.\n");
-    assert_eq!(found.len(), 1);
+    for name in ["crates/x/src/helpers.rs", "crates/x/src/y/mod.rs", "crates/x/tests/utils.rs"] {
+        assert_eq!(findings(name, "//! Docs.\n").len(), 1, "{name}");
+    }
+    assert_eq!(findings("crates/x/tests/shared/mod.rs", ""), Vec::<String>::new());
     assert_eq!(findings("crates/x/src/y/tests.rs", "fn a() {}\n"), Vec::<String>::new());
 }
 
