@@ -117,6 +117,7 @@ SELECT vwap(f, u8) FROM a WHERE g != 'z';
 SELECT g, vwap(f, u8) FROM a WHERE g != 'z' GROUP BY g ORDER BY g;
 -- oracle: SELECT nan
 SELECT vwap(f, u64) FROM e;
+-- oracle: SELECT sum(f * u8) / sum(u8) FROM a WHERE g != 'z'
 SELECT avgWeighted(f, u8) FROM a WHERE g != 'z';
 SELECT g, avg(f) AS m FROM a WHERE g != 'z' GROUP BY g HAVING m > 2 ORDER BY m DESC;
 SELECT g, sum(i32) AS total, total * 2 AS twice FROM a WHERE g != 'z' GROUP BY g ORDER BY g;

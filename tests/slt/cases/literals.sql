@@ -42,7 +42,9 @@ SELECT intDiv(1, 0);
 -- error: ILLEGAL_DIVISION
 SELECT 1 % 0;
 SELECT DATE '2024-01-02', toDate('2024-01-02'), toDateTime('2024-01-02 03:04:05');
-SELECT true, false, NOT true;
+SELECT true, false, 1 AND 0;
+-- skip: NOT of Bool is UInt8
+SELECT NOT true;
 SELECT CASE WHEN 1 = 1 THEN 'x' ELSE 'y' END, CASE 2 WHEN 1 THEN 'a' WHEN 2 THEN 'b' ELSE 'c' END, CASE WHEN 1 = 2 THEN 1 END;
 SELECT 1 AS x, x + 1 AS y, y * 2 AS z;
 SELECT number FROM (SELECT 1 AS number UNION ALL SELECT 2 UNION ALL SELECT 3) ORDER BY number DESC;

@@ -86,9 +86,9 @@ CREATE TABLE g (ts DateTime64(9), v Nullable(Float64)) ENGINE=MergeTree ORDER BY
 INSERT INTO g VALUES ('2024-01-02 00:00:00', NULL), ('2024-01-02 00:00:01', 1.5), ('2024-01-02 00:00:02', NULL), ('2024-01-02 00:00:03', NULL), ('2024-01-02 00:00:04', 4), ('2024-01-02 00:00:05', NULL);
 -- oracle: SELECT ts, last_value(v) IGNORE NULLS OVER (ORDER BY ts ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) FROM g ORDER BY ts
 SELECT ts, fills(v) OVER (ORDER BY ts) FROM g ORDER BY ts;
-SELECT symbol, count(), sum(volume), max(price), min(price), avg(price) FROM t GROUP BY symbol ORDER BY symbol;
-SELECT symbol, sum(price * volume) / sum(volume) FROM t GROUP BY symbol ORDER BY symbol;
-SELECT toStartOfInterval(ts, INTERVAL 60 second) AS time, avg(price) AS p FROM t WHERE ts >= toDateTime(1704187800) AND ts <= toDateTime(1704188400) AND symbol IN ('AAPL', 'MSFT') GROUP BY time ORDER BY time ASC LIMIT 1000;
+SELECT symbol, count(), sum(volume), max(price), min(price), round(avg(price), 9) FROM t GROUP BY symbol ORDER BY symbol;
+SELECT symbol, round(sum(price * volume) / sum(volume), 9) FROM t GROUP BY symbol ORDER BY symbol;
+SELECT toStartOfInterval(ts, INTERVAL 60 second) AS time, round(avg(price), 9) AS p FROM t WHERE ts >= toDateTime(1704187800) AND ts <= toDateTime(1704188400) AND symbol IN ('AAPL', 'MSFT') GROUP BY time ORDER BY time ASC LIMIT 1000;
 SELECT symbol, argMax(price, ts), max(ts) FROM t GROUP BY symbol ORDER BY symbol;
 SELECT ts, price, price - lagInFrame(price, 1, price) OVER (PARTITION BY symbol ORDER BY ts ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM t WHERE symbol = 'AAPL' ORDER BY ts;
 SELECT symbol, quantile(0.5)(price), quantile(0.9)(volume), quantileExact(0.5)(price) FROM t GROUP BY symbol ORDER BY symbol;

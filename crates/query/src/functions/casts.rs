@@ -16,6 +16,17 @@ fn run(call: &Call<'_>, on_fault: OnFault) -> Result<ArrayRef> {
     convert(&call.array(0)?, &call.base(0), call.ty, on_fault)
 }
 
+/// The second argument is the zone whose calendar tells the day of a time, or in which a text is read.
+fn to_date(call: &Call<'_>) -> Result<ArrayRef> {
+    let base = call.base(0);
+    match call.literal_text(1) {
+        Some(zone) if base.is_time() => {
+            super::timestamps::from_days(&super::bucket::days_in(call, Some(zone))?)
+        }
+        _ => run(call, OnFault::Error),
+    }
+}
+
 macro_rules! to {
     ($ty:expr) => {
         Plan::Scalar(Scalar::pure((1, 2), |_| Ok($ty), |call| run(call, OnFault::Error)))
@@ -117,7 +128,13 @@ pub(crate) const ROWS: &[Row] = &[
     row("toBool", &[], "toBool(x)", "Converts to Bool.", to!(ColumnType::Bool)),
     row("toUUID", &[], "toUUID(text)", "Reads a UUID.", to!(ColumnType::Uuid)),
     row("toString", &[], "toString(x)", "The value as text.", to!(ColumnType::String)),
-    row("toDate", &["DATE", "toDate32"], "toDate(x[, zone])", "Converts to Date.", to!(ColumnType::Date)),
+    row(
+        "toDate",
+        &["DATE", "toDate32"],
+        "toDate(x[, zone])",
+        "Converts to Date.",
+        Plan::Scalar(Scalar::pure((1, 2), |_| Ok(ColumnType::Date), to_date)),
+    ),
     row(
         "toInt8OrZero",
         &[],

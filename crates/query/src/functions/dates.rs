@@ -301,8 +301,7 @@ const MONTHS: [&str; 12] = [
 struct Moment {
     day: i64,
     clock: i64,
-    fraction: i64,
-    digits: u8,
+    micros: i64,
     offset: i64,
 }
 
@@ -321,9 +320,9 @@ fn format_one(out: &mut String, pattern: &str, at: &Moment) -> Result<()> {
             Some('y') => write!(out, "{:02}", year % 100),
             Some('C') => write!(out, "{:02}", year / 100),
             Some('m') => write!(out, "{month:02}"),
-            Some('c') => write!(out, "{month}"),
+            Some('c') => write!(out, "{month:02}"),
             Some('d') => write!(out, "{day:02}"),
-            Some('e') => write!(out, "{day:2}"),
+            Some('e') => write!(out, "{day}"),
             Some('F') => write!(out, "{year:04}-{month:02}-{day:02}"),
             Some('D') => write!(out, "{month:02}/{day:02}/{:02}", year % 100),
             Some('H') => write!(out, "{hour:02}"),
@@ -333,8 +332,7 @@ fn format_one(out: &mut String, pattern: &str, at: &Moment) -> Result<()> {
             Some('M') => out.write_str(MONTHS[month as usize - 1]),
             Some('b') => out.write_str(&MONTHS[month as usize - 1][..3]),
             Some('s' | 'S') => write!(out, "{second:02}"),
-            Some('f') if at.digits == 0 => out.write_str("0"),
-            Some('f') => write!(out, "{:0width$}", at.fraction, width = usize::from(at.digits)),
+            Some('f') => write!(out, "{:06}", at.micros),
             Some('R') => write!(out, "{hour:02}:{minute:02}"),
             Some('T') => write!(out, "{hour:02}:{minute:02}:{second:02}"),
             Some('r') => write!(out, "{:02}:{minute:02} {}", (hour + 11) % 12 + 1, half(hour)),
@@ -372,11 +370,6 @@ fn half(hour: i64) -> &'static str {
 fn format(call: &Call<'_>) -> Result<ArrayRef> {
     let (values, per_second) = ticks(&call.array(0)?)?;
     let mut zone = zone_for(call, 2)?;
-    let digits = match call.base(0) {
-        ColumnType::DateTime64(digits, _) => digits,
-        _ => 0,
-    };
-    let unit = 10_i64.pow(u32::from(digits));
     let patterns = call.texts(1)?;
     let mut out = StringViewBuilder::with_capacity(call.rows);
     let mut text = String::new();
@@ -390,8 +383,8 @@ fn format(call: &Call<'_>) -> Result<ArrayRef> {
         let utc = tick.div_euclid(per_second);
         let offset = zone.offset(utc);
         let (day, clock) = ((utc + offset).div_euclid(DAY), (utc + offset).rem_euclid(DAY));
-        let fraction = i128::from(tick.rem_euclid(per_second)) * i128::from(unit) / i128::from(per_second);
-        let moment = Moment { day, clock, fraction: fraction as i64, digits, offset };
+        let micros = i128::from(tick.rem_euclid(per_second)) * 1_000_000 / i128::from(per_second);
+        let moment = Moment { day, clock, micros: micros as i64, offset };
         format_one(&mut text, patterns.value(row), &moment)?;
         out.append_value(&text);
     }

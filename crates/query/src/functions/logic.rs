@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, FixedSizeBinaryBuilder, UInt64Array};
 use arrow::compute::kernels::{cmp, zip::zip};
-use arrow::compute::{and_not, is_not_null, is_null};
+use arrow::compute::{and, is_not_null, is_null};
 use datafusion::common::{Result, ScalarValue};
 use zepto_common::types::ColumnType;
 
@@ -49,8 +49,10 @@ fn extreme(call: &Call<'_>, greatest: bool) -> Result<ArrayRef> {
     for i in 1..call.len() {
         let next = convert(&call.array(i)?, &call.base(i), call.ty, OnFault::Error)?;
         let better = if greatest { cmp::gt(&next, &best)? } else { cmp::lt(&next, &best)? };
-        let better = arrow::compute::prep_null_mask_filter(&better);
-        let only = and_not(&is_not_null(&next)?, &is_not_null(&best)?)?;
+        let better =
+            if better.null_count() > 0 { arrow::compute::prep_null_mask_filter(&better) } else { better };
+        // Not `and_not`: it mixes the offsets of sliced arrays up.
+        let only = and(&is_not_null(&next)?, &is_null(&best)?)?;
         best = zip(&arrow::compute::or(&better, &only)?, &next, &best)?;
     }
     Ok(best)
@@ -118,7 +120,7 @@ fn own_type(args: &Arguments<'_>) -> Result<ColumnType> {
 
 /// Conditions, NULL and facts.
 pub(crate) const ROWS: &[Row] = &[
-    row("__truth", &[], "", "", Plan::Scalar(Scalar::pure((1, 1), |_| Ok(ColumnType::Bool), condition))),
+    row("__truth", &[], "", "", Plan::Scalar(Scalar::test((1, 1), condition))),
     row(
         "if",
         &["iif"],
@@ -182,20 +184,8 @@ pub(crate) const ROWS: &[Row] = &[
     row("greaterOrEquals", &[], "greaterOrEquals(a, b)", "a >= b.", Plan::Sql("($1 >= $2)")),
     row("and", &[], "and(a, b, …)", "Whether all hold.", Plan::Ast(super::rewrites::all_of)),
     row("or", &[], "or(a, b, …)", "Whether one holds.", Plan::Ast(super::rewrites::one_of)),
-    row(
-        "not",
-        &[],
-        "not(a)",
-        "Whether a does not hold.",
-        Plan::Scalar(Scalar::test((1, 1), not)),
-    ),
-    row(
-        "xor",
-        &[],
-        "xor(a, b)",
-        "Whether just one holds.",
-        Plan::Scalar(Scalar::test((2, 2), xor)),
-    ),
+    row("not", &[], "not(a)", "Whether a does not hold.", Plan::Scalar(Scalar::test((1, 1), not))),
+    row("xor", &[], "xor(a, b)", "Whether just one holds.", Plan::Scalar(Scalar::test((2, 2), xor))),
     row("in", &[], "in(x, (a, b))", "x IN (a, b).", Plan::Ast(super::rewrites::in_list)),
     row("notIn", &[], "notIn(x, (a, b))", "x NOT IN (a, b).", Plan::Ast(super::rewrites::not_in_list)),
     row(

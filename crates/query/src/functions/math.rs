@@ -177,10 +177,7 @@ fn to_digits(value: f64, digits: i64, whole: fn(f64) -> f64) -> f64 {
     let scale = 10_f64.powi(digits.unsigned_abs().min(300) as i32);
     match digits {
         0 => whole(value),
-        1.. => {
-            let scaled = value * scale;
-            if scaled.is_finite() { whole(scaled) / scale } else { value }
-        }
+        1.. => whole(value * scale) / scale,
         _ => whole(value / scale) * scale,
     }
 }

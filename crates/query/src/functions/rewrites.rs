@@ -224,11 +224,22 @@ pub(crate) fn one_of(args: Vec<Expr>) -> Result<Expr> {
     chain(args, BinaryOperator::Or)
 }
 
+fn items(function: Function) -> Vec<Expr> {
+    let FunctionArguments::List(list) = function.args else { return Vec::new() };
+    let exprs = list.args.into_iter().filter_map(|arg| match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
+        _ => None,
+    });
+    exprs.collect()
+}
+
 fn membership(mut args: Vec<Expr>, negated: bool) -> Result<Expr> {
     count("in", &args, 2, 2)?;
     let (list, expr) = (args.pop(), args.pop());
     let list = match list {
         Some(Expr::Tuple(list)) => list,
+        // Tuples were made calls before their parents were looked at.
+        Some(Expr::Function(function)) if function.name.to_string() == "\"tuple\"" => items(function),
         Some(Expr::Nested(inner)) => vec![*inner],
         Some(other) => vec![other],
         None => vec![],

@@ -9,8 +9,9 @@ use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::function::{PartitionEvaluatorArgs, WindowUDFFieldArgs};
 use datafusion::logical_expr::{PartitionEvaluator, Signature, Volatility, WindowUDF, WindowUDFImpl};
 use datafusion::physical_expr::expressions::Literal;
+use sqlparser::ast::helpers::attached_token::AttachedToken;
 use sqlparser::ast::{
-    Expr, Function, FunctionArguments, NullTreatment, Value, WindowFrame, WindowFrameBound, WindowFrameUnits,
+    CaseWhen, Expr, Function, NullTreatment, Value, WindowFrame, WindowFrameBound, WindowFrameUnits,
     WindowSpec, WindowType,
 };
 use zepto_common::{Error, ErrorCode};
@@ -159,19 +160,27 @@ fn rolling(function: &Function, args: Vec<Expr>, aggregate: &str) -> zepto_commo
     over(function, aggregate, vec![value], Some(Some(number(rows - 1))))
 }
 
-/// `lag` and `lead`: what is not there is the type's zero value, as in ClickHouse.
+/// `lag` and `lead`: what is not there is the type's zero value, as in ClickHouse, or the third argument.
 fn shifted(function: &Function, args: Vec<Expr>, name: &str) -> zepto_common::Result<Expr> {
     let Some(value) = args.first().cloned() else { return one(function, args) };
-    let defaulted = args.len() > 2;
     let mut spec = spec(function)?;
     spec.window_frame = None;
-    let without_frame = Function {
-        over: Some(WindowType::WindowSpec(spec)),
-        args: FunctionArguments::None,
-        ..function.clone()
-    };
-    let moved = over(&without_frame, name, args, None)?;
-    Ok(if defaulted { moved } else { call("__or_zero", vec![moved, value]) })
+    let over_all = Function { over: Some(WindowType::WindowSpec(spec)), ..function.clone() };
+    let mut args = args.into_iter();
+    let plain: Vec<Expr> = args.by_ref().take(2).collect();
+    let offset: Vec<Expr> = plain.iter().skip(1).cloned().collect();
+    let moved = over(&over_all, name, plain, None)?;
+    let Some(default) = args.next() else { return Ok(call("__or_zero", vec![moved, value])) };
+    // The default may be any expression; a row that is there is known by a constant's being there.
+    let there = over(&over_all, name, std::iter::once(number(1)).chain(offset).collect(), None)?;
+    let missing = CaseWhen { condition: Expr::IsNull(Box::new(there)), result: default };
+    Ok(Expr::Case {
+        case_token: AttachedToken::empty(),
+        end_token: AttachedToken::empty(),
+        operand: None,
+        conditions: vec![missing],
+        else_result: Some(Box::new(call("__or_zero", vec![moved, value]))),
+    })
 }
 
 fn previous(function: &Function, value: &Expr) -> zepto_common::Result<Expr> {

@@ -7,6 +7,7 @@ use sqlparser::ast::{
     BinaryOperator, CeilFloorKind, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr,
     FunctionArguments, Ident, Interval, Select, SelectItem, UnaryOperator, Value, WindowType,
 };
+use zepto_common::types::ColumnType;
 
 /// Marks the names of columns that have been there before in the same select.
 const MARK: char = '\u{1}';
@@ -152,7 +153,11 @@ pub(crate) fn name_of(expr: &Expr) -> String {
         Expr::ILike { negated, expr, pattern, .. } => {
             list(if *negated { "notILike" } else { "ilike" }, &[expr, pattern])
         }
-        Expr::Cast { expr, data_type, .. } => format!("CAST({}, '{}')", name_of(expr), data_type),
+        Expr::Cast { expr, data_type, .. } => {
+            let name = data_type.to_string();
+            let name = name.parse::<ColumnType>().map_or(name, |ty| ty.to_string());
+            format!("CAST({}, '{name}')", name_of(expr))
+        }
         Expr::TypedString(text) => {
             let function =
                 if text.data_type.to_string().starts_with("DATE") { "toDate" } else { "toDateTime" };

@@ -112,11 +112,12 @@ impl AnalyzerRule for NanLast {
     }
 }
 
+/// Arrow orders NaN by its sign bit, which an operation's result may have or not: so both directions need the key.
 fn nan_last(sort: Sort) -> Result<Sort> {
     let schema = Arc::clone(sort.input.schema());
     let mut exprs = Vec::with_capacity(sort.expr.len());
     for by in sort.expr {
-        if !by.asc && is_float(&by.expr, &schema) {
+        if is_float(&by.expr, &schema) {
             let test = ScalarFunction::new_udf(scalar_function("isNaN")?, vec![by.expr.clone()]);
             exprs.push(SortExpr::new(Expr::ScalarFunction(test), true, by.nulls_first));
         }

@@ -159,6 +159,7 @@ impl AggregateUDFImpl for Adapted {
     }
 
     fn return_field(&self, fields: &[FieldRef]) -> Result<FieldRef> {
+        check_count(self.name, fields.len(), self.arguments)?;
         let nullable = fields.iter().any(|field| field.is_nullable());
         let first = fields.first().map_or(ColumnType::UInt8, |field| ColumnType::of_field(field));
         let ty = match self.kind {
@@ -174,7 +175,6 @@ impl AggregateUDFImpl for Adapted {
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        check_count(self.name, types.len(), self.arguments)?;
         Ok(match self.kind {
             Kind::Mean => vec![DataType::Float64; types.len()],
             _ => types.iter().map(text_as_view).collect(),

@@ -276,12 +276,18 @@ impl<F: Fold> AggregateUDFImpl for Folded<F> {
     }
 
     fn return_field(&self, fields: &[FieldRef]) -> Result<FieldRef> {
+        check_count(self.name, fields.len(), self.rule.arguments)?;
+        let types: Vec<DataType> = fields.iter().map(|field| field.data_type().clone()).collect();
+        (self.rule.coerce)(&types)?;
         (self.rule.returns)(self.name, fields)
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        check_count(self.name, types.len(), self.rule.arguments)?;
-        (self.rule.coerce)(types)
+        // Faults are told by return_field: errors from here lose their code.
+        if check_count(self.name, types.len(), self.rule.arguments).is_err() {
+            return Ok(types.to_vec());
+        }
+        Ok((self.rule.coerce)(types).unwrap_or_else(|_| types.to_vec()))
     }
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {

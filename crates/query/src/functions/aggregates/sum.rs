@@ -48,7 +48,11 @@ pub(super) fn sum(name: &'static str) -> AggregateUDF {
 
 impl Sum {
     fn of(&self, ty: &DataType) -> &AggregateUDF {
-        if ty.is_integer() { &self.whole } else { &self.other }
+        if ty.is_integer() || matches!(ty, DataType::Null | DataType::Boolean) {
+            &self.whole
+        } else {
+            &self.other
+        }
     }
 }
 
@@ -62,26 +66,30 @@ impl AggregateUDFImpl for Sum {
     }
 
     fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        check_count(self.name(), types.len(), (1, 1))?;
         self.of(&types[0]).return_type(types)
     }
 
     fn return_field(&self, fields: &[FieldRef]) -> Result<FieldRef> {
-        self.of(fields[0].data_type()).return_field(fields)
+        check_count(self.name(), fields.len(), (1, 1))?;
+        let ty = fields[0].data_type();
+        if !ty.is_numeric() && !matches!(ty, DataType::Null | DataType::Boolean) {
+            let message = format!("Illegal type {ty} of argument for aggregate function sum");
+            return Err(fault(ErrorCode::IllegalTypeOfArgument, message));
+        }
+        self.of(ty).return_field(fields)
     }
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        check_count(self.name(), types.len(), (1, 1))?;
-        Ok(vec![match &types[0] {
+        // Faults are told by return_field: errors from here lose their code.
+        let wide = |ty: &DataType| match ty {
             DataType::Float16 | DataType::Float32 => DataType::Float64,
             DataType::Null => DataType::Int64,
             ty if ty.is_signed_integer() => DataType::Int64,
             ty if ty.is_unsigned_integer() || *ty == DataType::Boolean => DataType::UInt64,
-            ty if ty.is_numeric() => ty.clone(),
-            other => {
-                let message = format!("Illegal type {other} of argument for aggregate function sum");
-                return Err(fault(ErrorCode::IllegalTypeOfArgument, message));
-            }
-        }])
+            other => other.clone(),
+        };
+        Ok(types.iter().map(wide).collect())
     }
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
