@@ -26,7 +26,7 @@ use sqlparser::ast::{
 };
 use zepto_common::{Error, Result};
 
-pub use names::output_name;
+pub use names::{output_name, output_schema};
 pub use operators::OperatorPlanner;
 pub use rules::SemanticOptions;
 

@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::execution::TaskContext;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::display::DisplayableExecutionPlan;
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream, displayable, execute_stream};
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use zepto_common::error::Result;
 use zepto_common::service::{Answer, RowStream};
 
 use crate::error::from_datafusion;
+use crate::semantics;
 use crate::service::{Core, Run, Settings};
 use crate::statement::{ExplainKind, Tokens};
 use crate::stream::{self, ResultLimits};
@@ -72,7 +74,18 @@ pub(super) async fn select(run: Run, tokens: Tokens) -> Result<Answer> {
     let progress = run.guard.handle.progress.clone();
     let runtime = run.core.options.runtime.clone();
     let Run { guard, warnings, .. } = run;
-    let rows: RowStream = stream::run(&runtime, input, guard, limits);
+    let mut rows: RowStream = stream::run(&runtime, input, guard, limits);
+    let schema = match semantics::output_schema(&schema) {
+        Some(named) => {
+            let labels = Arc::clone(&named);
+            rows = Box::pin(rows.map(move |block| {
+                let block = block?;
+                Ok(RecordBatch::try_new(Arc::clone(&labels), block.columns().to_vec())?)
+            }));
+            named
+        }
+        None => schema,
+    };
     Ok(Answer { rows: Some((schema, rows)), format: None, settings: Default::default(), progress, warnings })
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 use std::fmt::Write;
+use std::sync::Arc;
 
+use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use sqlparser::ast::{
     BinaryOperator, CeilFloorKind, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr,
     FunctionArguments, Ident, Interval, Select, SelectItem, UnaryOperator, Value, WindowType,
@@ -16,6 +18,16 @@ const MARK: char = '\u{1}';
 #[must_use]
 pub fn output_name(name: &str) -> &str {
     name.split(MARK).next().unwrap_or(name)
+}
+
+/// A result's schema as clients see it; None when no name is marked.
+#[must_use]
+pub fn output_schema(schema: &Schema) -> Option<SchemaRef> {
+    if !schema.fields().iter().any(|field| field.name().contains(MARK)) {
+        return None;
+    }
+    let plain = |field: &FieldRef| Arc::new(field.as_ref().clone().with_name(output_name(field.name())));
+    Some(Arc::new(Schema::new(schema.fields().iter().map(plain).collect::<Vec<_>>())))
 }
 
 /// Gives each expression of a select's list its canonical name as an alias.

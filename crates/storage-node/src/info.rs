@@ -1,0 +1,179 @@
+//! What the door asks about a storage node: health, readiness, counters, gauges, settings, snapshots.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use zepto_common::metric_names as names;
+use zepto_common::Result;
+use zepto_engine::Store;
+use zepto_engine::store::{LogState, SnapshotInfo, StoreStats};
+use zepto_http::{Identity, NodeInfo};
+
+use crate::config::{Config, cores};
+
+/// Least distance of two looks at the row counter, so that a rate means something.
+const RATE_WINDOW_MIN: Duration = Duration::from_secs(1);
+
+/// The storage node's answers.
+#[derive(Debug)]
+pub(crate) struct StorageInfo {
+    identity: Identity,
+    settings: Value,
+    memory_limit: u64,
+    store: Arc<Store>,
+    rate: Mutex<Rate>,
+}
+
+/// Rows per second between the last two looks that were far enough apart.
+#[derive(Debug)]
+struct Rate {
+    at: Instant,
+    rows: u64,
+    per_second: f64,
+}
+
+impl StorageInfo {
+    pub(crate) fn new(config: &Config, store: Arc<Store>) -> Self {
+        let settings = config.settings().into_iter().map(|(name, value)| (name, Value::String(value)));
+        Self {
+            identity: Identity {
+                role: "storage",
+                node_id: config.node_id.to_string(),
+                display_name: format!("zeptodb-{}", config.node_id),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                started: Instant::now(),
+            },
+            settings: Value::Object(settings.collect()),
+            memory_limit: config.memory_limit(),
+            store,
+            rate: Mutex::new(Rate { at: Instant::now(), rows: 0, per_second: 0.0 }),
+        }
+    }
+
+    fn rows_per_second(&self, rows: u64) -> f64 {
+        let mut rate = self.rate.lock();
+        let elapsed = rate.at.elapsed();
+        if elapsed >= RATE_WINDOW_MIN {
+            rate.per_second = rows.saturating_sub(rate.rows) as f64 / elapsed.as_secs_f64();
+            rate.at = Instant::now();
+            rate.rows = rows;
+        }
+        rate.per_second
+    }
+}
+
+#[async_trait]
+impl NodeInfo for StorageInfo {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn not_ready(&self) -> Vec<String> {
+        self.store.ready()
+    }
+
+    fn stats(&self) -> Value {
+        stats_json(&self.store.stats())
+    }
+
+    fn settings(&self) -> Value {
+        self.settings.clone()
+    }
+
+    fn refresh_gauges(&self) {
+        let stats = self.store.stats();
+        let ready = self.store.ready().is_empty();
+        metrics::gauge!(names::SERVER_UP).set(1.0);
+        metrics::gauge!(names::SERVER_READY).set(if ready { 1.0 } else { 0.0 });
+        metrics::counter!(names::TICKS_INGESTED).absolute(stats.rows_ingested);
+        metrics::counter!(names::TICKS_STORED).absolute(stats.rows_stored);
+        metrics::counter!(names::TICKS_DROPPED).absolute(stats.rows_refused);
+        metrics::gauge!(names::INGEST_RATE).set(self.rows_per_second(stats.rows_ingested));
+        metrics::gauge!(names::QUEUE_ROWS).set(stats.queue_rows as f64);
+        metrics::gauge!(names::QUEUE_CAPACITY).set(stats.queue_capacity as f64);
+        metrics::gauge!(names::MEMTABLE_BYTES).set(stats.memtable_bytes as f64);
+        metrics::gauge!(names::SEGMENTS, "tier" => "hot").set(stats.segments_hot as f64);
+        metrics::gauge!(names::SEGMENTS, "tier" => "warm").set(stats.segments_warm as f64);
+        metrics::gauge!(names::DISK_FREE).set(stats.disk_free as f64);
+        metrics::gauge!(names::DISK_TOTAL).set(stats.disk_total as f64);
+        metrics::gauge!(names::CATALOG_VERSION).set(stats.catalog_version as f64);
+        metrics::gauge!(names::MEMORY_LIMIT).set(self.memory_limit as f64);
+        metrics::gauge!(names::CPU_LIMIT).set(cores() as f64);
+        if let Some(bytes) = resident_bytes() {
+            metrics::gauge!(names::MEMORY_USED).set(bytes as f64);
+        }
+        metrics::counter!(names::PROCESS_CPU).absolute(cpu_time().as_secs());
+    }
+
+    async fn create_snapshot(&self, name: Option<&str>) -> Result<Value> {
+        let name = match name {
+            Some(name) => name.to_owned(),
+            None => format!("snapshot_{}", zepto_common::clock::wall_nanos() / 1_000_000),
+        };
+        Ok(snapshot_json(&self.store.backup_snapshot(&name).await?))
+    }
+
+    fn snapshots(&self) -> Result<Value> {
+        Ok(Value::Array(self.store.snapshots()?.iter().map(snapshot_json).collect()))
+    }
+}
+
+fn snapshot_json(snapshot: &SnapshotInfo) -> Value {
+    json!({
+        "name": snapshot.name,
+        "path": snapshot.path.display().to_string(),
+        "catalog_version": snapshot.catalog_version,
+        "rows": snapshot.rows,
+        "bytes": snapshot.bytes,
+        "created_nanos": snapshot.created_nanos,
+    })
+}
+
+fn stats_json(stats: &StoreStats) -> Value {
+    let log = match &stats.log_state {
+        LogState::Healthy => json!({ "state": "healthy" }),
+        LogState::ReadOnly { reason } => json!({ "state": "read_only", "reason": reason }),
+        LogState::Failed { reason } => json!({ "state": "log_failed", "reason": reason }),
+    };
+    json!({
+        "rows_ingested": stats.rows_ingested,
+        "rows_stored": stats.rows_stored,
+        "rows_duplicate": stats.rows_duplicate,
+        "rows_refused": stats.rows_refused,
+        "rows": stats.rows,
+        "queue_rows": stats.queue_rows,
+        "queue_capacity": stats.queue_capacity,
+        "memtable_bytes": stats.memtable_bytes,
+        "hot_bytes": stats.hot_bytes,
+        "memory_limit": stats.memory_limit,
+        "runs": stats.runs,
+        "segments_hot": stats.segments_hot,
+        "segments_warm": stats.segments_warm,
+        "segment_bytes": stats.segment_bytes,
+        "disk_free": stats.disk_free,
+        "disk_total": stats.disk_total,
+        "syncs": stats.syncs,
+        "checkpoints": stats.checkpoints,
+        "compactions": stats.compactions,
+        "drain_threads": stats.drain_threads,
+        "catalog_version": stats.catalog_version,
+        "resident_bytes": resident_bytes(),
+        "log": log,
+    })
+}
+
+/// Resident memory of this process, from `/proc/self/statm`.
+fn resident_bytes() -> Option<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
+}
+
+/// CPU time of this process.
+fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
