@@ -1,9 +1,11 @@
 //! Arrays and tuples.
 
+mod search;
+
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Int64Array, ListArray, StructArray, UInt32Array, new_empty_array,
+    Array, ArrayRef, AsArray, Int64Array, ListArray, StructArray, UInt32Array, new_empty_array,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::{SortOptions, cast, concat as concat_arrays, interleave, sort, take};
@@ -17,6 +19,7 @@ use super::render;
 use super::scalar::{Arguments, Call, MANY, Scalar, fault};
 use super::{Plan, Row, row};
 use crate::semantics::numbers::{common, sum_type, zero};
+use search::{count_equal, has, index_of};
 
 fn list(call: &Call<'_>, i: usize) -> Result<ListArray> {
     let array = call.array(i)?;
@@ -173,42 +176,6 @@ fn tuple(call: &Call<'_>) -> Result<ArrayRef> {
 
 fn tuple_type(args: &Arguments<'_>) -> Result<ColumnType> {
     Ok(ColumnType::Tuple((0..args.fields.len()).map(|i| args.ty(i)).collect()))
-}
-
-/// The place (from 0) of each row's value in its array.
-fn places(call: &Call<'_>) -> Result<Vec<Vec<usize>>> {
-    let lists = list(call, 0)?;
-    let ColumnType::Array(of) = call.base(0) else { return Ok(Vec::new()) };
-    let both = common(&[of.inner().clone(), call.base(1)])?;
-    let values = convert(lists.values(), &of, &both, OnFault::Error)?;
-    let wanted = convert(&call.array(1)?, &call.base(1), &both, OnFault::Error)?;
-    (0..call.rows)
-        .map(|row| {
-            let (start, length) = (lists.value_offsets()[row] as usize, lists.value_length(row) as usize);
-            let slice = values.slice(start, length);
-            if wanted.is_null(row) {
-                return Ok((0..length).filter(|at| slice.is_null(*at)).collect());
-            }
-            let needle = arrow::array::Scalar::new(wanted.slice(row, 1));
-            let equal = arrow::compute::kernels::cmp::eq(&slice, &needle)?;
-            Ok((0..length).filter(|at| equal.is_valid(*at) && equal.value(*at)).collect())
-        })
-        .collect()
-}
-
-fn has(call: &Call<'_>) -> Result<ArrayRef> {
-    Ok(Arc::new(places(call)?.iter().map(|found| Some(!found.is_empty())).collect::<BooleanArray>()))
-}
-
-fn index_of(call: &Call<'_>) -> Result<ArrayRef> {
-    let found: Int64Array =
-        places(call)?.iter().map(|at| Some(at.first().map_or(0, |at| *at as i64 + 1))).collect();
-    Ok(cast(&found, &DataType::UInt64)?)
-}
-
-fn count_equal(call: &Call<'_>) -> Result<ArrayRef> {
-    let found: Int64Array = places(call)?.iter().map(|at| Some(at.len() as i64)).collect();
-    Ok(cast(&found, &DataType::UInt64)?)
 }
 
 /// Folds each array's numbers as floats.

@@ -1,21 +1,25 @@
 //! Parts of dates and times, their arithmetic, differences and text forms.
 
-use std::fmt::Write;
+mod pattern;
+mod shift;
+
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Int64Array, StringViewBuilder};
+use arrow::array::{ArrayRef, Int64Array};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::{Result, ScalarValue};
 use zepto_common::ErrorCode;
 use zepto_common::types::{ColumnType, ticks_per_second, unit_of};
 
-use super::bucket::{Width, days_in};
-use super::calendar::{DAY, Zone, add_months, civil_of, days_of, parse, parse_best_effort, weekday};
+use super::bucket::days_in;
+use super::calendar::{DAY, Zone, civil_of, days_of, parse, parse_best_effort, weekday};
 use super::convert::{OnFault, convert, parse_times};
 use super::scalar::{Arguments, Call, Scalar, fault};
 use super::timestamps::{from_days, from_ticks, rescale, ticks, unit_and_zone};
 use super::{Plan, Row, row};
+use pattern::format;
+use shift::{add, add_type, difference, subtract, subtract_type};
 
 fn zone_for(call: &Call<'_>, at: usize) -> Result<Zone> {
     match call.literal_text(at) {
@@ -121,274 +125,11 @@ macro_rules! from_unix {
     };
 }
 
-fn add_unit(value: Option<&str>) -> Result<Width> {
-    let bad = || fault(ErrorCode::BadArguments, "Unknown unit of time");
-    value.and_then(|word| Width::of_word(word, 1)).ok_or_else(bad)
-}
-
-/// Adding keeps the type, except that a part finer than the type holds makes it finer.
-fn add_type(args: &Arguments<'_>) -> Result<ColumnType> {
-    let width = add_unit(args.text(2))?;
-    let (digits, zone) = match args.base(0) {
-        ColumnType::Date if !matches!(width, Width::Nanos(_)) => return Ok(ColumnType::Date),
-        ColumnType::Date => (None, None),
-        ColumnType::DateTime(zone) => (None, zone),
-        ColumnType::DateTime64(digits, zone) => (Some(digits), zone),
-        ColumnType::String | ColumnType::Symbol => (Some(3), None),
-        other => {
-            let message = format!("Illegal type {other} of argument: expected Date, DateTime or DateTime64");
-            return Err(fault(ErrorCode::IllegalTypeOfArgument, message));
-        }
-    };
-    let finer = match width {
-        Width::Nanos(nanos) if nanos < 1_000 => Some(9),
-        Width::Nanos(nanos) if nanos < 1_000_000 => Some(6),
-        Width::Nanos(nanos) if nanos < 1_000_000_000 => Some(3),
-        _ => None,
-    };
-    Ok(match digits.max(finer) {
-        Some(digits) => ColumnType::DateTime64(digits, zone),
-        None => ColumnType::DateTime(zone),
-    })
-}
-
-/// `__add_interval(time, count, 'unit')`.
-fn add(call: &Call<'_>) -> Result<ArrayRef> {
-    let width = add_unit(call.literal_text(2))?;
-    let counts = call.ints(1)?;
-    let source = convert(&call.array(0)?, &call.base(0), call.ty, OnFault::Error)?;
-    let (values, per_second) = ticks(&source)?;
-    if *call.ty.inner() == ColumnType::Date {
-        let days = values.unary::<_, Int64Type>(|seconds| seconds.div_euclid(DAY));
-        let moved: Int64Array =
-            arrow::compute::binary(&days, &counts, |day, count| move_day(day, count, width))?;
-        return from_days(&moved);
-    }
-    let Some((unit, zone_name)) = unit_and_zone(call.ty) else {
-        return Err(fault(ErrorCode::LogicalError, "A sum of time and interval is a time"));
-    };
-    let mut zone = Zone::named(zone_name.as_deref())?;
-    let pairs = values.iter().zip(&counts);
-    let moved: Result<Int64Array> = pairs
-        .map(|(tick, count)| match (tick, count) {
-            (Some(tick), Some(count)) => add_one(tick, count, per_second, width, &mut zone).map(Some),
-            _ => Ok(None),
-        })
-        .collect();
-    Ok(from_ticks(moved?, unit, zone_name))
-}
-
-fn add_one(tick: i64, count: i64, per_second: i64, width: Width, zone: &mut Zone) -> Result<i64> {
-    let range = || fault(ErrorCode::ValueIsOutOfRange, "The sum is outside the range of the time type");
-    if let Width::Nanos(nanos) = width {
-        let step = i128::from(count) * i128::from(nanos) * i128::from(per_second) / 1_000_000_000;
-        return i64::try_from(i128::from(tick) + step).map_err(|_| range());
-    }
-    let (utc, rest) = (tick.div_euclid(per_second), tick.rem_euclid(per_second));
-    let local = zone.local(utc);
-    let day = move_day(local.div_euclid(DAY), count, width);
-    let moved = zone.utc(day * DAY + local.rem_euclid(DAY));
-    moved.checked_mul(per_second).and_then(|ticks| ticks.checked_add(rest)).ok_or_else(range)
-}
-
-fn move_day(day: i64, count: i64, width: Width) -> i64 {
-    match width {
-        Width::Nanos(_) => day,
-        Width::Days(days) => day + count * days,
-        Width::Weeks(weeks) => day + count * weeks * 7,
-        Width::Months(months) => add_months(day, count * months),
-        Width::Years(years) => add_months(day, count * years * 12),
-    }
-}
-
-/// Times of a second or more give Int32 seconds (dates: days), finer ones a Decimal of seconds.
-fn subtract_type(args: &Arguments<'_>) -> Result<ColumnType> {
-    let digits = |ty: ColumnType| match ty {
-        ColumnType::DateTime64(digits, _) => Some(digits),
-        _ => None,
-    };
-    Ok(match digits(args.base(0)).max(digits(args.base(1))) {
-        Some(digits) => ColumnType::Decimal(18, digits),
-        None => ColumnType::Int32,
-    })
-}
-
-fn subtract(call: &Call<'_>) -> Result<ArrayRef> {
-    let side = |at: usize, to: i64| -> Result<Int64Array> {
-        let (values, per_second) = ticks(&call.array(at)?)?;
-        rescale(&values, per_second, to)
-    };
-    if let ColumnType::Decimal(precision, scale) = call.ty.inner() {
-        let to = 10_i64.pow(u32::from(*scale));
-        let differences: arrow::array::Decimal128Array =
-            arrow::compute::binary(&side(0, to)?, &side(1, to)?, |a: i64, b: i64| {
-                i128::from(a) - i128::from(b)
-            })?;
-        return Ok(Arc::new(differences.with_precision_and_scale(*precision, *scale as i8)?));
-    }
-    let seconds: Int64Array = arrow::compute::binary(&side(0, 1)?, &side(1, 1)?, |a: i64, b: i64| a - b)?;
-    let both_dates = call.base(0) == ColumnType::Date && call.base(1) == ColumnType::Date;
-    let unit = if both_dates { DAY } else { 1 };
-    Ok(cast(&seconds.unary::<_, Int64Type>(|seconds| seconds / unit), &DataType::Int32)?)
-}
-
-/// `dateDiff('unit', from, to[, zone])`: unit borders crossed.
-fn difference(call: &Call<'_>) -> Result<ArrayRef> {
-    let unit = call.literal_text(0).unwrap_or_default().to_owned();
-    let width = add_unit(Some(&unit))?;
-    let side = |at: usize| -> Result<(Int64Array, Zone)> {
-        let zone = match call.literal_text(3) {
-            Some(name) => Some(Arc::from(name)),
-            None => unit_and_zone(&call.base(at)).and_then(|(_, zone)| zone),
-        };
-        let exact = ColumnType::DateTime64(9, zone.clone());
-        let array = convert(&call.array(at)?, &call.base(at), &exact, OnFault::Error)?;
-        Ok((ticks(&array)?.0, Zone::named(zone.as_deref())?))
-    };
-    let ((from, mut from_zone), (to, mut to_zone)) = (side(1)?, side(2)?);
-    let index = |nanos: i64, zone: &mut Zone| unit_index(nanos, width, zone);
-    let differences: Int64Array = from
-        .iter()
-        .zip(&to)
-        .map(|(from, to)| Some(index(to?, &mut to_zone) - index(from?, &mut from_zone)))
-        .collect();
-    Ok(Arc::new(differences))
-}
-
-/// The number of the unit that a moment lies in.
-fn unit_index(nanos: i64, width: Width, zone: &mut Zone) -> i64 {
-    let utc = nanos.div_euclid(1_000_000_000);
-    match width {
-        Width::Nanos(step) if step < 60_000_000_000 => nanos.div_euclid(step),
-        Width::Nanos(step) => zone.local(utc).div_euclid(step / 1_000_000_000),
-        _ => {
-            let day = zone.local(utc).div_euclid(DAY);
-            let (year, month, _) = civil_of(day);
-            match width {
-                Width::Weeks(_) => (day + 3).div_euclid(7),
-                Width::Months(months) => (year * 12 + month - 1).div_euclid(months),
-                Width::Years(_) => year,
-                _ => day,
-            }
-        }
-    }
-}
-
 /// Today in UTC or the named zone, plus `offset` days.
 fn today(call: &Call<'_>, offset: i64) -> Result<ArrayRef> {
     let mut zone = Zone::named(call.literal_text(0))?;
     let now = zepto_common::clock::wall_nanos().div_euclid(1_000_000_000);
     from_days(&Int64Array::from(vec![zone.local(now).div_euclid(DAY) + offset; call.rows]))
-}
-
-const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
-
-/// A moment taken apart for formatting.
-struct Moment {
-    day: i64,
-    clock: i64,
-    micros: i64,
-    offset: i64,
-}
-
-fn format_one(out: &mut String, pattern: &str, at: &Moment) -> Result<()> {
-    let (year, month, day) = civil_of(at.day);
-    let (hour, minute, second) = (at.clock / 3_600, at.clock / 60 % 60, at.clock % 60);
-    let mut chars = pattern.chars();
-    while let Some(c) = chars.next() {
-        if c != '%' {
-            out.push(c);
-            continue;
-        }
-        // Writing into a String cannot fail.
-        let _ = match chars.next() {
-            Some('Y') => write!(out, "{year:04}"),
-            Some('y') => write!(out, "{:02}", year % 100),
-            Some('C') => write!(out, "{:02}", year / 100),
-            Some('m') => write!(out, "{month:02}"),
-            Some('c') => write!(out, "{month:02}"),
-            Some('d') => write!(out, "{day:02}"),
-            Some('e') => write!(out, "{day}"),
-            Some('F') => write!(out, "{year:04}-{month:02}-{day:02}"),
-            Some('D') => write!(out, "{month:02}/{day:02}/{:02}", year % 100),
-            Some('H') => write!(out, "{hour:02}"),
-            Some('k') => write!(out, "{hour:2}"),
-            Some('h' | 'I') => write!(out, "{:02}", (hour + 11) % 12 + 1),
-            Some('i') => write!(out, "{minute:02}"),
-            Some('M') => out.write_str(MONTHS[month as usize - 1]),
-            Some('b') => out.write_str(&MONTHS[month as usize - 1][..3]),
-            Some('s' | 'S') => write!(out, "{second:02}"),
-            Some('f') => write!(out, "{:06}", at.micros),
-            Some('R') => write!(out, "{hour:02}:{minute:02}"),
-            Some('T') => write!(out, "{hour:02}:{minute:02}:{second:02}"),
-            Some('r') => write!(out, "{:02}:{minute:02} {}", (hour + 11) % 12 + 1, half(hour)),
-            Some('p') => out.write_str(half(hour)),
-            Some('j') => write!(out, "{:03}", at.day - days_of(year, 1, 1) + 1),
-            Some('Q') => write!(out, "{}", (month + 2) / 3),
-            Some('u') => write!(out, "{}", weekday(at.day)),
-            Some('w') => write!(out, "{}", weekday(at.day) % 7),
-            Some('W') => out.write_str(DAYS[weekday(at.day) as usize - 1]),
-            Some('a') => out.write_str(&DAYS[weekday(at.day) as usize - 1][..3]),
-            Some('V') => write!(out, "{:02}", iso_week(at.day)),
-            Some('G') => write!(out, "{:04}", iso_year(at.day)),
-            Some('g') => write!(out, "{:02}", iso_year(at.day) % 100),
-            Some('z') => {
-                let sign = if at.offset < 0 { '-' } else { '+' };
-                let size = at.offset.abs();
-                write!(out, "{sign}{:02}{:02}", size / 3_600, size / 60 % 60)
-            }
-            Some('n') => out.write_str("\n"),
-            Some('t') => out.write_str("\t"),
-            Some('%') => out.write_str("%"),
-            other => {
-                let message = format!("Format '%{}' is not known", other.unwrap_or(' '));
-                return Err(fault(ErrorCode::BadArguments, message));
-            }
-        };
-    }
-    Ok(())
-}
-
-fn half(hour: i64) -> &'static str {
-    if hour < 12 { "AM" } else { "PM" }
-}
-
-fn format(call: &Call<'_>) -> Result<ArrayRef> {
-    let (values, per_second) = ticks(&call.array(0)?)?;
-    let mut zone = zone_for(call, 2)?;
-    let patterns = call.texts(1)?;
-    let mut out = StringViewBuilder::with_capacity(call.rows);
-    let mut text = String::new();
-    for row in 0..values.len() {
-        text.clear();
-        if values.is_null(row) || patterns.is_null(row) {
-            out.append_null();
-            continue;
-        }
-        let tick = values.value(row);
-        let utc = tick.div_euclid(per_second);
-        let offset = zone.offset(utc);
-        let (day, clock) = ((utc + offset).div_euclid(DAY), (utc + offset).rem_euclid(DAY));
-        let micros = i128::from(tick.rem_euclid(per_second)) * 1_000_000 / i128::from(per_second);
-        let moment = Moment { day, clock, micros: micros as i64, offset };
-        format_one(&mut text, patterns.value(row), &moment)?;
-        out.append_value(&text);
-    }
-    Ok(Arc::new(out.finish()))
 }
 
 fn best_effort(call: &Call<'_>, on_fault: OnFault) -> Result<ArrayRef> {

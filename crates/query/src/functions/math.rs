@@ -1,5 +1,8 @@
 //! Arithmetic and mathematics.
 
+mod random;
+mod rounding;
+
 use std::sync::Arc;
 
 use arrow::array::{
@@ -7,7 +10,6 @@ use arrow::array::{
 };
 use arrow::compute::{binary, cast};
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, UInt64Type};
-use arrow::error::ArrowError;
 use datafusion::common::{DataFusionError, Result};
 use zepto_common::ErrorCode;
 use zepto_common::types::ColumnType;
@@ -15,6 +17,8 @@ use zepto_common::types::ColumnType;
 use super::scalar::{Arguments, Call, MANY, Scalar, fault};
 use super::{Plan, Row, row};
 use crate::semantics::numbers::{bits_of, is_signed, of_bits, remainder, unsigned, whole_quotient};
+use random::{random, random_float, width_bucket};
+use rounding::{round_type, rounded};
 
 fn wrong_type(name: &str, ty: &ColumnType) -> DataFusionError {
     fault(ErrorCode::IllegalTypeOfArgument, format!("Illegal type {ty} of argument of function {name}"))
@@ -172,70 +176,6 @@ fn sign(call: &Call<'_>) -> Result<ArrayRef> {
     Ok(cast(&signs, &DataType::Int8)?)
 }
 
-/// Rounds to `digits` after the point by `whole`, which rounds to whole numbers.
-fn to_digits(value: f64, digits: i64, whole: fn(f64) -> f64) -> f64 {
-    let scale = 10_f64.powi(digits.unsigned_abs().min(300) as i32);
-    match digits {
-        0 => whole(value),
-        1.. => whole(value * scale) / scale,
-        _ => whole(value / scale) * scale,
-    }
-}
-
-/// Rounding keeps the type; integers change only with negative digits.
-fn rounded(call: &Call<'_>, whole: fn(f64) -> f64, halves_away: bool) -> Result<ArrayRef> {
-    let digits = if call.len() > 1 { call.ints(1)?.iter().next().flatten().unwrap_or(0) } else { 0 };
-    match call.ty.inner() {
-        ColumnType::Float32 | ColumnType::Float64 => {
-            let values = call.floats(0)?.unary::<_, Float64Type>(|value| to_digits(value, digits, whole));
-            Ok(cast(&values, &call.ty.query_type())?)
-        }
-        ColumnType::Decimal(precision, scale) => {
-            let drop = i64::from(*scale) - digits;
-            let unit = 10_i128.pow(drop.clamp(0, 38) as u32);
-            let values = wide_column(call, 0)?
-                .unary::<_, Decimal128Type>(|value| step(value, unit, whole, halves_away));
-            Ok(Arc::new(values.with_precision_and_scale(*precision, *scale as i8)?))
-        }
-        ty if digits < 0 => {
-            let unit = 10_i128.pow((-digits).clamp(0, 38) as u32);
-            let values = wide_column(call, 0)?;
-            narrow(values.values().iter().map(|value| step(*value, unit, whole, halves_away)).collect(), ty)
-        }
-        _ => call.array(0),
-    }
-}
-
-/// The multiple of `unit` that `whole` would choose; halves go away from zero for decimals.
-fn step(value: i128, unit: i128, whole: fn(f64) -> f64, halves_away: bool) -> i128 {
-    let rest = value.rem_euclid(unit);
-    if rest == 0 {
-        return value;
-    }
-    let down = value - rest;
-    if halves_away && rest * 2 == unit {
-        return if value < 0 { down } else { down + unit };
-    }
-    let fraction = if halves_away && rest * 2 > unit {
-        0.75
-    } else if halves_away {
-        0.25
-    } else {
-        0.5
-    };
-    // The fraction stands for where the value lies between two multiples; its sign matters to truncation.
-    let position = if value < 0 { whole(fraction - 1.0) + 1.0 } else { whole(fraction) };
-    down + position as i128 * unit
-}
-
-fn round_type(args: &Arguments<'_>) -> Result<ColumnType> {
-    match args.base(0) {
-        ColumnType::Bool => Ok(ColumnType::UInt8),
-        ty if ty.is_number() => Ok(ty),
-        other => Err(wrong_type("round", &other)),
-    }
-}
-
 macro_rules! round {
     ($whole:expr, $halves:expr) => {
         Plan::Scalar(Scalar::pure((1, 2), round_type, |call| rounded(call, $whole, $halves)))
@@ -311,34 +251,6 @@ fn factorial(call: &Call<'_>) -> Result<ArrayRef> {
 
 fn constant(call: &Call<'_>, value: f64) -> Result<ArrayRef> {
     Ok(Arc::new(Float64Array::from(vec![value; call.rows])))
-}
-
-/// A random whole number of so many bits for every row.
-fn random(call: &Call<'_>, bits: u32) -> Result<ArrayRef> {
-    let values: UInt64Array = (0..call.rows).map(|_| Some(rand::random::<u64>() >> (64 - bits))).collect();
-    Ok(cast(&values, &call.ty.query_type())?)
-}
-
-fn random_float(call: &Call<'_>) -> Result<ArrayRef> {
-    Ok(Arc::new(Float64Array::from_iter_values((0..call.rows).map(|_| rand::random::<f64>()))))
-}
-
-fn width_bucket(call: &Call<'_>) -> Result<ArrayRef> {
-    let (values, lows, highs) = (call.floats(0)?, call.floats(1)?, call.floats(2)?);
-    let counts = call.ints(3)?;
-    let place = |row: usize| -> Result<i64, ArrowError> {
-        let (value, low, high, count) =
-            (values.value(row), lows.value(row), highs.value(row), counts.value(row));
-        Ok(if value < low {
-            0
-        } else if value >= high {
-            count + 1
-        } else {
-            ((value - low) * count as f64 / (high - low)) as i64 + 1
-        })
-    };
-    let places: Result<Vec<i64>, ArrowError> = (0..call.rows).map(place).collect();
-    Ok(cast(&Int64Array::from(places?), &call.ty.query_type())?)
 }
 
 /// Arithmetic and mathematics. `+ - * /` are planned by [`crate::semantics`].

@@ -1,24 +1,24 @@
 //! Text functions. Lengths and positions count bytes unless the name says UTF8.
 
+mod patterns;
+mod pieces;
+mod shape;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, BooleanArray, Int64Array, ListBuilder, StringViewArray, StringViewBuilder,
-};
+use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, StringViewArray, StringViewBuilder};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field};
+use arrow::datatypes::DataType;
 use datafusion::common::Result;
-use regex::Regex;
-use zepto_common::ErrorCode;
 use zepto_common::types::ColumnType;
 
 use super::render;
-use super::scalar::{Call, MANY, Scalar, fault};
+use super::scalar::{Call, MANY, Scalar};
 use super::{Plan, Row, row};
-
-/// Longest text that a repeating or padding function makes.
-const MADE_BYTES_MAX: usize = 16 << 20;
+use patterns::{extract, matches, replace_regex};
+use pieces::{pieces, split};
+use shape::{ends, format, pad, repeat, substring};
 
 fn map(call: &Call<'_>, mut body: impl FnMut(&str, usize) -> Result<Cow<'static, str>>) -> Result<ArrayRef> {
     let texts = call.texts(0)?;
@@ -83,41 +83,6 @@ fn concat(call: &Call<'_>) -> Result<ArrayRef> {
     Ok(Arc::new(out.finish()))
 }
 
-/// Start and end of a part by ClickHouse's rules: offsets from 1, negative from the end, length may be negative.
-fn part(size: i64, offset: i64, length: Option<i64>) -> (usize, usize) {
-    let start = match offset {
-        0 => return (0, 0),
-        1.. => offset - 1,
-        _ => size + offset,
-    };
-    let end = match length {
-        None => size,
-        Some(length) if length >= 0 => start.saturating_add(length),
-        Some(length) => size + length,
-    };
-    let (start, end) = (start.clamp(0, size), end.clamp(0, size));
-    (start as usize, end.max(start) as usize)
-}
-
-fn substring(call: &Call<'_>, utf8: bool) -> Result<ArrayRef> {
-    let offsets = call.ints(1)?;
-    let lengths = if call.len() > 2 { Some(call.ints(2)?) } else { None };
-    map(call, |text, row| {
-        let length = lengths.as_ref().map(|lengths| lengths.value(row));
-        if !utf8 && text.is_ascii() {
-            let (start, end) = part(text.len() as i64, offsets.value(row), length);
-            return Ok(Cow::Owned(text[start..end].to_owned()));
-        }
-        if utf8 {
-            let chars: Vec<char> = text.chars().collect();
-            let (start, end) = part(chars.len() as i64, offsets.value(row), length);
-            return Ok(Cow::Owned(chars[start..end].iter().collect()));
-        }
-        let (start, end) = part(text.len() as i64, offsets.value(row), length);
-        Ok(Cow::Owned(String::from_utf8_lossy(&text.as_bytes()[start..end]).into_owned()))
-    })
-}
-
 fn position(call: &Call<'_>, fold: bool, utf8: bool) -> Result<ArrayRef> {
     let (texts, needles) = (call.texts(0)?, call.texts(1)?);
     let starts = if call.len() > 2 { Some(call.ints(2)?) } else { None };
@@ -148,193 +113,10 @@ fn replace(call: &Call<'_>, all: bool) -> Result<ArrayRef> {
     })
 }
 
-fn compile(pattern: &str) -> Result<Regex> {
-    // ClickHouse's `.` matches a line's end too.
-    Regex::new(&format!("(?s){pattern}")).map_err(|error| {
-        fault(ErrorCode::CannotCompileRegexp, format!("Cannot compile '{pattern}': {error}"))
-    })
-}
-
-/// One compiled pattern per run of equal patterns: they are nearly always constant.
-fn with_regex<T>(
-    patterns: &StringViewArray,
-    rows: usize,
-    mut body: impl FnMut(&Regex, usize) -> Result<T>,
-) -> Result<Vec<Option<T>>> {
-    let mut last: Option<(String, Regex)> = None;
-    let mut out = Vec::with_capacity(rows);
-    for row in 0..rows {
-        if patterns.is_null(row) {
-            out.push(None);
-            continue;
-        }
-        let pattern = patterns.value(row);
-        if last.as_ref().is_none_or(|(text, _)| text != pattern) {
-            last = Some((pattern.to_owned(), compile(pattern)?));
-        }
-        out.push(match &last {
-            Some((_, regex)) => Some(body(regex, row)?),
-            None => None,
-        });
-    }
-    Ok(out)
-}
-
-fn matches(call: &Call<'_>) -> Result<ArrayRef> {
-    let (texts, patterns) = (call.texts(0)?, call.texts(1)?);
-    let found = with_regex(&patterns, call.rows, |regex, row| {
-        Ok(texts.is_valid(row) && regex.is_match(texts.value(row)))
-    })?;
-    Ok(Arc::new(BooleanArray::from(found)))
-}
-
-fn extract(call: &Call<'_>) -> Result<ArrayRef> {
-    let (texts, patterns) = (call.texts(0)?, call.texts(1)?);
-    let found = with_regex(&patterns, call.rows, |regex, row| {
-        let text = if texts.is_valid(row) { texts.value(row) } else { "" };
-        let part = regex.captures(text).and_then(|captures| captures.get(usize::from(captures.len() > 1)));
-        Ok(part.map_or_else(String::new, |part| part.as_str().to_owned()))
-    })?;
-    Ok(Arc::new(StringViewArray::from_iter(found)))
-}
-
-fn replace_regex(call: &Call<'_>, all: bool) -> Result<ArrayRef> {
-    let (texts, patterns, to) = (call.texts(0)?, call.texts(1)?, call.texts(2)?);
-    let made = with_regex(&patterns, call.rows, |regex, row| {
-        let text = if texts.is_valid(row) { texts.value(row) } else { "" };
-        let to = regex_replacement(if to.is_valid(row) { to.value(row) } else { "" });
-        let made = if all { regex.replace_all(text, to.as_str()) } else { regex.replace(text, to.as_str()) };
-        Ok(made.into_owned())
-    })?;
-    Ok(Arc::new(StringViewArray::from_iter(made)))
-}
-
-/// `\1` becomes `${1}`; `$` is text.
-fn regex_replacement(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match (c, chars.peek()) {
-            ('\\', Some(digit)) if digit.is_ascii_digit() => {
-                out.push_str("${");
-                out.push(*digit);
-                out.push('}');
-                chars.next();
-            }
-            ('\\', Some('\\')) => {
-                out.push('\\');
-                chars.next();
-            }
-            ('$', _) => out.push_str("$$"),
-            _ => out.push(c),
-        }
-    }
-    out
-}
-
 fn test_pair(call: &Call<'_>, test: fn(&str, &str) -> bool) -> Result<ArrayRef> {
     let (texts, others) = (call.texts(0)?, call.texts(1)?);
     let pairs = texts.iter().zip(&others);
     Ok(Arc::new(pairs.map(|(a, b)| Some(test(a?, b?))).collect::<BooleanArray>()))
-}
-
-macro_rules! pair {
-    ($test:expr) => {
-        Plan::Scalar(Scalar::test((2, 2), |call| test_pair(call, $test)))
-    };
-}
-
-fn pad(call: &Call<'_>, left: bool, utf8: bool) -> Result<ArrayRef> {
-    let lengths = call.ints(1)?;
-    let fill = if call.len() > 2 { Some(call.texts(2)?) } else { None };
-    map(call, |text, row| {
-        let wanted = lengths.value(row).max(0) as usize;
-        check_made(wanted)?;
-        let size = if utf8 { text.chars().count() } else { text.len() };
-        let fill = fill.as_ref().map_or(" ", |fill| fill.value(row));
-        let fill = if fill.is_empty() { " " } else { fill };
-        if size >= wanted {
-            let kept: String = if utf8 {
-                text.chars().take(wanted).collect()
-            } else {
-                String::from_utf8_lossy(&text.as_bytes()[..wanted]).into_owned()
-            };
-            return Ok(Cow::Owned(kept));
-        }
-        let padding: String = fill.chars().cycle().take(wanted - size).collect();
-        Ok(Cow::Owned(if left { padding + text } else { text.to_owned() + &padding }))
-    })
-}
-
-fn check_made(bytes: usize) -> Result<()> {
-    if bytes > MADE_BYTES_MAX {
-        let message = format!("A text of {bytes} bytes is over the limit of {MADE_BYTES_MAX}");
-        return Err(fault(ErrorCode::TooLargeStringSize, message));
-    }
-    Ok(())
-}
-
-fn repeat(call: &Call<'_>) -> Result<ArrayRef> {
-    let counts = call.ints(1)?;
-    map(call, |text, row| {
-        let count = counts.value(row).max(0) as usize;
-        check_made(text.len().saturating_mul(count))?;
-        Ok(Cow::Owned(text.repeat(count)))
-    })
-}
-
-/// `format('{} is {1}', a, b)`.
-fn format(call: &Call<'_>) -> Result<ArrayRef> {
-    let columns: Result<Vec<StringViewArray>> =
-        (1..call.len()).map(|i| render::texts(&call.array(i)?, &call.base(i))).collect();
-    let columns = columns?;
-    map(call, |pattern, row| {
-        let mut out = String::new();
-        let (mut rest, mut next) = (pattern, 0);
-        while let Some(open) = rest.find(['{', '}']) {
-            out.push_str(&rest[..open]);
-            let doubled = rest[open..].starts_with("{{") || rest[open..].starts_with("}}");
-            if doubled {
-                out.push_str(&rest[open..=open]);
-                rest = &rest[open + 2..];
-                continue;
-            }
-            let Some(close) = rest[open..].find('}').filter(|_| rest[open..].starts_with('{')) else {
-                return Err(fault(ErrorCode::BadArguments, "Unbalanced braces in the pattern of format"));
-            };
-            let inside = &rest[open + 1..open + close];
-            let index = if inside.is_empty() { next } else { inside.parse().unwrap_or(usize::MAX) };
-            next = index.saturating_add(1);
-            match columns.get(index) {
-                Some(column) if column.is_valid(row) => out.push_str(column.value(row)),
-                Some(_) => {}
-                None => {
-                    return Err(fault(
-                        ErrorCode::BadArguments,
-                        "Not enough arguments for the pattern of format",
-                    ));
-                }
-            }
-            rest = &rest[open + close + 1..];
-        }
-        out.push_str(rest);
-        Ok(Cow::Owned(out))
-    })
-}
-
-fn split(call: &Call<'_>, cut: fn(&str, &str) -> Vec<String>) -> Result<ArrayRef> {
-    let (separators, texts) = (call.texts(0)?, call.texts(1)?);
-    let item = Field::new("item", DataType::Utf8View, false);
-    let mut out = ListBuilder::new(StringViewBuilder::new()).with_field(item);
-    for row in 0..call.rows {
-        if texts.is_valid(row) && separators.is_valid(row) {
-            for piece in cut(texts.value(row), separators.value(row)) {
-                out.values().append_value(piece);
-            }
-        }
-        out.append(true);
-    }
-    Ok(Arc::new(out.finish()))
 }
 
 macro_rules! split {
@@ -347,11 +129,10 @@ macro_rules! split {
     };
 }
 
-fn pieces(text: &str, separator: &str) -> Vec<String> {
-    if separator.is_empty() {
-        return text.chars().map(String::from).collect();
-    }
-    text.split(separator).map(str::to_owned).collect()
+macro_rules! pair {
+    ($test:expr) => {
+        Plan::Scalar(Scalar::test((2, 2), |call| test_pair(call, $test)))
+    };
 }
 
 /// Characters to trim: the second argument, blanks without one.
@@ -378,16 +159,6 @@ fn count_matches(call: &Call<'_>) -> Result<ArrayRef> {
         .map(|(text, needle)| Some(if needle? == "" { 0 } else { text?.matches(needle?).count() as i64 }))
         .collect();
     Ok(cast(&counts, &DataType::UInt64)?)
-}
-
-fn ends(call: &Call<'_>, left: bool) -> Result<ArrayRef> {
-    let counts = call.ints(1)?;
-    map(call, |text, row| {
-        let (size, count) = (text.len() as i64, counts.value(row));
-        let kept = if count >= 0 { count.min(size) } else { (size + count).max(0) };
-        let (start, end) = if left { (0, kept) } else { (size - kept, size) };
-        Ok(Cow::Owned(String::from_utf8_lossy(&text.as_bytes()[start as usize..end as usize]).into_owned()))
-    })
 }
 
 fn hex(call: &Call<'_>) -> Result<ArrayRef> {

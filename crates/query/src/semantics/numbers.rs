@@ -1,7 +1,5 @@
 //! ClickHouse's rules for the types of arithmetic, of mixed values and of zero values.
 
-use std::str::FromStr;
-
 use arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue};
 use zepto_common::ErrorCode;
@@ -175,9 +173,4 @@ pub(crate) fn zero_of(ty: &DataType) -> Result<ScalarValue> {
         ty if ty.is_numeric() => ScalarValue::new_zero(ty)?,
         ty => ScalarValue::try_from(ty)?,
     })
-}
-
-/// A type by its name, with the code of a query's error.
-pub(crate) fn named(name: &str) -> Result<ColumnType> {
-    ColumnType::from_str(name).map_err(|error| fault(error.code, error.message))
 }

@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, Int64Array, StringArray, make_array};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, Decimal128Array, Int64Array, make_array};
 use arrow::compute::{cast, interleave};
 use arrow::datatypes::{DataType, Decimal128Type, FieldRef, Float64Type, Int64Type};
+use arrow::row::{RowConverter, SortField};
 use datafusion::common::{Result, ScalarValue};
 
 use super::fold::{Fold, Rule};
@@ -34,7 +35,8 @@ pub(super) enum Choice {
 pub(super) enum Key {
     None,
     Number(i128),
-    Text(Box<str>),
+    /// Text, or Arrow's row form of any other value: their bytes have the values' order.
+    Bytes(Box<[u8]>),
 }
 
 /// A value: its bits when it has 64 of them, else its place in a column.
@@ -61,7 +63,7 @@ pub(super) struct Pair {
 enum Keys {
     None,
     Numbers(Decimal128Array),
-    Texts(StringArray),
+    Bytes(BinaryArray),
 }
 
 fn has_64_bits(ty: &DataType) -> bool {
@@ -76,7 +78,7 @@ fn relabel(array: &ArrayRef, ty: &DataType) -> Result<ArrayRef> {
 fn keys(array: &ArrayRef) -> Result<Keys> {
     let ordered: Decimal128Array = match array.data_type() {
         ty if matches!(text_as_view(ty), DataType::Utf8View) => {
-            return Ok(Keys::Texts(cast(array, &DataType::Utf8)?.as_string::<i32>().clone()));
+            return Ok(Keys::Bytes(cast(array, &DataType::Binary)?.as_binary::<i32>().clone()));
         }
         DataType::Float16 | DataType::Float32 | DataType::Float64 => {
             let floats = cast(array, &DataType::Float64)?;
@@ -94,7 +96,16 @@ fn keys(array: &ArrayRef) -> Result<Keys> {
         DataType::Timestamp(..) => {
             relabel(array, &DataType::Int64)?.as_primitive::<Int64Type>().unary(i128::from)
         }
-        _ => cast(array, &DataType::Int64)?.as_primitive::<Int64Type>().unary(i128::from),
+        ty if ty.is_integer() || *ty == DataType::Boolean => {
+            cast(array, &DataType::Int64)?.as_primitive::<Int64Type>().unary(i128::from)
+        }
+        ty => {
+            let converter = RowConverter::new(vec![SortField::new(ty.clone())])?;
+            let rows = converter.convert_columns(std::slice::from_ref(array))?;
+            let bytes =
+                (0..array.len()).map(|row| array.is_valid(row).then(|| rows.row(row).data().to_vec()));
+            return Ok(Keys::Bytes(bytes.collect()));
+        }
     };
     Ok(Keys::Numbers(ordered))
 }
@@ -165,7 +176,7 @@ impl Fold for Winner {
         let key = match &pair.keys {
             Keys::None => Key::None,
             Keys::Numbers(keys) if keys.is_valid(row) => Key::Number(keys.value(row)),
-            Keys::Texts(keys) if keys.is_valid(row) => Key::Text(keys.value(row).into()),
+            Keys::Bytes(keys) if keys.is_valid(row) => Key::Bytes(keys.value(row).into()),
             _ => return,
         };
         if state.as_ref().is_none_or(|(old, _)| self.wins(&key, old)) {
@@ -186,25 +197,25 @@ impl Fold for Winner {
                 _ => None,
             })
             .collect();
-        let texts: StringArray = states
+        let bytes: BinaryArray = states
             .iter()
             .map(|state| match state {
-                Some((Key::Text(key), _)) => Some(key.as_ref()),
+                Some((Key::Bytes(key), _)) => Some(key.as_ref()),
                 _ => None,
             })
             .collect();
         let numbers = numbers.with_precision_and_scale(38, 0)?;
-        Ok(vec![Arc::new(numbers), Arc::new(texts), self.values(&states)?])
+        Ok(vec![Arc::new(numbers), Arc::new(bytes), self.values(&states)?])
     }
 
     fn load(&self, columns: &[ArrayRef]) -> Result<Vec<Self::State>> {
-        let (numbers, texts) = (columns[0].as_primitive::<Decimal128Type>(), columns[1].as_string::<i32>());
+        let (numbers, bytes) = (columns[0].as_primitive::<Decimal128Type>(), columns[1].as_binary::<i32>());
         let pair = self.columns(&columns[2..3])?;
         Ok((0..numbers.len())
             .map(|row| {
-                let key = match (numbers.is_valid(row), texts.is_valid(row)) {
+                let key = match (numbers.is_valid(row), bytes.is_valid(row)) {
                     (true, _) => Key::Number(numbers.value(row)),
-                    (_, true) => Key::Text(texts.value(row).into()),
+                    (_, true) => Key::Bytes(bytes.value(row).into()),
                     _ => return None,
                 };
                 let held = match &pair.bits {
@@ -231,7 +242,7 @@ impl Fold for Winner {
 
     fn heap(&self, state: &Self::State) -> usize {
         match state {
-            Some((Key::Text(text), _)) => text.len(),
+            Some((Key::Bytes(bytes), _)) => bytes.len(),
             _ => 0,
         }
     }
@@ -244,7 +255,7 @@ fn value_field(name: &str, fields: &[FieldRef]) -> Result<FieldRef> {
 fn state_fields(_: &[FieldRef], result: &FieldRef) -> Vec<FieldRef> {
     vec![
         field("number", DataType::Decimal128(38, 0), true),
-        field("text", DataType::Utf8, true),
+        field("bytes", DataType::Binary, true),
         field("value", result.data_type().clone(), true),
     ]
 }

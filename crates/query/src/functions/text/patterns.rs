@@ -1,0 +1,94 @@
+//! Regular expressions.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, BooleanArray, StringViewArray};
+use datafusion::common::Result;
+use regex::Regex;
+use zepto_common::ErrorCode;
+
+use crate::functions::scalar::{Call, fault};
+
+fn compile(pattern: &str) -> Result<Regex> {
+    // ClickHouse's `.` matches a line's end too.
+    Regex::new(&format!("(?s){pattern}")).map_err(|error| {
+        fault(ErrorCode::CannotCompileRegexp, format!("Cannot compile '{pattern}': {error}"))
+    })
+}
+
+/// One compiled pattern per run of equal patterns: they are nearly always constant.
+fn with_regex<T>(
+    patterns: &StringViewArray,
+    rows: usize,
+    mut body: impl FnMut(&Regex, usize) -> Result<T>,
+) -> Result<Vec<Option<T>>> {
+    let mut last: Option<(String, Regex)> = None;
+    let mut out = Vec::with_capacity(rows);
+    for row in 0..rows {
+        if patterns.is_null(row) {
+            out.push(None);
+            continue;
+        }
+        let pattern = patterns.value(row);
+        if last.as_ref().is_none_or(|(text, _)| text != pattern) {
+            last = Some((pattern.to_owned(), compile(pattern)?));
+        }
+        out.push(match &last {
+            Some((_, regex)) => Some(body(regex, row)?),
+            None => None,
+        });
+    }
+    Ok(out)
+}
+
+pub(super) fn matches(call: &Call<'_>) -> Result<ArrayRef> {
+    let (texts, patterns) = (call.texts(0)?, call.texts(1)?);
+    let found = with_regex(&patterns, call.rows, |regex, row| {
+        Ok(texts.is_valid(row) && regex.is_match(texts.value(row)))
+    })?;
+    Ok(Arc::new(BooleanArray::from(found)))
+}
+
+pub(super) fn extract(call: &Call<'_>) -> Result<ArrayRef> {
+    let (texts, patterns) = (call.texts(0)?, call.texts(1)?);
+    let found = with_regex(&patterns, call.rows, |regex, row| {
+        let text = if texts.is_valid(row) { texts.value(row) } else { "" };
+        let part = regex.captures(text).and_then(|captures| captures.get(usize::from(captures.len() > 1)));
+        Ok(part.map_or_else(String::new, |part| part.as_str().to_owned()))
+    })?;
+    Ok(Arc::new(StringViewArray::from_iter(found)))
+}
+
+pub(super) fn replace_regex(call: &Call<'_>, all: bool) -> Result<ArrayRef> {
+    let (texts, patterns, to) = (call.texts(0)?, call.texts(1)?, call.texts(2)?);
+    let made = with_regex(&patterns, call.rows, |regex, row| {
+        let text = if texts.is_valid(row) { texts.value(row) } else { "" };
+        let to = regex_replacement(if to.is_valid(row) { to.value(row) } else { "" });
+        let made = if all { regex.replace_all(text, to.as_str()) } else { regex.replace(text, to.as_str()) };
+        Ok(made.into_owned())
+    })?;
+    Ok(Arc::new(StringViewArray::from_iter(made)))
+}
+
+/// `\1` becomes `${1}`; `$` is text.
+fn regex_replacement(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match (c, chars.peek()) {
+            ('\\', Some(digit)) if digit.is_ascii_digit() => {
+                out.push_str("${");
+                out.push(*digit);
+                out.push('}');
+                chars.next();
+            }
+            ('\\', Some('\\')) => {
+                out.push('\\');
+                chars.next();
+            }
+            ('$', _) => out.push_str("$$"),
+            _ => out.push(c),
+        }
+    }
+    out
+}
