@@ -6,7 +6,7 @@ fn load(yaml: &str, flags: &[&str]) -> Result<Config, ConfigFaults> {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), yaml).unwrap();
     let path = file.path().to_str().unwrap();
-    let arguments = ["zepto_storage_node", "--config", path].iter().chain(flags);
+    let arguments = [&["zepto_storage_node", "--config", path], flags].concat();
     Config::load(&Flags::try_parse_from(arguments).unwrap())
 }
 
