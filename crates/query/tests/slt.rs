@@ -4,6 +4,8 @@
 //! `FORMAT TSVWithNamesAndTypes` is compared with its columns' names and types. `ZEPTO_SLT=<part of a name>` picks
 //! files; without it all run. The differences of all files are told at once.
 
+#![expect(clippy::expect_used, reason = "a test that cannot be set up has failed")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -315,8 +315,7 @@ fn read_file(path: &Path) -> Result<Config, ConfigFaults> {
     if text.trim().is_empty() {
         return Ok(Config::default());
     }
-    serde_yaml_ng::from_str(&text)
-        .map_err(|error| ConfigFaults(vec![format!("{}: {error}", path.display())]))
+    serde_yaml_ng::from_str(&text).map_err(|error| ConfigFaults(vec![format!("{}: {error}", path.display())]))
 }
 
 fn flatten(prefix: &str, value: &serde_json::Value, out: &mut Vec<(String, String)>) {

@@ -9,8 +9,9 @@ use zepto_common::metric_names as names;
 use crate::config::{LogConfig, LogFormat};
 
 /// Upper bounds of duration histograms, seconds: from a cached count to the default query deadline.
-const SECONDS: &[f64] =
-    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
+const SECONDS: &[f64] = &[
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
+];
 
 /// Starts logging to stderr. A second call changes nothing: the first process-wide choice stays.
 ///

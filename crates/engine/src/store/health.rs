@@ -11,7 +11,7 @@ use zepto_common::{Error, ErrorCode, Result};
 pub enum LogState {
     /// They do.
     Healthy,
-    /// They do not for now (disk full or read-only) and will by themselves once the cause is gone.
+    /// They do not at present (disk full or read-only) and will by themselves once the cause is gone.
     ReadOnly {
         /// What is wrong and what helps.
         reason: String,

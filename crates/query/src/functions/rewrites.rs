@@ -179,7 +179,7 @@ fn is_test(op: &BinaryOperator) -> bool {
 
 /// `multiIf(condition, then, …, else)`.
 pub(crate) fn multi_if(args: Vec<Expr>) -> Result<Expr> {
-    if args.len() < 3 || args.len() % 2 == 0 {
+    if args.len() < 3 || args.len().is_multiple_of(2) {
         return count("multiIf", &args, usize::MAX, usize::MAX).map(|()| number(0));
     }
     let mut conditions = Vec::new();

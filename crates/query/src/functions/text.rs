@@ -156,7 +156,9 @@ fn count_matches(call: &Call<'_>) -> Result<ArrayRef> {
     let counts: Int64Array = texts
         .iter()
         .zip(&needles)
-        .map(|(text, needle)| Some(if needle? == "" { 0 } else { text?.matches(needle?).count() as i64 }))
+        .map(|(text, needle)| {
+            Some(if needle?.is_empty() { 0 } else { text?.matches(needle?).count() as i64 })
+        })
         .collect();
     Ok(cast(&counts, &DataType::UInt64)?)
 }

@@ -49,10 +49,8 @@ pub(super) fn name_columns(select: &mut Select) {
                 *item =
                     SelectItem::ExprWithAlias { expr: expr.clone(), alias: Ident::with_quote('"', alias) };
             }
-            SelectItem::ExprWithAlias { alias, .. } => {
-                if !seen.insert(alias.value.clone()) {
-                    alias.value = marked(&alias.value, &mut seen);
-                }
+            SelectItem::ExprWithAlias { alias, .. } if !seen.insert(alias.value.clone()) => {
+                alias.value = marked(&alias.value, &mut seen);
             }
             _ => {}
         }
@@ -113,6 +111,30 @@ fn flattened<'a>(expr: &'a Expr, op: &BinaryOperator, out: &mut Vec<&'a Expr>) {
     }
 }
 
+fn binary_name(whole: &Expr, left: &Expr, op: &BinaryOperator, right: &Expr) -> String {
+    match operator(op) {
+        Some(name)
+            if matches!(op, BinaryOperator::And | BinaryOperator::Or | BinaryOperator::StringConcat) =>
+        {
+            let mut parts = Vec::new();
+            flattened(left, op, &mut parts);
+            flattened(right, op, &mut parts);
+            list(name, &parts)
+        }
+        Some(name) => list(name, &[left, right]),
+        None => whole.to_string(),
+    }
+}
+
+fn between_name(expr: &Expr, negated: bool, low: &Expr, high: &Expr) -> String {
+    let (expr, low, high) = (name_of(expr), name_of(low), name_of(high));
+    if negated {
+        format!("or(less({expr}, {low}), greater({expr}, {high}))")
+    } else {
+        format!("and(greaterOrEquals({expr}, {low}), lessOrEquals({expr}, {high}))")
+    }
+}
+
 /// The canonical name of an expression.
 pub(crate) fn name_of(expr: &Expr) -> String {
     match expr {
@@ -120,18 +142,7 @@ pub(crate) fn name_of(expr: &Expr) -> String {
         Expr::CompoundIdentifier(parts) => parts.last().map_or_else(String::new, |part| part.value.clone()),
         Expr::Nested(inner) => name_of(inner),
         Expr::Value(value) => value_name(&value.value),
-        Expr::BinaryOp { left, op, right } => match operator(op) {
-            Some(name)
-                if matches!(op, BinaryOperator::And | BinaryOperator::Or | BinaryOperator::StringConcat) =>
-            {
-                let mut parts = Vec::new();
-                flattened(left, op, &mut parts);
-                flattened(right, op, &mut parts);
-                list(name, &parts)
-            }
-            Some(name) => list(name, &[left, right]),
-            None => expr.to_string(),
-        },
+        Expr::BinaryOp { left, op, right } => binary_name(expr, left, op, right),
         Expr::UnaryOp { op: UnaryOperator::Minus, expr: inner } => match &**inner {
             Expr::Value(value) if matches!(value.value, Value::Number(..)) => format!("-{}", name_of(inner)),
             other => list("negate", &[other]),
@@ -140,15 +151,7 @@ pub(crate) fn name_of(expr: &Expr) -> String {
         Expr::UnaryOp { op: UnaryOperator::Not, expr } => list("not", &[expr]),
         Expr::IsNull(expr) => list("isNull", &[expr]),
         Expr::IsNotNull(expr) => list("isNotNull", &[expr]),
-        Expr::Between { expr, negated, low, high } => {
-            let (low, high) = (name_of(low), name_of(high));
-            let expr = name_of(expr);
-            if *negated {
-                format!("or(less({expr}, {low}), greater({expr}, {high}))")
-            } else {
-                format!("and(greaterOrEquals({expr}, {low}), lessOrEquals({expr}, {high}))")
-            }
-        }
+        Expr::Between { expr, negated, low, high } => between_name(expr, *negated, low, high),
         Expr::InList { expr, list, negated } => {
             let items: Vec<String> = list.iter().map(name_of).collect();
             let items = if items.len() == 1 { items.concat() } else { format!("({})", items.join(", ")) };
@@ -183,6 +186,13 @@ pub(crate) fn name_of(expr: &Expr) -> String {
             parts.push(else_result.as_deref().map_or_else(|| "NULL".to_owned(), name_of));
             format!("{name}({})", parts.join(", "))
         }
+        other => name_of_form(other),
+    }
+}
+
+/// The canonical name of an expression that has a syntax of its own in SQL.
+fn name_of_form(expr: &Expr) -> String {
+    match expr {
         Expr::Interval(interval) => interval_name(interval),
         Expr::Tuple(items) => bracketed('(', items, ')'),
         Expr::Array(array) => bracketed('[', &array.elem, ']'),

@@ -56,12 +56,12 @@ pub(crate) fn of_literal(value: i64) -> ColumnType {
     use ColumnType as T;
     match value {
         0..=0xFF => T::UInt8,
-        0..=0xFFFF => T::UInt16,
-        0..=0xFFFF_FFFF => T::UInt32,
-        0.. => T::UInt64,
+        0x100..=0xFFFF => T::UInt16,
+        0x1_0000..=0xFFFF_FFFF => T::UInt32,
+        0x1_0000_0000.. => T::UInt64,
         -0x80..=-1 => T::Int8,
-        -0x8000..=-1 => T::Int16,
-        -0x8000_0000..=-1 => T::Int32,
+        -0x8000..=-0x81 => T::Int16,
+        -0x8000_0000..=-0x8001 => T::Int32,
         _ => T::Int64,
     }
 }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     AccessExpr, BinaryOperator, CastKind, CeilFloorKind, DateTimeField, Expr, Query, Select, SelectItem,
-    Subscript, TrimWhereField, UnaryOperator, Value, VisitorMut,
+    Subscript, TrimWhereField, TypedString, UnaryOperator, Value, VisitorMut,
 };
 use zepto_common::{Error, ErrorCode, Result};
 
@@ -93,22 +93,7 @@ fn rewritten(expr: Expr) -> Result<Expr> {
             };
             call(name, vec![*expr, text(data_type.to_string())])
         }
-        Expr::TypedString(literal) => {
-            let value = Expr::Value(literal.value);
-            match literal.data_type.to_string().as_str() {
-                "DATE" => call("toDate", vec![value]),
-                "TIMESTAMP" | "DATETIME" => {
-                    let fine = value.to_string().contains('.');
-                    let digits = crate::functions::rewrites::number(9);
-                    if fine {
-                        call("toDateTime64", vec![value, digits])
-                    } else {
-                        call("toDateTime", vec![value])
-                    }
-                }
-                name => call("CAST", vec![value, text(name)]),
-            }
-        }
+        Expr::TypedString(literal) => typed_string(literal),
         Expr::UnaryOp { op: UnaryOperator::Minus, expr } => negated(*expr),
         Expr::UnaryOp { op: UnaryOperator::Not, expr } => {
             Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(Expr::Nested(Box::new(truth(*expr)))) }
@@ -152,6 +137,19 @@ fn rewritten(expr: Expr) -> Result<Expr> {
         }
         other => other,
     })
+}
+
+/// `DATE '…'` and its like.
+fn typed_string(literal: TypedString) -> Expr {
+    let value = Expr::Value(literal.value);
+    match literal.data_type.to_string().as_str() {
+        "DATE" => call("toDate", vec![value]),
+        "TIMESTAMP" | "DATETIME" if value.to_string().contains('.') => {
+            call("toDateTime64", vec![value, crate::functions::rewrites::number(9)])
+        }
+        "TIMESTAMP" | "DATETIME" => call("toDateTime", vec![value]),
+        name => call("CAST", vec![value, text(name)]),
+    }
 }
 
 /// `nan` and `inf` are numbers, as in ClickHouse.

@@ -39,7 +39,8 @@ fn an_open_bind_must_be_said_twice() {
 
 #[test]
 fn the_ring_takes_powers_of_two_within_its_bounds() {
-    for (capacity, good) in [(0, true), (4096, true), (16_777_216, true), (2048, false), (33_554_432, false)] {
+    for (capacity, good) in [(0, true), (4096, true), (16_777_216, true), (2048, false), (33_554_432, false)]
+    {
         let yaml = format!("pipeline: {{ringBufferCapacity: {capacity}}}\n");
         assert_eq!(load(&yaml, &[]).is_ok(), good, "{capacity}");
     }
