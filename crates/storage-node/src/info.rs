@@ -90,7 +90,6 @@ impl NodeInfo for StorageInfo {
         metrics::gauge!(names::SERVER_READY).set(if ready { 1.0 } else { 0.0 });
         metrics::counter!(names::TICKS_INGESTED).absolute(stats.rows_ingested);
         metrics::counter!(names::TICKS_STORED).absolute(stats.rows_stored);
-        metrics::counter!(names::TICKS_DROPPED).absolute(stats.rows_refused);
         metrics::gauge!(names::INGEST_RATE).set(self.rows_per_second(stats.rows_ingested));
         metrics::gauge!(names::QUEUE_ROWS).set(stats.queue_rows as f64);
         metrics::gauge!(names::QUEUE_CAPACITY).set(stats.queue_capacity as f64);

@@ -398,6 +398,7 @@ impl Reader {
         self.bytes_scanned.add(bytes);
         if let Some(query) = &self.query {
             query.progress.read(rows as u64, bytes as u64);
+            metrics::counter!(zepto_common::metric_names::ROWS_SCANNED).increment(rows as u64);
         }
         let mut batch = self.columns.take(batch, exact)?;
         if batch.num_rows() > self.left {
