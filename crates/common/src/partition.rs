@@ -4,7 +4,7 @@
 //! booleans `true`/`false`; floats in Rust's shortest form; dates, times and decimals as the decimal of their
 //! stored integer; UUIDs and binary as their bytes; NULL as no bytes at all after a 0xFF mark. The partition is
 //! the hash modulo the number of partitions. The table takes no part, so equal keys of two tables meet.
-//! Golden vectors stand in the tests and in docs/formats.md: changing this loses every stored row's address.
+//! Golden vectors stand in the tests and in docs/formats/README.md: changing this loses every stored row's address.
 
 #[cfg(test)]
 mod tests;
