@@ -20,7 +20,10 @@ pub mod metric_names;
 pub mod partition;
 pub mod schema;
 pub mod service;
+pub mod settings;
 pub mod types;
 
 pub use error::{Error, ErrorCode, Result};
-pub use ids::{BatchId, Boot, ColumnId, DiskId, Epoch, Lsn, NodeId, PartitionId, SchemaVersion, TableId, Token};
+pub use ids::{
+    BatchId, Boot, ColumnId, DiskId, Epoch, Lsn, NodeId, PartitionId, SchemaVersion, TableId, Token,
+};

@@ -23,11 +23,12 @@ pub(crate) struct ArrowReader {
     columnar: Columnar,
     decoder: StreamDecoder,
     buffer: Vec<u8>,
+    /// A file, not a stream.
+    file: bool,
     /// The file's magic bytes are still to come.
     magic: bool,
     /// Zeros may follow the magic bytes.
     padding: bool,
-    any: bool,
     any_message: bool,
     /// Bytes that the next message needs: nothing is looked at again before they are there.
     need: usize,
@@ -45,9 +46,9 @@ impl ArrowReader {
             columnar: Columnar::new(block),
             decoder: StreamDecoder::new(),
             buffer: Vec::new(),
+            file,
             magic: file,
             padding: file,
-            any: false,
             any_message: false,
             need: 0,
             ended: false,
@@ -59,7 +60,6 @@ impl ArrowReader {
         if self.ended {
             return Ok(());
         }
-        self.any |= !data.is_empty();
         self.buffer.extend_from_slice(data);
         if self.buffer.len() < self.need {
             return Ok(());
@@ -195,8 +195,11 @@ impl Decoder for ArrowReader {
         if let Some(error) = self.failed {
             return Err(error);
         }
+        if self.file && !self.any_message && !self.ended {
+            return Err(broken("Arrow file is too small"));
+        }
         // A stream may end without its end mark, but not inside a message; a file must have it.
-        if !self.ended && (!self.buffer.is_empty() || self.magic && self.any) {
+        if !self.ended && !self.buffer.is_empty() {
             return Err(Error::new(ErrorCode::CannotReadAllData, "Arrow data ends inside a message"));
         }
         self.columnar.finish(out)

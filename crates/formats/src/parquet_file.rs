@@ -50,7 +50,7 @@ impl Decoder for ParquetReader {
     fn finish(self: Box<Self>, out: &mut Vec<RecordBatch>) -> Result<()> {
         let Self { mut columnar, file } = *self;
         if file.is_empty() {
-            return Ok(());
+            return Err(Error::new(ErrorCode::IncorrectData, "Parquet file is too small"));
         }
         guarded("Parquet", || read(Bytes::from(file), &mut columnar, out))
     }

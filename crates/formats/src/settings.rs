@@ -75,23 +75,7 @@ impl Default for FormatSettings {
 
 impl FormatSettings {
     /// Names that [`FormatSettings::from_map`] understands.
-    pub const NAMES: &'static [&'static str] = &[
-        "date_time_input_format",
-        "date_time_output_format",
-        "input_format_null_as_default",
-        "input_format_skip_unknown_fields",
-        "input_format_csv_empty_as_default",
-        "input_format_tsv_empty_as_default",
-        "input_format_values_interpret_expressions",
-        "format_csv_delimiter",
-        "output_format_json_quote_64bit_integers",
-        "output_format_json_quote_denormals",
-        "output_format_json_escape_forward_slashes",
-        "output_format_pretty_row_numbers",
-        "output_format_pretty_max_rows",
-        "output_format_pretty_color",
-        "session_timezone",
-    ];
+    pub const NAMES: &'static [&'static str] = zepto_common::settings::FORMATS;
 
     /// Takes the known names out of a request's settings; other names are not this crate's to judge.
     ///

@@ -121,7 +121,8 @@ impl RequestSettings {
                 return Err(Error::new(ErrorCode::NotImplemented, text));
             }
             _ if known::INTERFACE.contains(&name) => {}
-            _ if known::is_setting(name) => {
+            _ if zepto_common::settings::is_known(name) => {
+                zepto_common::settings::check(name, value)?;
                 match name {
                     "max_execution_time" => self.max_execution_time = seconds(name, value)?,
                     "readonly" => self.read_only = value != "0" && !value.is_empty(),

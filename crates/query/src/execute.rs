@@ -55,6 +55,7 @@ pub(crate) async fn statement(run: Run, statement: Statement) -> Result<Answer> 
         Statement::Show(show) => show::show(run, show).await,
         Statement::Use(database) => use_database(run, database),
         Statement::Set(settings) => {
+            crate::service::check_settings(&settings)?;
             let mut answer = run.done();
             answer.settings = settings;
             Ok(answer)

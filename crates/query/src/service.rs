@@ -91,6 +91,7 @@ impl SqlService {
 
     async fn start(&self, sql: &str, mut context: RequestContext) -> Result<Answer> {
         let Parsed { statement, clauses } = statement::parse(sql, &context.params)?;
+        check_settings(&clauses.settings)?;
         context.settings.extend(clauses.settings.clone());
         check_rights(&statement, &context)?;
         let deadline = deadline(&context)?;
@@ -128,6 +129,11 @@ impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
     }
+}
+
+/// Refuses settings that are not known, as the HTTP door does.
+pub(crate) fn check_settings(settings: &BTreeMap<String, String>) -> Result<()> {
+    settings.iter().try_for_each(|(name, value)| zepto_common::settings::check(name, value))
 }
 
 /// The door's deadline, or `max_execution_time` if that is sooner.

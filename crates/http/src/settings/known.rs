@@ -1,7 +1,4 @@
-//! The names of ClickHouse's settings that are taken: those that do something here, and those that real clients
-//! send and that may do nothing without changing an answer.
-
-use zepto_formats::FormatSettings;
+//! Parameters of the URL that are no settings, and settings of which only one value can be taken.
 
 /// Parameters of the interface itself, not settings.
 pub(super) const INTERFACE: &[&str] = &[
@@ -20,120 +17,6 @@ pub(super) const INTERFACE: &[&str] = &[
     "client_protocol_version",
 ];
 
-/// Settings that are handed on.
-const SETTINGS: &[&str] = &[
-    "readonly",
-    "max_threads",
-    "max_block_size",
-    "max_insert_block_size",
-    "max_execution_time",
-    "max_result_rows",
-    "max_result_bytes",
-    "max_rows_to_read",
-    "max_bytes_to_read",
-    "max_memory_usage",
-    "max_memory_usage_for_user",
-    "max_query_size",
-    "max_ast_depth",
-    "max_parser_depth",
-    "timeout_before_checking_execution_speed",
-    "timeout_overflow_mode",
-    "result_overflow_mode",
-    "read_overflow_mode",
-    "limit",
-    "offset",
-    "extremes",
-    "join_use_nulls",
-    "join_algorithm",
-    "any_join_distinct_right_table_keys",
-    "group_by_use_nulls",
-    "prefer_column_name_to_alias",
-    "union_default_mode",
-    "cast_keep_nullable",
-    "aggregate_functions_null_for_empty",
-    "implicit_select",
-    "transform_null_in",
-    "log_queries",
-    "log_comment",
-    "priority",
-    "use_uncompressed_cache",
-    "use_query_cache",
-    "insert_deduplicate",
-    "insert_quorum",
-    "async_insert",
-    "wait_for_async_insert",
-    "async_insert_deduplicate",
-    "wait_for_async_insert_timeout",
-    "async_insert_busy_timeout_ms",
-    "insert_null_as_default",
-    "mutations_sync",
-    "alter_sync",
-    "optimize_on_insert",
-    "connect_timeout",
-    "send_timeout",
-    "receive_timeout",
-    "network_compression_method",
-    "send_progress_in_http_headers",
-    "http_headers_progress_interval_ms",
-    "http_zlib_compression_level",
-    "http_write_exception_in_output_format",
-    "http_wait_end_of_query",
-    "http_response_buffer_size",
-    "http_connection_timeout",
-    "http_receive_timeout",
-    "http_send_timeout",
-    "http_make_head_request",
-    "cancel_http_readonly_queries_on_client_close",
-    "replace_running_query",
-    "describe_include_subcolumns",
-    "describe_compact_output",
-    "cast_string_to_dynamic_use_inference",
-    "allow_experimental_analyzer",
-    "allow_experimental_object_type",
-    "allow_experimental_json_type",
-    "allow_suspicious_low_cardinality_types",
-    "low_cardinality_allow_in_native_format",
-    "additional_table_filters",
-    "additional_result_filter",
-    "format_schema",
-    "format_csv_allow_single_quotes",
-    "format_csv_allow_double_quotes",
-    "format_csv_null_representation",
-    "format_tsv_null_representation",
-    "output_format_write_statistics",
-    "output_format_decimal_trailing_zeros",
-    "output_format_tsv_crlf_end_of_line",
-    "output_format_csv_crlf_end_of_line",
-    "output_format_arrow_string_as_string",
-    "output_format_arrow_low_cardinality_as_dictionary",
-    "output_format_arrow_compression_method",
-    "output_format_arrow_unsupported_types_as_binary",
-    "output_format_parquet_string_as_string",
-    "output_format_parquet_compression_method",
-    "output_format_binary_write_json_as_string",
-    "output_format_pretty_max_column_pad_width",
-    "output_format_pretty_grid_charset",
-    "output_format_parallel_formatting",
-    "input_format_parallel_parsing",
-    "input_format_allow_errors_num",
-    "input_format_allow_errors_ratio",
-    "input_format_defaults_for_omitted_fields",
-    "input_format_import_nested_json",
-    "input_format_with_names_use_header",
-    "input_format_with_types_use_header",
-    "input_format_json_read_bools_as_numbers",
-    "input_format_json_read_numbers_as_strings",
-    "input_format_binary_read_json_as_string",
-    "input_format_values_deduce_templates_of_expressions",
-    "input_format_csv_skip_first_lines",
-    "input_format_tsv_skip_first_lines",
-    "input_format_arrow_case_insensitive_column_matching",
-    "input_format_parquet_case_insensitive_column_matching",
-];
-
-/// Families that clients send whole.
-const PREFIXES: &[&str] = &["output_format_json_", "output_format_native_"];
-
 /// Settings whose meaning would change the answer if they were taken and not done: only their neutral value is.
 pub(super) const NEUTRAL: &[(&str, &[&str])] = &[
     ("input_format_allow_errors_num", &["0"]),
@@ -147,9 +30,3 @@ pub(super) const NEUTRAL: &[(&str, &[&str])] = &[
     ("output_format_csv_crlf_end_of_line", &["0"]),
     ("insert_quorum", &["0", "1", "auto"]),
 ];
-
-pub(super) fn is_setting(name: &str) -> bool {
-    SETTINGS.contains(&name)
-        || FormatSettings::NAMES.contains(&name)
-        || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-}

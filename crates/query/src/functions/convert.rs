@@ -70,7 +70,8 @@ pub(crate) fn convert(
 fn unreadable(text: &str, ty: &str) -> DataFusionError {
     let hint =
         format!("Note: there are to{ty}OrZero and to{ty}OrNull functions, which return zero/NULL instead");
-    fault(ErrorCode::CannotParseText, format!("Cannot parse string '{text}' as {ty}. {hint}"))
+    let code = if ty == "Date" { ErrorCode::CannotParseDate } else { ErrorCode::CannotParseText };
+    fault(code, format!("Cannot parse string '{text}' as {ty}. {hint}"))
 }
 
 /// Reads each text, or does what `on_fault` says.
@@ -203,8 +204,33 @@ where
     Ok(match numbers {
         Numbers::Int(values) => Arc::new(values.unary::<_, T>(Wrap::of_i64)),
         Numbers::UInt(values) => Arc::new(values.unary::<_, T>(Wrap::of_u64)),
-        Numbers::Float(values) => Arc::new(values.unary::<_, T>(Wrap::of_f64)),
+        Numbers::Float(values) => {
+            let is_float = matches!(to, ColumnType::Float32 | ColumnType::Float64);
+            if !is_float && values.iter().flatten().any(|value| !value.is_finite()) {
+                return without_infinite::<T>(&values, on_fault);
+            }
+            Arc::new(values.unary::<_, T>(Wrap::of_f64))
+        }
     })
+}
+
+/// Floats as integers where some are infinite or NaN, which no integer is.
+fn without_infinite<T>(values: &arrow::array::Float64Array, on_fault: OnFault) -> Result<ArrayRef>
+where
+    T: ArrowPrimitiveType,
+    T::Native: Wrap,
+{
+    let one = |value: Option<f64>| match (value, on_fault) {
+        (None, _) => Ok(None),
+        (Some(value), _) if value.is_finite() => Ok(Some(T::Native::of_f64(value))),
+        (_, OnFault::Null) => Ok(None),
+        (_, OnFault::Zero) => Ok(Some(T::Native::of_i64(0))),
+        (_, OnFault::Error) => {
+            Err(fault(ErrorCode::CannotConvertType, "Unexpected inf or nan to integer conversion"))
+        }
+    };
+    let made: Result<PrimitiveArray<T>> = values.iter().map(one).collect();
+    Ok(Arc::new(made?))
 }
 
 /// A whole number in decimal digits. A sign is read only where the type has one.

@@ -104,13 +104,13 @@ fn rewritten(expr: Expr) -> Result<Expr> {
         Expr::Extract { field, expr, .. } => call(part(&field)?, vec![*expr]),
         Expr::Position { expr, r#in } => call("position", vec![*r#in, *expr]),
         Expr::Substring { expr, substring_from, substring_for, .. } => {
-            let from = substring_from.map_or_else(|| crate::functions::rewrites::number(1), |from| *from);
+            // Only `FOR` without `FROM` begins at 1; with neither, an argument is missing.
+            let from = substring_from
+                .map(|from| *from)
+                .or_else(|| substring_for.is_some().then(|| crate::functions::rewrites::number(1)));
             call(
                 "substring",
-                [Some(*expr), Some(from), substring_for.map(|length| *length)]
-                    .into_iter()
-                    .flatten()
-                    .collect(),
+                [Some(*expr), from, substring_for.map(|length| *length)].into_iter().flatten().collect(),
             )
         }
         Expr::Trim { expr, trim_where, trim_what, trim_characters } => {
