@@ -195,7 +195,7 @@ impl Decoder for ArrowReader {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        if self.file && !self.any_message && !self.ended {
+        if self.file && !self.any_message && !self.ended && self.buffer.is_empty() {
             return Err(broken("Arrow file is too small"));
         }
         // A stream may end without its end mark, but not inside a message; a file must have it.
