@@ -150,9 +150,7 @@ impl ColumnType {
             T::Map(key, value) => DataType::Map(
                 Arc::new(Field::new(
                     "entries",
-                    DataType::Struct(
-                        vec![Arc::new(item("key", key)), Arc::new(item("value", value))].into(),
-                    ),
+                    DataType::Struct(vec![Arc::new(item("key", key)), Arc::new(item("value", value))].into()),
                     false,
                 )),
                 false,
@@ -227,7 +225,9 @@ impl ColumnType {
             | DataType::LargeListView(item) => Self::Array(Box::new(of(item))),
             DataType::Struct(fields) => Self::Tuple(fields.iter().map(of).collect()),
             DataType::Map(entries, _) => match entries.data_type() {
-                DataType::Struct(kv) if kv.len() == 2 => Self::Map(Box::new(of(&kv[0])), Box::new(of(&kv[1]))),
+                DataType::Struct(kv) if kv.len() == 2 => {
+                    Self::Map(Box::new(of(&kv[0])), Box::new(of(&kv[1])))
+                }
                 _ => Self::String,
             },
             DataType::Null => Self::Nothing,

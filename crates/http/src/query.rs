@@ -181,7 +181,12 @@ impl Call {
             Arc::new(Self { settings: self.settings.with_clause(&settings)?, ..Self::clone(self) })
         };
         let database = database.unwrap_or_else(|| call.settings.database.clone());
-        let format = format.map_or(Ok(Format::Values), |name| Format::parse(&name))?;
+        let Some(format) = format.or_else(|| call.settings.default_format.clone()) else {
+            let message =
+                "Syntax error: INSERT needs VALUES, FORMAT or SELECT, or the request a default_format";
+            return Err(Error::new(ErrorCode::SyntaxError, message));
+        };
+        let format = Format::parse(&format)?;
         insert::run(&call, insert::Target { table: TableName::new(database, table), columns, format }, source)
             .await
     }

@@ -13,7 +13,7 @@ use zepto_harness::{Connection, Launch, Node, Request, node};
 
 use super::Bench;
 
-/// Longest wait for a node to have nothing left to do: memtables are sealed after a minute.
+/// Longest wait for a node to have nothing left to do.
 const SETTLE_MAX: Duration = Duration::from_secs(180);
 /// Pause between two looks at a node that settles.
 const SETTLE_PAUSE: Duration = Duration::from_secs(1);
@@ -83,8 +83,13 @@ impl Rig {
         Ok(self.node.as_ref().map(Node::cost).transpose()?)
     }
 
-    /// Waits until nothing is queued, no memtable is open and the processor is idle.
+    /// Has the node flush what it holds (a snapshot does), and waits until nothing is queued, no memtable is open
+    /// and the processor is idle. The flush belongs to the cost of the rows.
     pub(super) fn settle(&self) -> Result<()> {
+        let flushed = self.connect()?.send(&Request::new("POST", "/admin/snapshot", &[], &[][..]))?;
+        if flushed.status != 200 {
+            bail!("the node did not flush: {}", flushed.text());
+        }
         let deadline = Instant::now() + SETTLE_MAX;
         let mut quiet = 0;
         let mut before = self.cost()?.unwrap_or_default().cpu;

@@ -3,9 +3,23 @@ use super::*;
 #[test]
 fn a_type_name_survives_parsing_and_printing() {
     for name in [
-        "Bool", "Int8", "UInt64", "Float32", "String", "LowCardinality(String)", "Date", "DateTime", "UUID",
-        "DateTime('Europe/Berlin')", "DateTime64(9)", "DateTime64(3, 'UTC')", "Decimal(18, 4)",
-        "Array(Nullable(Int32))", "Map(String, UInt8)", "LowCardinality(Nullable(String))", "Tuple(Int8, String)",
+        "Bool",
+        "Int8",
+        "UInt64",
+        "Float32",
+        "String",
+        "LowCardinality(String)",
+        "Date",
+        "DateTime",
+        "UUID",
+        "DateTime('Europe/Berlin')",
+        "DateTime64(9)",
+        "DateTime64(3, 'UTC')",
+        "Decimal(18, 4)",
+        "Array(Nullable(Int32))",
+        "Map(String, UInt8)",
+        "LowCardinality(Nullable(String))",
+        "Tuple(Int8, String)",
     ] {
         let ty: ColumnType = name.parse().unwrap();
         assert_eq!(ty.to_string(), name);
@@ -19,7 +33,9 @@ fn standard_names_are_aliases_and_nonsense_is_refused() {
     assert_eq!("bigint".parse::<ColumnType>().unwrap(), ColumnType::Int64);
     assert_eq!("SYMBOL".parse::<ColumnType>().unwrap(), ColumnType::Symbol);
     assert_eq!("TIMESTAMP_NS".parse::<ColumnType>().unwrap(), ColumnType::DateTime64(9, None));
-    for (bad, number) in [("Strin", 50), ("Array(", 50), ("DateTime64(10)", 36), ("Nullable(Array(Int8))", 43)] {
+    for (bad, number) in
+        [("Strin", 50), ("Array(", 50), ("DateTime64(10)", 36), ("Nullable(Array(Int8))", 43)]
+    {
         assert_eq!(bad.parse::<ColumnType>().unwrap_err().code.number(), number, "{bad}");
     }
     let deep = "Array(".repeat(500) + "Int8" + &")".repeat(500);

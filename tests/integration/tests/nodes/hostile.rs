@@ -42,7 +42,8 @@ fn no_bad_request_is_taken_for_a_good_one_or_does_harm() -> Result<()> {
 
 fn try_case(node: &mut Node, watcher: &mut Connection, case: &Case) -> Result<()> {
     // Compared with what was there, so that one stored row is one fault.
-    let before = watcher.query("SELECT count() FROM t").context("the node does not answer before the case")?;
+    let before =
+        watcher.query("SELECT count() FROM t").context("the node does not answer before the case")?;
     let mut connection = node.connect()?;
     connection.set_wait(PATIENCE)?;
     let answer = send(&mut connection, case);
