@@ -148,6 +148,7 @@ codes! {
     AuthenticationFailed = 516 AUTHENTICATION_FAILED 403;
     CannotParseBool = 467 CANNOT_PARSE_BOOL 400;
     UnsupportedMediaType = 779 UNSUPPORTED_MEDIA_TYPE 415;
+    HaveDependentObjects = 630 HAVE_DEPENDENT_OBJECTS 500;
     AlterOfColumnIsForbidden = 524 ALTER_OF_COLUMN_IS_FORBIDDEN 500;
     InvalidConfigParameter = 318 INVALID_CONFIG_PARAMETER 500;
     CannotWriteToFileDescriptor = 75 CANNOT_WRITE_TO_FILE_DESCRIPTOR 503;

@@ -11,6 +11,7 @@ pub(crate) mod snapshot;
 mod tests;
 mod ttl;
 mod upkeep;
+pub(crate) mod views;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,8 +21,9 @@ use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use tokio::sync::oneshot;
-use zepto_common::{Error, Result};
+use zepto_common::{Error, Result, TableId};
 
+use crate::catalog::ViewDefinition;
 use crate::disk::replace_file;
 use crate::error::{EngineError, IoAction};
 use crate::manifest::Manifest;
@@ -75,6 +77,12 @@ pub(crate) enum Job {
     ResetCutoff { table: Arc<TableData>, done: Done<()> },
     /// Free the disk of tables that are gone.
     Forget { tables: Vec<Arc<TableData>>, done: Done<()> },
+    /// Begin a materialized view.
+    CreateView { view: Box<ViewDefinition>, backfill: bool, done: Done<()> },
+    /// Let go of the states of a view that is gone.
+    ForgetView { source: Arc<TableData>, view: TableId, done: Done<()> },
+    /// Look after everything now.
+    LookNow { done: Done<()> },
     /// Look for expired rows now.
     Expire { done: Done<()> },
     /// Make a snapshot.
@@ -95,6 +103,9 @@ impl std::fmt::Debug for Job {
             Self::Truncate { .. } => "Truncate",
             Self::ResetCutoff { .. } => "ResetCutoff",
             Self::Forget { .. } => "Forget",
+            Self::CreateView { .. } => "CreateView",
+            Self::ForgetView { .. } => "ForgetView",
+            Self::LookNow { .. } => "LookNow",
             Self::Expire { .. } => "Expire",
             Self::Snapshot { .. } => "Snapshot",
             Self::Stop { .. } => "Stop",
@@ -182,6 +193,12 @@ impl Background {
             Job::Truncate { table, done } => answer(done, self.truncate(&table)),
             Job::ResetCutoff { table, done } => answer(done, self.reset_cutoff(&table)),
             Job::Forget { tables, done } => answer(done, self.forget(&tables)),
+            Job::CreateView { view, backfill, done } => answer(done, self.create_view(*view, backfill)),
+            Job::ForgetView { source, view, done } => answer(done, self.forget_view(&source, view)),
+            Job::LookNow { done } => {
+                self.look_after_everything();
+                answer(done, Ok(()));
+            }
             Job::Expire { done } => answer(done, self.expire_all()),
             Job::Snapshot { name, done } => answer(done, self.snapshot(&name)),
             Job::Stop { .. } => {}

@@ -68,10 +68,16 @@ pub struct ViewDefinition {
     pub columns: Vec<Column>,
     /// Whether its rows are kept up to date on ingest.
     pub materialized: bool,
-    /// The table that holds a materialized view's rows.
+    /// The id under which a materialized view's partial states are kept.
     pub target: Option<TableId>,
     /// The table that a materialized view follows.
     pub source: Option<TableId>,
+    /// How the partial states are stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub states: Option<TableSchema>,
+    /// Columns of the source that a materialized view reads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reads: Vec<ColumnId>,
 }
 
 /// All that exists, at one version.
@@ -157,6 +163,42 @@ impl Catalog {
         self.views.get(name)
     }
 
+    /// The materialized views that follow a table.
+    pub fn views_of(&self, source: TableId) -> impl Iterator<Item = &Arc<ViewDefinition>> {
+        self.views.values().filter(move |view| view.materialized && view.source == Some(source))
+    }
+
+    /// The materialized view whose states are kept under this id.
+    #[must_use]
+    pub fn view_by_id(&self, id: TableId) -> Option<&Arc<ViewDefinition>> {
+        self.views.values().find(|view| view.target == Some(id))
+    }
+
+    /// Takes an id for the states of a view.
+    pub(crate) fn with_reserved_id(&self) -> (Self, TableId) {
+        let mut next = self.next();
+        next.next_table += 1;
+        (next, TableId(self.next_table))
+    }
+
+    /// Refuses what would take rows away from under materialized views.
+    ///
+    /// # Errors
+    /// `HaveDependentObjects` with their names.
+    pub(crate) fn require_unfollowed(&self, source: TableId) -> Result<()> {
+        self.require_unfollowed_by(source, |_| true)
+    }
+
+    fn require_unfollowed_by(&self, source: TableId, stays: impl Fn(&ViewDefinition) -> bool) -> Result<()> {
+        let names: Vec<String> =
+            self.views_of(source).filter(|view| stays(view)).map(|view| view.name.to_string()).collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        let message = format!("Materialized views follow this table: {}. Drop them first", names.join(", "));
+        Err(Error::new(ErrorCode::HaveDependentObjects, message))
+    }
+
     /// Whether this id was given to a table at some time.
     #[must_use]
     pub fn ever_had(&self, id: TableId) -> bool {
@@ -215,6 +257,9 @@ impl Catalog {
     /// `UnknownDatabase`.
     pub fn without_database(&self, name: &str) -> Result<Self> {
         self.require_database(name)?;
+        for table in self.tables().filter(|table| table.name.database == name) {
+            self.require_unfollowed_by(table.id, |view| view.name.database != name)?;
+        }
         let mut next = self.next();
         next.databases.retain(|database| database != name);
         next.tables.retain(|_, entry| entry.newest.name.database != name);
@@ -255,6 +300,7 @@ impl Catalog {
     /// `UnknownTable`, `UnknownDatabase`.
     pub fn without_table(&self, name: &TableName) -> Result<Self> {
         let id = self.require(name)?.id;
+        self.require_unfollowed(id)?;
         let mut next = self.next();
         next.by_name.remove(name);
         next.tables.remove(&id);
@@ -276,8 +322,30 @@ impl Catalog {
     /// # Errors
     /// `UnknownTable`, and what an operation cannot do.
     pub fn with_table_altered(&self, name: &TableName, operations: &[AlterOp]) -> Result<Self> {
-        let id = self.require(name)?.id;
-        self.with_version(id, |entry| alter::apply(entry, operations))
+        let table = self.require(name)?;
+        let next = self.with_version(table.id, |entry| alter::apply(entry, operations))?;
+        self.require_columns_of_views(&next, table)?;
+        Ok(next)
+    }
+
+    /// Refuses a change after which a materialized view would not find a column that it reads under its name.
+    fn require_columns_of_views(&self, next: &Self, table: &TableSchema) -> Result<()> {
+        let Some(after) = next.table_by_id(table.id) else { return Ok(()) };
+        for view in self.views_of(table.id) {
+            for id in &view.reads {
+                let name =
+                    |schema: &TableSchema| schema.index_of_id(*id).map(|i| schema.columns[i].name.clone());
+                if name(table) != name(after) {
+                    let column = name(table).unwrap_or_default();
+                    let message = format!(
+                        "Column {column} is read by the materialized view {}: drop it first",
+                        view.name
+                    );
+                    return Err(Error::new(ErrorCode::AlterOfColumnIsForbidden, message));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn with_version(
@@ -306,6 +374,12 @@ impl Catalog {
     /// `TableAlreadyExists`, `UnknownDatabase`.
     pub fn with_view(&self, view: ViewDefinition) -> Result<Self> {
         self.require_free(&view.name)?;
+        if let Some(source) = view.source
+            && self.table_by_id(source).is_none()
+        {
+            let message = format!("The table that {} should follow does not exist any more", view.name);
+            return Err(Error::new(ErrorCode::UnknownTable, message));
+        }
         let mut next = self.next();
         next.views.insert(view.name.clone(), Arc::new(view));
         Ok(next)

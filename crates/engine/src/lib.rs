@@ -4,6 +4,7 @@
 //! - [`catalog`]: databases, tables with all schema versions, views
 //! - [`disk`]: the seam to the file system; the real one and one that simulates crashes
 //! - [`error`]: what can go wrong in storage, with its code
+//! - [`view`]: what the engine asks of whoever understands a materialized view
 //! - [`wal`]: the write-ahead log: frames, group commit, recycled files, replay
 //! - [`dedup`]: windows of batch ids, so that a retry is stored once
 //! - [`chunk`], [`run`], [`segment`], [`part`]: rows as they came, sorted in memory, sorted in a file; and any of them
@@ -22,6 +23,7 @@ pub mod part;
 pub mod run;
 pub mod segment;
 pub mod store;
+pub mod view;
 pub mod wal;
 
 mod background;

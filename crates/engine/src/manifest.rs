@@ -45,9 +45,27 @@ pub(crate) struct TableManifest {
     /// Truncations and rewrites so far.
     #[serde(default)]
     pub(crate) incarnation: u64,
+    /// What the materialized views that follow this table have counted of the rows in its segments.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) views: BTreeMap<TableId, ViewManifest>,
+}
+
+/// The partial states of one materialized view.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ViewManifest {
+    /// Segments of states.
+    pub(crate) segments: Vec<SegmentEntry>,
+    /// Why the view stopped, if it did: its states lack rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) broken: Option<String>,
 }
 
 impl TableManifest {
+    /// Its segments of rows and of states.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &SegmentEntry> {
+        self.segments.iter().chain(self.views.values().flat_map(|view| &view.segments))
+    }
+
     /// The lsn up to which this table's rows of a partition are void in the logs.
     pub(crate) fn floor_of(&self, partition: PartitionId) -> Lsn {
         Lsn(self.floor.get(usize::from(partition.0)).copied().unwrap_or(0))
@@ -104,6 +122,13 @@ impl Manifest {
     pub(crate) fn retain_tables(&mut self, exists: impl Fn(TableId) -> bool) {
         self.tables.retain(|&id, _| exists(id));
         self.windows.retain(|&(id, _), _| exists(id));
+    }
+
+    /// Forgets the states of views that the catalog no longer has.
+    pub(crate) fn retain_views(&mut self, exists: impl Fn(TableId) -> bool) {
+        for table in self.tables.values_mut() {
+            table.views.retain(|&id, _| exists(id));
+        }
     }
 
     /// Drops floors that the applied lsns have overtaken.

@@ -94,6 +94,17 @@ impl Part {
         }
     }
 
+    /// Partition and rows of each stretch, ascending by partition.
+    #[must_use]
+    pub fn partition_rows(&self) -> Vec<(PartitionId, Range<usize>)> {
+        match self {
+            Self::Chunk(chunk) => {
+                chunk.parts.iter().map(|(p, range)| (*p, range.start as usize..range.end as usize)).collect()
+            }
+            _ => self.index().map(|index| index.partition_rows().collect()).unwrap_or_default(),
+        }
+    }
+
     /// Statistics of a column over all rows, exact; None for a column that this part's version does not have. A
     /// chunk's are computed on the spot.
     #[must_use]

@@ -245,7 +245,7 @@ pub(crate) fn flush_all(background: &mut Background, state: &Replayed) -> Result
         ));
     }
     background.manifest.windows.clear();
-    background.commit_flushed(flushed, &cuts)?;
+    background.commit_flushed(flushed, &cuts, None)?;
     background.relieve_hot();
     Ok(())
 }

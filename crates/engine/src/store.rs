@@ -29,7 +29,7 @@ use shared::Shared;
 pub use crate::background::SnapshotInfo;
 pub use crate::catalog::{AlterOp, ColumnPosition, NewTable, ViewDefinition};
 pub use crate::segment::Codec;
-pub use crate::table::TableSnapshot;
+pub use crate::table::{TableSnapshot, ViewSnapshot};
 pub use health::LogState;
 pub use mutate::RewriteFn;
 pub use options::{SealLimits, StoreOptions};
@@ -124,6 +124,19 @@ impl Store {
         let schema = catalog.table_by_id(table).ok_or_else(unknown)?;
         let tables = self.shared.tables.load();
         Ok(tables.get(&table).ok_or_else(unknown)?.snapshot(schema.clone()))
+    }
+
+    /// What a materialized view is made of at this moment; wait-free.
+    ///
+    /// # Errors
+    /// `UnknownTable`.
+    pub fn view_snapshot(&self, view: &ViewDefinition) -> Result<ViewSnapshot> {
+        let unknown = || Error::new(ErrorCode::UnknownTable, format!("View {} does not exist", view.name));
+        let (id, source) = view.target.zip(view.source).ok_or_else(unknown)?;
+        let catalog = self.shared.catalog.load();
+        let schema = catalog.table_by_id(source).ok_or_else(unknown)?;
+        let tables = self.shared.tables.load();
+        Ok(tables.get(&source).ok_or_else(unknown)?.view_snapshot(schema.clone(), id))
     }
 
     /// The identity of the data directory.

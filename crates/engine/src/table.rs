@@ -9,6 +9,7 @@ pub(crate) mod merge;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -73,6 +74,17 @@ pub(crate) struct TableShard {
     pub(crate) segments: Arc<Vec<Arc<StoredSegment>>>,
     /// Rows with a time below are expired.
     pub(crate) cutoff: Option<i64>,
+    /// What materialized views have counted of the rows that are, or once were, in segments; by view.
+    pub(crate) views: Arc<BTreeMap<TableId, ViewStates>>,
+}
+
+/// The partial states of one materialized view in one drain thread.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ViewStates {
+    /// Segments of states, oldest first.
+    pub(crate) segments: Vec<Arc<StoredSegment>>,
+    /// Why the view stopped, if it did.
+    pub(crate) broken: Option<Arc<str>>,
 }
 
 impl TableShard {
@@ -133,6 +145,22 @@ impl TableShard {
         self.segments = Arc::new(segments);
     }
 
+    /// All segments, of rows and of states.
+    pub(crate) fn all_segments(&self) -> impl Iterator<Item = &Arc<StoredSegment>> {
+        self.segments.iter().chain(self.views.values().flat_map(|view| &view.segments))
+    }
+
+    /// The rows that no segment has: the states of a view lack exactly these.
+    pub(crate) fn unflushed(&self) -> impl Iterator<Item = Part> {
+        let sealed = self.sealed.iter().flat_map(|sealed| sealed.parts.iter().cloned());
+        sealed.chain(self.chunks.iter().map(|active| Part::Chunk(active.chunk.clone())))
+    }
+
+    /// Changes the states of one view.
+    pub(crate) fn change_view(&mut self, view: TableId, change: impl FnOnce(&mut ViewStates)) {
+        change(Arc::make_mut(&mut self.views).entry(view).or_default());
+    }
+
     /// Raises the cutoff; it never falls.
     pub(crate) fn raise_cutoff(&mut self, cutoff: i64) {
         self.cutoff = Some(self.cutoff.map_or(cutoff, |before| before.max(cutoff)));
@@ -140,8 +168,7 @@ impl TableShard {
 
     fn collect(&self, parts: &mut Vec<Part>) {
         parts.extend(self.segments.iter().map(|stored| Part::Segment(stored.segment.clone())));
-        parts.extend(self.sealed.iter().flat_map(|sealed| sealed.parts.iter().cloned()));
-        parts.extend(self.chunks.iter().map(|active| Part::Chunk(active.chunk.clone())));
+        parts.extend(self.unflushed());
     }
 }
 
@@ -232,6 +259,35 @@ impl TableData {
         }
         TableSnapshot { schema, parts, cutoff }
     }
+
+    /// What a materialized view over this table is made of: states and the rows that they lack, of each drain
+    /// thread at one moment.
+    pub(crate) fn view_snapshot(&self, schema: Arc<TableSchema>, view: TableId) -> ViewSnapshot {
+        let mut snapshot = ViewSnapshot { schema, states: Vec::new(), fresh: Vec::new(), broken: None };
+        for cell in &self.cells().shards {
+            let state = cell.state.load();
+            if let Some(states) = state.views.get(&view) {
+                let parts = states.segments.iter().map(|stored| Part::Segment(stored.segment.clone()));
+                snapshot.states.extend(parts);
+                snapshot.broken = snapshot.broken.or_else(|| states.broken.clone());
+            }
+            snapshot.fresh.extend(state.unflushed());
+        }
+        snapshot
+    }
+}
+
+/// What a query reads of a materialized view.
+#[derive(Debug, Clone)]
+pub struct ViewSnapshot {
+    /// The newest schema of the source table.
+    pub schema: Arc<TableSchema>,
+    /// Partial states, in the view's own schema of states.
+    pub states: Vec<Part>,
+    /// Rows of the source that the states do not have yet. Expired ones count: a view outlives its source's rows.
+    pub fresh: Vec<Part>,
+    /// Why the view stopped, if it did: then states and fresh rows together are not all.
+    pub broken: Option<Arc<str>>,
 }
 
 /// What a query reads of one table: fixed when it was taken, whatever is written since.

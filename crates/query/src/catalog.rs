@@ -13,6 +13,7 @@ use crate::error::external;
 use crate::provider::EngineTable;
 use crate::service::Core;
 use crate::system::{self, SYSTEM};
+use crate::views::MaterializedView;
 
 /// Views within views.
 const VIEW_DEPTH_MAX: usize = 32;
@@ -85,11 +86,10 @@ impl SchemaProvider for Database {
             return Ok(Some(Arc::new(EngineTable::new(self.core.store.clone(), schema.clone()))));
         }
         let Some(view) = catalog.view(&full) else { return Ok(None) };
-        if let Some(target) = view.target.filter(|_| view.materialized) {
-            let schema = catalog.table_by_id(target).cloned();
-            return Ok(schema.map(|schema| {
-                Arc::new(EngineTable::new(self.core.store.clone(), schema)) as Arc<dyn TableProvider>
-            }));
+        if let Some(source) = view.source.filter(|_| view.materialized) {
+            let Some(schema) = catalog.table_by_id(source) else { return Ok(None) };
+            let recipe = self.core.recipes.of(&self.core.sessions, view, schema).await.map_err(external)?;
+            return Ok(Some(Arc::new(MaterializedView::new(self.core.store.clone(), view.clone(), recipe))));
         }
         if self.depth >= VIEW_DEPTH_MAX {
             let message = format!("View {full} is nested too deep");

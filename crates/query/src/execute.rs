@@ -4,6 +4,7 @@ mod alter;
 mod create;
 mod evaluate;
 mod insert;
+mod materialized;
 mod mutate;
 mod query;
 mod show;
@@ -39,6 +40,7 @@ pub(crate) async fn statement(run: Run, statement: Statement) -> Result<Answer> 
         Statement::CreateView { name, query, if_not_exists, replace } => {
             create::view(run, &name, query, if_not_exists, replace).await
         }
+        Statement::CreateMaterializedView(create) => materialized::create(run, *create).await,
         Statement::Drop { kind, names, if_exists } => drop_objects(run, kind, &names, if_exists).await,
         Statement::Rename(pairs) => rename(run, &pairs).await,
         Statement::Truncate { table, if_exists } => truncate(run, &table, if_exists).await,

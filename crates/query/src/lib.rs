@@ -6,6 +6,7 @@
 //! - `planner`, `plan_cache`, `session`, `catalog`: from a tree to a plan
 //! - `provider`: tables of the engine as plans see them
 //! - `asof`: ASOF JOIN; `functions`: ClickHouse's and the time-series functions; `system`: tables about the server
+//! - `views`: materialized views: their queries cut into states and answer
 //! - `execute`: what each statement does; `stream`, `running`, `memory`: results on their way and their bounds
 //! - `error`: DataFusion's errors as ClickHouse's codes
 
@@ -28,7 +29,9 @@ mod session;
 mod statement;
 mod stream;
 mod system;
+mod views;
 
 pub use options::SqlOptions;
 pub use service::SqlService;
 pub use statement::split_statements;
+pub use views::view_fold;

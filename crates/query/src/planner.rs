@@ -15,7 +15,7 @@ use zepto_engine::store::ViewDefinition;
 use crate::error::from_datafusion;
 use crate::plan_cache::{PlanKey, is_lasting};
 use crate::service::Core;
-use crate::statement::{self, Params, Statement, Tokens};
+use crate::statement::{self, Tokens};
 use crate::{asof, rewrite, semantics};
 
 /// Settings that change what a query means.
@@ -48,10 +48,7 @@ impl Core {
     /// # Errors
     /// ClickHouse's code for what is wrong with it.
     pub(crate) async fn plan_tree(&self, state: &SessionState, tree: ast::Statement) -> Result<LogicalPlan> {
-        let plan = state.statement_to_plan(DfStatement::Statement(Box::new(tree))).await;
-        let plan = plan.map_err(|error| self.explained(from_datafusion(error)))?;
-        let plan = text_as_views(plan).and_then(asof::replace_marked);
-        plan.map_err(from_datafusion)
+        plan_tree(state, tree).await.map_err(|error| self.explained(error))
     }
 
     /// The optimized plan of a query, from the cache if it is there.
@@ -109,15 +106,23 @@ impl Core {
         view: &ViewDefinition,
         depth: usize,
     ) -> Result<LogicalPlan> {
-        let parsed = statement::parse(&view.sql, &Params::new())?;
-        let tokens = match parsed.statement {
-            Statement::CreateView { query, .. } => query,
-            Statement::Query(query) => query,
-            _ => return Err(Error::internal(format!("view {} is defined by something else", view.name))),
-        };
+        let tokens = crate::views::query_of(view)?;
         let state = self.sessions.plan_state(self, &view.name.database, depth);
         Box::pin(self.logical_plan(&state, tokens)).await
     }
+}
+
+async fn plan_tree(state: &SessionState, tree: ast::Statement) -> Result<LogicalPlan> {
+    let plan = state.statement_to_plan(DfStatement::Statement(Box::new(tree))).await;
+    plan.and_then(text_as_views).and_then(asof::replace_marked).map_err(from_datafusion)
+}
+
+/// The plan of a query, not optimized, over whatever the session's catalog has.
+///
+/// # Errors
+/// ClickHouse's code for what is wrong with it.
+pub(crate) async fn plan_query(state: &SessionState, tokens: Tokens) -> Result<LogicalPlan> {
+    plan_tree(state, Core::rewritten(tokens)?).await
 }
 
 /// Text literals in the form that text columns have. Otherwise coercion would wrap each into a cast, and what must

@@ -2,6 +2,7 @@
 
 mod convert;
 mod predicate;
+mod rows;
 mod scan;
 mod statistics;
 
@@ -18,7 +19,9 @@ use zepto_engine::{Part, Store};
 
 pub(crate) use convert::{to_query, to_storage};
 pub(crate) use predicate::unqualified;
+pub(crate) use rows::{scan_parts, scan_ranges};
 pub(crate) use scan::PartScan;
+pub(crate) use statistics::unknown as unknown_statistics;
 
 use self::predicate::Wanted;
 use self::scan::{Source, Work};
@@ -37,6 +40,11 @@ impl EngineTable {
     pub(crate) fn new(store: Arc<Store>, schema: Arc<TableSchema>) -> Self {
         let query_schema = schema.query_schema();
         Self { store, schema, query_schema }
+    }
+
+    /// The version.
+    pub(crate) fn version(&self) -> &Arc<TableSchema> {
+        &self.schema
     }
 }
 

@@ -17,6 +17,7 @@ use crate::running::{Running, RunningGuard};
 use crate::session::Sessions;
 use crate::statement::{self, NameText, Parsed};
 use crate::system::SYSTEM;
+use crate::views::Recipes;
 
 /// What all statements share.
 pub(crate) struct Core {
@@ -26,6 +27,8 @@ pub(crate) struct Core {
     pub(crate) sessions: Sessions,
     /// Plans by statement.
     pub(crate) plans: PlanCache,
+    /// How materialized views are computed.
+    pub(crate) recipes: Recipes,
     /// What runs now.
     pub(crate) running: Arc<Running>,
     /// Bounds.
@@ -83,6 +86,7 @@ impl SqlService {
             store,
             sessions: Sessions::new(&options)?,
             plans: PlanCache::new(options.plans),
+            recipes: Recipes::default(),
             running: Running::new(options.queries),
             options,
         };

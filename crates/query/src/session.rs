@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use datafusion::catalog::Session;
+use datafusion::catalog::{CatalogProviderList, Session};
 use datafusion::common::Result as DfResult;
 use datafusion::execution::TaskContext;
 use datafusion::execution::context::QueryPlanner;
@@ -91,6 +91,25 @@ impl Sessions {
         let mut state = self.template.clone();
         state.config_mut().options_mut().catalog.default_schema = database.to_owned();
         state.register_catalog_list(Arc::new(Databases::new(core.clone(), depth)));
+        state.mark_start_execution();
+        state
+    }
+
+    /// The session that all others are copies of.
+    pub(crate) fn template(&self) -> &SessionState {
+        &self.template
+    }
+
+    /// A session that plans a view's query over `catalogs`; its physical plans are as they were first made, with
+    /// the aggregation in two halves.
+    pub(crate) fn view_state(&self, database: &str, catalogs: Arc<dyn CatalogProviderList>) -> SessionState {
+        let builder = SessionStateBuilder::new_from_existing(self.template.clone());
+        let mut state = builder.with_physical_optimizer_rules(Vec::new()).build();
+        state.config_mut().options_mut().catalog.default_schema = database.to_owned();
+        // Two halves that can be spread, however few threads there are where it is planned.
+        let execution = &mut state.config_mut().options_mut().execution;
+        execution.target_partitions = execution.target_partitions.max(2);
+        state.register_catalog_list(catalogs);
         state.mark_start_execution();
         state
     }

@@ -25,7 +25,7 @@ use zepto_common::limits::DEPTH_MAX;
 pub(crate) use alter::AlterAction;
 pub(crate) use alter::Place;
 pub(crate) use clauses::Clauses;
-pub(crate) use create::{ColumnSpec, CreateTable};
+pub(crate) use create::{ColumnSpec, CreateMaterializedView, CreateTable};
 pub(crate) use cursor::NameText;
 pub(crate) use joins::{ASOF_MARKER, LATEST_MARKER};
 pub(crate) use params::Params;
@@ -83,6 +83,8 @@ pub(crate) enum Statement {
     CreateDatabase { name: String, if_not_exists: bool },
     /// CREATE [OR REPLACE] VIEW.
     CreateView { name: NameText, query: Tokens, if_not_exists: bool, replace: bool },
+    /// CREATE MATERIALIZED VIEW.
+    CreateMaterializedView(Box<CreateMaterializedView>),
     /// DROP TABLE, VIEW or DATABASE.
     Drop { kind: ObjectKind, names: Vec<NameText>, if_exists: bool },
     /// RENAME TABLE.

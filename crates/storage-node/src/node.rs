@@ -14,7 +14,7 @@ use zepto_common::service::{QueryService, RequestContext, Role};
 use zepto_engine::store::Codec;
 use zepto_engine::{Store, StoreOptions};
 use zepto_http::{Door, DoorLimits, Tls, TlsFiles, serve};
-use zepto_query::{SqlOptions, SqlService};
+use zepto_query::{SqlOptions, SqlService, view_fold};
 
 use crate::config::{Compression, Config, ConfigFaults};
 use crate::info::StorageInfo;
@@ -100,8 +100,11 @@ pub fn start(config: Config) -> Result<RunningNode, StartError> {
     let http = listener.local_addr().map_err(system("cannot tell the address in use"))?;
     log_start(&config, http, auth.is_open());
 
-    let store = Store::open(store_options(&config)).map_err(part("storage"))?;
-    let queries = SqlService::new(store.clone(), sql_options(&config, &query_runtime));
+    let sql = sql_options(&config, &query_runtime);
+    let fold = view_fold(&sql).map_err(part("queries"))?;
+    let store = StoreOptions { fold: Some(fold), ..store_options(&config) };
+    let store = Store::open(store).map_err(part("storage"))?;
+    let queries = SqlService::new(store.clone(), sql);
     let queries = Arc::new(queries.map_err(part("queries"))?);
     if let Some(path) = &config.bootstrap {
         door_runtime.block_on(bootstrap(path, &store, queries.as_ref()))?;

@@ -8,6 +8,7 @@ use std::time::Instant;
 use zepto_common::{Result, TableId};
 
 use super::files::entry_of;
+use super::views::{Beginning, Counted, record};
 use super::{Background, warn_of};
 use crate::chunk::Chunk;
 use crate::part::Part;
@@ -25,6 +26,16 @@ pub(crate) struct Flushed {
     pub(crate) shard: usize,
     pub(crate) sealed: Vec<u64>,
     pub(crate) segments: Vec<Arc<StoredSegment>>,
+    /// What the views that follow the table count of them.
+    pub(crate) counted: Vec<Counted>,
+}
+
+impl Flushed {
+    /// Files that were written, of rows and of states.
+    fn files(&self) -> impl Iterator<Item = u64> {
+        let states = self.counted.iter().filter_map(|counted| counted.states.as_ref().ok()).flatten();
+        self.segments.iter().chain(states).map(|stored| stored.id)
+    }
 }
 
 impl Background {
@@ -77,6 +88,17 @@ impl Background {
     /// # Errors
     /// The disk's. Rows stay in memory and logs, and the next checkpoint takes them along.
     pub(crate) fn checkpoint(&mut self, shards: &[usize]) -> Result<()> {
+        let (cuts, flushed) = self.prepare(shards)?;
+        self.commit_flushed(flushed, &cuts, None)?;
+        self.let_go(cuts);
+        Ok(())
+    }
+
+    /// Cuts these shards and writes what a checkpoint of them commits.
+    ///
+    /// # Errors
+    /// The disk's; nothing is left behind.
+    pub(super) fn prepare(&mut self, shards: &[usize]) -> Result<(Vec<(usize, Cut)>, Vec<Flushed>)> {
         let mut cuts = Vec::with_capacity(shards.len());
         for &shard in shards {
             cuts.push((shard, self.cut(shard)?));
@@ -89,7 +111,11 @@ impl Background {
                 return Err(error);
             }
         }
-        self.commit_flushed(flushed, &cuts)?;
+        Ok((cuts, flushed))
+    }
+
+    /// Lets go of the logs that a committed checkpoint covers.
+    pub(super) fn let_go(&mut self, cuts: Vec<(usize, Cut)>) {
         self.shared.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
         for (shard, cut) in cuts {
             self.covered[shard] = true;
@@ -100,13 +126,11 @@ impl Background {
             );
         }
         self.release_old_logs();
-        Ok(())
     }
 
     /// Gives up segments that no manifest will name.
-    fn discard(&mut self, flushed: &[Flushed]) {
-        let written: Vec<u64> =
-            flushed.iter().flat_map(|batch| batch.segments.iter().map(|s| s.id)).collect();
+    pub(super) fn discard(&mut self, flushed: &[Flushed]) {
+        let written: Vec<u64> = flushed.iter().flat_map(Flushed::files).collect();
         self.remove_segments(written);
     }
 
@@ -127,8 +151,11 @@ impl Background {
             if sealed.is_empty() {
                 continue;
             }
-            let segments = self.write_sealed(&sealed, state.cutoff)?;
-            flushed.push(Flushed { table, shard, sealed: sealed.iter().map(|s| s.id).collect(), segments });
+            let ids = sealed.iter().map(|s| s.id).collect();
+            flushed.push(Flushed { table, shard, sealed: ids, segments: Vec::new(), counted: Vec::new() });
+            if let Some(batch) = flushed.last_mut() {
+                self.write_sealed(&sealed, state.cutoff, batch)?;
+            }
         }
         Ok(())
     }
@@ -137,16 +164,21 @@ impl Background {
         &mut self,
         sealed: &[Arc<Sealed>],
         cutoff: Option<i64>,
-    ) -> Result<Vec<Arc<StoredSegment>>> {
-        let mut segments = Vec::new();
+        into: &mut Flushed,
+    ) -> Result<()> {
         for group in groups_of(sealed, SEGMENT_ROWS_MAX) {
             let runs: Result<Vec<Arc<Run>>> = group.iter().map(|sealed| self.run_of(sealed)).collect();
-            let run = self.merge_runs(&runs?, cutoff)?;
+            let runs = runs?;
+            // Views count what has expired too: queries of them showed it until now.
+            let rows: Vec<Part> = runs.iter().cloned().map(Part::Run).collect();
+            into.counted.extend(self.count(into.table.id, &rows)?);
+            let run = self.merge_runs(&runs, cutoff)?;
+            drop(runs);
             if run.rows() > 0 {
-                segments.push(self.write_segment(&run)?);
+                into.segments.push(self.write_segment(&run)?);
             }
         }
-        Ok(segments)
+        Ok(())
     }
 
     fn merge_runs(&self, runs: &[Arc<Run>], cutoff: Option<i64>) -> Result<Arc<Run>> {
@@ -167,11 +199,16 @@ impl Background {
     ///
     /// # Errors
     /// The disk's.
-    pub(crate) fn commit_flushed(&mut self, flushed: Vec<Flushed>, cuts: &[(usize, Cut)]) -> Result<()> {
+    pub(crate) fn commit_flushed(
+        &mut self,
+        flushed: Vec<Flushed>,
+        cuts: &[(usize, Cut)],
+        beginning: Option<&Beginning>,
+    ) -> Result<()> {
         // A table that was dropped meanwhile takes its fresh files with it.
         let (flushed, dropped): (Vec<_>, Vec<_>) = flushed.into_iter().partition(|f| !f.table.is_dropped());
-        let dropped: Vec<u64> = dropped.iter().flat_map(|f| f.segments.iter().map(|s| s.id)).collect();
-        if !flushed.is_empty() {
+        let dropped: Vec<u64> = dropped.iter().flat_map(Flushed::files).collect();
+        if !flushed.is_empty() || beginning.is_some() {
             self.sync_segments()?;
         }
         let cutoffs: Vec<(TableId, i64)> = self.cutoffs();
@@ -182,7 +219,12 @@ impl Background {
             }
             for batch in &flushed {
                 let entries = batch.segments.iter().map(|segment| entry_of(segment, batch.shard));
-                manifest.table(batch.table.id).segments.extend(entries);
+                let known = manifest.table(batch.table.id);
+                known.segments.extend(entries);
+                record(&mut known.views, &batch.counted, batch.shard);
+            }
+            if let Some(begun) = beginning {
+                begun.enter(manifest);
             }
             for (shard, cut) in cuts {
                 for (partition, lsn) in &cut.applied {
@@ -196,12 +238,18 @@ impl Background {
         });
         if let Err(error) = committed {
             self.discard(&flushed);
+            self.remove_segments(beginning.into_iter().flat_map(Beginning::files).collect::<Vec<_>>());
             return Err(error);
         }
         for batch in &flushed {
             let cells = batch.table.cells();
-            cells.shards[batch.shard]
-                .update(&self.shared.memory, |cell| cell.exchange(&batch.sealed, &[], &batch.segments));
+            cells.shards[batch.shard].update(&self.shared.memory, |cell| {
+                cell.exchange(&batch.sealed, &[], &batch.segments);
+                batch.counted.iter().for_each(|counted| counted.show(cell));
+            });
+        }
+        if let Some(begun) = beginning {
+            begun.show(&self.shared.memory);
         }
         self.remove_segments(dropped);
         self.weigh_hot();

@@ -1,14 +1,14 @@
 //! Changes of stored rows: DELETE and UPDATE by rewriting, TRUNCATE, DROP. The manifest's replacement is the one
 //! point at which they happen: before it all rows are as they were, after it all are changed, also after a crash.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use zepto_common::schema::TableSchema;
-use zepto_common::{Error, ErrorCode, PartitionId, Result};
+use zepto_common::{Error, ErrorCode, Result};
 
 use super::files::entry_of;
 use super::pause::Paused;
+use super::views::{Counted, record};
 use super::{Background, Transform};
 use crate::chunk::Chunk;
 use crate::part::Part;
@@ -35,6 +35,14 @@ struct Looked {
     old: u64,
     /// None: it stays. Some(None): no row is left.
     next: Option<Option<Arc<StoredSegment>>>,
+}
+
+/// The rows of one shard that no segment has, before and after.
+struct Fresh {
+    shard: usize,
+    before: Vec<Part>,
+    rows: Vec<Arc<Chunk>>,
+    counted: Vec<Counted>,
 }
 
 impl Background {
@@ -73,30 +81,32 @@ impl Background {
             }
         }
         let paused = self.pause()?;
-        let mut fresh: Vec<(usize, Vec<Arc<Chunk>>)> = Vec::new();
+        let mut fresh: Vec<Fresh> = Vec::new();
         let mut memory_changed = false;
         for (shard, cell) in table.cells().shards.iter().enumerate() {
-            let state = cell.load();
-            let sealed = state.sealed.iter().flat_map(|sealed| sealed.parts.iter().cloned());
-            let active = state.chunks.iter().map(|active| Part::Chunk(active.chunk.clone()));
+            let before: Vec<Part> = cell.load().unflushed().collect();
             let mut rows = Vec::new();
-            for part in sealed.chain(active) {
-                match transformed(&part, schema, transform)? {
+            for part in &before {
+                match transformed(part, schema, transform)? {
                     Changed::Yes(left, count) => {
                         memory_changed = true;
                         *changed += count;
                         rows.extend(left);
                     }
-                    Changed::No => rows.extend(untouched(&part, schema)?),
+                    Changed::No => rows.extend(untouched(part, schema)?),
                 }
             }
-            fresh.push((shard, rows));
+            fresh.push(Fresh { shard, before, rows, counted: Vec::new() });
         }
         if !memory_changed {
             fresh.clear();
         }
         if *changed == 0 {
             return Ok(());
+        }
+        for fresh in &mut fresh {
+            // They become segments: whoever follows the table counts them now, as they were.
+            fresh.counted = self.count(table.id, &fresh.before)?;
         }
         self.commit_rewrite(table, schema, looked, fresh, memory_changed.then_some(paused))
     }
@@ -146,13 +156,13 @@ impl Background {
         table: &Arc<TableData>,
         schema: &Arc<TableSchema>,
         looked: &mut Vec<Looked>,
-        fresh: Vec<(usize, Vec<Arc<Chunk>>)>,
+        fresh: Vec<Fresh>,
         paused: Option<Paused>,
     ) -> Result<()> {
-        for (shard, rows) in fresh {
-            if let Some(stored) = self.segment_of(schema, &rows)? {
+        for Fresh { shard, rows, .. } in &fresh {
+            if let Some(stored) = self.segment_of(schema, rows)? {
                 // An id that no segment had: only the new one counts.
-                looked.push(Looked { shard, old: stored.id, next: Some(Some(stored)) });
+                looked.push(Looked { shard: *shard, old: stored.id, next: Some(Some(stored)) });
             }
         }
         self.sync_segments()?;
@@ -165,6 +175,7 @@ impl Background {
             known.segments.retain(|entry| !gone.contains(&entry.id));
             known.segments.extend(added.iter().map(|(shard, stored)| entry_of(stored, *shard)));
             known.incarnation += 1;
+            fresh.iter().for_each(|fresh| record(&mut known.views, &fresh.counted, fresh.shard));
             if let Some(floor) = floor {
                 known.floor = floor;
             }
@@ -179,6 +190,8 @@ impl Background {
                 state.opened = None;
                 let sealed: Vec<u64> = state.sealed.iter().map(|sealed| sealed.id).collect();
                 state.exchange(&sealed, &gone, &of_shard(&added, shard));
+                let counted = fresh.iter().filter(|fresh| fresh.shard == shard);
+                counted.flat_map(|fresh| &fresh.counted).for_each(|counted| counted.show(&mut state));
                 next.put(state);
             }
             table.replace_cells(next, &self.shared.memory);
@@ -234,8 +247,7 @@ impl Background {
         }
         let ids: Vec<_> = tables.iter().map(|table| table.id).collect();
         let known = self.manifest.tables.iter().filter(|(id, _)| ids.contains(id));
-        let gone: Vec<u64> =
-            known.flat_map(|(_, table)| table.segments.iter().map(|entry| entry.id)).collect();
+        let gone: Vec<u64> = known.flat_map(|(_, table)| table.entries().map(|entry| entry.id)).collect();
         drop(paused);
         for drain in &self.shared.drains {
             drain.command(crate::shard::Command::Forget(ids.clone()))?;
@@ -268,20 +280,10 @@ fn unflushed_rows(table: &TableData) -> usize {
     table.cells().shards.iter().map(rows).sum()
 }
 
-/// Partition and rows of each stretch of a part.
-fn partition_rows(part: &Part) -> Vec<(PartitionId, Range<usize>)> {
-    match part {
-        Part::Chunk(chunk) => {
-            chunk.parts.iter().map(|(p, range)| (*p, range.start as usize..range.end as usize)).collect()
-        }
-        _ => part.index().map(|index| index.partition_rows().collect()).unwrap_or_default(),
-    }
-}
-
 fn transformed(part: &Part, schema: &Arc<TableSchema>, transform: &Transform) -> Result<Changed> {
     let all: Vec<usize> = (0..schema.columns.len()).collect();
     let (mut left, mut count, mut any) = (Vec::new(), 0, false);
-    for (partition, range) in partition_rows(part) {
+    for (partition, range) in part.partition_rows() {
         for batch in part.scan(schema, &all, std::slice::from_ref(&range), BATCH_ROWS) {
             let batch = batch?;
             let rows = match transform(batch.clone())? {

@@ -8,7 +8,7 @@ use zepto_common::{Error, ErrorCode, Result};
 use super::{Background, SnapshotInfo};
 use crate::disk::{Disk, replace_file};
 use crate::error::{EngineError, IoAction};
-use crate::manifest::{segment_path, segments_dir};
+use crate::manifest::{TableManifest, segment_path, segments_dir};
 
 /// The folder of all snapshots in a data directory.
 pub(crate) const SNAPSHOTS: &str = "snapshots";
@@ -53,7 +53,8 @@ impl Background {
         let catalog = self.shared.catalog.load_full();
         let mut manifest = self.manifest.clone();
         manifest.retain_tables(|id| catalog.table_by_id(id).is_some());
-        for entry in manifest.tables.values().flat_map(|table| &table.segments) {
+        manifest.retain_views(|id| catalog.view_by_id(id).is_some());
+        for entry in manifest.tables.values().flat_map(TableManifest::entries) {
             let (from, to) =
                 (segment_path(&self.shared.options.data_dir, entry.id), segment_path(dir, entry.id));
             disk.hard_link(&from, &to).map_err(fault(IoAction::Rename, &to))?;

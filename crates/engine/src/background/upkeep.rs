@@ -33,7 +33,7 @@ impl Background {
             warn_of(self.expire_all(), "expired rows could not be dropped and will be later");
         }
         for _ in 0..COMPACTIONS_PER_LOOK {
-            if !self.compact_one() {
+            if !self.compact_one() && !self.merge_states_of_one() {
                 break;
             }
         }
@@ -140,7 +140,11 @@ impl Background {
         let tables = self.shared.tables.load_full();
         let cells: Vec<_> = tables.values().map(|table| table.cells()).collect();
         cells.into_iter().flat_map(|cells| {
-            cells.shards.iter().flat_map(|cell| cell.load().segments.to_vec()).collect::<Vec<_>>()
+            cells
+                .shards
+                .iter()
+                .flat_map(|cell| cell.load().all_segments().cloned().collect::<Vec<_>>())
+                .collect::<Vec<_>>()
         })
     }
 

@@ -97,6 +97,8 @@ fn a_catalog_reads_back_as_it_was_written_and_damage_is_seen() {
         materialized: true,
         target: Some(TableId(1)),
         source: Some(TableId(2)),
+        states: None,
+        reads: Vec::new(),
     };
     let catalog = catalog.with_view(view).expect("makes");
     let renamed = TableName::new("lab", "moved");

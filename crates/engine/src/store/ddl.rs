@@ -99,13 +99,23 @@ impl Store {
         self.change_catalog(move |catalog| catalog.with_view(view)).await
     }
 
-    /// Removes a view's definition.
+    /// Begins a materialized view. Rows of the source that are there already count only with `backfill`.
+    ///
+    /// # Errors
+    /// `TableAlreadyExists`, `UnknownDatabase`, `UnknownTable` for the source, what its query says to a row, the
+    /// disk's.
+    pub async fn create_materialized_view(&self, view: ViewDefinition, backfill: bool) -> Result<()> {
+        let view = Box::new(view);
+        self.job(|done| Job::CreateView { view, backfill, done }).await
+    }
+
+    /// Removes a view's definition, and what a materialized one has counted.
     ///
     /// # Errors
     /// `UnknownTable`, `UnknownDatabase`, the disk's.
     pub async fn drop_view(&self, name: &TableName) -> Result<()> {
         let name = name.clone();
-        self.change_catalog(move |catalog| catalog.without_view(&name)).await
+        self.drop_tables(move |catalog| catalog.without_view(&name)).await
     }
 
     async fn drop_tables(
@@ -113,8 +123,21 @@ impl Store {
         change: impl FnOnce(&Catalog) -> Result<Catalog> + Send + 'static,
     ) -> Result<()> {
         let before: Vec<Arc<TableData>> = self.shared.tables.load().values().cloned().collect();
+        let views_before: Vec<_> = self.catalog().views().cloned().collect();
         self.change_catalog(change).await?;
+        let catalog = self.catalog();
+        for view in views_before.iter().filter(|view| view.materialized) {
+            let (Some(id), Some(source)) = (view.target, view.source) else { continue };
+            if let Ok(source) = self.shared.data(source)
+                && catalog.view_by_id(id).is_none()
+            {
+                self.job(|done| Job::ForgetView { source, view: id, done }).await?;
+            }
+        }
         let tables: Vec<_> = before.into_iter().filter(|table| table.is_dropped()).collect();
+        if tables.is_empty() {
+            return Ok(());
+        }
         self.job(|done| Job::Forget { tables, done }).await
     }
 

@@ -18,8 +18,10 @@ impl Store {
     /// are written later are not touched. Gives the number of rows removed or changed.
     ///
     /// # Errors
-    /// `UnknownTable`, what `change` says, the disk's.
+    /// `UnknownTable`; `HaveDependentObjects` when materialized views follow the table, because what they counted
+    /// cannot be taken back; what `change` says; the disk's.
     pub async fn rewrite(&self, table: TableId, change: RewriteFn) -> Result<u64> {
+        self.shared.catalog.load().require_unfollowed(table)?;
         let table = self.shared.data(table)?;
         self.job(|done| Job::Rewrite { table, transform: change, done }).await
     }
@@ -27,9 +29,12 @@ impl Store {
     /// Removes all rows of a table and frees its disk.
     ///
     /// # Errors
-    /// `UnknownTable`, `UnknownDatabase`, the disk's.
+    /// `UnknownTable`, `UnknownDatabase`; `HaveDependentObjects` when materialized views follow it; the disk's.
     pub async fn truncate_table(&self, name: &TableName) -> Result<()> {
-        let id = self.shared.catalog.load().require(name)?.id;
+        let catalog = self.shared.catalog.load();
+        let id = catalog.require(name)?.id;
+        catalog.require_unfollowed(id)?;
+        drop(catalog);
         let table = self.shared.data(id)?;
         self.job(|done| Job::Truncate { table, done }).await
     }
@@ -49,6 +54,14 @@ impl Store {
     /// The disk's.
     pub async fn checkpoint(&self) -> Result<()> {
         self.job(|done| Job::Checkpoint { done }).await
+    }
+
+    /// Does now what the background thread does by itself from time to time.
+    ///
+    /// # Errors
+    /// The node is closing.
+    pub async fn look_now(&self) -> Result<()> {
+        self.job(|done| Job::LookNow { done }).await
     }
 
     /// Looks for expired rows now instead of at the next round.

@@ -19,10 +19,11 @@ use crate::disk::Disk;
 use crate::envelope;
 use crate::error::{EngineError, IoAction};
 use crate::identity::{DirectoryLock, Identity};
-use crate::manifest::{Manifest, segment_path, segments_dir};
+use crate::manifest::{Manifest, SegmentEntry, TableManifest, ViewManifest, segment_path, segments_dir};
 use crate::replay::{Replayed, Replayer, flush_all};
 use crate::shard::space::SpaceWatch;
 use crate::shard::{LogMeter, Shard, TableMemory};
+use crate::table::{TableData, ViewStates};
 use crate::wal::{EpochStartFrame, Frame, Log, LogOptions, ReplayOptions, ReplaySummary, replay};
 
 /// Folder of the logs in a data directory.
@@ -147,9 +148,12 @@ fn restore(background: &mut Background) -> Result<(Replayed, ReplaySummary)> {
     let (disk, dir) = (shared.options.disk.clone(), shared.options.data_dir.clone());
     let threads_before = background.manifest.drain_threads;
     let catalog = shared.catalog.load_full();
-    if background.manifest.tables.keys().any(|id| catalog.table_by_id(*id).is_none()) {
+    let mut views = background.manifest.tables.values().flat_map(|table| table.views.keys());
+    let lost_views = views.any(|id| catalog.view_by_id(*id).is_none());
+    if lost_views || background.manifest.tables.keys().any(|id| catalog.table_by_id(*id).is_none()) {
         background.commit_keeping_threads(|manifest| {
-            manifest.retain_tables(|id| catalog.table_by_id(id).is_some())
+            manifest.retain_tables(|id| catalog.table_by_id(id).is_some());
+            manifest.retain_views(|id| catalog.view_by_id(id).is_some());
         })?;
     }
     remove_orphans(background)?;
@@ -175,7 +179,7 @@ fn restore(background: &mut Background) -> Result<(Replayed, ReplaySummary)> {
 fn remove_orphans(background: &Background) -> Result<()> {
     let shared = &background.shared;
     let dir = segments_dir(&shared.options.data_dir);
-    let entries = background.manifest.tables.values().flat_map(|table| &table.segments);
+    let entries = background.manifest.tables.values().flat_map(TableManifest::entries);
     let known: Vec<_> = entries.map(|entry| segment_path(&shared.options.data_dir, entry.id)).collect();
     let known: std::collections::HashSet<_> =
         known.iter().filter_map(|path| path.file_name()?.to_str()).collect();
@@ -212,8 +216,29 @@ fn open_segments(background: &Background) -> Result<()> {
                 state.cutoff = known.cutoff;
             });
         }
+        for (&view, states) in &known.views {
+            open_states(background, data, view, states)?;
+        }
     }
     background.weigh_hot();
+    Ok(())
+}
+
+fn open_states(
+    background: &Background,
+    source: &TableData,
+    view: TableId,
+    known: &ViewManifest,
+) -> Result<()> {
+    let shared = &background.shared;
+    let cells = source.cells();
+    for (shard, cell) in cells.shards.iter().enumerate() {
+        let of_shard = |entry: &&SegmentEntry| usize::from(entry.shard) % cells.shards.len() == shard;
+        let segments: Result<Vec<_>> =
+            known.segments.iter().filter(of_shard).map(|entry| background.open_segment(entry)).collect();
+        let states = ViewStates { segments: segments?, broken: known.broken.as_deref().map(Arc::from) };
+        cell.update(&shared.memory, |state| state.change_view(view, |of| *of = states));
+    }
     Ok(())
 }
 

@@ -12,6 +12,7 @@ use zepto_common::{Error, ErrorCode, Result};
 
 use crate::disk::{Disk, RealDisk};
 use crate::segment::Codec;
+use crate::view::ViewFold;
 
 /// Memory for data when the options say nothing, in bytes.
 const MEMORY_DEFAULT: usize = 4 << 30;
@@ -83,6 +84,8 @@ pub struct StoreOptions {
     pub disk_reserve: u64,
     /// When memtables are closed and logs are checkpointed.
     pub seal: SealLimits,
+    /// Who computes the states of materialized views; without one they stop.
+    pub fold: Option<Arc<dyn ViewFold>>,
 }
 
 impl StoreOptions {
@@ -101,6 +104,7 @@ impl StoreOptions {
             allow_corrupt_tail: false,
             disk_reserve: 64 << 20,
             seal: SealLimits::default(),
+            fold: None,
         }
     }
 

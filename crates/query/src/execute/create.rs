@@ -210,6 +210,8 @@ pub(super) async fn view(
         materialized: false,
         target: None,
         source: None,
+        states: None,
+        reads: Vec::new(),
         name,
     };
     if replace && catalog.view(&definition.name).is_some() {
@@ -222,7 +224,7 @@ pub(super) async fn view(
     Ok(run.done())
 }
 
-fn backticks(name: &str) -> String {
+pub(super) fn backticks(name: &str) -> String {
     let inside = quote(name);
     format!("`{}`", inside.trim_matches('\'').replace('`', "\\`"))
 }

@@ -67,6 +67,6 @@ fn value(array: &ArrayRef, ty: &DataType) -> Option<ScalarValue> {
 }
 
 /// Nothing is known.
-pub(super) fn unknown(schema: &SchemaRef) -> Statistics {
+pub(crate) fn unknown(schema: &SchemaRef) -> Statistics {
     Statistics::new_unknown(schema)
 }

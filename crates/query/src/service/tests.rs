@@ -4,6 +4,7 @@ mod bounds;
 mod joins;
 mod mutations;
 mod pruning;
+mod views;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -47,12 +48,23 @@ impl Bench {
     }
 
     fn with(change: impl FnOnce(&mut SqlOptions)) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(StoreOptions::new(dir.path())).unwrap();
+        Self::over(tempfile::tempdir().unwrap(), |_| {}, change)
+    }
+
+    /// Over a directory that may have data.
+    fn over(
+        dir: tempfile::TempDir,
+        change_store: impl FnOnce(&mut StoreOptions),
+        change: impl FnOnce(&mut SqlOptions),
+    ) -> Self {
         let mut options = SqlOptions::new(tokio::runtime::Handle::current());
         options.spill_dir = Some(dir.path().join("spill"));
         options.threads = 2;
         change(&mut options);
+        let mut store = StoreOptions::new(dir.path());
+        store.fold = Some(crate::view_fold(&options).unwrap());
+        change_store(&mut store);
+        let store = Store::open(store).unwrap();
         let service = SqlService::new(store.clone(), options).unwrap();
         Self { service, store, _dir: dir }
     }

@@ -56,7 +56,7 @@ pub(super) fn create(mut cursor: Cursor) -> Result<Statement> {
         return database(cursor);
     }
     if cursor.words(&["MATERIALIZED", "VIEW"]) {
-        return Err(Error::new(ErrorCode::NotImplemented, "Materialized views are not supported yet"));
+        return materialized_view(cursor);
     }
     if cursor.word("VIEW") {
         let if_not_exists = cursor.if_not_exists();
@@ -77,6 +77,54 @@ pub(super) fn create(mut cursor: Cursor) -> Result<Statement> {
         }
     }
     Err(cursor.unexpected("TABLE, VIEW, MATERIALIZED VIEW or DATABASE"))
+}
+
+/// CREATE MATERIALIZED VIEW as written.
+#[derive(Debug, Clone)]
+pub(crate) struct CreateMaterializedView {
+    /// The view.
+    pub(crate) name: NameText,
+    /// An existing one is no error.
+    pub(crate) if_not_exists: bool,
+    /// POPULATE: the rows that are there already count.
+    pub(crate) populate: bool,
+    /// What follows AS.
+    pub(crate) query: Tokens,
+    /// What was read and has no effect here.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Reads `[IF NOT EXISTS] name [ENGINE = …] [ORDER BY …] [POPULATE] AS SELECT …`.
+fn materialized_view(mut cursor: Cursor) -> Result<Statement> {
+    let if_not_exists = cursor.if_not_exists();
+    let name = cursor.table_name()?;
+    let mut warnings = Vec::new();
+    if on_cluster(&mut cursor)? {
+        warnings.push("ON CLUSTER is ignored: every node has every view".to_owned());
+    }
+    if cursor.sees(&["TO"]) {
+        let message = "CREATE MATERIALIZED VIEW … TO is not supported: the view keeps its rows itself";
+        return Err(Error::new(ErrorCode::NotImplemented, message));
+    }
+    if cursor.sees(&["REFRESH"]) {
+        let message = "REFRESH is not supported: a view is always up to date";
+        return Err(Error::new(ErrorCode::NotImplemented, message));
+    }
+    let ends = |c: &Cursor| c.sees(&["POPULATE"]) || c.sees(&["AS"]);
+    let storage = text_of(&cursor.until(ends));
+    if !storage.is_empty() {
+        warnings.push(format!("{storage} is ignored: the view chooses how its states are stored"));
+    }
+    let populate = cursor.word("POPULATE");
+    cursor.expect_word("AS")?;
+    let query = cursor.rest();
+    Ok(Statement::CreateMaterializedView(Box::new(CreateMaterializedView {
+        name,
+        if_not_exists,
+        populate,
+        query,
+        warnings,
+    })))
 }
 
 fn database(mut cursor: Cursor) -> Result<Statement> {
