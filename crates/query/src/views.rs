@@ -22,7 +22,7 @@ use zepto_engine::store::ViewDefinition;
 use crate::session::Sessions;
 use crate::statement::{self, Params, Statement, Tokens};
 
-pub(crate) use check::source_of;
+pub(crate) use check::{check_names, source_of};
 pub use fold::view_fold;
 pub(crate) use provider::MaterializedView;
 pub(crate) use recipe::Recipe;

@@ -8,10 +8,10 @@ use zepto_engine::store::ViewDefinition;
 
 use super::create::backticks;
 use super::show::columns_of;
-use crate::service::Run;
+use crate::service::{Core, Run};
 use crate::statement::CreateMaterializedView;
 use crate::statement::cursor::text_of;
-use crate::views::{Recipe, source_of};
+use crate::views::{Recipe, check_names, source_of};
 
 /// Plans the view's query to learn its source, its columns and its states, then has the engine begin it.
 pub(super) async fn create(mut run: Run, create: CreateMaterializedView) -> Result<Answer> {
@@ -28,6 +28,7 @@ pub(super) async fn create(mut run: Run, create: CreateMaterializedView) -> Resu
     let state = run.core.sessions.plan_state(&run.core, &name.database, 0);
     let plan = run.core.logical_plan(&state, create.query.clone()).await?;
     let source = source_of(&plan)?;
+    check_names(&Core::rewritten(create.query.clone())?, &name.database, &source)?;
     let columns = columns_of(plan.schema());
     let recipe = Recipe::new(&run.core.sessions, create.query.clone(), &name.database, &source).await?;
     let populate = if create.populate { "POPULATE " } else { "" };

@@ -1,10 +1,12 @@
 //! Which queries a materialized view can have: those whose states can be added up.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::datasource::source_as_provider;
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
+use sqlparser::ast;
 use zepto_common::error::{Error, ErrorCode, Result};
 use zepto_common::schema::TableSchema;
 
@@ -61,6 +63,43 @@ pub(crate) fn source_of(plan: &LogicalPlan) -> Result<Arc<TableSchema>> {
     }
 }
 
+/// Refuses names in the query that are not the source's own: a plain view or a WITH query would be taken for it.
+///
+/// # Errors
+/// `NotImplemented` with the name.
+pub(crate) fn check_names(tree: &ast::Statement, database: &str, source: &TableSchema) -> Result<()> {
+    let mut other = None;
+    let _ = ast::visit_relations(tree, |name| {
+        let mut parts = name.0.iter().rev().map(|part| part.as_ident().map(|ident| ident.value.as_str()));
+        let (table, in_database) = (parts.next().flatten(), parts.next().flatten());
+        let same =
+            table == Some(&source.name.table) && in_database.unwrap_or(database) == source.name.database;
+        if same {
+            return ControlFlow::Continue(());
+        }
+        other = Some(name.to_string());
+        ControlFlow::Break(())
+    });
+    match other {
+        Some(name) => Err(refused(format!("{name} as its source: name the table {} itself", source.name))),
+        None => Ok(()),
+    }
+}
+
+/// Checks a plan before it is optimized, which would make a constant of `now()`.
+///
+/// # Errors
+/// `NotImplemented` with the function.
+pub(super) fn check_functions(plan: &LogicalPlan) -> Result<()> {
+    let mut found = None;
+    let visited = plan.apply_with_subqueries(|node| {
+        found = found.take().or_else(|| moving_function(node));
+        Ok(TreeNodeRecursion::Continue)
+    });
+    visited.map_err(from_datafusion)?;
+    found.map_or(Ok(()), |what| Err(refused(what)))
+}
+
 /// Checks an optimized plan.
 ///
 /// # Errors
@@ -88,7 +127,6 @@ pub(super) fn check(plan: &LogicalPlan) -> Result<()> {
                 fault = Some(text.split([':', ' ']).next().unwrap_or_default().to_owned());
             }
         }
-        fault = fault.take().or_else(|| moving_function(node));
         Ok(if fault.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     });
     visited.map_err(from_datafusion)?;

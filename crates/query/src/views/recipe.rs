@@ -14,7 +14,7 @@ use zepto_common::error::{Error, Result};
 use zepto_common::schema::TableSchema;
 use zepto_engine::store::ViewDefinition;
 
-use super::check::check;
+use super::check::{check, check_functions};
 use super::leaf::{OnlySource, fill};
 use super::states;
 use crate::error::from_datafusion;
@@ -56,6 +56,7 @@ impl Recipe {
     ) -> Result<Self> {
         let state = sessions.view_state(database, Arc::new(OnlySource(source.clone())));
         let plan = planner::plan_query(&state, query).await?;
+        check_functions(&plan)?;
         let plan = state.optimize(&plan).map_err(from_datafusion)?;
         check(&plan)?;
         let whole =
