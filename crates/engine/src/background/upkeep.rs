@@ -33,7 +33,8 @@ impl Background {
             warn_of(self.expire_all(), "expired rows could not be dropped and will be later");
         }
         for _ in 0..COMPACTIONS_PER_LOOK {
-            if !self.compact_one() && !self.merge_states_of_one() {
+            let (compacted, merged) = (self.compact_one(), self.merge_states_of_one());
+            if !compacted && !merged {
                 break;
             }
         }
