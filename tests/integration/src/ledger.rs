@@ -15,6 +15,9 @@ use zepto_harness::{Connection, Request};
 /// The table that writers write.
 pub const TABLE: &str = "CREATE TABLE IF NOT EXISTS ledger (k LowCardinality(String), ts DateTime64(9), writer UInt32, \
      sequence UInt64, checksum UInt64) ENGINE = MergeTree ORDER BY (k, ts)";
+/// A view that counts what writers write.
+pub const VIEW: &str = "CREATE MATERIALIZED VIEW IF NOT EXISTS ledger_counts POPULATE AS SELECT k, count() AS n, \
+     sum(checksum % 1000) AS s, max(sequence) AS m, last(sequence, ts) AS l FROM ledger GROUP BY k";
 /// Rows of one INSERT, at most.
 const BATCH_MAX: u64 = 200;
 /// Keys that one writer uses.
@@ -115,6 +118,14 @@ pub fn audit(connection: &mut Connection, writers: &[Writer]) -> Result<u64> {
     let rows = audit_rows(&text, writers)?;
     let counted: u64 = connection.query("SELECT count() FROM ledger")?.trim().parse()?;
     ensure!(counted == rows, "count() says {counted}, a full read gives {rows}");
+    let has_view = connection.query("EXISTS VIEW ledger_counts")?.trim() == "1";
+    if has_view {
+        let view = connection.query("SELECT k, n, s, m, l FROM ledger_counts ORDER BY k")?;
+        let query = connection.query(
+            "SELECT k, count(), sum(checksum % 1000), max(sequence), last(sequence, ts) FROM ledger GROUP BY k ORDER BY k",
+        )?;
+        ensure!(view == query, "the materialized view differs from its query:\n{view}\n{query}");
+    }
     Ok(rows)
 }
 

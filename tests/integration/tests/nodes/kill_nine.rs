@@ -35,6 +35,7 @@ fn an_acknowledged_row_survives_kill_nine() -> Result<()> {
         let node = launch.start()?;
         let mut connection = node.connect()?;
         connection.query(ledger::TABLE)?;
+        connection.query(ledger::VIEW)?;
         let stored = ledger::audit(&mut connection, &writers)?;
         let (address, life) = (node.address(), Duration::from_millis(random.random_range(100..1_500)));
         let stop = AtomicBool::new(false);

@@ -50,15 +50,19 @@ fn tables_views_and_changes_survive_both_ways_to_end() -> Result<()> {
          SELECT symbol, sum(volume) AS volume, count() AS trades FROM market.trades GROUP BY symbol",
         "INSERT INTO market.trades VALUES ('A', '2024-01-02 10:00:00.000000001', 1.5, 10), \
          ('B', '2024-01-02 10:00:01', 2.5, 20), ('A', '1969-12-31 23:59:59.999999999', 3.5, 30)",
+        "DELETE FROM market.trades WHERE symbol = 'B'",
+        "CREATE MATERIALIZED VIEW market.bars POPULATE AS SELECT symbol, toStartOfMinute(ts) AS minute, \
+         sum(volume) AS volume, argMax(volume, ts) AS newest FROM market.trades GROUP BY symbol, minute",
         "ALTER TABLE market.trades ADD COLUMN venue String DEFAULT 'none'",
         "INSERT INTO market.trades VALUES ('A', '2024-01-02 10:00:02', 4.5, 40, 'X')",
         "ALTER TABLE market.trades RENAME COLUMN price TO paid",
-        "DELETE FROM market.trades WHERE symbol = 'B'",
     ] {
         connection.query(statement)?;
     }
     let before = look(&mut connection)?;
     ensure!(before[0].lines().count() == 3, "{before:?}");
+    let bars = "A\t1969-12-31 23:59:00\t30\t30\nA\t2024-01-02 10:00:00\t50\t40\n";
+    ensure!(before[2] == bars, "{}", before[2]);
     node.kill()?;
     let node = place.launch().start()?;
     let after_kill = look(&mut node.connect()?)?;
@@ -74,6 +78,7 @@ fn look(connection: &mut Connection) -> Result<Vec<String>> {
     let questions = [
         "SELECT symbol, ts, paid, volume, venue FROM market.trades ORDER BY symbol, ts",
         "SELECT symbol, sum(volume), sum(trades) FROM market.totals GROUP BY symbol ORDER BY symbol",
+        "SELECT symbol, minute, volume, newest FROM market.bars ORDER BY symbol, minute",
         "SHOW CREATE TABLE market.trades",
         "SELECT database, name FROM system.tables WHERE database = 'market' ORDER BY name",
     ];

@@ -260,6 +260,64 @@ async fn what_cannot_be_kept_up_to_date_is_refused() {
     assert_eq!(bench.rows("SHOW TABLES").await, ["plain", "ticks"]);
 }
 
+/// What is on disk must be read by the next version: a change of DataFusion that changes a state is seen here.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_forms_of_stored_states_are_those_that_are_documented() {
+    let bench = Bench::new();
+    bench
+        .rows("CREATE TABLE t (k String, ts DateTime64(3), x Int64, u UInt32, p Float64, s Nullable(String))")
+        .await;
+    let calls = [
+        ("count(*)", "s1 Int64"),
+        ("count(s)", "s1 Int64"),
+        ("sum(x)", "s1 Nullable(Decimal(38, 0))"),
+        ("sum(u)", "s1 Nullable(Decimal(38, 0))"),
+        ("sum(p)", "s1 Nullable(Float64)"),
+        ("avg(x)", "s1 Nullable(UInt64), s2 Nullable(Float64)"),
+        ("avg(p)", "s1 Nullable(UInt64), s2 Nullable(Float64)"),
+        ("min(p)", "s1 Nullable(Float64)"),
+        ("max(s)", "s1 Nullable(String)"),
+        ("stddevPop(p)", "s1 Nullable(UInt64), s2 Nullable(Float64), s3 Nullable(Float64)"),
+        ("stddevSamp(x)", "s1 Nullable(UInt64), s2 Nullable(Float64), s3 Nullable(Float64)"),
+        ("varPop(p)", "s1 Nullable(UInt64), s2 Nullable(Float64), s3 Nullable(Float64)"),
+        ("varSamp(p)", "s1 Nullable(UInt64), s2 Nullable(Float64), s3 Nullable(Float64)"),
+        (
+            "corr(p, x)",
+            "s1 Nullable(UInt64), s2 Nullable(Float64), s3 Nullable(Float64), s4 Nullable(Float64), s5 Nullable(Float64), s6 Nullable(Float64)",
+        ),
+        (
+            "covarPop(p, x)",
+            "s1 Nullable(UInt64), s2 Nullable(Float64), s3 Nullable(Float64), s4 Nullable(Float64)",
+        ),
+        (
+            "covarSamp(p, x)",
+            "s1 Nullable(UInt64), s2 Nullable(Float64), s3 Nullable(Float64), s4 Nullable(Float64)",
+        ),
+        ("any(x)", "s1 Nullable(Decimal(38, 0)), s2 Nullable(String), s3 Nullable(Int64)"),
+        ("anyLast(s)", "s1 Nullable(Decimal(38, 0)), s2 Nullable(String), s3 Nullable(String)"),
+        ("argMin(x, p)", "s1 Nullable(Decimal(38, 0)), s2 Nullable(String), s3 Nullable(Int64)"),
+        ("argMax(s, ts)", "s1 Nullable(Decimal(38, 0)), s2 Nullable(String), s3 Nullable(String)"),
+        ("first(p, ts)", "s1 Nullable(Decimal(38, 0)), s2 Nullable(String), s3 Nullable(Float64)"),
+        ("last(x, ts)", "s1 Nullable(Decimal(38, 0)), s2 Nullable(String), s3 Nullable(Int64)"),
+        ("vwap(p, u)", "s1 Float64, s2 Float64"),
+        ("avgWeighted(p, p)", "s1 Float64, s2 Float64"),
+    ];
+    let mut found = Vec::new();
+    for (call, _) in calls {
+        bench.rows(&format!("CREATE MATERIALIZED VIEW v AS SELECT k, {call} AS a FROM t GROUP BY k")).await;
+        let catalog = bench.store.catalog();
+        let view = catalog.views().next().unwrap();
+        let states = view.states.as_ref().unwrap();
+        let forms: Vec<String> =
+            states.columns[1..].iter().map(|column| format!("{} {}", column.name, column.ty)).collect();
+        found.push((call, forms.join(", ")));
+        bench.rows("DROP VIEW v").await;
+    }
+    for ((call, found), (_, wanted)) in found.iter().zip(calls) {
+        assert_eq!(found, wanted, "{call}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_materialized_view_is_in_the_catalog() {
     let bench = Bench::new();
