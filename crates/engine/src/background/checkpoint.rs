@@ -19,6 +19,9 @@ use crate::table::{Sealed, StoredSegment, TableData};
 /// Rows of one segment that a checkpoint writes: memtables of one table are merged up to here.
 const SEGMENT_ROWS_MAX: usize = 4 << 20;
 
+/// Where each shard of a checkpoint stands.
+pub(super) type Cuts = Vec<(usize, Cut)>;
+
 /// The closed memtables of one table and shard on their way into segments.
 #[derive(Debug)]
 pub(crate) struct Flushed {
@@ -98,7 +101,7 @@ impl Background {
     ///
     /// # Errors
     /// The disk's; nothing is left behind.
-    pub(super) fn prepare(&mut self, shards: &[usize]) -> Result<(Vec<(usize, Cut)>, Vec<Flushed>)> {
+    pub(super) fn prepare(&mut self, shards: &[usize]) -> Result<(Cuts, Vec<Flushed>)> {
         let mut cuts = Vec::with_capacity(shards.len());
         for &shard in shards {
             cuts.push((shard, self.cut(shard)?));
@@ -115,7 +118,7 @@ impl Background {
     }
 
     /// Lets go of the logs that a committed checkpoint covers.
-    pub(super) fn let_go(&mut self, cuts: Vec<(usize, Cut)>) {
+    pub(super) fn let_go(&mut self, cuts: Cuts) {
         self.shared.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
         for (shard, cut) in cuts {
             self.covered[shard] = true;

@@ -17,7 +17,7 @@ use zepto_engine::Part;
 use zepto_engine::store::ViewDefinition;
 use zepto_engine::view::{States, ViewFold};
 
-use super::recipe::Rows;
+use super::leaf::Rows;
 use super::{Recipe, Recipes, states};
 use crate::error::from_datafusion;
 use crate::options::SqlOptions;

@@ -153,14 +153,14 @@ impl ExecutionPlan for Leaf {
     }
 }
 
+/// Makes the plan that reads the given columns of some rows.
+pub(super) type Rows<'a> = &'a dyn Fn(&[usize]) -> Result<Arc<dyn ExecutionPlan>>;
+
 /// The plan with `make(columns)` where the rows go in.
 ///
 /// # Errors
 /// What `make` says.
-pub(super) fn fill(
-    plan: &Arc<dyn ExecutionPlan>,
-    make: &dyn Fn(&[usize]) -> Result<Arc<dyn ExecutionPlan>>,
-) -> Result<Arc<dyn ExecutionPlan>> {
+pub(super) fn fill(plan: &Arc<dyn ExecutionPlan>, make: Rows<'_>) -> Result<Arc<dyn ExecutionPlan>> {
     let filled = plan.clone().transform_up(|node| match node.downcast_ref::<Leaf>() {
         Some(leaf) => Ok(Transformed::yes(make(&leaf.columns)?)),
         None => Ok(Transformed::no(node)),

@@ -15,15 +15,12 @@ use zepto_common::schema::TableSchema;
 use zepto_engine::store::ViewDefinition;
 
 use super::check::{check, check_functions};
-use super::leaf::{OnlySource, fill};
+use super::leaf::{OnlySource, Rows, fill};
 use super::states;
 use crate::error::from_datafusion;
 use crate::planner;
 use crate::session::Sessions;
 use crate::statement::Tokens;
-
-/// Makes the plan that reads the given columns of some rows.
-pub(super) type Rows<'a> = &'a dyn Fn(&[usize]) -> DfResult<Arc<dyn ExecutionPlan>>;
 
 /// How a view over one version of its source is computed.
 #[derive(Debug)]
