@@ -136,7 +136,12 @@ impl Store {
         let catalog = self.shared.catalog.load();
         let schema = catalog.table_by_id(source).ok_or_else(unknown)?;
         let tables = self.shared.tables.load();
-        Ok(tables.get(&source).ok_or_else(unknown)?.view_snapshot(schema.clone(), id))
+        let snapshot = tables.get(&source).ok_or_else(unknown)?.view_snapshot(schema.clone(), id);
+        // A view leaves the catalog before its states go: if it is still there, the states were all of them.
+        match self.shared.catalog.load().view_by_id(id) {
+            Some(_) => Ok(snapshot),
+            None => Err(unknown()),
+        }
     }
 
     /// The identity of the data directory.

@@ -15,7 +15,7 @@ use common::{Row, column, ids, row, trades, write};
 use zepto_common::schema::{TableName, TableSchema};
 use zepto_common::types::ColumnType;
 use zepto_common::{ColumnId, Result, SchemaVersion, TableId};
-use zepto_engine::disk::SimDisk;
+use zepto_engine::disk::{Disk, SimDisk};
 use zepto_engine::store::ViewDefinition;
 use zepto_engine::view::{States, ViewFold};
 use zepto_engine::{Part, Store, StoreOptions};
@@ -328,4 +328,36 @@ async fn rows_that_come_while_expired_ones_are_removed_are_counted_once() {
     drop(store);
     let store = Store::open(options(&disk, 2)).expect("opens");
     assert_eq!(unique(&shown(&store, "kept").expect("the view"), "opened"), all);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_has_the_states_of_views_and_a_dropped_view_leaves_no_file() {
+    let disk = SimDisk::new();
+    let now = zepto_common::clock::wall_nanos();
+    let mut store = Store::open(options(&disk, 2)).expect("an empty disk");
+    for step in [
+        Step::Create("a", None),
+        Step::Write("a", 0..50),
+        Step::View("all", "a", true),
+        Step::Write("a", 50..120),
+        Step::Checkpoint,
+        Step::Write("a", 120..130),
+    ] {
+        play(&mut store, &disk, now, &step).await.expect("plays");
+    }
+    let catalog = store.catalog();
+    let view = catalog.view(&TableName::new("default", "all")).expect("the view").clone();
+    store.backup_snapshot("s").await.expect("a snapshot");
+    let files = || disk.list(std::path::Path::new("/data/segments")).expect("lists").len();
+    let with_states = files();
+    play(&mut store, &disk, now, &Step::DropView("all")).await.expect("drops");
+    assert!(store.view_snapshot(&view).is_err(), "a plan made before must not read what is left");
+    assert!(files() < with_states, "{with_states} files before, {} after", files());
+    store.close().expect("closes");
+    drop(store);
+    let mut restored = options(&disk, 3);
+    restored.data_dir = "/data/snapshots/s".into();
+    let store = Store::open(restored).expect("opens the snapshot");
+    let all: BTreeSet<i64> = (0..130).collect();
+    assert_eq!(unique(&shown(&store, "all").expect("the view"), "restored"), all);
 }

@@ -335,6 +335,10 @@ async fn a_materialized_view_is_in_the_catalog() {
     assert_eq!(got, ["symbol LowCardinality(String)", "n UInt64", "s Int64"]);
     let rows = bench.rows("SELECT symbol, n, s FROM v WHERE symbol > 'S0' ORDER BY symbol").await;
     assert_eq!(rows, ["S1 1000 1499499", "S2 1000 1500500"]);
+    let alone = bench.rows("SELECT sum(n) FROM v WHERE s > 0 SETTINGS max_threads = 1").await;
+    assert_eq!(alone, ["3000"]);
+    let plan = bench.rows("EXPLAIN SELECT n FROM v").await.join("\n");
+    assert!(plan.contains("UnionExec") && plan.contains("v (states)"), "{plan}");
     assert_eq!(bench.code("INSERT INTO v SELECT 'x', 1, 1").await, ErrorCode::NotImplemented);
     let create = bench.rows("SHOW CREATE TABLE v").await;
     bench.rows("DROP VIEW v").await;
