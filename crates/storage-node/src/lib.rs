@@ -4,12 +4,14 @@
 //! - [`config`]: one YAML file, environment, flags; the only reader of the environment
 //! - [`telemetry`]: log output and the metrics recorder
 //! - `node`: wires engine, query and door; starts and stops them in order
+//! - `upkeep`: gives freed memory back to the system when the node comes to rest
 //! - `info`: what the door asks about the node: health, readiness, gauges, settings
 
 pub mod config;
 mod info;
 mod node;
 pub mod telemetry;
+mod upkeep;
 
 pub use config::{Config, ConfigFaults, Flags};
 pub use node::{RunningNode, StartError, start};

@@ -19,6 +19,7 @@ use zepto_query::{SqlOptions, SqlService, view_fold};
 use crate::config::{Compression, Config, ConfigFaults};
 use crate::info::StorageInfo;
 use crate::telemetry;
+use crate::upkeep;
 
 /// Plans are deep recursions: DataFusion's default stack overflows on long expressions.
 const QUERY_STACK_BYTES: usize = 8 << 20;
@@ -121,6 +122,7 @@ pub fn start(config: Config) -> Result<RunningNode, StartError> {
         tls: tls.map(Arc::new),
     };
     let door = door_runtime.spawn(serve(listener, door, shutdown.clone()));
+    door_runtime.spawn(upkeep::give_memory_back(store.clone(), shutdown.clone()));
     Ok(RunningNode {
         http,
         shutdown,
