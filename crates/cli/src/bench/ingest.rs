@@ -5,16 +5,19 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use zepto_harness::Request;
 use zepto_harness::cost::Cost;
-use zepto_harness::disk::percentile;
+use zepto_harness::disk::{percentile, sync_times};
 
 use super::Bench;
 use super::load::{self, Load};
+use super::machine::SYNC_ROUNDS;
 use super::report::{Report, million_per_second, ms, us_per_row};
-use super::rig::Rig;
+use super::rig::{Rig, data_root};
 use super::rows::{Encoding, Maker};
 
 /// Connections of the single-row measurement.
 const SINGLE_CONNECTIONS: usize = 64;
+/// Requests per second of the single-row measurement by schedule: the rate that is to be reached.
+const SINGLE_RATE: u32 = 6_000;
 /// Keys of the measurement with many keys.
 const MANY_KEYS: u32 = 100_000;
 
@@ -121,28 +124,37 @@ pub(super) fn fill(options: &Bench, rig: &Rig, table: &str, keys: u32, rows: u64
 }
 
 fn measure_single(options: &Bench, report: &mut Report) -> Result<()> {
+    let time = Duration::from_secs(options.seconds);
+    let work = format!("single-row INSERTs, {SINGLE_CONNECTIONS} connections");
+    single(options, report, format!("{work}, as fast as answers come"), |rig, requests| {
+        load::repeat(rig, requests, time)
+    })?;
+    single(options, report, format!("{work}, {SINGLE_RATE} per second by schedule"), |rig, requests| {
+        load::paced(rig, requests, SINGLE_RATE, time)
+    })
+}
+
+/// Single rows under some load, with the disk's own sync times from just before it.
+fn single(
+    options: &Bench,
+    report: &mut Report,
+    work: String,
+    drive: impl Fn(&Rig, &[Request]) -> Result<Load>,
+) -> Result<()> {
     let rig = Rig::new(options)?;
     rig.create_table("ticks")?;
     let requests = (0..SINGLE_CONNECTIONS)
         .map(|writer| Maker::new(100, 1, u32::try_from(writer)?).request("ticks", Encoding::Values));
     let requests = requests.collect::<Result<Vec<_>>>()?;
-    let time = Duration::from_secs(options.seconds);
-    let load = load::repeat(&rig, &requests, time)?;
+    let syncs = sync_times(&data_root(options)?, SYNC_ROUNDS)?;
+    let load = drive(&rig, &requests)?;
     let counted: usize = rig.query("SELECT count() FROM ticks")?.trim().parse()?;
     ensure!(counted == load.times.len(), "{} acknowledged, {counted} there", load.times.len());
-    report.add(
-        format!("single-row INSERTs, {SINGLE_CONNECTIONS} connections"),
-        "≥ 6 k/s, p99 ≤ 3 syncs",
-        single_text(&load),
-    );
-    Ok(())
-}
-
-fn single_text(load: &Load) -> String {
     let rate = load.times.len() as f64 / load.wall.as_secs_f64() / 1e3;
-    format!(
-        "{rate:.1} k/s; p50 {}, p99 {}",
-        ms(percentile(&load.times, 0.5)),
-        ms(percentile(&load.times, 0.99))
-    )
+    let percentiles = |times: &[Duration]| {
+        format!("p50 {}, p99 {}", ms(percentile(times, 0.5)), ms(percentile(times, 0.99)))
+    };
+    let measured = format!("{rate:.1} k/s; {}; one sync {}", percentiles(&load.times), percentiles(&syncs));
+    report.add(work, "≥ 6 k/s, p99 ≤ 3 syncs", measured);
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! Many connections, each sending its prepared requests as fast as the answers come.
 
 use std::sync::Barrier;
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -39,6 +40,32 @@ pub(super) fn repeat(rig: &Rig, requests: &[Request], time: Duration) -> Result<
         }
         Ok(times)
     })
+}
+
+/// Sends each connection's one request at a fixed rate of all connections together, until the time is over. Each
+/// time counts from the moment at which the schedule wanted the request to be sent: what waits because an answer
+/// before it was slow is not forgiven.
+pub(super) fn paced(rig: &Rig, requests: &[Request], per_second: u32, time: Duration) -> Result<Load> {
+    let connections = u32::try_from(requests.len())?;
+    let step = Duration::from_secs(1) / per_second.max(1);
+    drive(rig, requests.len(), |writer, connection| {
+        let start = Instant::now();
+        let mut due = start + step * u32::try_from(writer)?;
+        let mut times = Vec::new();
+        while due < start + time {
+            pause(due.saturating_duration_since(Instant::now()));
+            timed(connection, &requests[writer])?;
+            times.push(due.elapsed());
+            due += step * connections;
+        }
+        Ok(times)
+    })
+}
+
+/// Lets time pass: nothing can wake this wait early.
+pub(super) fn pause(time: Duration) {
+    let (_keep, never): (_, Receiver<()>) = sync_channel(1);
+    let _passed = never.recv_timeout(time);
 }
 
 fn timed(connection: &mut Connection, request: &Request) -> Result<Duration> {

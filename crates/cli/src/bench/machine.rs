@@ -10,7 +10,7 @@ use zepto_harness::disk;
 use super::report::ms;
 
 /// Syncs that are measured.
-const SYNC_ROUNDS: usize = 200;
+pub(super) const SYNC_ROUNDS: usize = 200;
 
 /// One paragraph about this machine and the disk under `dir`.
 pub(super) fn describe(dir: &Path) -> Result<String> {
@@ -33,10 +33,16 @@ fn field(file: &str, name: &str) -> Option<String> {
     Some(line.split_once(':')?.1.trim().to_owned())
 }
 
-/// The checkout's commit, marked when files differ from it.
+/// The commit of the checkout in which this program was built, marked when files differ from it; of the working
+/// directory if the program was carried elsewhere.
 fn commit() -> Option<String> {
-    let output =
-        Command::new("git").args(["describe", "--always", "--dirty", "--abbrev=12"]).output().ok()?;
+    let program = std::env::current_exe().ok()?;
+    commit_in(program.parent()?).or_else(|| commit_in(Path::new(".")))
+}
+
+fn commit_in(dir: &Path) -> Option<String> {
+    let describe = ["describe", "--always", "--dirty", "--abbrev=12"];
+    let output = Command::new("git").arg("-C").arg(dir).args(describe).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     (output.status.success() && !text.trim().is_empty()).then(|| text.trim().to_owned())
 }

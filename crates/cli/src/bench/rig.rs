@@ -2,7 +2,6 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -12,6 +11,7 @@ use zepto_harness::cost::Cost;
 use zepto_harness::{Connection, Launch, Node, Request, node};
 
 use super::Bench;
+use super::load::pause;
 
 /// Longest wait for a node to have nothing left to do.
 const SETTLE_MAX: Duration = Duration::from_secs(180);
@@ -21,6 +21,11 @@ const SETTLE_PAUSE: Duration = Duration::from_secs(1);
 const IDLE_CPU: Duration = Duration::from_millis(30);
 /// Quiet pauses in a row that count as settled.
 const SETTLE_QUIET: u32 = 3;
+
+/// What a node under measurement logs: what is wrong, and what its start found.
+const LOG_FILTER: &str = "warn,zepto_engine::store::open=info";
+/// The event of that start.
+const STORAGE_OPEN: &str = "storage is open";
 
 /// The node and its folder.
 pub(super) struct Rig {
@@ -52,7 +57,9 @@ impl Rig {
         let folder = TempDir::with_prefix_in("bench-", data_root(options)?)?;
         let launch = Launch::new(&node::program_beside_this()?, &folder.path().join("data"))
             .flag("--log-level")
-            .flag("warn");
+            .flag(LOG_FILTER)
+            .flag("--log-format")
+            .flag("json");
         let node = launch.start()?;
         let address = node.address();
         Ok(Self { node: Some(node), launch: Some(launch), address, _folder: Some(folder) })
@@ -112,6 +119,14 @@ impl Rig {
         Ok(gauge(&text, metric_names::MEMTABLE_BYTES) + gauge(&text, metric_names::QUEUE_ROWS))
     }
 
+    /// Rows that the newest start took from the logs, by its log line.
+    pub(super) fn rows_replayed(&self) -> Result<u64> {
+        let launch = self.launch.as_ref().context("the node was not started here")?;
+        let log = std::fs::read_to_string(&launch.log)
+            .with_context(|| format!("cannot read {}", launch.log.display()))?;
+        replayed_in(&log).context("the node's log does not say how many rows it replayed")
+    }
+
     /// kill -9, start again on the same data; the time until it is ready, and the node.
     pub(super) fn kill_and_restart(mut self) -> Result<(Duration, Self)> {
         let (Some(node), Some(launch)) = (self.node.take(), self.launch.take()) else {
@@ -127,6 +142,14 @@ impl Rig {
     }
 }
 
+/// The number of replayed rows in the last line of a JSON log that tells it.
+fn replayed_in(log: &str) -> Option<u64> {
+    let line = log.lines().rfind(|line| line.contains(STORAGE_OPEN))?;
+    let number = line.split_once("\"rows\":")?.1;
+    let end = number.find(|c: char| !c.is_ascii_digit())?;
+    number[..end].parse().ok()
+}
+
 /// Sum of a gauge's series in Prometheus text.
 fn gauge(text: &str, name: &str) -> f64 {
     let series = text.lines().filter_map(|line| {
@@ -135,12 +158,6 @@ fn gauge(text: &str, name: &str) -> f64 {
             .then(|| rest.rsplit(' ').next()?.parse::<f64>().ok())?
     });
     series.sum()
-}
-
-/// Lets time pass: nothing can wake this wait early.
-fn pause(time: Duration) {
-    let (_keep, never): (_, Receiver<()>) = sync_channel(1);
-    let _passed = never.recv_timeout(time);
 }
 
 #[cfg(test)]
@@ -153,5 +170,13 @@ mod tests {
         assert!((gauge(text, "a") - 5.5).abs() < 1e-9);
         assert!((gauge(text, "a_b") - 100.0).abs() < 1e-9);
         assert!(gauge(text, "none").abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_newest_start_says_what_it_replayed() {
+        let log = "{\"message\":\"storage is open: x\",\"frames\":0,\"rows\":0,\"seconds\":0.1}\n\
+                   {\"message\":\"storage is open: x\",\"frames\":9,\"rows\":123,\"seconds\":0.1}\n{}\n";
+        assert_eq!(replayed_in(log), Some(123));
+        assert_eq!(replayed_in("{}"), None);
     }
 }
