@@ -112,56 +112,159 @@ pub(crate) struct Pair<'a> {
     pub(crate) key: Option<&'a [u8]>,
 }
 
-/// Bytes of a key that stand in the hash table itself: most keys are shorter, and compared without another access.
+/// Bytes of a key that stand in the hash table itself: most keys are no longer, and compared without another access.
 const HEAD_BYTES: usize = 16;
+/// The length that an entry notes for a NULL; keys are shorter than Arrow's 32-bit offsets.
+const NULL_LENGTH: u32 = u32::MAX;
 
-/// A key in the hash table.
+/// A pair in the hash table: 32 bytes, all that a comparison of short keys needs.
 #[derive(Clone, Copy)]
 struct Entry {
-    hash: u64,
-    head: [u8; HEAD_BYTES],
+    /// The whole key if it is short, else its first and last bytes.
+    head: (u64, u64),
     length: u32,
     id: u32,
     partition: u16,
-    null: bool,
 }
 
+impl Entry {
+    /// A slot without a pair; there are fewer pairs than rows, of which there are fewer than this number.
+    const FREE: Self = Self { head: (0, 0), length: 0, id: u32::MAX, partition: 0 };
+}
+
+/// First and last bytes of a key; with the length they are all of it up to [`HEAD_BYTES`].
+#[inline]
+fn head(key: &[u8]) -> (u64, u64) {
+    let eight = |bytes: Option<&[u8; 8]>| bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    let four = |bytes: Option<&[u8; 4]>| bytes.map_or(0, |bytes| u64::from(u32::from_le_bytes(*bytes)));
+    match key.len() {
+        8.. => (eight(key.first_chunk()), eight(key.last_chunk())),
+        4..8 => (four(key.first_chunk()), four(key.last_chunk())),
+        0 => (0, 0),
+        length => (u64::from(key[0]), u64::from(key[length / 2]) << 8 | u64::from(key[length - 1])),
+    }
+}
+
+/// What is looked for in the table.
+#[derive(Clone, Copy)]
+struct Probe {
+    hash: u64,
+    head: (u64, u64),
+    length: u32,
+    partition: u16,
+}
+
+/// Pairs that are looked up together: enough for the processor to wait for all their table lines at once.
+pub(crate) const PROBES: usize = 32;
+/// Slots of the first table.
+const SLOTS_MIN: usize = 64;
+
 /// Numbers distinct pairs densely, in the order of first sight, and ranks them in the end.
-#[derive(Default)]
+///
+/// The table is open and probed in line. With many keys it is larger than the caches near the processor, and what a
+/// lookup costs is the wait for one line of it, so lookups come in groups of [`PROBES`].
 pub(crate) struct Pairs<'a> {
     hasher: RandomState,
-    table: HashTable<Entry>,
+    /// Secrets of the hash of short keys.
+    seeds: (u64, u64),
+    /// A power of two, at most half full.
+    slots: Vec<Entry>,
     pairs: Vec<Pair<'a>>,
+}
+
+impl Default for Pairs<'_> {
+    fn default() -> Self {
+        let hasher = RandomState::default();
+        let seeds = (hasher.hash_one(0u64), hasher.hash_one(1u64));
+        Self { hasher, seeds, slots: vec![Entry::FREE; SLOTS_MIN], pairs: Vec::new() }
+    }
+}
+
+/// The hash of a key that its head holds wholly: both halves of a product of 128 bits.
+#[inline]
+fn hash_of_head((low, high): (u64, u64), length: u32, seeds: (u64, u64)) -> u64 {
+    let wide = u128::from(low ^ seeds.0) * u128::from((high ^ seeds.1).wrapping_add(u64::from(length)));
+    (wide as u64) ^ ((wide >> 64) as u64)
 }
 
 impl<'a> Pairs<'a> {
     /// The number of this pair.
     #[inline]
     pub(crate) fn intern(&mut self, partition: u16, key: Option<&'a [u8]>) -> u32 {
-        // The partition follows from the key, so it need not be hashed, only compared.
-        let hash = match key {
-            Some(key) => self.hasher.hash_one(key),
-            None => u64::from(partition),
-        };
-        let bytes = key.unwrap_or(&[]);
-        let mut head = [0u8; HEAD_BYTES];
-        let short = bytes.len().min(HEAD_BYTES);
-        head[..short].copy_from_slice(&bytes[..short]);
-        let id = self.pairs.len() as u32;
-        let (length, null) = (bytes.len() as u32, key.is_none());
-        let entry = Entry { hash, head, length, id, partition, null };
-        let pairs = &self.pairs;
-        let same = |other: &Entry| {
-            (other.hash, other.head, other.length) == (hash, head, length)
-                && (other.partition, other.null) == (partition, null)
-                && (bytes.len() <= HEAD_BYTES || pairs[other.id as usize].key == key)
-        };
-        if let Some(known) = self.table.find(hash, same) {
-            return known.id;
+        let probe = self.probe(partition, key);
+        self.find_or_add(probe, key)
+    }
+
+    /// The numbers of these keys of one partition, in their order, appended to `ids`.
+    pub(crate) fn intern_all(&mut self, partition: u16, keys: &[Option<&'a [u8]>], ids: &mut Vec<u32>) {
+        let nothing = Probe { hash: 0, head: (0, 0), length: 0, partition };
+        for keys in keys.chunks(PROBES) {
+            let mut probes = [nothing; PROBES];
+            let (mut lines, mask) = (0u32, self.slots.len() - 1);
+            for (probe, key) in probes.iter_mut().zip(keys) {
+                *probe = self.probe(partition, *key);
+                // Loads that depend on nothing: the waits for them overlap.
+                lines ^= self.slots[probe.hash as usize & mask].length;
+            }
+            std::hint::black_box(lines);
+            ids.extend(probes.iter().zip(keys).map(|(probe, key)| self.find_or_add(*probe, *key)));
         }
+    }
+
+    #[inline]
+    fn probe(&self, partition: u16, key: Option<&[u8]>) -> Probe {
+        let bytes = key.unwrap_or(&[]);
+        let length = if key.is_some() { bytes.len() as u32 } else { NULL_LENGTH };
+        let head = head(bytes);
+        let hash = match bytes.len() {
+            ..=HEAD_BYTES => hash_of_head(head, length, self.seeds),
+            _ => self.hasher.hash_one(bytes),
+        };
+        Probe { hash, head, length, partition }
+    }
+
+    #[inline]
+    fn find_or_add(&mut self, probe: Probe, key: Option<&'a [u8]>) -> u32 {
+        let mask = self.slots.len() - 1;
+        let mut at = probe.hash as usize & mask;
+        loop {
+            let entry = &self.slots[at];
+            if entry.id == Entry::FREE.id {
+                return self.add(at, probe, key);
+            }
+            let same =
+                (entry.head, entry.length, entry.partition) == (probe.head, probe.length, probe.partition);
+            let short = probe.length <= HEAD_BYTES as u32 || probe.length == NULL_LENGTH;
+            if same && (short || self.pairs[entry.id as usize].key == key) {
+                return entry.id;
+            }
+            at = (at + 1) & mask;
+        }
+    }
+
+    fn add(&mut self, at: usize, probe: Probe, key: Option<&'a [u8]>) -> u32 {
+        let Probe { head, length, partition, .. } = probe;
+        let id = self.pairs.len() as u32;
+        self.slots[at] = Entry { head, length, id, partition };
         self.pairs.push(Pair { partition, key });
-        self.table.insert_unique(hash, entry, |entry| entry.hash);
+        if self.pairs.len() * 2 > self.slots.len() {
+            self.grow();
+        }
         id
+    }
+
+    fn grow(&mut self) {
+        let mut slots = vec![Entry::FREE; self.slots.len() * 2];
+        let mask = slots.len() - 1;
+        for entry in self.slots.iter().filter(|entry| entry.id != Entry::FREE.id) {
+            let pair = self.pairs[entry.id as usize];
+            let mut at = self.probe(pair.partition, pair.key).hash as usize & mask;
+            while slots[at].id != Entry::FREE.id {
+                at = (at + 1) & mask;
+            }
+            slots[at] = *entry;
+        }
+        self.slots = slots;
     }
 
     /// The pair with this number.

@@ -14,6 +14,9 @@ use super::keys::{KeyBytes, Pair, Pairs};
 /// A key value that was not met yet.
 const UNMET: u32 = u32::MAX;
 
+/// A dictionary has many values if this many times as many are more than the rows.
+const MANY_SHARE: usize = 4;
+
 /// Rows in their order and slots in theirs.
 pub(crate) struct Layout<'a> {
     /// The pair of each slot.
@@ -102,7 +105,12 @@ fn by_dictionary<'a>(
     let symbols = column.as_dictionary::<Int32Type>();
     let (keys, nulls) = (symbols.keys().values(), symbols.keys().nulls());
     let mut met = vec![UNMET; symbols.values().len()];
+    // Few values are met soon and stay near the processor; each of many is looked up about once, far away.
+    let many = met.len() * MANY_SHARE > keys.len();
+    let (mut open, mut values, mut ids): (Vec<(usize, usize)>, Vec<Option<&'a [u8]>>, Vec<u32>) =
+        Default::default();
     for (partition, range) in &chunk.parts {
+        // Rows whose pair is known get it at once; the others are looked up together.
         for row in range.start as usize..range.end as usize {
             if nulls.is_some_and(|nulls| nulls.is_null(row)) {
                 pair_of_row.push(pairs.intern(partition.0, None));
@@ -110,14 +118,29 @@ fn by_dictionary<'a>(
             }
             let key = keys[row] as usize;
             let known = met[key];
-            let pair = if known != UNMET && pairs.get(known).partition == partition.0 {
-                known
-            } else {
-                pairs.intern(partition.0, bytes.get(key))
-            };
-            met[key] = pair;
-            pair_of_row.push(pair);
+            if known != UNMET && pairs.get(known).partition == partition.0 {
+                pair_of_row.push(known);
+                continue;
+            }
+            if !many {
+                met[key] = pairs.intern(partition.0, bytes.get(key));
+                pair_of_row.push(met[key]);
+                continue;
+            }
+            open.push((pair_of_row.len(), key));
+            values.push(bytes.get(key));
+            pair_of_row.push(UNMET);
         }
+        if open.is_empty() {
+            continue;
+        }
+        ids.clear();
+        pairs.intern_all(partition.0, &values, &mut ids);
+        for (&(at, key), &id) in open.iter().zip(&ids) {
+            (met[key], pair_of_row[at]) = (id, id);
+        }
+        open.clear();
+        values.clear();
     }
 }
 

@@ -208,3 +208,34 @@ fn a_nan_is_neither_smallest_nor_largest_beside_numbers() {
     assert_eq!(stats.min.as_ref().unwrap().as_primitive::<Float64Type>().value(0), -1.0);
     assert_eq!(stats.max.as_ref().unwrap().as_primitive::<Float64Type>().value(0), 3.0);
 }
+
+#[test]
+fn pairs_are_numbered_by_first_sight_whatever_their_length_and_however_they_are_asked() {
+    let mut keys: Vec<Option<Vec<u8>>> = vec![None, Some(Vec::new())];
+    // Lengths around all that the table treats apart, with zeros that must not look like an end.
+    for length in 1..40usize {
+        for last in [0u8, 1, 200] {
+            keys.push(Some(vec![0; length - 1].into_iter().chain([last]).collect()));
+            keys.push(Some(std::iter::once(last).chain(vec![7; length - 1]).collect()));
+        }
+    }
+    keys.extend((0..5_000u32).map(|i| Some(format!("K{i}").into_bytes())));
+    let borrowed: Vec<Option<&[u8]>> = keys.iter().map(|key| key.as_deref()).collect();
+    let mut known: Vec<(u16, Option<&[u8]>)> = Vec::new();
+    let (mut one_by_one, mut together) = (keys::Pairs::default(), keys::Pairs::default());
+    for partition in [3u16, 0, 3] {
+        let mut ids = Vec::new();
+        together.intern_all(partition, &borrowed, &mut ids);
+        for (key, id) in borrowed.iter().zip(ids) {
+            if id as usize == known.len() {
+                known.push((partition, *key));
+            }
+            assert_eq!(known[id as usize], (partition, *key));
+            assert_eq!(one_by_one.intern(partition, *key), id);
+        }
+    }
+    let distinct: std::collections::BTreeSet<_> = known.iter().collect();
+    assert_eq!((distinct.len(), together.len()), (known.len(), known.len()));
+    let ranked: Vec<_> = together.ranked().into_iter().map(|id| known[id as usize]).collect();
+    assert!(ranked.is_sorted());
+}

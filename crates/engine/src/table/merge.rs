@@ -27,10 +27,21 @@ pub(crate) fn tail_to_merge(
     None
 }
 
-/// Groups of neighbours to merge when there is time: each of at least two chunks, at most `rows_max` rows.
+/// Rows of a chunk that is left as it is: its own cost in a scan is small by then, and a merge would copy it once more
+/// before it is sealed.
+pub(crate) const LARGE_ROWS: usize = 4_096;
+
+/// Groups of small neighbours to merge when there is time: each of at least two chunks, at most `rows_max` rows.
 pub(crate) fn groups_to_merge(rows: &[usize], rows_max: usize) -> Vec<Range<usize>> {
     let (mut groups, mut start, mut sum) = (Vec::new(), 0, 0);
     for (index, &count) in rows.iter().enumerate() {
+        if count >= LARGE_ROWS {
+            if index - start > 1 {
+                groups.push(start..index);
+            }
+            (start, sum) = (index + 1, 0);
+            continue;
+        }
         if sum + count > rows_max {
             if index - start > 1 {
                 groups.push(start..index);
