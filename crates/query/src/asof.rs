@@ -15,7 +15,7 @@ use arrow::datatypes::DataType;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, JoinType, Result, plan_err};
+use datafusion::common::{DFSchema, DFSchemaRef, JoinType, Result, plan_err};
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::expr::ScalarFunction;
@@ -70,6 +70,12 @@ pub(crate) fn replace_marked(plan: LogicalPlan) -> Result<LogicalPlan> {
         other => Ok(Transformed::no(other)),
     })
     .map(|transformed| transformed.data)
+}
+
+/// The schemas of left and right input, if the node is an ASOF LEFT JOIN.
+pub(crate) fn outer_inputs(node: &Extension) -> Option<[DFSchemaRef; 2]> {
+    let join = node.node.as_any().downcast_ref::<AsOfJoin>().filter(|join| join.outer)?;
+    Some([join.left.schema().clone(), join.right.schema().clone()])
 }
 
 fn is_marker(expr: &Expr) -> bool {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{Column, DFSchema, JoinType, Result};
+use datafusion::common::{Column, DFSchema, DFSchemaRef, JoinType, Result};
 use datafusion::config::{ConfigExtension, ConfigOptions};
 use datafusion::functions::core::expr_fn::coalesce;
 use datafusion::logical_expr::expr::{ScalarFunction, Sort as SortExpr};
@@ -12,6 +12,7 @@ use datafusion::logical_expr::{Expr, ExprSchemable, Join, LogicalPlan, Projectio
 use datafusion::optimizer::AnalyzerRule;
 
 use super::numbers::zero_of;
+use crate::asof;
 use crate::functions::scalar_function;
 
 datafusion::common::extensions_options! {
@@ -43,7 +44,21 @@ impl AnalyzerRule for OuterJoinZeros {
             return Ok(plan);
         }
         let changed = plan.transform_up_with_subqueries(|node| match node {
-            LogicalPlan::Join(join) if fills(&join) => Ok(Transformed::yes(filled(join)?)),
+            LogicalPlan::Join(join) if fills(&join) => {
+                let sides = match join.join_type {
+                    JoinType::Left => (false, true),
+                    JoinType::Right => (true, false),
+                    _ => (true, true),
+                };
+                let inputs = [Arc::clone(join.left.schema()), Arc::clone(join.right.schema())];
+                Ok(Transformed::yes(filled(LogicalPlan::Join(join), &inputs, sides)?))
+            }
+            LogicalPlan::Extension(node) => match asof::outer_inputs(&node) {
+                Some(inputs) => {
+                    Ok(Transformed::yes(filled(LogicalPlan::Extension(node), &inputs, (false, true))?))
+                }
+                None => Ok(Transformed::no(LogicalPlan::Extension(node))),
+            },
             // A node above a changed one has the narrower types.
             other => Ok(Transformed::no(other)),
         })?;
@@ -61,22 +76,16 @@ fn fills(join: &Join) -> bool {
     matches!(join.join_type, JoinType::Left | JoinType::Right | JoinType::Full)
 }
 
-fn filled(join: Join) -> Result<LogicalPlan> {
-    let lefts = join.left.schema().fields().len();
-    let (left_filled, right_filled) = match join.join_type {
-        JoinType::Left => (false, true),
-        JoinType::Right => (true, false),
-        _ => (true, true),
-    };
-    let inputs: Vec<bool> = join
-        .left
-        .schema()
-        .fields()
-        .iter()
-        .chain(join.right.schema().fields().iter())
-        .map(|field| field.is_nullable())
-        .collect();
-    let schema = Arc::clone(&join.schema);
+/// A join with zero values in the columns of the sides that can lack a match.
+fn filled(
+    join: LogicalPlan,
+    [left, right]: &[DFSchemaRef; 2],
+    (left_filled, right_filled): (bool, bool),
+) -> Result<LogicalPlan> {
+    let lefts = left.fields().len();
+    let inputs: Vec<bool> =
+        left.fields().iter().chain(right.fields().iter()).map(|field| field.is_nullable()).collect();
+    let schema = Arc::clone(join.schema());
     let exprs: Result<Vec<Expr>> = schema
         .iter()
         .enumerate()
@@ -92,7 +101,7 @@ fn filled(join: Join) -> Result<LogicalPlan> {
             Ok(value.alias_qualified_with_metadata(qualifier.cloned(), field.name(), metadata))
         })
         .collect();
-    Ok(LogicalPlan::Projection(Projection::try_new(exprs?, Arc::new(LogicalPlan::Join(join)))?))
+    Ok(LogicalPlan::Projection(Projection::try_new(exprs?, Arc::new(join))?))
 }
 
 #[derive(Debug)]
