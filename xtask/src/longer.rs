@@ -1,16 +1,12 @@
-//! What takes longer than a change may wait for, or needs more than Rust: `bench`, `soak`, `slt-generate`.
+//! What takes longer than a change may wait for, or needs more than Rust: `bench`, `fixture`, `slt-generate`.
 
 use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::metadata::Metadata;
 use crate::program;
-use crate::suite;
 use crate::workspace::Workspace;
 
-/// Environment variable by which tests that loop (kill rounds, crash images, random cases) multiply their
-/// number of rounds.
-const FACTOR: &str = "ZEPTO_TEST_FACTOR";
 /// Builds a release and measures it over loopback.
 #[derive(Args)]
 pub(crate) struct Bench {
@@ -35,27 +31,19 @@ impl Bench {
     }
 }
 
-/// Runs the tests with many more rounds of what loops: kills, crash images, random cases.
+/// Writes the fixture of this version: data, statements with their answers, HTTP answers.
 #[derive(Args)]
-pub(crate) struct Soak {
-    /// How many times the usual number of rounds
-    #[arg(long, default_value_t = 20)]
-    factor: u32,
-    /// Only tests whose name contains this
-    filter: Option<String>,
-}
+pub(crate) struct Fixture {}
 
-impl Soak {
+impl Fixture {
     pub(crate) fn run(&self, workspace: &Workspace) -> Result<bool> {
-        let build = ["build", "--locked", "--workspace", "--all-targets"];
+        let build = ["build", "--locked", "--workspace", "--bins"];
         if !program::succeeds(program::cargo(workspace).args(build))? {
             return Ok(false);
         }
-        let mut test =
-            vec!["test", "--locked", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests"];
-        test.extend(self.filter.as_deref());
-        let tally = suite::tests(workspace, &test, &[(FACTOR, self.factor.to_string())])?;
-        Ok(suite::finish(&tally))
+        let write =
+            ["--test", "nodes", "--", "--ignored", "--nocapture", "write_the_fixture_of_this_version"];
+        program::succeeds(program::cargo(workspace).args(["test", "--locked", "--workspace"]).args(write))
     }
 }
 

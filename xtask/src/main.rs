@@ -4,7 +4,8 @@
 //! - [`deps`]: `deps`, who may know whom, against the list in ARCHITECTURE.md
 //! - [`tidy`]: `tidy`, sizes, names, module docs, links
 //! - [`licences`]: `licences`, every dependency's licence and the bans of deny.toml
-//! - [`longer`]: `bench`, `soak`, `slt-generate`, which take more time or need Python
+//! - [`longer`]: `bench`, `fixture`, `slt-generate`, which take more time or need Python
+//! - [`soak`]: the tests that loop, for minutes or hours
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool speaks to its terminal")]
 
@@ -15,6 +16,7 @@ mod licences;
 mod longer;
 mod metadata;
 mod program;
+mod soak;
 mod suite;
 mod tidy;
 mod workspace;
@@ -48,7 +50,9 @@ enum Command {
     /// Builds a release and measures it over loopback; extra arguments go to `zepto bench`
     Bench(longer::Bench),
     /// Runs the long versions of the tests
-    Soak(longer::Soak),
+    Soak(soak::Soak),
+    /// Writes the fixture of this version, which later versions must be able to read
+    Fixture(longer::Fixture),
     /// Computes the expected results of the .slt files anew with the oracle (needs python3)
     SltGenerate(longer::SltGenerate),
 }
@@ -73,6 +77,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
         Command::Licences => Ok(show("licences", &licences::check(&workspace)?)),
         Command::Bench(options) => options.run(&workspace),
         Command::Soak(options) => options.run(&workspace),
+        Command::Fixture(options) => options.run(&workspace),
         Command::SltGenerate(options) => options.run(&workspace),
     }
 }

@@ -97,6 +97,18 @@ impl Client {
         Ok(response.body_mut().with_config().limit(u64::MAX).read_to_string()?)
     }
 
+    /// The server's version, as `/health` tells it to everybody.
+    ///
+    /// # Errors
+    /// When nobody answers there, or not as this server does.
+    pub(crate) fn version(&self) -> Result<String> {
+        let mut response = self.agent.get(format!("{}/health", self.server.url)).call()?;
+        let health =
+            response.body_mut().with_config().limit(ERROR_BYTES_MAX).lossy_utf8(true).read_to_string()?;
+        let version = health.split_once("\"version\":\"").and_then(|(_, rest)| rest.split_once('"'));
+        version.map(|(version, _)| version.to_owned()).context("this is no ZeptoDB")
+    }
+
     fn send(&self, params: &[(&str, &str)], body: SendBody<'_>) -> Result<Response<Body>> {
         let mut request = self.agent.post(format!("{}/", self.server.url));
         for (name, value) in params {

@@ -4,6 +4,7 @@ mod command;
 mod completion;
 mod guard;
 mod run;
+mod session;
 mod shell;
 mod statements;
 
@@ -15,7 +16,8 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::client::{Client, Server};
-use run::{Ended, Runner};
+use run::Runner;
+use session::{Outcome, Session};
 
 /// Exit code of a program that Ctrl-C ended, as shells have it.
 const INTERRUPTED: u8 = 130;
@@ -25,10 +27,10 @@ const INTERRUPTED: u8 = 130;
 pub(crate) struct Sql {
     #[command(flatten)]
     server: Server,
-    /// Statements to run, separated by `;`. An INSERT that ends with FORMAT reads its rows from standard input
+    /// Statements to run, separated by `;`, and commands, each on its line. An INSERT that ends with FORMAT reads its rows from standard input
     #[arg(short = 'q', long, value_name = "SQL", conflicts_with = "file")]
     query: Option<String>,
-    /// File with statements, separated by `;`
+    /// File with statements, separated by `;`, and commands, each on its line
     #[arg(short = 'f', long)]
     file: Option<PathBuf>,
     /// Output format [default: PrettyCompact on a terminal, else TabSeparated]
@@ -62,11 +64,11 @@ impl Sql {
         };
         let runner = Runner::new(Client::new(&self.server))?;
         if let Some(script) = self.script()? {
-            return Ok(run_script(&runner, &script, &settings));
+            return Ok(run_script(&mut Session::new(runner, settings), &script));
         }
         let history = self.history.clone().or_else(|| Some(std::env::home_dir()?.join(".zepto_history")));
         settings.timing |= on_terminal;
-        shell::talk(&runner, &mut settings, history)?;
+        shell::talk(&mut Session::new(runner, settings), history)?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -88,16 +90,17 @@ impl Sql {
     }
 }
 
-/// Runs statements in order up to the first that fails.
-fn run_script(runner: &Runner, script: &str, settings: &Settings) -> ExitCode {
-    for statement in statements::split(script) {
-        match runner.run(statement, statements::wants_rows(statement), settings) {
-            Ended::Done => {}
-            Ended::Failed(error) => {
+/// Does the pieces in order up to the first that fails.
+fn run_script(session: &mut Session, script: &str) -> ExitCode {
+    for piece in statements::pieces(script) {
+        match session.take(piece, true) {
+            Outcome::Done => {}
+            Outcome::Quit => break,
+            Outcome::Failed(error) => {
                 eprintln!("{error}");
                 return ExitCode::FAILURE;
             }
-            Ended::Cancelled => return ExitCode::from(INTERRUPTED),
+            Outcome::Cancelled => return ExitCode::from(INTERRUPTED),
         }
     }
     ExitCode::SUCCESS

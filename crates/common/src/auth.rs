@@ -93,6 +93,34 @@ pub struct KeyRecord {
     pub disabled: bool,
 }
 
+impl KeyRecord {
+    fn parse(line: &str) -> serde_json::Result<Self> {
+        serde_json::from_str(line)
+    }
+}
+
+/// What may be shown of a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KeyInfo {
+    /// First characters of the key after its prefix.
+    pub id: String,
+    /// Whom the key stands for.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// When it was made, RFC 3339; may be empty.
+    pub created: String,
+    /// Refused while true.
+    pub disabled: bool,
+}
+
+impl From<KeyRecord> for KeyInfo {
+    fn from(record: KeyRecord) -> Self {
+        let KeyRecord { id, name, role, created, disabled, salt: _, hash: _ } = record;
+        Self { id, name, role, created, disabled }
+    }
+}
+
 /// Makes a key: its text, to be shown once, and the record to keep.
 ///
 /// # Errors
@@ -147,7 +175,7 @@ impl Keyring {
             let fault = |what: &str| {
                 Error::new(ErrorCode::InvalidConfigParameter, format!("key file, line {}: {what}", index + 1))
             };
-            let record: KeyRecord = serde_json::from_str(line).map_err(|error| fault(&error.to_string()))?;
+            let record = KeyRecord::parse(line).map_err(|error| fault(&error.to_string()))?;
             let salt = from_hex(&record.salt).ok_or_else(|| fault("salt is not 16 bytes of hexadecimal"))?;
             let hash = from_hex(&record.hash).ok_or_else(|| fault("hash is not 32 bytes of hexadecimal"))?;
             let entry = Entry { name: record.name, role: record.role, salt, hash, disabled: record.disabled };
@@ -196,7 +224,20 @@ pub struct Authenticator {
 struct KeyFile {
     path: PathBuf,
     ring: ArcSwap<Keyring>,
+    /// Held while the file is read or changed.
     seen: Mutex<Option<FileStamp>>,
+}
+
+impl KeyFile {
+    /// Changes the file; the keys in it are in force when this returns.
+    fn change(&self, edit: impl FnOnce(&str) -> Result<Option<String>>) -> Result<()> {
+        let mut seen = self.seen.lock();
+        let text = file::change(&self.path, edit)?;
+        // Another process may have changed the file before the stamp was taken: the next look reads it again.
+        *seen = None;
+        self.ring.store(Arc::new(Keyring::parse(&text)?));
+        Ok(())
+    }
 }
 
 impl Authenticator {
@@ -239,6 +280,60 @@ impl Authenticator {
         *seen = now;
         keys.ring.store(Arc::new(Keyring::parse(&file::read(&keys.path)?)?));
         Ok(true)
+    }
+
+    fn keys(&self) -> Result<&KeyFile> {
+        let none = "this node has no file of API keys: start it with --api-keys-file";
+        self.keys.as_ref().ok_or_else(|| Error::new(ErrorCode::BadArguments, none))
+    }
+
+    /// The keys that stand in the file now, in its order. Blocks on the disk.
+    ///
+    /// # Errors
+    /// `BadArguments` on a node without a key file; as [`Self::from_file`].
+    pub fn list(&self) -> Result<Vec<KeyInfo>> {
+        let text = file::read(&self.keys()?.path)?;
+        Keyring::parse(&text)?;
+        Ok(text.lines().filter_map(|line| KeyRecord::parse(line.trim()).ok()).map(KeyInfo::from).collect())
+    }
+
+    /// Makes a key and puts it in force: its text, to be shown once, and what may be shown again. Blocks on the disk.
+    ///
+    /// # Errors
+    /// `BadArguments` on a node without a key file and for a bad name; as [`append_key`].
+    pub fn create(&self, name: &str, role: Role) -> Result<(String, KeyInfo)> {
+        let keys = self.keys()?;
+        let (text, record) = create_key(name, role)?;
+        let line = serde_json::to_string(&record).map_err(|error| Error::internal(error.to_string()))?;
+        keys.change(|before| {
+            let gap = if before.is_empty() || before.ends_with('\n') { "" } else { "\n" };
+            Ok(Some(format!("{before}{gap}{line}\n")))
+        })?;
+        Ok((text, record.into()))
+    }
+
+    /// Takes a key out of the file and out of force; false if there is none of this id. Blocks on the disk.
+    ///
+    /// # Errors
+    /// `BadArguments` on a node without a key file, and for the last admin key, without which nobody could make
+    /// another; as [`append_key`].
+    pub fn revoke(&self, id: &str) -> Result<bool> {
+        let mut found = false;
+        self.keys()?.change(|before| {
+            let record = |line: &str| KeyRecord::parse(line.trim()).ok();
+            let (gone, kept): (Vec<&str>, Vec<&str>) = before
+                .split_inclusive('\n')
+                .partition(|line| record(line).is_some_and(|record| record.id == id));
+            found = !gone.is_empty();
+            let is_admin =
+                |line: &&str| record(line).is_some_and(|key| key.role == Role::Admin && !key.disabled);
+            if gone.iter().any(is_admin) && !kept.iter().any(is_admin) {
+                let text = "this is the last admin key: make another one first";
+                return Err(Error::new(ErrorCode::BadArguments, text));
+            }
+            Ok(found.then(|| kept.concat()))
+        })?;
+        Ok(found)
     }
 
     /// Who this is.

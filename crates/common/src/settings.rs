@@ -4,28 +4,15 @@
 
 use crate::{Error, ErrorCode, Result};
 
-/// Settings that are handed on.
+/// Settings that are handed on and may be any text.
 const SETTINGS: &[&str] = &[
     "readonly",
     "max_threads",
-    "max_block_size",
-    "max_insert_block_size",
     "max_execution_time",
-    "max_result_rows",
-    "max_result_bytes",
-    "max_rows_to_read",
-    "max_bytes_to_read",
-    "max_memory_usage",
-    "max_memory_usage_for_user",
-    "max_query_size",
-    "max_ast_depth",
-    "max_parser_depth",
     "timeout_before_checking_execution_speed",
     "timeout_overflow_mode",
     "result_overflow_mode",
     "read_overflow_mode",
-    "limit",
-    "offset",
     "extremes",
     "join_use_nulls",
     "join_algorithm",
@@ -39,7 +26,6 @@ const SETTINGS: &[&str] = &[
     "transform_null_in",
     "log_queries",
     "log_comment",
-    "priority",
     "use_uncompressed_cache",
     "use_query_cache",
     "insert_deduplicate",
@@ -48,7 +34,6 @@ const SETTINGS: &[&str] = &[
     "wait_for_async_insert",
     "async_insert_deduplicate",
     "wait_for_async_insert_timeout",
-    "async_insert_busy_timeout_ms",
     "insert_null_as_default",
     "mutations_sync",
     "alter_sync",
@@ -58,7 +43,6 @@ const SETTINGS: &[&str] = &[
     "receive_timeout",
     "network_compression_method",
     "send_progress_in_http_headers",
-    "http_headers_progress_interval_ms",
     "http_zlib_compression_level",
     "http_write_exception_in_output_format",
     "http_wait_end_of_query",
@@ -142,7 +126,10 @@ const DOOR: &[&str] =
 const PREFIXES: &[&str] = &["output_format_json_", "output_format_native_"];
 
 /// Settings that are whole numbers without a sign.
-const UNSIGNED: &[&str] = &[
+const UNSIGNED: &[&str] = &["limit", "offset"];
+
+/// Settings that are whole numbers without a sign and may have a suffix of size: `10M`, `10Gi`.
+const SIZES: &[&str] = &[
     "max_block_size",
     "max_insert_block_size",
     "max_result_rows",
@@ -154,8 +141,6 @@ const UNSIGNED: &[&str] = &[
     "max_query_size",
     "max_ast_depth",
     "max_parser_depth",
-    "limit",
-    "offset",
     "priority",
     "http_headers_progress_interval_ms",
     "async_insert_busy_timeout_ms",
@@ -164,9 +149,7 @@ const UNSIGNED: &[&str] = &[
 /// Whether the name is a setting's.
 #[must_use]
 pub fn is_known(name: &str) -> bool {
-    SETTINGS.contains(&name)
-        || FORMATS.contains(&name)
-        || DOOR.contains(&name)
+    [SETTINGS, UNSIGNED, SIZES, FORMATS, DOOR].iter().any(|names| names.contains(&name))
         || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
@@ -181,10 +164,82 @@ pub fn check(name: &str, value: &str) -> Result<()> {
         let name: String = short(name);
         return Err(Error::new(ErrorCode::UnknownSetting, format!("Unknown setting '{name}'")));
     }
-    if UNSIGNED.contains(&name) && value.parse::<u64>().is_err() {
+    let plain = UNSIGNED.contains(&name) && value.parse::<u64>().is_err();
+    if plain || (SIZES.contains(&name) && size(value).is_none()) {
         let value: String = short(value);
         let text = format!("Cannot use value '{value}' for setting {name}: it must be an unsigned number");
         return Err(Error::new(ErrorCode::CannotConvertType, text));
     }
     Ok(())
+}
+
+/// A whole number that may have a suffix: k or K, M, G, T for powers of 1000, with an `i` behind it of 1024.
+/// None for anything else, and for more than 64 bits (which ClickHouse cuts off in silence).
+#[must_use]
+pub fn size(text: &str) -> Option<u64> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let (unit, binary) = match text[digits.len()..].strip_suffix('i') {
+        Some(unit) if !unit.is_empty() => (unit, true),
+        _ => (&text[digits.len()..], false),
+    };
+    let power = match unit {
+        "" => 0,
+        "k" | "K" => 1,
+        "M" => 2,
+        "G" => 3,
+        "T" => 4,
+        _ => return None,
+    };
+    let base: u64 = if binary { 1 << 10 } else { 1_000 };
+    digits.parse::<u64>().ok()?.checked_mul(base.pow(power))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_as_clickhouse_reads_them() {
+        for (text, value) in [
+            ("0", 0),
+            ("+5", 5),
+            ("10k", 10_000),
+            ("10K", 10_000),
+            ("10ki", 10_240),
+            ("10M", 10_000_000),
+            ("10Mi", 10 << 20),
+            ("10G", 10_000_000_000),
+            ("10Gi", 10 << 30),
+            ("10T", 10_000_000_000_000),
+            ("10Ti", 10 << 40),
+            ("18446744073709551615", u64::MAX),
+        ] {
+            assert_eq!(size(text), Some(value), "{text}");
+            assert!(check("max_memory_usage", text).is_ok(), "{text}");
+        }
+        for text in [
+            "", "k", "10m", "10P", "10i", "10 M", " 10", "10MB", "10Mib", "-1", "1e3", "0x10", "10.5",
+            "1_000",
+        ] {
+            assert_eq!(size(text), None, "{text}");
+        }
+        for text in ["18446744073709551616", "18446744073709551615k", "99999999999T"] {
+            assert_eq!(
+                check("max_memory_usage", text).unwrap_err().code,
+                ErrorCode::CannotConvertType,
+                "{text}"
+            );
+        }
+        assert!(check("limit", "10").is_ok() && check("limit", "10K").is_err(), "no size");
+    }
+
+    #[test]
+    fn no_setting_stands_in_two_lists() {
+        let mut names: Vec<_> = [SETTINGS, UNSIGNED, SIZES, FORMATS, DOOR].concat();
+        names.sort_unstable();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count);
+        assert!(names.iter().all(|name| is_known(name)) && !is_known("max_memory"));
+    }
 }

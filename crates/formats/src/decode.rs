@@ -49,6 +49,11 @@ pub(crate) trait RowFormat: Send {
     /// Reads the next row into `block.columns`; columns it leaves alone get their defaults.
     fn row(&mut self, cursor: &mut Cursor<'_>, block: &mut Block) -> Scan<Found>;
 
+    /// What is read at once and so has a bound, for messages.
+    fn unit(&self) -> &'static str {
+        "row"
+    }
+
     /// Whether every row has a value for every target column.
     fn fills_targets(&self) -> bool {
         false
@@ -123,6 +128,11 @@ impl Block {
     /// Rows of the whole input so far.
     pub(crate) fn rows_total(&self) -> u64 {
         self.rows_before + self.rows as u64
+    }
+
+    /// Bytes that a row takes before any text.
+    pub(crate) fn row_width(&self) -> usize {
+        self.row_width
     }
 
     /// Arrow schema of the batches.
@@ -341,7 +351,7 @@ impl<F: RowFormat> RowDecoder<F> {
 
     fn check_carry(&self) -> Result<()> {
         if self.carry.len() > ROW_BYTES_MAX {
-            let message = format!("A row is longer than {ROW_BYTES_MAX} bytes");
+            let message = format!("A {} is longer than {ROW_BYTES_MAX} bytes", self.format.unit());
             return Err(self.located(Error::new(ErrorCode::TooLargeStringSize, message)));
         }
         Ok(())

@@ -21,6 +21,7 @@ pub mod insert;
 mod json;
 mod json_each_row;
 mod json_value;
+mod msgpack;
 mod number;
 mod parquet_file;
 mod pretty;
@@ -135,6 +136,7 @@ pub fn decoder(
         F::Arrow => Box::new(arrow_ipc::ArrowReader::new(true, block)),
         F::ArrowStream => Box::new(arrow_ipc::ArrowReader::new(false, block)),
         F::Parquet => Box::new(parquet_file::ParquetReader::new(block)),
+        F::MsgPackColumns => rows(msgpack::MsgPackColumns::default(), block),
         _ => return Err(format.one_way("input")),
     })
 }

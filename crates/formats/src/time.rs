@@ -84,7 +84,7 @@ impl Clock {
     }
 
     /// The stored number for seconds and nanoseconds; finer digits are cut off.
-    fn stored(&self, seconds: i64, nanos: u32) -> Result<i64> {
+    pub(crate) fn stored(&self, seconds: i64, nanos: u32) -> Result<i64> {
         let cut = 10u32.pow(u32::from(9 - self.precision.min(9)));
         let nanos = i64::from(nanos / cut * cut);
         let fraction = nanos / (1_000_000_000 / self.ticks);

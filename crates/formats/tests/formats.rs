@@ -7,6 +7,7 @@ mod formats {
     mod golden;
     mod hostile;
     mod insert_head;
+    mod msgpack;
     mod rates;
     mod round_trip;
     mod rules;

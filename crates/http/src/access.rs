@@ -46,3 +46,14 @@ pub(crate) fn name_of(role: Role) -> &'static str {
         Role::Admin => "admin",
     }
 }
+
+/// The role of this spelling.
+///
+/// # Errors
+/// `BadArguments` naming the roles there are.
+pub(crate) fn role_named(name: &str) -> Result<Role> {
+    let roles = [Role::Metrics, Role::Reader, Role::Writer, Role::Admin];
+    roles.into_iter().find(|role| name_of(*role) == name).ok_or_else(|| {
+        Error::new(ErrorCode::BadArguments, "the parameter role is one of metrics, reader, writer, admin")
+    })
+}

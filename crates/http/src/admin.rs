@@ -1,14 +1,14 @@
-//! Routes for operators: running statements, settings, version, snapshots, and who one is.
+//! Routes for operators: running statements, settings, version, snapshots, API keys, and who one is.
 
 use std::sync::Arc;
 
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header};
 use serde_json::{Value, json};
-use zepto_common::Result;
 use zepto_common::auth::Subject;
 use zepto_common::service::Role;
+use zepto_common::{Error, ErrorCode, Result};
 
 use crate::access;
 use crate::door::Service;
@@ -86,4 +86,68 @@ pub(crate) async fn snapshots(State(service): Shared, request: Request) -> Respo
         Err(error) => Err(error),
     };
     answer(&service, listed)
+}
+
+/// `GET /admin/keys`: the keys without their hashes.
+pub(crate) async fn keys(State(service): Shared, request: Request) -> Response {
+    let allowed = admin(&service, &request);
+    drop(request);
+    let auth = service.door.auth.clone();
+    let listed = match allowed {
+        Ok(_) => service.work(false, move || auth.list()).await.flatten(),
+        Err(error) => Err(error),
+    };
+    answer(&service, listed.map(|keys| json!({ "keys": keys })))
+}
+
+/// `POST /admin/keys?name=…&role=…`: makes a key, which is in this answer and nowhere else.
+pub(crate) async fn create_key(State(service): Shared, request: Request) -> Response {
+    let wanted = admin(&service, &request).and_then(|subject| {
+        let parameters = Parameters::parse(request.uri().query().unwrap_or_default())?;
+        let missing =
+            |what: &str| Error::new(ErrorCode::BadArguments, format!("the parameter {what} is missing"));
+        let name = parameters.get("name").ok_or_else(|| missing("name"))?.to_owned();
+        let role = access::role_named(parameters.get("role").ok_or_else(|| missing("role"))?)?;
+        Ok((subject, name, role))
+    });
+    drop(request);
+    let auth = service.door.auth.clone();
+    let made = match wanted {
+        Ok((subject, name, role)) => {
+            let made = service.work(false, move || auth.create(&name, role)).await.flatten();
+            made.inspect(|(_, key)| {
+                tracing::info!(by = %subject.name, id = %key.id, name = %key.name, role = ?key.role, "API key made");
+            })
+        }
+        Err(error) => Err(error),
+    };
+    let made = made.map(|(text, key)| {
+        json!({"key": text, "id": key.id, "name": key.name, "role": key.role, "created": key.created})
+    });
+    let mut response = answer(&service, made);
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// `DELETE /admin/keys/<id>`: the key is refused from now on.
+pub(crate) async fn revoke_key(State(service): Shared, Path(id): Path<String>, request: Request) -> Response {
+    let allowed = admin(&service, &request);
+    drop(request);
+    let (auth, wanted) = (service.door.auth.clone(), id.clone());
+    let revoked = match allowed {
+        Ok(subject) => {
+            let revoked = service.work(false, move || auth.revoke(&wanted)).await.flatten();
+            revoked.inspect(|found| {
+                tracing::info!(by = %subject.name, id = %id.escape_debug(), found, "API key revoked");
+            })
+        }
+        Err(error) => Err(error),
+    };
+    match revoked {
+        Ok(found) => {
+            let status = if found { StatusCode::OK } else { StatusCode::NOT_FOUND };
+            reply::json_reply(status, &json!({"id": id, "revoked": found}))
+        }
+        Err(error) => reply::error_reply(&error, &service.identity().version),
+    }
 }

@@ -75,10 +75,20 @@ pub(crate) async fn statement(State(service): State<Arc<Service>>, request: Requ
 
 /// `/insert/arrow?table=`: an Arrow IPC stream, columns matched by name.
 pub(crate) async fn insert_arrow(State(service): State<Arc<Service>>, request: Request) -> Response {
+    insert_into_table(service, request, Format::ArrowStream).await
+}
+
+/// `/insert/msgpack?table=`: a MessagePack map of column name to array.
+pub(crate) async fn insert_msgpack(State(service): State<Arc<Service>>, request: Request) -> Response {
+    insert_into_table(service, request, Format::MsgPackColumns).await
+}
+
+/// The whole body is data for the parameter `table`.
+async fn insert_into_table(service: Arc<Service>, request: Request, format: Format) -> Response {
     run(service, request, &["table"], |call, mut source| async move {
         let table = source.parameter("table").map(|name| parse_table(name, &call.settings.database));
         let inserted = match table {
-            Some(Ok(table)) => call.insert_whole_body(table, Format::ArrowStream, &mut source).await,
+            Some(Ok(table)) => call.insert_whole_body(table, format, &mut source).await,
             Some(Err(error)) => Err(error),
             None => Err(Error::new(ErrorCode::BadArguments, "the parameter table is missing")),
         };

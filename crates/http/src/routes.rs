@@ -44,8 +44,11 @@ impl Routes {
             .route("/stats", get(probes::stats))
             .route("/whoami", get(admin::whoami))
             .route("/insert/arrow", post(query::insert_arrow))
+            .route("/insert/msgpack", post(query::insert_msgpack))
             .route("/admin/queries", get(admin::queries))
             .route("/admin/queries/{id}", delete(admin::kill))
+            .route("/admin/keys", get(admin::keys).post(admin::create_key))
+            .route("/admin/keys/{id}", delete(admin::revoke_key))
             .route("/admin/settings", get(admin::settings))
             .route("/admin/version", get(admin::version))
             .route("/admin/snapshot", post(admin::create_snapshot))
@@ -111,13 +114,17 @@ fn label(path: &str) -> &'static str {
         "/stats",
         "/whoami",
         "/insert/arrow",
+        "/insert/msgpack",
         "/admin/queries",
+        "/admin/keys",
         "/admin/settings",
         "/admin/version",
         "/admin/snapshot",
         "/admin/snapshots",
     ];
-    let path = if path.starts_with("/admin/queries/") { "/admin/queries" } else { path };
+    let listed = ["/admin/queries", "/admin/keys"];
+    let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+    let path = if listed.contains(&parent) { parent } else { path };
     KNOWN.iter().copied().find(|known| *known == path).unwrap_or("other")
 }
 

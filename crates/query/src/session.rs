@@ -147,9 +147,9 @@ impl Sessions {
         handle: &Arc<QueryHandle>,
         settings: &BTreeMap<String, String>,
     ) -> Result<Arc<TaskContext>> {
-        let wanted =
-            settings.get("max_memory_usage").and_then(|n| n.parse::<usize>().ok()).filter(|&n| n > 0);
-        let most = wanted.unwrap_or(self.memory_limit);
+        let wanted = settings.get("max_memory_usage").and_then(|n| zepto_common::settings::size(n));
+        let most = wanted.filter(|&bytes| bytes > 0).and_then(|bytes| usize::try_from(bytes).ok());
+        let most = most.unwrap_or(self.memory_limit);
         let pool = QueryPool::new(self.runtime.memory_pool.clone(), handle.clone(), most);
         let runtime = RuntimeEnvBuilder::from_runtime_env(&self.runtime)
             .with_memory_pool(Arc::new(pool))

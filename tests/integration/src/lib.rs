@@ -2,9 +2,13 @@
 //! `zepto_storage_node` and talk to it over HTTP.
 //!
 //! - [`place`]: a folder and a node in it
+//! - [`fixture`]: what releases leave for their successors
 //! - [`ledger`]: writers that remember what they sent and what was acknowledged
 //! - [`corpus`]: the hostile requests of `tests/corpus/http`
+//! - [`terminal`]: a program on a pseudo-terminal
 
 pub mod corpus;
+pub mod fixture;
 pub mod ledger;
 pub mod place;
+pub mod terminal;

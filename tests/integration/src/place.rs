@@ -9,6 +9,8 @@ use zepto_harness::{Launch, node};
 
 /// Environment variable by which `cargo xtask soak` multiplies the rounds of tests that loop.
 const FACTOR: &str = "ZEPTO_TEST_FACTOR";
+/// Environment variable by which it gives a round its seed.
+const SEED: &str = "ZEPTO_TEST_SEED";
 
 /// A test's folder; removed with its contents at the end.
 #[derive(Debug)]
@@ -53,6 +55,17 @@ pub fn rounds(rounds: usize) -> Result<usize> {
                 factor.to_string_lossy().parse().with_context(|| format!("{FACTOR}={factor:?}"))?;
             Ok(rounds * factor.max(1))
         }
+    }
+}
+
+/// The seed of a test with random parts: the environment's in a soak, else a fresh one.
+///
+/// # Errors
+/// When the environment's seed is no number.
+pub fn seed() -> Result<u64> {
+    match env::var_os(SEED) {
+        None => Ok(rand::random()),
+        Some(seed) => seed.to_string_lossy().parse().with_context(|| format!("{SEED}={seed:?}")),
     }
 }
 

@@ -7,16 +7,16 @@ use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
 use rustyline::{CompletionType, Config, Editor};
 
-use super::command::{self, Command};
 use super::completion::Words;
-use super::run::{Ended, Runner};
-use super::{Settings, statements};
+use super::run::Runner;
+use super::session::{Outcome, Session};
+use super::statements::{self, Piece};
 
 /// Entries that the history file keeps.
 const HISTORY_MAX: usize = 5_000;
 
 /// Talks until the user leaves.
-pub(super) fn talk(runner: &Runner, settings: &mut Settings, history: Option<PathBuf>) -> Result<()> {
+pub(super) fn talk(session: &mut Session, history: Option<PathBuf>) -> Result<()> {
     let config = Config::builder()
         .completion_type(CompletionType::List)
         .max_history_size(HISTORY_MAX)?
@@ -24,17 +24,17 @@ pub(super) fn talk(runner: &Runner, settings: &mut Settings, history: Option<Pat
         .build();
     let mut editor: Editor<Words, DefaultHistory> = Editor::with_config(config)?;
     let mut words = Words::default();
-    words.learn(runner.client());
+    words.learn(session.runner().client());
     editor.set_helper(Some(words));
     if let Some(history) = &history {
         // The first start has none.
         let _none_yet = editor.load_history(history);
     }
-    greet(runner);
+    greet(session.runner());
     loop {
         match editor.readline("zepto> ") {
             Ok(line) => {
-                if !take(runner, settings, &mut editor, &line) {
+                if !take(session, &mut editor, &line) {
                     break;
                 }
             }
@@ -52,51 +52,35 @@ pub(super) fn talk(runner: &Runner, settings: &mut Settings, history: Option<Pat
 }
 
 fn greet(runner: &Runner) {
-    match runner.client().text("SELECT version()") {
-        Ok(version) => println!("ZeptoDB at {}, version {}", runner.client().url(), version.trim_end()),
-        Err(error) => println!("{}: {}", runner.client().url(), super::run::text_of(&error)),
+    let url = runner.client().url();
+    match runner.client().version() {
+        Ok(version) => println!("ZeptoDB {version} at {url}"),
+        Err(error) => println!("{url}: {}", super::run::text_of(&error)),
     }
     println!("\\? for help");
 }
 
-/// Does what a line says; false to leave.
-fn take(
-    runner: &Runner,
-    settings: &mut Settings,
-    editor: &mut Editor<Words, DefaultHistory>,
-    line: &str,
-) -> bool {
-    match command::parse(line) {
-        Some(Ok(Command::Quit)) => return false,
-        Some(Ok(Command::Help)) => println!("{}", command::HELP),
-        Some(Ok(Command::Timing)) => {
-            settings.timing = !settings.timing;
-            println!("timing is {}", if settings.timing { "on" } else { "off" });
-        }
-        Some(Ok(Command::Format(Some(name)))) => settings.format = name,
-        Some(Ok(Command::Format(None))) => println!("{}", settings.format),
-        Some(Ok(Command::Statement(sql))) => report(runner.run(&sql, false, settings)),
-        Some(Err(fault)) => eprintln!("{fault}"),
-        None => {
-            for statement in statements::split(line) {
-                report(runner.run(statement, false, settings));
-                if changes_names(statement)
-                    && let Some(words) = editor.helper_mut()
-                {
-                    words.learn(runner.client());
-                }
+/// Does what was said; false to leave.
+fn take(session: &mut Session, editor: &mut Editor<Words, DefaultHistory>, said: &str) -> bool {
+    for piece in statements::pieces(said) {
+        match session.take(piece, false) {
+            Outcome::Done => {}
+            Outcome::Failed(error) => eprintln!("{error}"),
+            Outcome::Cancelled => {
+                // What was said behind it was meant to follow it.
+                eprintln!("cancelled");
+                return true;
             }
+            Outcome::Quit => return false,
+        }
+        if let Piece::Statement(statement) = piece
+            && changes_names(statement)
+            && let Some(words) = editor.helper_mut()
+        {
+            words.learn(session.runner().client());
         }
     }
     true
-}
-
-fn report(ended: Ended) {
-    match ended {
-        Ended::Done => {}
-        Ended::Failed(error) => eprintln!("{error}"),
-        Ended::Cancelled => eprintln!("cancelled"),
-    }
 }
 
 fn changes_names(statement: &str) -> bool {

@@ -1,4 +1,7 @@
-//! Cuts a script into statements at `;`, and knows whether a statement is finished. Quotes and comments are respected.
+//! Cuts a script into statements at `;` and the client's commands, and knows whether a statement is finished.
+//! Quotes and comments are respected.
+
+use super::command;
 
 /// One step through SQL text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,43 +13,77 @@ enum Inside {
     BlockComment,
 }
 
-/// The statements of a script, without their semicolons, blank ones left out.
-pub(super) fn split(script: &str) -> Vec<&str> {
-    let mut statements = Vec::new();
-    let mut start = 0;
-    let end = walk(script, |at| {
-        statements.push(&script[start..at]);
-        start = at + 1;
-    });
-    let _open_at_the_end = end;
-    statements.push(&script[start..]);
-    statements.into_iter().map(str::trim).filter(|statement| !is_blank(statement)).collect()
+/// What a person or a script says next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Piece<'a> {
+    /// A command of the client: it has its line to itself.
+    Command(&'a str),
+    /// A statement without its semicolon.
+    Statement(&'a str),
 }
 
-/// Whether the text ends with a `;` that ends a statement.
+/// The pieces of a script in order, blank ones left out. The same text gives the same pieces wherever it comes from.
+pub(super) fn pieces(script: &str) -> Vec<Piece<'_>> {
+    let (mut pieces, mut rest) = (Vec::new(), script);
+    loop {
+        let code = without_blanks(rest);
+        if code.is_empty() {
+            return pieces;
+        }
+        let line = code.lines().next().unwrap_or(code);
+        if command::is_command(line) {
+            pieces.push(Piece::Command(line.trim()));
+            rest = &code[line.len()..];
+            continue;
+        }
+        let end = first_semicolon(rest).unwrap_or(rest.len());
+        let statement = rest[..end].trim();
+        if !without_blanks(statement).is_empty() {
+            pieces.push(Piece::Statement(statement));
+        }
+        rest = rest.get(end + 1..).unwrap_or_default();
+    }
+}
+
+/// Whether nothing is left open at the end: all is blank, commands, or ended by a `;`.
 pub(super) fn is_finished(text: &str) -> bool {
-    let mut last = None;
-    let end = walk(text, |at| last = Some(at));
-    let after_last = last.map(|at| &text[at + 1..]);
-    matches!(end, Inside::Code | Inside::LineComment) && after_last.is_some_and(is_blank)
+    let mut rest = text;
+    loop {
+        let code = without_blanks(rest);
+        if code.is_empty() {
+            return true;
+        }
+        let line = code.lines().next().unwrap_or(code);
+        if command::is_command(line) {
+            rest = &code[line.len()..];
+            continue;
+        }
+        match first_semicolon(code) {
+            Some(end) => rest = &code[end + 1..],
+            None => return false,
+        }
+    }
 }
 
-/// Whether there is nothing but space and comments.
-fn is_blank(text: &str) -> bool {
+/// The text from its first code on: space and whole comments before it are left out.
+fn without_blanks(text: &str) -> &str {
     let mut rest = text.trim_start();
     loop {
         if rest.starts_with("--") {
             rest = rest.split_once('\n').map_or("", |(_, rest)| rest).trim_start();
         } else if rest.starts_with("/*") {
-            rest = rest.split_once("*/").map_or("", |(_, rest)| rest).trim_start();
+            match rest.split_once("*/") {
+                Some((_, after)) => rest = after.trim_start(),
+                None => return rest,
+            }
         } else {
-            return rest.is_empty();
+            return rest;
         }
     }
 }
 
-/// Calls `semicolon` with the position of each `;` in code; gives back where the text ends.
-fn walk(text: &str, mut semicolon: impl FnMut(usize)) -> Inside {
+/// Position of the first `;` in code.
+fn first_semicolon(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     let (mut inside, mut at) = (Inside::Code, 0);
     while at < bytes.len() {
@@ -54,7 +91,7 @@ fn walk(text: &str, mut semicolon: impl FnMut(usize)) -> Inside {
         let mut step = 1;
         match inside {
             Inside::Code => match (byte, next) {
-                (b';', _) => semicolon(at),
+                (b';', _) => return Some(at),
                 (b'\'' | b'"' | b'`', _) => inside = Inside::Quote(byte),
                 (b'-', Some(b'-')) => inside = Inside::LineComment,
                 (b'/', Some(b'*')) => (inside, step) = (Inside::BlockComment, 2),
@@ -69,16 +106,12 @@ fn walk(text: &str, mut semicolon: impl FnMut(usize)) -> Inside {
         }
         at += step;
     }
-    inside
+    None
 }
 
 /// The first word in upper case.
 pub(super) fn first_word(statement: &str) -> String {
-    let mut rest = statement.trim_start();
-    while rest.starts_with("--") || rest.starts_with("/*") {
-        let end = if rest.starts_with("--") { "\n" } else { "*/" };
-        rest = rest.split_once(end).map_or("", |(_, rest)| rest).trim_start();
-    }
+    let rest = without_blanks(statement);
     rest.chars().take_while(|c| c.is_ascii_alphanumeric()).collect::<String>().to_ascii_uppercase()
 }
 
@@ -99,6 +132,14 @@ pub(super) fn wants_rows(statement: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn split(script: &str) -> Vec<String> {
+        let shown = |piece: &Piece<'_>| match piece {
+            Piece::Statement(text) => (*text).to_owned(),
+            Piece::Command(text) => format!("command {text}"),
+        };
+        pieces(script).iter().map(shown).collect()
+    }
+
     #[test]
     fn a_script_is_cut_at_semicolons_outside_quotes_and_comments() {
         let script =
@@ -111,11 +152,47 @@ mod tests {
     }
 
     #[test]
+    fn a_command_has_its_line_wherever_a_statement_could_begin() {
+        let script = "\\timing\n-- a comment\n  \\d trades;\nSELECT '\n\\q\n';\\x\nSELECT 1\n\\x;\nquit\r\n";
+        assert_eq!(
+            split(script),
+            [
+                "command \\timing",
+                "command \\d trades;",
+                "SELECT '\n\\q\n'",
+                "command \\x",
+                "SELECT 1\n\\x",
+                "command quit"
+            ]
+        );
+        assert_eq!(split("help me;"), ["help me"]);
+    }
+
+    #[test]
     fn a_statement_is_finished_by_a_semicolon_at_its_end_only() {
-        for finished in ["SELECT 1;", "SELECT 1; ", "SELECT 1; -- done", "SELECT ';';"] {
+        for finished in [
+            "",
+            "-- hello",
+            "SELECT 1;",
+            "SELECT 1; ",
+            "SELECT 1; -- done",
+            "SELECT ';';",
+            "\\d",
+            "SELECT 1;\n\\d t",
+            "exit",
+        ] {
             assert!(is_finished(finished), "{finished}");
         }
-        for open in ["SELECT 1", "SELECT ';", "SELECT 1; SELECT", "SELECT 1 -- ;", "SELECT /* ;", "'a\\';"] {
+        for open in [
+            "SELECT 1",
+            "SELECT ';",
+            "SELECT 1; SELECT",
+            "SELECT 1 -- ;",
+            "SELECT /* ;",
+            "'a\\';",
+            "/* ",
+            "\\d\nSELECT 1",
+        ] {
             assert!(!is_finished(open), "{open}");
         }
     }

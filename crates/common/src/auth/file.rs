@@ -1,4 +1,7 @@
-//! The key file on disk: read whole, appended by line, compared by its stamp.
+//! The key file on disk: read whole, replaced whole, compared by its stamp.
+//!
+//! A change is written aside, synced and renamed over the file, so that a reader finds the old text or the new one,
+//! never a part. Changes of several processes are kept apart by a lock on the file's folder.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -39,25 +42,55 @@ pub(super) fn read(path: &Path) -> Result<String> {
     }
 }
 
-/// Appends a record as one line and syncs the file; makes the file, readable by its owner only, if there is none.
+/// Appends a record as one line; makes the file, readable by its owner only, if there is none.
 ///
 /// # Errors
 /// `InvalidConfigParameter` when the file cannot be written, is no key file, or has this id already.
 pub fn append_key(path: &Path, record: &KeyRecord) -> Result<()> {
+    let line = serde_json::to_string(record).map_err(|error| fault(path, &error.to_string()))?;
+    change(path, |text| {
+        let gap = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+        Ok(Some(format!("{text}{gap}{line}\n")))
+    })
+    .map(drop)
+}
+
+/// Replaces the file's text by what `edit` makes of it (None leaves it); gives the text in force behind that.
+///
+/// # Errors
+/// `InvalidConfigParameter` as [`append_key`], also while another process changes the file; the error of `edit`.
+pub(super) fn change(path: &Path, edit: impl FnOnce(&str) -> Result<Option<String>>) -> Result<String> {
+    // A link stays a link: what it names is replaced.
+    let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let failed = |error: std::io::Error| fault(path, &error.to_string());
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = File::open(folder).map_err(failed)?;
+    folder.try_lock().map_err(|error| fault(path, &format!("another process changes it: {error}")))?;
     let before = if path.exists() { read(path)? } else { String::new() };
-    let mut line = serde_json::to_string(record).map_err(|error| fault(path, &error.to_string()))?;
-    line.push('\n');
-    let gap = if before.is_empty() || before.ends_with('\n') { "" } else { "\n" };
-    Keyring::parse(&format!("{before}{gap}{line}"))?;
+    let Some(after) = edit(&before)? else { return Ok(before) };
+    Keyring::parse(&after)?;
+    if after.len() as u64 > FILE_BYTES_MAX {
+        return Err(fault(path, &format!("larger than {FILE_BYTES_MAX} bytes")));
+    }
+    replace(path, &folder, &after).map_err(failed)?;
+    Ok(after)
+}
+
+fn replace(path: &Path, folder: &File, text: &str) -> std::io::Result<()> {
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(".new");
     let mut options = OpenOptions::new();
-    options.append(true).create(true);
+    options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let written = options.open(path).and_then(|mut file| {
-        file.write_all(format!("{gap}{line}").as_bytes())?;
-        file.sync_all()
-    });
-    written.map_err(|error| fault(path, &error.to_string()))
+    let mut file = options.open(&aside)?;
+    if let Ok(known) = std::fs::metadata(path) {
+        file.set_permissions(known.permissions())?;
+    }
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&aside, path)?;
+    folder.sync_all()
 }
 
 fn fault(path: &Path, what: &str) -> Error {

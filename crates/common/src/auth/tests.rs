@@ -137,3 +137,65 @@ fn two_keys_never_meet_and_bad_names_are_refused() {
         assert!(create_key(name, Role::Reader).is_err());
     }
 }
+
+#[test]
+fn a_made_key_and_a_revoked_one_are_in_force_at_once() {
+    let (_dir, path, keys) = file_with(&[("root", Role::Admin)]);
+    let before = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("# ours\n\n{}", before.trim_end())).unwrap();
+    let auth = Authenticator::from_file(&path).unwrap();
+    let (text, made) = auth.create("grafana", Role::Reader).unwrap();
+    assert_eq!(auth.authenticate(&Credentials::Bearer(text.clone())).unwrap().name, "grafana");
+    let listed = auth.list().unwrap();
+    assert_eq!(listed.iter().map(|key| key.name.as_str()).collect::<Vec<_>>(), ["root", "grafana"]);
+    assert_eq!(listed[1], made);
+    assert!(text.starts_with(&format!("zk_{}", made.id)));
+    let shown = serde_json::to_string(&listed).unwrap();
+    assert!(!shown.contains("hash") && !shown.contains("salt") && !shown.contains(&text[12..]), "{shown}");
+
+    assert!(auth.revoke(&made.id).unwrap());
+    assert!(!auth.revoke(&made.id).unwrap(), "it is gone");
+    assert!(auth.authenticate(&Credentials::Bearer(text)).is_err());
+    assert!(auth.authenticate(&Credentials::Bearer(keys[0].clone())).is_ok());
+    let after = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(after.trim_end(), format!("# ours\n\n{}", before.trim_end()), "other lines stay as they are");
+    assert_eq!(
+        std::fs::read_dir(path.parent().unwrap()).unwrap().count(),
+        1,
+        "nothing is left beside the file"
+    );
+}
+
+#[test]
+fn the_last_admin_key_stays_and_a_node_without_a_file_makes_no_keys() {
+    let (_dir, path, keys) = file_with(&[("root", Role::Admin), ("loader", Role::Writer)]);
+    let auth = Authenticator::from_file(&path).unwrap();
+    let id = &keys[0]["zk_".len()..][..8];
+    let error = auth.revoke(id).unwrap_err();
+    assert!(error.message.contains("last admin"), "{error}");
+    assert!(auth.authenticate(&Credentials::Bearer(keys[0].clone())).is_ok());
+    auth.create("second", Role::Admin).unwrap();
+    assert!(auth.revoke(id).unwrap());
+    assert!(auth.authenticate(&Credentials::Bearer(keys[0].clone())).is_err());
+    let open = Authenticator::open();
+    for error in
+        [open.list().unwrap_err(), open.create("a", Role::Reader).unwrap_err(), open.revoke("a").unwrap_err()]
+    {
+        assert_eq!(error.code, ErrorCode::BadArguments);
+    }
+}
+
+#[test]
+fn a_change_beside_anothers_change_is_refused_and_a_broken_file_is_not_overwritten() {
+    let (dir, path, _) = file_with(&[("root", Role::Admin)]);
+    let auth = Authenticator::from_file(&path).unwrap();
+    let folder = std::fs::File::open(dir.path()).unwrap();
+    folder.try_lock().unwrap();
+    assert!(auth.create("a", Role::Reader).unwrap_err().message.contains("another process"));
+    folder.unlock().unwrap();
+    auth.create("a", Role::Reader).unwrap();
+    std::fs::write(&path, "{ by hand").unwrap();
+    assert!(auth.create("b", Role::Reader).is_err());
+    assert!(auth.revoke("x").is_err());
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "{ by hand");
+}

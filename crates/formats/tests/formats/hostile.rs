@@ -64,42 +64,65 @@ impl Noise {
     }
 }
 
+/// Damaged inputs of each format and of each corpus line, and the seed; a soak asks for more and for other seeds.
+fn rounds() -> (usize, u64) {
+    let number =
+        |name: &str| std::env::var_os(name).map(|text| text.to_string_lossy().parse::<u64>().unwrap());
+    let factor = number("ZEPTO_TEST_FACTOR").unwrap_or(1).max(1) as usize;
+    (factor, number("ZEPTO_TEST_SEED").unwrap_or(0x9E37_79B9_7F4A_7C15).max(1))
+}
+
+fn damage(data: &mut Vec<u8>, noise: &mut Noise) {
+    for _ in 0..=noise.next() % 4 {
+        if data.is_empty() {
+            data.push(0);
+        }
+        let at = noise.next() as usize % data.len();
+        match noise.next() % 5 {
+            0 => data.truncate(at.max(1)),
+            1 => data[at] = noise.next() as u8,
+            2 => data[at] ^= 1 << (noise.next() % 8),
+            3 => data[at] = [0, 0xFF, b'\\', b'\'', b'"', b'{', b'(', b'['][noise.next() as usize % 8],
+            _ => drop(data.remove(at)),
+        }
+    }
+}
+
 #[test]
 fn damaged_input_of_any_format_is_read_or_refused() {
-    let table = table(TABLE);
+    let rows_table = table(TABLE);
     let settings = FormatSettings::default();
-    let rows = read(Format::Values, &table, &settings, ROWS.as_bytes()).unwrap();
+    let rows = read(Format::Values, &rows_table, &settings, ROWS.as_bytes()).unwrap();
+    let (factor, seed) = rounds();
+    let mut inputs: Vec<_> = Format::ALL
+        .iter()
+        .copied()
+        .filter(|format| format.can_read() && format.can_write())
+        .map(|format| (format, rows_table.clone(), write(format, &rows_table, &settings, &rows), 400))
+        .collect();
+    for line in include_str!("../../../../tests/corpus/formats/hostile.jsonl").lines() {
+        let case: Case = serde_json::from_str(line).unwrap();
+        let data = bytes(&case.data);
+        if data.len() < 10_000 {
+            inputs.push((Format::parse(&case.format).unwrap(), table(&case.columns), data, 4));
+        }
+    }
     std::panic::set_hook(Box::new(|_| {}));
-    let mut noise = Noise(0x9E37_79B9_7F4A_7C15);
-    let mut panics = Vec::new();
-    for format in Format::ALL.iter().copied().filter(|format| format.can_read() && format.can_write()) {
-        let whole = write(format, &table, &settings, &rows);
-        for _ in 0..400 {
+    let mut noise = Noise(seed);
+    let (mut panics, mut count) = (Vec::new(), 0);
+    for (format, table, whole, cases) in &inputs {
+        for _ in 0..cases * factor {
             let mut data = whole.clone();
-            for _ in 0..=noise.next() % 4 {
-                let at = noise.next() as usize % data.len();
-                match noise.next() % 5 {
-                    0 => data.truncate(at.max(1)),
-                    1 => data[at] = noise.next() as u8,
-                    2 => data[at] ^= 1 << (noise.next() % 8),
-                    3 => {
-                        data[at] = [0, 0xFF, b'\\', b'\'', b'"', b'{', b'(', b'['][noise.next() as usize % 8]
-                    }
-                    _ => {
-                        data.remove(at);
-                        if data.is_empty() {
-                            data.push(0);
-                        }
-                    }
-                }
-            }
+            damage(&mut data, &mut noise);
+            count += 1;
             let outcome =
-                std::panic::catch_unwind(|| read(format, &table, &settings, &data).map(|rows| rows.len()));
+                std::panic::catch_unwind(|| read(*format, table, &settings, &data).map(|rows| rows.len()));
             if outcome.is_err() {
                 panics.push(format!("{} {:?}", format.name(), String::from_utf8_lossy(&data)));
             }
         }
     }
     drop(std::panic::take_hook());
-    assert!(panics.is_empty(), "{} panics:\n{}", panics.len(), panics.join("\n"));
+    println!("{count} damaged inputs, seed {seed}");
+    assert!(panics.is_empty(), "seed {seed}: {} panics:\n{}", panics.len(), panics.join("\n"));
 }

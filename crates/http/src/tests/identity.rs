@@ -54,6 +54,9 @@ async fn without_a_key_only_the_probes_answer() {
         ("GET", "/whoami"),
         ("GET", "/admin/queries"),
         ("DELETE", "/admin/queries/x"),
+        ("GET", "/admin/keys"),
+        ("POST", "/admin/keys?name=a&role=admin"),
+        ("DELETE", "/admin/keys/x"),
         ("GET", "/admin/settings"),
         ("GET", "/admin/version"),
         ("POST", "/admin/snapshot"),
@@ -138,4 +141,42 @@ async fn a_key_made_while_the_door_is_open_is_taken_within_seconds() {
         assert!(tokio::time::Instant::now() < until, "the new key was never taken");
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
+}
+
+#[tokio::test]
+async fn an_admin_makes_lists_and_revokes_keys_while_the_node_runs() {
+    let (door, keys) = guarded().await;
+    let made = with(&door, &keys.admin, "POST", "/admin/keys?name=new%20one&role=writer", "").await;
+    assert_eq!((made.status, made.header("cache-control")), (200, Some("no-store")), "{}", made.text());
+    let made: serde_json::Value = serde_json::from_str(&made.text()).unwrap();
+    let (key, id) = (made["key"].as_str().unwrap(), made["id"].as_str().unwrap());
+    assert_eq!(
+        with(&door, key, "GET", "/whoami", "").await.text(),
+        "{\"role\":\"writer\",\"subject\":\"new one\"}\n"
+    );
+    let listed = with(&door, &keys.admin, "GET", "/admin/keys", "").await.text();
+    assert!(listed.contains(id) && listed.contains("grafana") && !listed.contains("hash"), "{listed}");
+    assert!(!listed.contains(&key[12..]), "{listed}");
+    for not_admin in [key, &keys.reader] {
+        for (method, path) in [("GET", "/admin/keys"), ("POST", "/admin/keys?name=a&role=admin")] {
+            assert_eq!(with(&door, not_admin, method, path, "").await.status, 403, "{path}");
+        }
+    }
+    let gone = with(&door, &keys.admin, "DELETE", &format!("/admin/keys/{id}"), "").await;
+    assert_eq!(gone.text(), format!("{{\"id\":\"{id}\",\"revoked\":true}}\n"));
+    assert_eq!(with(&door, key, "GET", "/whoami", "").await.status, 403);
+    assert_eq!(with(&door, &keys.admin, "DELETE", &format!("/admin/keys/{id}"), "").await.status, 404);
+    for bad in
+        ["?name=a", "?role=reader", "?name=a&role=emperor", "?name=&role=reader", "?name=a%0Ab&role=reader"]
+    {
+        let refused = with(&door, &keys.admin, "POST", &format!("/admin/keys{bad}"), "").await;
+        assert_eq!(refused.status, 400, "{bad}: {}", refused.text());
+    }
+    let own = &keys.admin[3..11];
+    assert_eq!(
+        with(&door, &keys.admin, "DELETE", &format!("/admin/keys/{own}"), "").await.status,
+        400,
+        "the last admin"
+    );
+    assert_eq!(with(&door, &keys.admin, "PATCH", "/admin/keys", "").await.status, 405);
 }

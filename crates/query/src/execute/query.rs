@@ -53,7 +53,8 @@ impl Run {
 
     fn limits(&self) -> ResultLimits {
         let settings = &self.context.settings;
-        let wanted = settings.get("max_result_rows").and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
+        let wanted =
+            settings.get("max_result_rows").and_then(|n| zepto_common::settings::size(n)).unwrap_or(0);
         let rows = [wanted, self.core.options.result_rows].into_iter().filter(|&rows| rows > 0).min();
         let cut = settings.get("result_overflow_mode").is_some_and(|mode| mode == "break");
         ResultLimits { rows: rows.unwrap_or(u64::MAX), cut }

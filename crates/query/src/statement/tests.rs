@@ -1,3 +1,5 @@
+mod damage;
+
 use super::*;
 use zepto_common::types::ColumnType;
 

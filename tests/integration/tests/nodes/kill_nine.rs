@@ -11,7 +11,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use zepto_harness::{Connection, Request};
 use zepto_integration::ledger::{self, Writer};
-use zepto_integration::place::rounds;
+use zepto_integration::place::{rounds, seed};
 
 const ROUNDS: usize = 20;
 const WRITERS: u32 = 4;
@@ -19,7 +19,7 @@ const WRITERS: u32 = 4;
 #[test]
 fn an_acknowledged_row_survives_kill_nine() -> Result<()> {
     let place = crate::place()?;
-    let seed: u64 = rand::random();
+    let seed = seed()?;
     println!("seed {seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let mut writers: Vec<Writer> = (0..WRITERS).map(|number| Writer::new(number, seed)).collect();

@@ -1,11 +1,13 @@
 //! Real processes: killed, restarted, starved and abused.
 
 mod access;
+mod fixtures;
 mod full_disk;
 mod hostile;
 mod kill_nine;
 mod real_data;
 mod restart;
+mod sql_client;
 
 use anyhow::Result;
 use zepto_integration::place::Place;
