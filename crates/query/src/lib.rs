@@ -6,6 +6,7 @@
 //! - `planner`, `plan_cache`, `session`, `catalog`: from a tree to a plan
 //! - `provider`: tables of the engine as plans see them
 //! - `asof`: ASOF JOIN; `functions`: ClickHouse's and the time-series functions; `system`: tables about the server
+//! - `index_aggregate`: aggregates answered from run indexes
 //! - `execute`: what each statement does; `stream`, `running`, `memory`: results on their way and their bounds
 //! - `error`: DataFusion's errors as ClickHouse's codes
 
@@ -15,6 +16,7 @@ mod dialect;
 mod error;
 mod execute;
 pub mod functions;
+mod index_aggregate;
 mod memory;
 mod options;
 mod plan_cache;
