@@ -7,6 +7,7 @@
 //! - `provider`: tables of the engine as plans see them
 //! - `asof`: ASOF JOIN; `functions`: ClickHouse's and the time-series functions; `system`: tables about the server
 //! - `views`: materialized views: their queries cut into states and answer
+//! - `index_aggregate`: aggregates answered from run indexes
 //! - `execute`: what each statement does; `stream`, `running`, `memory`: results on their way and their bounds
 //! - `error`: DataFusion's errors as ClickHouse's codes
 
@@ -16,6 +17,7 @@ mod dialect;
 mod error;
 mod execute;
 pub mod functions;
+mod index_aggregate;
 mod memory;
 mod options;
 mod plan_cache;

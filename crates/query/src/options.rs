@@ -31,6 +31,8 @@ pub struct SqlOptions {
     pub plans: usize,
     /// Rows of a result; 0 is no limit.
     pub result_rows: u64,
+    /// Whether aggregates may be answered from run indexes; off only to compare with what the rows say.
+    pub index_aggregates: bool,
 }
 
 impl SqlOptions {
@@ -46,6 +48,7 @@ impl SqlOptions {
             queries: QUERIES_MAX,
             plans: PLANS_DEFAULT,
             result_rows: 0,
+            index_aggregates: true,
         }
     }
 }

@@ -20,11 +20,11 @@ use zepto_engine::{Part, Store};
 pub(crate) use convert::{to_query, to_storage};
 pub(crate) use predicate::unqualified;
 pub(crate) use rows::{scan_parts, scan_ranges};
-pub(crate) use scan::PartScan;
+pub(crate) use scan::{PartScan, Piece, Work};
 pub(crate) use statistics::unknown as unknown_statistics;
 
 use self::predicate::Wanted;
-use self::scan::{Source, Work};
+use self::scan::Source;
 use crate::error::external;
 
 /// One version of one table. What it reads is decided when it is scanned, so a cached plan never gives old rows.

@@ -76,6 +76,9 @@ impl Sessions {
             .with_runtime_env(runtime.clone())
             .with_query_planner(Arc::new(Planner))
             .with_optimizer_rule(Arc::new(PushBelowAsOf));
+        if options.index_aggregates {
+            builder = builder.with_physical_optimizer_rules(crate::index_aggregate::rules());
+        }
         for rule in crate::semantics::analyzer_rules() {
             builder = builder.with_analyzer_rule(rule);
         }

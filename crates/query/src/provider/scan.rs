@@ -178,6 +178,21 @@ impl PartScan {
             metrics: ExecutionPlanMetricsSet::new(),
         }
     }
+
+    /// What is read of each row.
+    pub(crate) fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// All that is to be read.
+    pub(crate) fn work(&self) -> &Work {
+        &self.work
+    }
+
+    /// Partitions.
+    pub(crate) fn lists(&self) -> usize {
+        self.partitions.len()
+    }
 }
 
 fn output_schema(source: &Source) -> SchemaRef {
