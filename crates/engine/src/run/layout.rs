@@ -107,8 +107,9 @@ fn by_dictionary<'a>(
     let mut met = vec![UNMET; symbols.values().len()];
     // Few values are met soon and stay near the processor; each of many is looked up about once, far away.
     let many = met.len() * MANY_SHARE > keys.len();
-    let (mut open, mut values, mut ids): (Vec<(usize, usize)>, Vec<Option<&'a [u8]>>, Vec<u32>) =
-        Default::default();
+    let mut open: Vec<(usize, usize)> = Vec::new();
+    let mut values: Vec<Option<&'a [u8]>> = Vec::new();
+    let mut ids: Vec<u32> = Vec::new();
     for (partition, range) in &chunk.parts {
         // Rows whose pair is known get it at once; the others are looked up together.
         for row in range.start as usize..range.end as usize {
