@@ -114,6 +114,8 @@ impl RequestSettings {
             "add_http_cors_header" => self.cors = flag(name, value)?,
             "insert_deduplication_token" => {
                 self.deduplication_token = Some(value.to_owned()).filter(|token| !token.is_empty());
+                // For an INSERT … SELECT, which the query side writes.
+                self.settings.insert(name.to_owned(), value.to_owned());
             }
             "compress" | "decompress" if flag(name, value)? => {
                 let text =

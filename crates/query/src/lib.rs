@@ -9,6 +9,7 @@
 //! - `views`: materialized views: their queries cut into states and answer
 //! - `index_aggregate`: aggregates answered from run indexes
 //! - `execute`: what each statement does; `stream`, `running`, `memory`: results on their way and their bounds
+//! - `yielding`: joins that can be stopped
 //! - `error`: DataFusion's errors as ClickHouse's codes
 
 mod asof;
@@ -32,6 +33,7 @@ mod statement;
 mod stream;
 mod system;
 mod views;
+mod yielding;
 
 pub use options::SqlOptions;
 pub use service::SqlService;

@@ -26,10 +26,22 @@ pub(crate) fn before(statement: &mut Statement) -> Result<()> {
                     None => prewhere,
                 });
             }
+            refuse_totals(select)?;
             latest(select)?;
             select.from.iter_mut().try_for_each(match_conditions)
         })
     })
+}
+
+/// DataFusion would leave out the rows that WITH TOTALS, ROLLUP and CUBE add.
+fn refuse_totals(select: &Select) -> Result<()> {
+    let (GroupByExpr::All(modifiers) | GroupByExpr::Expressions(_, modifiers)) = &select.group_by;
+    match modifiers.first() {
+        Some(modifier) => {
+            Err(Error::new(ErrorCode::NotImplemented, format!("GROUP BY … {modifier} is not supported")))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Refuses what the pass over functions has left and DataFusion would overlook.

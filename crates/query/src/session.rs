@@ -26,6 +26,7 @@ use crate::options::SqlOptions;
 use crate::running::QueryHandle;
 use crate::semantics::SemanticOptions;
 use crate::service::Core;
+use crate::yielding::YieldInJoins;
 
 /// DataFusion wants a catalog above databases; it is never shown.
 pub(crate) const CATALOG: &str = "zepto";
@@ -79,6 +80,7 @@ impl Sessions {
         if options.index_aggregates {
             builder = builder.with_physical_optimizer_rules(crate::index_aggregate::rules());
         }
+        builder = builder.with_physical_optimizer_rule(Arc::new(YieldInJoins));
         for rule in crate::semantics::analyzer_rules() {
             builder = builder.with_analyzer_rule(rule);
         }

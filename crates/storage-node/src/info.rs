@@ -90,6 +90,10 @@ impl NodeInfo for StorageInfo {
         metrics::gauge!(names::SERVER_READY).set(if ready { 1.0 } else { 0.0 });
         metrics::counter!(names::TICKS_INGESTED).absolute(stats.rows_ingested);
         metrics::counter!(names::TICKS_STORED).absolute(stats.rows_stored);
+        // What has not happened yet is 0, not absent: an alert on its rate must be able to tell.
+        for name in [names::TICKS_DROPPED, names::QUERIES_EXECUTED, names::ROWS_SCANNED] {
+            metrics::counter!(name).increment(0);
+        }
         metrics::gauge!(names::INGEST_RATE).set(self.rows_per_second(stats.rows_ingested));
         metrics::gauge!(names::QUEUE_ROWS).set(stats.queue_rows as f64);
         metrics::gauge!(names::QUEUE_CAPACITY).set(stats.queue_capacity as f64);

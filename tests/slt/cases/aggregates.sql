@@ -145,3 +145,6 @@ SELECT sum(i64) FROM a WHERE g IN ('x', 'y');
 SELECT sum(1), max(5), avg(2), count('x') FROM a;
 -- types
 SELECT sum(1), max(5), avg(2), any('x') FROM a;
+SELECT k, min(f), max(f), count() FROM (SELECT 'a' AS k, inf AS f UNION ALL SELECT 'b', -inf UNION ALL SELECT 'c', 1.5 UNION ALL SELECT 'c', nan UNION ALL SELECT 'd', nan) GROUP BY k ORDER BY k;
+SELECT min(f), max(f) FROM (SELECT inf AS f UNION ALL SELECT -inf UNION ALL SELECT 1.5);
+SELECT min(toFloat32(f)), max(toFloat32(f)) FROM (SELECT inf AS f UNION ALL SELECT 1.5) GROUP BY f > 2 ORDER BY 1;

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -356,6 +357,7 @@ impl Log {
 
     fn prepare(&mut self, sequence: u64, capacity: u64) -> Result<()> {
         let path = self.path(sequence);
+        let first = self.files.is_empty();
         if !self.files.contains_key(&sequence) {
             let file = self.new_file(&path, capacity)?;
             self.names_dirty = true;
@@ -363,7 +365,13 @@ impl Log {
         }
         match self.files.get_mut(&sequence) {
             Some(open) if open.reserved < capacity => {
-                let allocated = open.file.allocate(capacity);
+                let mut allocated = open.file.allocate(capacity);
+                if first && allocated.as_ref().is_err_and(|error| error.kind() == ErrorKind::StorageFull) {
+                    // A start must not need more room than its few bytes: what is stored is to be read. Rows are
+                    // refused while the disk has less than its reserve.
+                    tracing::warn!(path = %path.display(), "the disk is nearly full: no room is reserved for the log");
+                    allocated = Ok(());
+                }
                 allocated.map_err(|error| EngineError::io(IoAction::Write, &path, &error))?;
                 open.reserved = capacity;
                 open.capacity = open.capacity.max(capacity);

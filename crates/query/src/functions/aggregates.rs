@@ -1,6 +1,7 @@
 //! Aggregate functions: DataFusion's adapted, and our own folds.
 
 mod adapted;
+mod extreme;
 mod fold;
 mod folds;
 mod sum;

@@ -150,3 +150,20 @@ fn an_unreadable_log_stops_the_start() {
     assert!(frames.is_empty());
     assert_eq!(outcome.unwrap_err().code(), ErrorCode::CannotReadAllData);
 }
+
+/// A node whose disk filled up must come back to be read: its start writes a few bytes and reserves what there is.
+#[test]
+fn a_start_needs_room_for_its_own_bytes_only() {
+    let disk = SimDisk::new();
+    disk.fail(Fault::NoSpaceAfter(4_000));
+    let mut log = open(&disk, options(0, 1, 1 << 20), 1);
+    append_all(&mut log, [1], 400);
+    log.sync().unwrap();
+    append_all(&mut log, [2], 40_000);
+    assert_eq!(log.sync().unwrap_err().code(), ErrorCode::NotEnoughSpace);
+    disk.heal();
+    append_all(&mut log, [3], 40_000);
+    log.sync().unwrap();
+    log.close().unwrap();
+    assert_eq!(numbers(&disk), [1, 3]);
+}

@@ -17,6 +17,7 @@ use datafusion::logical_expr::{
 };
 use zepto_common::types::ColumnType;
 
+use super::extreme::{Extreme, Extremes};
 use crate::functions::scalar::{check_count, field_of, text_as_view};
 use crate::semantics::numbers::{sum_type, zero_of};
 
@@ -71,6 +72,16 @@ impl Adapted {
             _ => ours.data_type().clone(),
         };
         Arc::new(ours.as_ref().clone().with_data_type(ty).with_nullable(true))
+    }
+
+    /// Whether this is `min` (`false`) or `max` (`true`) of floats.
+    fn float_extreme(&self, args: &AccumulatorArgs<'_>) -> Option<bool> {
+        let is_float = matches!(args.return_field.data_type(), DataType::Float32 | DataType::Float64);
+        match self.name {
+            "min" if is_float => Some(false),
+            "max" if is_float => Some(true),
+            _ => None,
+        }
     }
 
     fn inner_args<'a>(&self, args: AccumulatorArgs<'a>) -> (AccumulatorArgs<'a>, Finish) {
@@ -183,7 +194,11 @@ impl AggregateUDFImpl for Adapted {
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
         let (args, finish) = self.inner_args(args);
-        Ok(Box::new(Finished { inner: self.inner.accumulator(args)?, finish }))
+        let inner: Box<dyn Accumulator> = match self.float_extreme(&args) {
+            Some(greatest) => Box::new(Extreme::new(args.return_field.data_type(), greatest)),
+            None => self.inner.accumulator(args)?,
+        };
+        Ok(Box::new(Finished { inner, finish }))
     }
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
@@ -198,7 +213,11 @@ impl AggregateUDFImpl for Adapted {
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn GroupsAccumulator>> {
         let (args, finish) = self.inner_args(args);
-        Ok(Box::new(FinishedGroups { inner: self.inner.create_groups_accumulator(args)?, finish }))
+        let inner: Box<dyn GroupsAccumulator> = match self.float_extreme(&args) {
+            Some(greatest) => Box::new(Extremes::new(args.return_field.data_type(), greatest)),
+            None => self.inner.create_groups_accumulator(args)?,
+        };
+        Ok(Box::new(FinishedGroups { inner, finish }))
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {

@@ -13,6 +13,20 @@ async fn a_deadline_stops_the_work() {
     assert!(bench.service.running().is_empty());
 }
 
+/// A join makes many rows of one batch: it must give way in between.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deadline_stops_a_join_of_everything_with_everything() {
+    let bench = Bench::new();
+    let sql = "SELECT count() FROM numbers(100000) a, numbers(1000000) b WHERE a.number * b.number % 7 = 8 \
+               SETTINGS max_execution_time = 0.3";
+    assert_eq!(bench.code(sql).await, ErrorCode::TimeoutExceeded);
+    while !bench.service.running().is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // No thread is held by what is left of it.
+    assert_eq!(bench.rows("SELECT sum(number) FROM numbers(1000000)").await, ["499999500000"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_stops_the_work() {
     let bench = Arc::new(Bench::new());
