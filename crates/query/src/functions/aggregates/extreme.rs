@@ -127,10 +127,6 @@ impl GroupsAccumulator for Extremes {
         Ok(vec![state])
     }
 
-    fn supports_convert_to_state(&self) -> bool {
-        true
-    }
-
     fn size(&self) -> usize {
         self.found.capacity() * size_of::<Found>()
     }
