@@ -26,7 +26,7 @@ use crate::options::SqlOptions;
 use crate::running::QueryHandle;
 use crate::semantics::SemanticOptions;
 use crate::service::Core;
-use crate::yielding::YieldInJoins;
+use crate::yielding::PauseInLoops;
 
 /// DataFusion wants a catalog above databases; it is never shown.
 pub(crate) const CATALOG: &str = "zepto";
@@ -80,7 +80,7 @@ impl Sessions {
         if options.index_aggregates {
             builder = builder.with_physical_optimizer_rules(crate::index_aggregate::rules());
         }
-        builder = builder.with_physical_optimizer_rule(Arc::new(YieldInJoins));
+        builder = builder.with_physical_optimizer_rule(Arc::new(PauseInLoops));
         for rule in crate::semantics::analyzer_rules() {
             builder = builder.with_analyzer_rule(rule);
         }

@@ -1,35 +1,54 @@
-//! Joins that can be stopped. DataFusion's operators give way when their leaves are read, but a join can make millions
-//! of rows of one batch that it read: without a pause in between, its task holds its thread, and neither a deadline
-//! nor a kill gets to it.
+//! Joins that can be stopped. DataFusion's operators give way when their leaves are read, but a nested loop compares
+//! each batch that it reads with every row of its other side: without a pause in between, its task holds its thread,
+//! and neither a deadline nor a kill gets to it.
 
+use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::coop::CooperativeExec;
-use datafusion::physical_plan::joins::{
-    CrossJoinExec, HashJoinExec, NestedLoopJoinExec, PiecewiseMergeJoinExec, SortMergeJoinExec,
+use datafusion::physical_plan::execution_plan::ChildrenPropertiesMode;
+use datafusion::physical_plan::joins::{CrossJoinExec, NestedLoopJoinExec};
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties, ReplaceChildrenOptions,
 };
-use datafusion::physical_plan::unnest::UnnestExec;
+use futures::{Stream, StreamExt};
 
-/// Lets every operator that can give more rows than it reads give way after some batches.
+use crate::error::external;
+use crate::running::QueryHandle;
+
+/// Rows that a nested loop gets at once.
+const ROWS_MAX: usize = 1_024;
+
+/// Puts a pause between the batches that a nested loop reads.
 #[derive(Debug)]
-pub(crate) struct YieldInJoins;
+pub(crate) struct PauseInLoops;
 
-impl PhysicalOptimizerRule for YieldInJoins {
+impl PhysicalOptimizerRule for PauseInLoops {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
-        let wrapped = plan.transform_up(|node| match multiplies(node.as_ref()) {
-            true => Ok(Transformed::yes(Arc::new(CooperativeExec::new(node)) as Arc<dyn ExecutionPlan>)),
-            false => Ok(Transformed::no(node)),
+        let paused = plan.transform_up(|node| {
+            if !node.is::<NestedLoopJoinExec>() && !node.is::<CrossJoinExec>() {
+                return Ok(Transformed::no(node));
+            }
+            let pause = |child: &Arc<dyn ExecutionPlan>| {
+                Arc::new(PauseExec(Arc::clone(child))) as Arc<dyn ExecutionPlan>
+            };
+            let children = node.children().into_iter().map(pause).collect();
+            let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
+            Ok(Transformed::yes(node.replace_children(children, options)?))
         })?;
-        Ok(wrapped.data)
+        Ok(paused.data)
     }
 
     fn name(&self) -> &str {
-        "yield_in_joins"
+        "pause_in_loops"
     }
 
     fn schema_check(&self) -> bool {
@@ -37,11 +56,104 @@ impl PhysicalOptimizerRule for YieldInJoins {
     }
 }
 
-fn multiplies(node: &dyn ExecutionPlan) -> bool {
-    node.is::<CrossJoinExec>()
-        || node.is::<HashJoinExec>()
-        || node.is::<NestedLoopJoinExec>()
-        || node.is::<PiecewiseMergeJoinExec>()
-        || node.is::<SortMergeJoinExec>()
-        || node.is::<UnnestExec>()
+/// Gives its input's batches in slices, a pause after each, and ends with the statement.
+#[derive(Debug)]
+struct PauseExec(Arc<dyn ExecutionPlan>);
+
+impl DisplayAs for PauseExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PauseExec")
+    }
+}
+
+impl ExecutionPlan for PauseExec {
+    fn name(&self) -> &'static str {
+        "PauseExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.0.properties()
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.0]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        match children.pop() {
+            Some(child) => Ok(Arc::new(Self(child))),
+            None => Ok(self),
+        }
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let query = context.session_config().get_extension::<QueryHandle>();
+        let input = self.0.execute(partition, context)?;
+        Ok(Box::pin(Pauses { input, query, rest: None, pause: false }))
+    }
+}
+
+struct Pauses {
+    input: SendableRecordBatchStream,
+    query: Option<Arc<QueryHandle>>,
+    /// What is left of a batch.
+    rest: Option<RecordBatch>,
+    /// Whether a pause is due.
+    pause: bool,
+}
+
+impl Stream for Pauses {
+    type Item = Result<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(stopped) = self.query.as_ref().and_then(|query| query.stopped()) {
+            return Poll::Ready(Some(Err(external(stopped))));
+        }
+        if std::mem::take(&mut self.pause) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let batch = match self.rest.take() {
+            Some(rest) => rest,
+            None => match self.input.poll_next_unpin(cx) {
+                Poll::Ready(Some(Ok(batch))) => batch,
+                other => return other,
+            },
+        };
+        self.pause = true;
+        let rows = batch.num_rows();
+        if rows <= ROWS_MAX {
+            return Poll::Ready(Some(Ok(batch)));
+        }
+        self.rest = Some(batch.slice(ROWS_MAX, rows - ROWS_MAX));
+        Poll::Ready(Some(Ok(batch.slice(0, ROWS_MAX))))
+    }
+}
+
+impl RecordBatchStream for Pauses {
+    fn schema(&self) -> SchemaRef {
+        self.input.schema()
+    }
 }

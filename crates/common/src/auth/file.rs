@@ -3,16 +3,20 @@
 //! A change is written aside, synced and renamed over the file, so that a reader finds the old text or the new one,
 //! never a part. Changes of several processes are kept apart by a lock on the file's folder.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use super::{KeyRecord, Keyring};
 use crate::error::{Error, ErrorCode, Result};
 
 /// Largest key file that is read.
 const FILE_BYTES_MAX: u64 = 16 << 20;
+/// How long a change waits for another one.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+/// Time between two looks at the lock.
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// What tells one state of a file from another without reading it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +69,7 @@ pub(super) fn change(path: &Path, edit: impl FnOnce(&str) -> Result<Option<Strin
     let failed = |error: std::io::Error| fault(path, &error.to_string());
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let folder = File::open(folder).map_err(failed)?;
-    folder.try_lock().map_err(|error| fault(path, &format!("another process changes it: {error}")))?;
+    lock(&folder).map_err(|error| fault(path, &format!("another process changes it: {error}")))?;
     let before = if path.exists() { read(path)? } else { String::new() };
     let Some(after) = edit(&before)? else { return Ok(before) };
     Keyring::parse(&after)?;
@@ -74,6 +78,18 @@ pub(super) fn change(path: &Path, edit: impl FnOnce(&str) -> Result<Option<Strin
     }
     replace(path, &folder, &after).map_err(failed)?;
     Ok(after)
+}
+
+/// Takes the lock, waiting a little: a change takes milliseconds, and a process that is just being started by this
+/// one holds the lock along until it runs.
+fn lock(folder: &File) -> std::result::Result<(), TryLockError> {
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match folder.try_lock() {
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(LOCK_PAUSE),
+            other => return other,
+        }
+    }
 }
 
 fn replace(path: &Path, folder: &File, text: &str) -> std::io::Result<()> {

@@ -155,13 +155,13 @@ fn an_unreadable_log_stops_the_start() {
 #[test]
 fn a_start_needs_room_for_its_own_bytes_only() {
     let disk = SimDisk::new();
-    disk.fail(Fault::NoSpaceAfter(4_000));
+    disk.set_capacity(4_000);
     let mut log = open(&disk, options(0, 1, 1 << 20), 1);
     append_all(&mut log, [1], 400);
     log.sync().unwrap();
     append_all(&mut log, [2], 40_000);
     assert_eq!(log.sync().unwrap_err().code(), ErrorCode::NotEnoughSpace);
-    disk.heal();
+    disk.set_capacity(u64::MAX);
     append_all(&mut log, [3], 40_000);
     log.sync().unwrap();
     log.close().unwrap();

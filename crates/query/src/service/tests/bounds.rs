@@ -13,7 +13,7 @@ async fn a_deadline_stops_the_work() {
     assert!(bench.service.running().is_empty());
 }
 
-/// A join makes many rows of one batch: it must give way in between.
+/// A nested loop compares each batch with everything: it must give way in between.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deadline_stops_a_join_of_everything_with_everything() {
     let bench = Bench::new();
