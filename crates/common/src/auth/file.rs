@@ -82,6 +82,7 @@ pub(super) fn change(path: &Path, edit: impl FnOnce(&str) -> Result<Option<Strin
 
 /// Takes the lock, waiting a little: a change takes milliseconds, and a process that is just being started by this
 /// one holds the lock along until it runs.
+#[expect(clippy::disallowed_methods, reason = "the lock of another process sends no event")]
 fn lock(folder: &File) -> std::result::Result<(), TryLockError> {
     let deadline = Instant::now() + LOCK_PATIENCE;
     loop {
