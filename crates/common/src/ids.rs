@@ -99,4 +99,10 @@ impl BatchId {
     pub fn from_token(token: &str) -> Self {
         Self::Token(xxhash_rust::xxh3::xxh3_128(token.as_bytes()))
     }
+
+    /// Whether a client named it.
+    #[must_use]
+    pub fn is_token(&self) -> bool {
+        matches!(self, Self::Token(_))
+    }
 }

@@ -40,6 +40,9 @@ pub struct WriteRequest {
     pub batch: Option<BatchId>,
     /// Number of this block within its request: the cut is a function of the row number alone.
     pub block: u32,
+    /// Whether the rows are a function of the request alone, so that a retry has the same bytes. Not so with
+    /// `DEFAULT now()` and for what a SELECT gave.
+    pub repeatable: bool,
     /// All columns of the schema in its order, in storage types, without NULL in columns that are not Nullable.
     pub rows: RecordBatch,
 }

@@ -211,9 +211,9 @@ impl Background {
     /// # Errors
     /// The disk's.
     pub(crate) fn commit(&mut self, change: impl FnOnce(&mut Manifest)) -> Result<()> {
-        let threads = self.shared.drains.len() as u16;
+        let (threads, boot) = (self.shared.drains.len() as u16, self.shared.token.boot);
         self.commit_keeping_threads(|manifest| {
-            manifest.drain_threads = threads;
+            manifest.set_threads(threads, boot);
             change(manifest);
         })
     }

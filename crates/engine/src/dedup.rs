@@ -4,7 +4,9 @@
 //! how many rows were stored, and a print of the content. The promises, within the window:
 //!
 //! - a key is new exactly once per partition; a retry learns which partitions have it;
-//! - a known key with other content is an error, never a duplicate;
+//! - a known key with other content is an error, never a duplicate and never stored in part. Content is compared by
+//!   length, and byte by byte where a retry must repeat them; not across an ALTER TABLE, nor where the original was cut
+//!   by another number of drain threads;
 //! - a retry of what is not committed yet learns that, and has to wait for its outcome.
 //!
 //! The window is bounded in count and age (oldest out first, never what is pending). A producer's key that left it
@@ -59,11 +61,14 @@ impl Content {
         Self { schema, bytes: u32::try_from(payload.len()).unwrap_or(u32::MAX), hash: 0 }
     }
 
+    /// Whether both are prints of the same cut of a block in the same form.
+    fn is_comparable(&self, other: &Self) -> bool {
+        self.bytes != 0 && other.bytes != 0 && self.schema == other.schema
+    }
+
     fn contradicts(&self, other: &Self) -> Option<String> {
         let differ = |a: u64, b: u64| a != 0 && b != 0 && a != b;
-        if self.schema != other.schema {
-            None
-        } else if differ(u64::from(self.bytes), u64::from(other.bytes)) {
+        if differ(u64::from(self.bytes), u64::from(other.bytes)) {
             Some(format!("{} bytes, then {}", self.bytes, other.bytes))
         } else {
             differ(self.hash, other.hash).then(|| "equal length, other bytes".to_owned())
@@ -181,11 +186,13 @@ impl Window {
             known.push(partition);
         }
         let whole = known.len() == parts.len();
-        if whole
-            && parts.len() == entry.committed.len() + entry.pending.len()
-            && let Some(what) = entry.content.contradicts(content)
-        {
-            return Err(other_content(key, what));
+        if entry.content.is_comparable(content) {
+            if let Some(what) = entry.content.contradicts(content) {
+                return Err(other_content(key, what));
+            }
+            if !whole || parts.len() != entry.committed.len() + entry.pending.len() {
+                return Err(other_content(key, "rows of other partitions".to_owned()));
+            }
         }
         if whole {
             return Ok(Verdict::Duplicate { pending });
@@ -245,6 +252,12 @@ impl Window {
         self.evict(now_ms);
     }
 
+    /// Forgets the tokens of clients; nothing may be pending. Producers are known still: what they repeat was stored.
+    pub fn forget_tokens(&mut self) {
+        self.entries.retain(|key, _| !key.batch.is_token());
+        self.order.retain(|key| !key.batch.is_token());
+    }
+
     /// Forgets what is over the bounds.
     pub fn evict(&mut self, now_ms: i64) {
         let age_ms = i64::try_from(self.limits.age.as_millis()).unwrap_or(i64::MAX);
@@ -283,10 +296,8 @@ impl Window {
         entries.sort_by_key(|(_, entry)| entry.since_ms);
         for (key, entry) in entries {
             let parts: Vec<PartRows> = entry.committed.iter().copied().filter(|part| keep(part.0)).collect();
-            let content =
-                if parts.len() == entry.committed.len() { entry.content } else { Content::default() };
             if !parts.is_empty() {
-                merged.begin(key, &parts, content, entry.since_ms);
+                merged.begin(key, &parts, Content::default(), entry.since_ms);
                 merged.commit(&key);
             }
         }

@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use zepto_common::{Boot, Lsn, PartitionId, SchemaVersion, TableId};
+use zepto_common::{Boot, Lsn, PartitionId, Result, SchemaVersion, TableId};
+
+use crate::dedup::{Window, WindowLimits};
 
 /// One segment file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +41,9 @@ pub(crate) struct TableManifest {
     /// Per partition, the lsn up to which its rows in the logs are void; empty when no partition has one.
     #[serde(default)]
     pub(crate) floor: Vec<u64>,
+    /// Per partition, the lsn up to which tokens in the logs are forgotten, as TRUNCATE does; empty when none are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) token_floor: Vec<u64>,
     /// Rows whose time is below this are expired (ticks of the time column).
     #[serde(default)]
     pub(crate) cutoff: Option<i64>,
@@ -70,6 +75,11 @@ impl TableManifest {
     pub(crate) fn floor_of(&self, partition: PartitionId) -> Lsn {
         Lsn(self.floor.get(usize::from(partition.0)).copied().unwrap_or(0))
     }
+
+    /// The lsn up to which this table's tokens of a partition are forgotten.
+    pub(crate) fn token_floor_of(&self, partition: PartitionId) -> Lsn {
+        Lsn(self.token_floor.get(usize::from(partition.0)).copied().unwrap_or(0))
+    }
 }
 
 /// The contents of the file `MANIFEST`.
@@ -81,6 +91,9 @@ pub(crate) struct Manifest {
     pub(crate) partitions: u16,
     /// Drain threads at the last replacement.
     pub(crate) drain_threads: u16,
+    /// The first start with this number: logs of earlier ones cut blocks in another way.
+    #[serde(default)]
+    pub(crate) threads_since: Boot,
     /// The start that wrote it.
     pub(crate) boot: Boot,
     /// The next segment's number.
@@ -118,6 +131,29 @@ impl Manifest {
         self.next_segment - 1
     }
 
+    /// Forgets the tokens of a table that came up to these lsns, one per partition.
+    ///
+    /// # Errors
+    /// A window that cannot be read.
+    pub(crate) fn forget_tokens(&mut self, id: TableId, up_to: &[u64]) -> Result<()> {
+        for ((table, _), bytes) in &mut self.windows {
+            if *table == id {
+                let mut window = Window::decode(bytes.clone(), WindowLimits::default())?;
+                window.forget_tokens();
+                *bytes = window.encode();
+            }
+        }
+        self.table(id).token_floor = up_to.to_vec();
+        Ok(())
+    }
+
+    /// Notes this start's number of drain threads.
+    pub(crate) fn set_threads(&mut self, threads: u16, boot: Boot) {
+        if self.drain_threads != threads {
+            (self.drain_threads, self.threads_since) = (threads, boot);
+        }
+    }
+
     /// Forgets what the catalog no longer has.
     pub(crate) fn retain_tables(&mut self, exists: impl Fn(TableId) -> bool) {
         self.tables.retain(|&id, _| exists(id));
@@ -136,6 +172,9 @@ impl Manifest {
         for table in self.tables.values_mut() {
             if table.floor.iter().zip(&self.applied).all(|(floor, applied)| floor <= applied) {
                 table.floor = Vec::new();
+            }
+            if table.token_floor.iter().zip(&self.applied).all(|(floor, applied)| floor <= applied) {
+                table.token_floor = Vec::new();
             }
         }
     }

@@ -204,14 +204,20 @@ impl<'a> Replayer<'a> {
         let Some(batch) = frame.batch else { return };
         let key = BatchKey { batch, block: frame.block };
         let shared = &self.background.shared;
-        let content = Content::unhashed(frame.schema, &frame.payload);
+        let table = self.background.manifest.tables.get(&frame.table).filter(|_| batch.is_token());
+        let is_known = |item: &&RowsItem| table.is_none_or(|of| item.lsn > of.token_floor_of(item.partition));
+        // A log that another number of threads wrote cuts blocks in another way.
+        let manifest = &self.background.manifest;
+        let same_cut = usize::from(manifest.drain_threads) == shared.drains.len()
+            && frame.token.boot >= manifest.threads_since
+            && fresh.len() == frame.items.len();
+        let content =
+            if same_cut { Content::hashed(frame.schema, &frame.payload) } else { Content::default() };
         let mut by_shard: HashMap<usize, Vec<PartRows>> = HashMap::new();
-        for item in fresh {
+        for item in fresh.iter().filter(is_known) {
             by_shard.entry(shared.shard_of(item.partition)).or_default().push((item.partition, item.rows));
         }
-        let whole = by_shard.len() == 1 && fresh.len() == frame.items.len();
         for (shard, parts) in by_shard {
-            let content = if whole { content } else { Content::default() };
             let window = self.state.windows.entry((shard, frame.table)).or_default();
             window.record(key, &parts, content, wall_nanos() / 1_000_000);
         }

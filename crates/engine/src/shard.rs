@@ -46,6 +46,8 @@ pub(crate) struct WriteItem {
     pub(crate) table: Arc<TableData>,
     pub(crate) batch: Option<BatchId>,
     pub(crate) block: u32,
+    /// A retry has the same payload.
+    pub(crate) repeatable: bool,
     pub(crate) chunk: Chunk,
     /// The rows as an Arrow IPC stream.
     pub(crate) payload: Bytes,
@@ -78,8 +80,9 @@ pub(crate) struct Cut {
 pub(crate) enum Command {
     /// Close all memtables and say where the log stands.
     Cut(SyncSender<Cut>),
-    /// Say the applied lsns, then stand still until the other side of `resume` is dropped.
-    Pause { entered: SyncSender<Vec<(PartitionId, Lsn)>>, resume: Receiver<()> },
+    /// Say the applied lsns, then stand still until the other side of `forget` is dropped; forget the tokens of the
+    /// tables that come from there.
+    Pause { entered: SyncSender<Vec<(PartitionId, Lsn)>>, forget: Receiver<TableId> },
     /// A manifest covers the log up to here.
     Release(LogPosition),
     /// Log and show that rows of a table below a time are expired.

@@ -105,6 +105,59 @@ async fn columns_change_without_touching_rows() {
 }
 
 #[tokio::test]
+async fn a_token_with_other_rows_is_refused_whole_before_and_after_a_restart() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut store = Store::open(options(dir.path())).expect("opens");
+    let schema = store.create_table(trades("t")).await.expect("creates");
+    write(&store, &schema, Some("a"), &rows(0, 100)).await.expect("writes");
+    let mut changed = rows(0, 100);
+    changed[40] = row("K3", 1_000_000 - 40 * 3 + 1, 40);
+    for flushed in [true, false, true] {
+        for other in [rows(100, 200), rows(0, 99), changed.clone()] {
+            let error = write(&store, &schema, Some("a"), &other).await.expect_err("other rows");
+            assert_eq!(error.code, ErrorCode::IncorrectData, "{error}");
+        }
+        let receipt = write(&store, &schema, Some("a"), &rows(0, 100)).await.expect("writes");
+        assert_eq!((receipt.rows, receipt.duplicate_rows), (0, 100));
+        assert_eq!(read(&store, schema.id), rows(0, 100));
+        if flushed { store.close() } else { store.close_without_flush() }.expect("closes");
+        drop(store);
+        store = Store::open(options(dir.path())).expect("opens again");
+    }
+}
+
+#[tokio::test]
+async fn after_a_truncation_the_same_token_stores_again_and_later_tokens_stay_known() {
+    for flushed in [true, false] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let store = Store::open(options(dir.path())).expect("opens");
+        let schema = store.create_table(trades("t")).await.expect("creates");
+        let other = store.create_table(trades("other")).await.expect("creates");
+        for table in [&schema, &other] {
+            write(&store, table, Some("early"), &rows(0, 100)).await.expect("writes");
+        }
+        store.checkpoint().await.expect("flushes");
+        write(&store, &schema, Some("a"), &rows(100, 200)).await.expect("writes");
+        store.truncate_table(&schema.name).await.expect("truncates");
+        write(&store, &schema, Some("b"), &rows(200, 300)).await.expect("writes");
+        if flushed { store.close() } else { store.close_without_flush() }.expect("closes");
+        drop(store);
+        let store = Store::open(options(dir.path())).expect("opens again");
+        for (table, token, from, stored) in [
+            (&schema, "early", 0, 100),
+            (&schema, "a", 100, 100),
+            (&schema, "b", 200, 0),
+            (&schema, "a", 100, 0),
+            (&other, "early", 0, 0),
+        ] {
+            let receipt = write(&store, table, Some(token), &rows(from, from + 100)).await.expect("writes");
+            assert_eq!(receipt.rows, stored, "{token}, flushed: {flushed}");
+        }
+        assert_eq!(read(&store, schema.id), rows(0, 300));
+    }
+}
+
+#[tokio::test]
 async fn truncate_and_drop_free_the_disk_and_stay_done() {
     let dir = tempfile::tempdir().expect("a folder");
     let store = Store::open(options(dir.path())).expect("opens");

@@ -9,8 +9,8 @@
 
 mod exec;
 mod measure;
+mod ties;
 
-use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -24,13 +24,12 @@ use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::execution_plan::ChildrenPropertiesMode;
 use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{ExecutionPlan, ReplaceChildrenOptions};
-use zepto_common::PartitionId;
 use zepto_common::schema::TableSchema;
-use zepto_engine::Part;
 use zepto_engine::run::RunIndex;
 
 use self::exec::IndexAggregateExec;
 use self::measure::Measure;
+use self::ties::Ties;
 use crate::provider::{PartScan, Piece, Work};
 
 /// Rows per slot below which reading slots is no quicker than reading rows.
@@ -124,13 +123,11 @@ fn is_by_key(aggregate: &AggregateExec, scan: &PartScan) -> Option<bool> {
 /// The slots that answer for their rows, and the work that remains.
 fn split(work: &Work, table: &TableSchema, measures: &[Measure]) -> (Vec<Slots>, Work) {
     let (mut taken, mut rest) = (Vec::new(), Vec::new());
-    for (at, piece) in work.pieces.iter().enumerate() {
-        // Rows of one key lie in one partition, so only parts that share one can hold a tie.
-        let others = work.pieces.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, piece)| piece);
-        let others = others.filter(|other| share_a_partition(&piece.part, &other.part));
-        let others: Vec<_> = others.map(|other| other.part.time_range()).collect();
+    let edges = measures.iter().any(|measure| matches!(measure, Measure::Edge(..)));
+    let ties = if edges { Ties::of(&work.pieces) } else { Ties::default() };
+    for piece in &work.pieces {
         let usable = |index: &RunIndex, slot: usize| {
-            measures.iter().all(|measure| measure.is_exact(index, slot, &others))
+            measures.iter().all(|measure| measure.is_exact(index, slot, &ties))
         };
         match covered(piece, table, measures, usable) {
             Some((slots, left)) => {
@@ -141,17 +138,6 @@ fn split(work: &Work, table: &TableSchema, measures: &[Measure]) -> (Vec<Slots>,
         }
     }
     (taken, Work { pieces: rest, whole: false })
-}
-
-fn share_a_partition(a: &Part, b: &Part) -> bool {
-    let of = |part: &Part| -> Vec<PartitionId> {
-        match part {
-            Part::Chunk(chunk) => chunk.parts.iter().map(|(partition, _)| *partition).collect(),
-            sorted => sorted.index().iter().flat_map(|index| &index.partitions).map(|(id, _)| *id).collect(),
-        }
-    };
-    let held: HashSet<PartitionId> = of(a).into_iter().collect();
-    of(b).iter().any(|partition| held.contains(partition))
 }
 
 /// The usable slots of a piece and the row ranges without them; None when there are too few.

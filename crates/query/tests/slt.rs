@@ -81,7 +81,13 @@ impl Database {
         decoder.push(&sql.as_bytes()[head.data_offset..], &mut blocks)?;
         decoder.finish(&mut blocks)?;
         for (block, rows) in blocks.into_iter().enumerate() {
-            let request = WriteRequest { table: Arc::clone(&schema), batch: None, block: block as u32, rows };
+            let request = WriteRequest {
+                table: Arc::clone(&schema),
+                batch: None,
+                block: block as u32,
+                repeatable: true,
+                rows,
+            };
             self.store.write(request, Instant::now() + WAIT).await?;
         }
         Ok(())

@@ -217,12 +217,17 @@ impl Background {
         let cells = table.cells();
         let segments = cells.shards.iter().flat_map(|cell| cell.load().segments.to_vec());
         let gone: Vec<u64> = segments.map(|stored| stored.id).collect();
+        // A reload under the same tokens is wanted, and must be stored.
+        let mut forgetful = self.manifest.clone();
+        forgetful.forget_tokens(table.id, &paused.applied)?;
         self.commit(|manifest| {
+            *manifest = forgetful;
             let known = manifest.table(table.id);
             known.segments.clear();
             known.floor.clone_from(&paused.applied);
             known.incarnation += 1;
         })?;
+        paused.forget_tokens(table.id);
         let next = Cells::new(cells.shards.len());
         for (cell, next) in cells.shards.iter().zip(&next.shards) {
             let state = crate::table::TableShard { cutoff: cell.load().cutoff, ..Default::default() };

@@ -3,7 +3,7 @@
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
-use zepto_common::{Error, Lsn, PartitionId, Result};
+use zepto_common::{Error, Lsn, PartitionId, Result, TableId};
 
 use super::Background;
 use crate::shard::{Command, Cut};
@@ -17,7 +17,17 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Paused {
     /// Applied lsn by partition number.
     pub(crate) applied: Vec<u64>,
-    _resume: Vec<SyncSender<()>>,
+    drains: Vec<SyncSender<TableId>>,
+}
+
+impl Paused {
+    /// Makes every drain thread forget the tokens of a table before it goes on.
+    pub(crate) fn forget_tokens(&self, table: TableId) {
+        for drain in &self.drains {
+            // A thread that has ended remembers nothing.
+            let _ = drain.send(table);
+        }
+    }
 }
 
 impl Background {
@@ -27,13 +37,13 @@ impl Background {
     /// One did not answer in time; all go on then.
     pub(crate) fn pause(&self) -> Result<Paused> {
         let mut paused =
-            Paused { applied: vec![0; usize::from(self.shared.partitions)], _resume: Vec::new() };
+            Paused { applied: vec![0; usize::from(self.shared.partitions)], drains: Vec::new() };
         let mut waiting = Vec::new();
         for drain in &self.shared.drains {
             let (entered, entering) = sync_channel(1);
-            let (resume, resumed) = sync_channel(1);
-            drain.command(Command::Pause { entered, resume: resumed })?;
-            paused._resume.push(resume);
+            let (forget, forgetting) = sync_channel(1);
+            drain.command(Command::Pause { entered, forget: forgetting })?;
+            paused.drains.push(forget);
             waiting.push(entering);
         }
         for entering in waiting {

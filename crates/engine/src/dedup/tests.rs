@@ -68,6 +68,9 @@ fn the_same_id_with_other_content_is_an_error_and_not_a_duplicate() {
     );
     assert_eq!(code(window.check(&key, &stored, &content(b"rows and more"))), ErrorCode::IncorrectData);
     assert_eq!(code(window.check(&key, &stored, &content(b"swor"))), ErrorCode::IncorrectData);
+    for other in [&[(1, 10)][..], &[(1, 10), (6, 3)], &[(1, 10), (5, 3), (6, 1)], &[(7, 13)]] {
+        assert_eq!(code(window.check(&key, &parts(other), &content(b"rows"))), ErrorCode::IncorrectData);
+    }
     // `DEFAULT now()`: the retry's bytes differ with good reason, the length does not.
     let duplicate = Verdict::Duplicate { pending: false };
     assert_eq!(window.check(&key, &stored, &Content::unhashed(V1, b"swor")).unwrap(), duplicate);
@@ -80,7 +83,7 @@ fn the_same_id_with_other_content_is_an_error_and_not_a_duplicate() {
 fn what_another_number_of_threads_stored_is_known_by_partition() {
     let mut window = Window::default();
     let key = token("a");
-    window.record(key, &parts(&[(1, 10)]), content(b"a"), 0);
+    window.record(key, &parts(&[(1, 10)]), Content::default(), 0);
     let all = parts(&[(1, 10), (5, 3), (9, 1)]);
     let partial = Verdict::Partial { known: vec![PartitionId(1)], pending: false };
     assert_eq!(window.check(&key, &all, &content(b"abc")).unwrap(), partial);
@@ -91,6 +94,19 @@ fn what_another_number_of_threads_stored_is_known_by_partition() {
     assert_eq!(window.check(&key, &all, &content(b"abc")).unwrap(), partial);
     window.record(key, &parts(&[(5, 3), (9, 1)]), content(b"bc"), 0);
     assert_eq!(window.check(&key, &all, &content(b"abc")).unwrap(), Verdict::Duplicate { pending: false });
+}
+
+#[test]
+fn a_truncation_forgets_tokens_and_no_producer() {
+    let mut window = Window::default();
+    let (parts, content) = (parts(&[(1, 1)]), content(b"x"));
+    window.record(token("a"), &parts, content, 0);
+    window.record(producer(1), &parts, content, 0);
+    window.forget_tokens();
+    assert_eq!(window.check(&token("a"), &parts, &content).unwrap(), Verdict::New);
+    let duplicate = Verdict::Duplicate { pending: false };
+    assert_eq!(window.check(&producer(1), &parts, &content).unwrap(), duplicate);
+    assert_eq!(Window::decode(window.encode(), WindowLimits::default()).unwrap().len(), 1);
 }
 
 #[test]

@@ -104,6 +104,14 @@ impl RunIndex {
         self.offsets[slot] as usize..self.offsets[slot + 1] as usize
     }
 
+    /// The partition that a slot belongs to; None beyond the last slot.
+    #[must_use]
+    pub fn partition_of_slot(&self, slot: usize) -> Option<PartitionId> {
+        let slot = u32::try_from(slot).ok()?;
+        let at = self.partitions.partition_point(|(_, slots)| slots.end <= slot);
+        self.partitions.get(at).filter(|(_, slots)| slots.contains(&slot)).map(|(partition, _)| *partition)
+    }
+
     /// The slot that holds this row (which exists).
     #[must_use]
     pub fn slot_of(&self, row: usize) -> usize {

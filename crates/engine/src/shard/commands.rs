@@ -19,7 +19,7 @@ impl Shard {
                 // The background thread may have given up: then the memtables are closed for nothing, no more.
                 let _ = answer.send(cut);
             }
-            Command::Pause { entered, resume } => self.pause(&entered, &resume),
+            Command::Pause { entered, forget } => self.pause(&entered, &forget),
             Command::Release(covered) => self.release(covered),
             Command::Expire { table, cutoff, done } => {
                 let _ = done.send(self.expire(&table, cutoff));
@@ -60,10 +60,14 @@ impl Shard {
         tables.map(|(&id, memory)| (id, memory.window.encode())).collect()
     }
 
-    fn pause(&self, entered: &SyncSender<Vec<(PartitionId, Lsn)>>, resume: &Receiver<()>) {
+    /// Stands still until the other side lets go; forgets the tokens of the tables that it names meanwhile.
+    fn pause(&mut self, entered: &SyncSender<Vec<(PartitionId, Lsn)>>, forget: &Receiver<TableId>) {
         if entered.send(self.applied()).is_ok() {
-            // Ends with an error when the other side lets go, which is the signal.
-            let _ = resume.recv();
+            while let Ok(table) = forget.recv() {
+                if let Some(memory) = self.tables.get_mut(&table) {
+                    memory.window.forget_tokens();
+                }
+            }
         }
     }
 

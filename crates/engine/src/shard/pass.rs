@@ -160,7 +160,7 @@ impl Shard {
         if let Some(batch) = item.batch {
             let key = BatchKey { batch, block: item.block };
             let parts: Vec<PartRows> = fresh.iter().map(|part| (part.partition, part.rows)).collect();
-            let content = Content::unhashed(item.chunk.schema.version, &item.payload);
+            let content = content_of(item);
             self.tables.entry(item.table.id).or_default().window.begin(key, &parts, content, now_ms);
             staging.keys.push((item.table.id, key));
         }
@@ -180,7 +180,7 @@ impl Shard {
         let Some(batch) = item.batch else { return Ok(Fresh { parts, pending: false }) };
         let key = BatchKey { batch, block: item.block };
         let rows: Vec<PartRows> = parts.iter().map(|part| (part.partition, part.rows)).collect();
-        let content = Content::unhashed(item.chunk.schema.version, &item.payload);
+        let content = content_of(item);
         let window = &self.tables.entry(item.table.id).or_default().window;
         let pending = match window.check(&key, &rows, &content)? {
             Verdict::New => false,
@@ -288,4 +288,9 @@ fn chunk_of(chunk: &Chunk, fresh: &[FreshPart]) -> Result<Chunk> {
     });
     let parts = parts.collect();
     Chunk::new(Arc::clone(&chunk.schema), rows, parts)
+}
+
+fn content_of(item: &WriteItem) -> Content {
+    let print = if item.repeatable { Content::hashed } else { Content::unhashed };
+    print(item.chunk.schema.version, &item.payload)
 }

@@ -100,6 +100,7 @@ fn prepare(shared: &Arc<Shared>, request: &WriteRequest) -> Result<Vec<Prepared>
             table: table.clone(),
             batch: request.batch,
             block: request.block,
+            repeatable: request.repeatable,
             chunk,
             payload,
             bytes,

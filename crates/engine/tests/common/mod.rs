@@ -84,6 +84,7 @@ pub(crate) fn request(schema: &Arc<TableSchema>, token: Option<&str>, rows: &[Ro
         table: schema.clone(),
         batch: token.map(BatchId::from_token),
         block: 0,
+        repeatable: true,
         rows: batch(schema, rows),
     }
 }

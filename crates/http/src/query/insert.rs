@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use zepto_common::limits::{INSERT_BLOCKS_IN_FLIGHT, QUEUE_WAIT};
 use zepto_common::metric_names::INSERT_DURATION;
-use zepto_common::schema::{TableName, TableSchema};
+use zepto_common::schema::{ColumnDefault, TableName, TableSchema};
 use zepto_common::service::{WriteReceipt, WriteRequest};
 use zepto_common::{BatchId, Error, ErrorCode, Result};
 use zepto_formats::{Format, FormatSettings};
@@ -123,6 +123,8 @@ struct Writes {
     call: Arc<Call>,
     schema: Arc<TableSchema>,
     batch: Option<BatchId>,
+    /// No column's value depends on when the request came.
+    repeatable: bool,
     deadline: Instant,
     held: Option<(RecordBatch, OwnedSemaphorePermit)>,
     next_block: u32,
@@ -133,10 +135,12 @@ struct Writes {
 impl Writes {
     fn new(call: Arc<Call>, schema: Arc<TableSchema>, deadline: Instant) -> Self {
         let batch = call.settings.deduplication_token.as_deref().map(BatchId::from_token);
+        let repeatable = !schema.columns.iter().any(|column| column.default == ColumnDefault::Now);
         Self {
             call,
             schema,
             batch,
+            repeatable,
             deadline,
             held: None,
             next_block: 0,
@@ -181,7 +185,8 @@ impl Writes {
         self.next_block += 1;
         let sink = self.call.service.door.sink.clone();
         let deadline = self.deadline.min(Instant::now() + self.call.query_time());
-        let request = WriteRequest { table: self.schema.clone(), batch: self.batch, block, rows };
+        let table = self.schema.clone();
+        let request = WriteRequest { table, batch: self.batch, block, repeatable: self.repeatable, rows };
         let write = async move {
             // A sink answers by the deadline; the wait beyond it only guards against one that does not.
             let outcome =

@@ -179,7 +179,9 @@ impl<'a> Sender<'a> {
 
     async fn send(&mut self, rows: RecordBatch) -> Result<()> {
         let handle = &self.run.guard.handle;
-        let request = WriteRequest { table: self.schema.clone(), batch: self.batch, block: self.block, rows };
+        let (batch, block) = (self.batch, self.block);
+        // What an expression or a SELECT gives may be different the next time.
+        let request = WriteRequest { table: self.schema.clone(), batch, block, repeatable: false, rows };
         let receipt = self.run.core.store.write(request, handle.deadline).await?;
         handle.progress.written_rows.fetch_add(receipt.rows, Ordering::Relaxed);
         self.block += 1;

@@ -18,6 +18,7 @@ use zepto_common::schema::TableSchema;
 use zepto_engine::run::{KeyStats, RunIndex, Sums};
 
 use super::Slots;
+use super::ties::Ties;
 use crate::provider::PartScan;
 
 /// One aggregate, as far as statistics know it.
@@ -139,8 +140,8 @@ impl Measure {
         sums_fit && ty(table).is_some() && ty(table) == ty(part)
     }
 
-    /// Whether the slot's statistics say what its rows would; `others` are the ranges of time of other parts.
-    pub(super) fn is_exact(&self, index: &RunIndex, slot: usize, others: &[Option<(i64, i64)>]) -> bool {
+    /// Whether the slot's statistics say what its rows would.
+    pub(super) fn is_exact(&self, index: &RunIndex, slot: usize, ties: &Ties) -> bool {
         match self {
             Self::Extreme(id, greatest) => {
                 let Some(stats) = index.key_stats(*id) else { return false };
@@ -157,8 +158,8 @@ impl Measure {
                     return false;
                 };
                 let tick = if *last { max[slot] } else { min[slot] };
-                let ties = |range: &Option<(i64, i64)>| range.is_none_or(|(a, b)| a <= tick && tick <= b);
-                stats.counts[slot] as usize == index.slot_rows(slot).len() && !others.iter().any(ties)
+                let complete = stats.counts[slot] as usize == index.slot_rows(slot).len();
+                complete && index.partition_of_slot(slot).is_some_and(|of| !ties.may_tie(of, tick))
             }
             _ => true,
         }
