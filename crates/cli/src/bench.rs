@@ -51,6 +51,9 @@ pub(crate) struct Bench {
     /// Writing connections
     #[arg(long, default_value_t = 4)]
     clients: u32,
+    /// Only the measurements of ingest and query whose name contains this text
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
 }
 
 /// The measurements.
@@ -76,6 +79,10 @@ const ONE_KEY_ROWS: u64 = 50_000_000;
 const ROWS_DEFAULT: u64 = 10_000_000;
 
 impl Bench {
+    fn wants(&self, name: &str) -> bool {
+        self.only.as_ref().is_none_or(|text| name.contains(text.as_str()))
+    }
+
     /// Measures and prints the table.
     pub(crate) fn run(&self) -> Result<ExitCode> {
         let mut report = Report::default();

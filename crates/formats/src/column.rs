@@ -62,7 +62,11 @@ fn offsets_of(ends: &[i32]) -> OffsetBuffer<i32> {
     OffsetBuffer::new(ScalarBuffer::from(offsets))
 }
 
-/// Strings of a small set: each value once, and its number per row.
+/// Rows after which a column knows whether its values repeat.
+const LOOK_ROWS: usize = 1_024;
+
+/// Strings of a small set: each value once, and its number per row. Where hardly a value repeats, looking for it costs
+/// more than it saves: from then on each row has a number of its own.
 #[derive(Debug, Default)]
 pub(crate) struct Symbols {
     ids: Vec<i32>,
@@ -82,6 +86,12 @@ fn hash_of(state: &foldhash::fast::RandomState, value: &[u8]) -> u64 {
 impl Symbols {
     #[inline]
     pub(crate) fn push(&mut self, value: &[u8]) {
+        let (rows, known) = (self.ids.len(), self.values.ends.len());
+        if rows >= LOOK_ROWS && known > rows - rows / 8 {
+            self.values.push(value);
+            self.ids.push(known as i32);
+            return;
+        }
         let hash = hash_of(&self.hasher, value);
         let values = &self.values;
         if let Some(id) = self.index.find(hash, |id| values.get(*id as usize) == value) {

@@ -45,10 +45,10 @@ const FAST: &str = "≥ 5 M rows/s where a sync takes ≤ 4 ms, ≤ 0.2 µs fore
 
 /// Measures all cases, each on a node of its own.
 pub(super) fn measure(options: &Bench, report: &mut Report) -> Result<()> {
-    for case in CASES {
+    for case in CASES.iter().filter(|case| options.wants(case.work)) {
         measure_case(options, case, report)?;
     }
-    measure_single(options, report)
+    if options.wants("single-row") { measure_single(options, report) } else { Ok(()) }
 }
 
 fn measure_case(options: &Bench, case: &Case, report: &mut Report) -> Result<()> {

@@ -63,7 +63,7 @@ const CASES: &[Case] = &[
 pub(super) fn measure(options: &Bench, report: &mut Report) -> Result<()> {
     let rig = Rig::new(options)?;
     let rows = loaded(options, &rig, options.keys, options.rows)?;
-    for case in CASES {
+    for case in CASES.iter().filter(|case| options.wants(case.work)) {
         let times = run_case(&mut rig.connect()?, case, options)?;
         report.add(format!("{}, {rows} rows, {} keys", case.work, options.keys), case.target, text(&times));
     }
@@ -123,7 +123,7 @@ pub(super) fn measure_mixed(options: &Bench, report: &mut Report) -> Result<()> 
 }
 
 fn measure_under_load(options: &Bench, rig: &Rig, report: &mut Report) -> Result<()> {
-    for case in CASES {
+    for case in CASES.iter().filter(|case| options.wants(case.work)) {
         let times = run_case(&mut rig.connect()?, case, options)?;
         report.add(format!("{} while rows come in", case.work), "", text(&times));
     }

@@ -43,7 +43,8 @@ fn write_file(sink: BlockWriter, path: &Path, run: &Arc<Run>, codec: Codec) -> R
     let fault = |error: ParquetError| of_parquet(path, error);
     let table = run.schema();
     let schema = file_schema(table);
-    let options = ArrowWriterOptions::new().with_properties(properties(&schema, codec).map_err(fault)?);
+    let key = table.key_index().map(|at| &table.columns[at].name);
+    let options = ArrowWriterOptions::new().with_properties(properties(&schema, key, codec).map_err(fault)?);
     let mut writer = ArrowWriter::try_new_with_options(sink, Arc::clone(&schema), options).map_err(fault)?;
     let part = Part::Run(Arc::clone(run));
     let all: Vec<usize> = (0..table.columns.len()).collect();
@@ -103,7 +104,11 @@ pub(super) fn file_schema(table: &TableSchema) -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-fn properties(schema: &SchemaRef, codec: Codec) -> parquet::errors::Result<WriterProperties> {
+fn properties(
+    schema: &SchemaRef,
+    key: Option<&String>,
+    codec: Codec,
+) -> parquet::errors::Result<WriterProperties> {
     let compression = match codec {
         Codec::None => Compression::UNCOMPRESSED,
         Codec::Lz4 => Compression::LZ4_RAW,
@@ -120,6 +125,10 @@ fn properties(schema: &SchemaRef, codec: Codec) -> parquet::errors::Result<Write
     for leaf in leaves.columns() {
         let path = leaf.path().clone();
         let top = schema.field_with_name(&path.parts()[0])?;
+        if Some(top.name()) == key {
+            // Keys lie in the order of their hash: their extremes say nothing, and comparing every row costs.
+            builder = builder.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
+        }
         if matches!(top.data_type(), DataType::Dictionary(..) | DataType::Utf8) {
             builder = builder.set_column_dictionary_enabled(path, true);
         } else if matches!(leaf.physical_type(), Type::INT32 | Type::INT64) {
