@@ -208,6 +208,15 @@ impl Node {
         self.end_with(Signal::TERM)
     }
 
+    /// Sends SIGTERM and does not wait for the end.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn ask_to_end(&self) -> io::Result<()> {
+        kill_process(self.pid, Signal::TERM)?;
+        Ok(())
+    }
+
     fn end_within(&self, wait: Duration) -> Result<ExitStatus, RecvTimeoutError> {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner).recv_timeout(wait)
     }

@@ -38,7 +38,7 @@ pub(crate) async fn health(State(service): State<Arc<Service>>) -> Response {
 
 pub(crate) async fn ready(State(service): State<Arc<Service>>) -> Response {
     let mut reasons = service.door.node.not_ready();
-    if service.shutdown.is_cancelled() {
+    if reasons.is_empty() && service.shutdown.is_cancelled() {
         reasons.push("the node is shutting down".to_owned());
     }
     if reasons.is_empty() {

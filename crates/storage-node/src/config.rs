@@ -2,13 +2,14 @@
 //!
 //! Nothing else in the process reads the environment. Unknown keys are errors, and all faults are reported at once.
 
+mod file;
 mod flags;
 mod memory;
 #[cfg(test)]
 mod tests;
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use zepto_common::limits;
@@ -36,6 +37,8 @@ pub struct Config {
     pub allow_corrupt_tail: bool,
     /// Bytes of memory for the whole process; 0 (default) = 75 % of the machine's or the control group's limit.
     pub memory_limit: u64,
+    /// Milliseconds between saying "not ready" and closing the port after SIGTERM; 500 by default.
+    pub leave_ms: u64,
     /// SQL file run once on a fresh data directory.
     pub bootstrap: Option<PathBuf>,
     /// Authentication.
@@ -151,6 +154,7 @@ impl Default for Config {
             i_know_this_is_open: false,
             allow_corrupt_tail: false,
             memory_limit: 0,
+            leave_ms: 500,
             bootstrap: None,
             auth: AuthConfig::default(),
             tls: TlsConfig::default(),
@@ -197,13 +201,15 @@ impl Config {
     /// # Errors
     /// All faults at once.
     pub fn load(flags: &Flags) -> Result<Self, ConfigFaults> {
-        let mut config = match &flags.config {
-            Some(path) => read_file(path)?,
-            None => Self::default(),
+        let (mut config, mut faults) = match &flags.config {
+            Some(path) => file::read(path)?,
+            None => (Self::default(), Vec::new()),
         };
         flags.apply(&mut config);
-        config.validate()?;
-        Ok(config)
+        if let Err(ConfigFaults(more)) = config.validate() {
+            faults.extend(more);
+        }
+        if faults.is_empty() { Ok(config) } else { Err(ConfigFaults(faults)) }
     }
 
     /// Checks every bound.
@@ -230,6 +236,9 @@ impl Config {
         }
         if self.memory_limit != 0 && self.memory_limit < 128 << 20 {
             faults.push(format!("memoryLimit = {}: at least 134217728 (128 MiB)", self.memory_limit));
+        }
+        if self.leave_ms > 600_000 {
+            faults.push(format!("leaveMs = {}: at most 600000 (ten minutes)", self.leave_ms));
         }
         if self.tls.cert.is_some() != self.tls.key.is_some() {
             faults.push("tls.cert and tls.key: give both or none".to_owned());
@@ -307,15 +316,6 @@ impl Config {
 #[must_use]
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-}
-
-fn read_file(path: &Path) -> Result<Config, ConfigFaults> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| ConfigFaults(vec![format!("{}: {error}", path.display())]))?;
-    if text.trim().is_empty() {
-        return Ok(Config::default());
-    }
-    serde_yaml_ng::from_str(&text).map_err(|error| ConfigFaults(vec![format!("{}: {error}", path.display())]))
 }
 
 fn flatten(prefix: &str, value: &serde_json::Value, out: &mut Vec<(String, String)>) {

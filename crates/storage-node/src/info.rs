@@ -1,6 +1,7 @@
 //! What the door asks about a storage node: health, readiness, counters, gauges, settings, snapshots.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -24,6 +25,7 @@ pub(crate) struct StorageInfo {
     settings: Value,
     memory_limit: u64,
     store: Arc<Store>,
+    leaving: AtomicBool,
     rate: Mutex<Rate>,
 }
 
@@ -49,8 +51,14 @@ impl StorageInfo {
             settings: Value::Object(settings.collect()),
             memory_limit: config.memory_limit(),
             store,
+            leaving: AtomicBool::new(false),
             rate: Mutex::new(Rate { at: Instant::now(), rows: 0, per_second: 0.0 }),
         }
+    }
+
+    /// Not ready from now on.
+    pub(crate) fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
     }
 
     fn rows_per_second(&self, rows: u64) -> f64 {
@@ -72,7 +80,11 @@ impl NodeInfo for StorageInfo {
     }
 
     fn not_ready(&self) -> Vec<String> {
-        self.store.ready()
+        let mut reasons = self.store.ready();
+        if self.leaving.load(Ordering::Relaxed) {
+            reasons.push("the node is shutting down".to_owned());
+        }
+        reasons
     }
 
     fn stats(&self) -> Value {
@@ -85,7 +97,7 @@ impl NodeInfo for StorageInfo {
 
     fn refresh_gauges(&self) {
         let stats = self.store.stats();
-        let ready = self.store.ready().is_empty();
+        let ready = self.not_ready().is_empty();
         metrics::gauge!(names::SERVER_UP).set(1.0);
         metrics::gauge!(names::SERVER_READY).set(if ready { 1.0 } else { 0.0 });
         metrics::counter!(names::TICKS_INGESTED).absolute(stats.rows_ingested);

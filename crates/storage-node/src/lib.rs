@@ -4,9 +4,11 @@
 //! - [`config`]: one YAML file, environment, flags; the only reader of the environment
 //! - [`telemetry`]: log output and the metrics recorder
 //! - `node`: wires engine, query and door; starts and stops them in order
+//! - `bootstrap`: the statements that a fresh data directory begins with, all or none
 //! - `upkeep`: gives freed memory back to the system when the node comes to rest
 //! - `info`: what the door asks about the node: health, readiness, gauges, settings
 
+mod bootstrap;
 pub mod config;
 mod info;
 mod node;

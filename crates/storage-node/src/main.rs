@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
@@ -37,12 +38,16 @@ fn run(flags: &Flags) -> anyhow::Result<()> {
     let signals = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // The signals are caught before the node listens, so that an early SIGTERM is an orderly one too.
     let mut stop = signals.block_on(async { Stop::new() }).context("cannot catch signals")?;
+    let notice = Duration::from_millis(config.leave_ms);
     let node = start(config)?;
     let listening = serde_json::json!({ "event": "listening", "http": node.http_address().to_string() });
     writeln!(out, "{listening}")?;
     out.flush()?;
     let cause = signals.block_on(stop.wait());
     tracing::info!(signal = cause, "stopping");
+    node.leave();
+    // A second signal hurries.
+    let _second = signals.block_on(async { tokio::time::timeout(notice, stop.wait()).await });
     node.stop()?;
     tracing::info!("stopped");
     Ok(())

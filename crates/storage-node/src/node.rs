@@ -1,21 +1,20 @@
 //! Starts and stops one storage node: storage, then queries, then the door; and back in the opposite order.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use zepto_common::auth::Authenticator;
-use zepto_common::service::{QueryService, RequestContext, Role};
 use zepto_engine::store::Codec;
 use zepto_engine::{Store, StoreOptions};
 use zepto_http::{Door, DoorLimits, Tls, TlsFiles, serve};
 use zepto_query::{SqlOptions, SqlService, view_fold};
 
+use crate::bootstrap;
 use crate::config::{Compression, Config, ConfigFaults};
 use crate::info::StorageInfo;
 use crate::telemetry;
@@ -27,8 +26,6 @@ const QUERY_STACK_BYTES: usize = 8 << 20;
 const DOOR_THREADS_MAX: usize = 8;
 /// How long runtimes may take to end after their work has.
 const RUNTIME_PATIENCE: Duration = Duration::from_secs(10);
-/// Time for the statements of the bootstrap file together.
-const BOOTSTRAP_TIME: Duration = Duration::from_secs(300);
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
@@ -57,11 +54,11 @@ pub enum StartError {
     Metrics(String),
 }
 
-fn part(what: &'static str) -> impl FnOnce(zepto_common::Error) -> StartError {
+pub(crate) fn part(what: &'static str) -> impl FnOnce(zepto_common::Error) -> StartError {
     move |error| StartError::Part { what, error }
 }
 
-fn system(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> StartError {
+pub(crate) fn system(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> StartError {
     let what = what.into();
     move |error| StartError::System { what, error }
 }
@@ -76,6 +73,7 @@ pub struct RunningNode {
     door_runtime: Option<Runtime>,
     query_runtime: Option<Runtime>,
     store: Arc<Store>,
+    info: Arc<StorageInfo>,
 }
 
 /// Starts a node: opens its storage (replaying the logs), then listens.
@@ -108,13 +106,14 @@ pub fn start(config: Config) -> Result<RunningNode, StartError> {
     let queries = SqlService::new(store.clone(), sql);
     let queries = Arc::new(queries.map_err(part("queries"))?);
     if let Some(path) = &config.bootstrap {
-        door_runtime.block_on(bootstrap(path, &store, queries.as_ref()))?;
+        door_runtime.block_on(bootstrap::run(path, &config.config.data_dir, &store, queries.as_ref()))?;
     }
     let shutdown = CancellationToken::new();
+    let info = Arc::new(StorageInfo::new(&config, store.clone()));
     let door = Door {
         sink: store.clone(),
         queries,
-        node: Arc::new(StorageInfo::new(&config, store.clone())),
+        node: info.clone(),
         auth: Arc::new(auth),
         limits: DoorLimits::default(),
         metrics,
@@ -130,6 +129,7 @@ pub fn start(config: Config) -> Result<RunningNode, StartError> {
         door_runtime: Some(door_runtime),
         query_runtime: Some(query_runtime),
         store,
+        info,
     })
 }
 
@@ -140,11 +140,18 @@ impl RunningNode {
         self.http
     }
 
+    /// Says from now on that it is not ready, and goes on to serve: who sends requests here learns to stop before
+    /// the port is closed.
+    pub fn leave(&self) {
+        self.info.leave();
+    }
+
     /// Not ready, finish requests, flush, end every thread.
     ///
     /// # Errors
     /// What the last flush said; acknowledged rows are in the logs all the same.
     pub fn stop(mut self) -> Result<(), StartError> {
+        self.leave();
         self.shutdown.cancel();
         if let (Some(runtime), Some(door)) = (&self.door_runtime, self.door.take()) {
             match runtime.block_on(door) {
@@ -220,34 +227,4 @@ fn log_start(config: &Config, http: SocketAddr, open: bool) {
     if open {
         tracing::warn!("no API keys: everybody who reaches {http} is admin");
     }
-}
-
-/// Runs the bootstrap file's statements if the catalog has no table yet.
-async fn bootstrap(path: &Path, store: &Store, queries: &SqlService) -> Result<(), StartError> {
-    if store.catalog().tables().next().is_some() {
-        return Ok(());
-    }
-    let text = std::fs::read_to_string(path).map_err(system(path.display().to_string()))?;
-    let deadline = Instant::now() + BOOTSTRAP_TIME;
-    for (number, statement) in zepto_query::split_statements(&text).into_iter().enumerate() {
-        let context = RequestContext {
-            query_id: format!("bootstrap_{number}"),
-            user: "bootstrap".to_owned(),
-            role: Role::Admin,
-            database: zepto_common::schema::DEFAULT_DATABASE.to_owned(),
-            settings: std::collections::BTreeMap::new(),
-            params: std::collections::BTreeMap::new(),
-            read_only: false,
-            deadline,
-            cancel: CancellationToken::new(),
-        };
-        let answer = queries.run(&statement, context).await.map_err(part("bootstrap"))?;
-        if let Some((_, mut rows)) = answer.rows {
-            while let Some(batch) = futures::StreamExt::next(&mut rows).await {
-                batch.map_err(part("bootstrap"))?;
-            }
-        }
-    }
-    tracing::info!(file = %path.display(), "bootstrap statements done");
-    Ok(())
 }

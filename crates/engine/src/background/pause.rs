@@ -36,8 +36,7 @@ impl Background {
     /// # Errors
     /// One did not answer in time; all go on then.
     pub(crate) fn pause(&self) -> Result<Paused> {
-        let mut paused =
-            Paused { applied: vec![0; usize::from(self.shared.partitions)], drains: Vec::new() };
+        let mut paused = Paused { applied: vec![0; usize::from(self.shared.partitions)], drains: Vec::new() };
         let mut waiting = Vec::new();
         for drain in &self.shared.drains {
             let (entered, entering) = sync_channel(1);

@@ -59,6 +59,9 @@ pub struct Flags {
     /// Bytes of memory for the process, 0 = 75 % of the machine or control group [default: 0]
     #[arg(long, env = "ZEPTO_MEMORY_LIMIT", value_name = "BYTES")]
     pub memory_limit: Option<u64>,
+    /// Milliseconds between saying "not ready" and closing the port after SIGTERM [default: 500]
+    #[arg(long, env = "ZEPTO_LEAVE_MS", value_name = "N")]
+    pub leave_ms: Option<u64>,
     /// SQL run once on a fresh data folder
     #[arg(long, env = "ZEPTO_BOOTSTRAP", value_name = "FILE")]
     pub bootstrap: Option<PathBuf>,
@@ -103,6 +106,7 @@ impl Flags {
         set(&self.drain_threads, &mut config.pipeline.drain_threads);
         set(&self.ring_buffer_capacity, &mut config.pipeline.ring_buffer_capacity);
         set(&self.memory_limit, &mut config.memory_limit);
+        set(&self.leave_ms, &mut config.leave_ms);
         set_some(&self.bootstrap, &mut config.bootstrap);
         config.allow_corrupt_tail |= self.allow_corrupt_tail;
     }

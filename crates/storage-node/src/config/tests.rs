@@ -28,6 +28,23 @@ fn all_faults_are_reported_at_once() {
     let yaml = "pipeline: {ringBufferCapacity: 5000}\nmemoryLimit: 1\ntls: {cert: a.pem}\nbind: 0.0.0.0\n";
     let ConfigFaults(faults) = load(yaml, &[]).unwrap_err();
     assert_eq!(faults.len(), 4, "{faults:?}");
+    let yaml = "pipelin: {a: 1}\npipeline: {drainThread: 3, drainThreads: many}\nhttpPort: 70000\nmemoryLimit: 1\n\
+                log: loud\nconfig: {hdbCompression: rar}\ntls:\n7: seven\n";
+    let ConfigFaults(faults) = load(yaml, &[]).unwrap_err();
+    for name in [
+        "unknown key pipelin",
+        "unknown key pipeline.drainThread",
+        "pipeline.drainThreads",
+        "httpPort",
+        "memoryLimit",
+        "log:",
+        "config.hdbCompression",
+        "not text",
+    ] {
+        let times = faults.iter().filter(|fault| fault.contains(name)).count();
+        assert!(times >= 1, "{name}: {faults:?}");
+    }
+    assert_eq!(faults.len(), 8, "{faults:?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use zepto_harness::{Connection, Request};
@@ -34,6 +34,54 @@ fn sigterm_ends_a_busy_node_in_order_and_loses_nothing() -> Result<()> {
     let node = place.launch().start()?;
     let stored = ledger::audit(&mut node.connect()?, &writers)?;
     ensure!(stored > 100, "the load was too small to tell anything: {stored} rows");
+    Ok(())
+}
+
+#[test]
+fn a_node_that_leaves_says_so_before_it_closes_its_port() -> Result<()> {
+    let place = crate::place()?;
+    let node = place.launch().flag("--leave-ms").flag("60000").start()?;
+    let ready = Request::get("/ready");
+    ensure!(node.connect()?.send(&ready)?.status == 200);
+    node.ask_to_end()?;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let answer = node.connect()?.send(&ready)?;
+        if answer.status == 503 {
+            ensure!(answer.text().contains("the node is shutting down"), "{}", answer.text());
+            break;
+        }
+        ensure!(Instant::now() < deadline, "still ready");
+    }
+    // Whoever has not heard of it yet is served.
+    let mut late = node.connect()?;
+    late.query("CREATE TABLE late (n Int64) ORDER BY n")?;
+    late.query("INSERT INTO late VALUES (1)")?;
+    // The second signal hurries: within a fraction of the minute.
+    ensure!(node.terminate()?.success());
+    let node = place.launch().start()?;
+    ensure!(node.connect()?.query("SELECT count() FROM late")? == "1\n");
+    Ok(())
+}
+
+#[test]
+fn a_bootstrap_file_is_run_as_a_whole_or_not_at_all() -> Result<()> {
+    let place = crate::place()?;
+    let file = place.path().join("bootstrap.sql");
+    let launch = || place.launch().flag("--bootstrap").flag(&file);
+    let table =
+        "CREATE TABLE trades (symbol LowCardinality(String), ts DateTime64(9)) ORDER BY (symbol, ts);";
+    let rows = "INSERT INTO trades VALUES ('A', '2024-01-02 10:00:00');";
+    let view = "CREATE MATERIALIZED VIEW totals AS SELECT symbol, count() AS n FROM trades GROUP BY symbol;";
+    std::fs::write(&file, format!("{table}{view}{rows}\nCREATE TABLE broken (n Nonsense) ORDER BY n;"))?;
+    ensure!(launch().start().is_err(), "the last statement is wrong");
+    std::fs::write(&file, format!("{table}\n{view}\n{rows}"))?;
+    for _ in 0..2 {
+        let node = launch().start()?;
+        ensure!(node.connect()?.query("SELECT symbol, n FROM totals")? == "A\t1\n");
+        ensure!(node.connect()?.query("SELECT count() FROM trades")? == "1\n");
+        ensure!(node.terminate()?.success());
+    }
     Ok(())
 }
 

@@ -1,0 +1,74 @@
+//! Reading the YAML file so that every fault is named at once, not just the first.
+
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use serde_yaml_ng::{Mapping, Value};
+
+use super::{Config, ConfigFaults};
+
+/// Deepest nesting that a configuration has.
+const DEPTH_MAX: usize = 8;
+
+/// The file's configuration, and what is wrong with it. Keys that are at fault keep their defaults.
+///
+/// # Errors
+/// A file that cannot be read or is no YAML mapping.
+pub(super) fn read(path: &Path) -> Result<(Config, Vec<String>), ConfigFaults> {
+    let fault = |what: String| ConfigFaults(vec![format!("{}: {what}", path.display())]);
+    let text = std::fs::read_to_string(path).map_err(|error| fault(error.to_string()))?;
+    let document: Value = serde_yaml_ng::from_str(&text).map_err(|error| fault(error.to_string()))?;
+    let given = match document {
+        Value::Null => Mapping::new(),
+        Value::Mapping(mapping) => mapping,
+        _ => return Err(fault("the file is not a mapping of keys to values".to_owned())),
+    };
+    let known = serde_yaml_ng::to_value(Config::default()).map_err(|error| fault(error.to_string()))?;
+    let mut faults = Vec::new();
+    let good = sift(&given, &known, &mut Vec::new(), &mut faults);
+    let config = parse::<Config>(good).map_err(|error| fault(error.to_string()))?;
+    let faults = faults.into_iter().map(|fault| format!("{}: {fault}", path.display())).collect();
+    Ok((config, faults))
+}
+
+fn parse<T: DeserializeOwned>(mapping: Mapping) -> Result<T, serde_yaml_ng::Error> {
+    serde_yaml_ng::from_value(Value::Mapping(mapping))
+}
+
+/// The part of a mapping that is good; says what is not.
+fn sift(given: &Mapping, known: &Value, at: &mut Vec<String>, faults: &mut Vec<String>) -> Mapping {
+    let mut good = Mapping::new();
+    for (key, value) in given {
+        let Some(name) = key.as_str() else {
+            faults.push(format!("a key is not text: {key:?}"));
+            continue;
+        };
+        at.push(name.to_owned());
+        let path = at.join(".");
+        match (known.get(name), value) {
+            (None, _) => faults.push(format!("unknown key {path}")),
+            (Some(inner @ Value::Mapping(_)), Value::Mapping(group)) if at.len() < DEPTH_MAX => {
+                good.insert(key.clone(), Value::Mapping(sift(group, inner, at, faults)));
+            }
+            // A group without anything below it, as an editor leaves behind.
+            (Some(Value::Mapping(_)), Value::Null) => {}
+            _ => match parse::<Config>(alone(at, value)) {
+                Ok(_) => drop(good.insert(key.clone(), value.clone())),
+                Err(error) => faults.push(format!("{path}: {error}")),
+            },
+        }
+        at.pop();
+    }
+    good
+}
+
+/// A document with this one key.
+fn alone(at: &[String], value: &Value) -> Mapping {
+    let nest = |inner: Value, key: &String| {
+        Value::Mapping(Mapping::from_iter([(Value::String(key.clone()), inner)]))
+    };
+    match at.iter().rev().fold(value.clone(), nest) {
+        Value::Mapping(mapping) => mapping,
+        _ => Mapping::new(),
+    }
+}
