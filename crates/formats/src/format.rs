@@ -63,6 +63,7 @@ formats! {
     RowBinary "RowBinary" true true "application/octet-stream" [];
     RowBinaryWithNames "RowBinaryWithNames" true true "application/octet-stream" [];
     RowBinaryWithNamesAndTypes "RowBinaryWithNamesAndTypes" true true "application/octet-stream" [];
+    Native "Native" true true "application/octet-stream" [];
     Arrow "Arrow" true true "application/octet-stream" [];
     ArrowStream "ArrowStream" true true "application/octet-stream" [];
     Parquet "Parquet" true true "application/octet-stream" [];

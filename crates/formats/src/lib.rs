@@ -22,6 +22,7 @@ mod json;
 mod json_each_row;
 mod json_value;
 mod msgpack;
+mod native;
 mod number;
 mod parquet_file;
 mod pretty;
@@ -82,6 +83,7 @@ pub fn encoder(format: Format, schema: SchemaRef, settings: &FormatSettings) -> 
         F::RowBinary => Box::new(row_binary::RowBinaryWriter::new(Names::Absent, fields)),
         F::RowBinaryWithNames => Box::new(row_binary::RowBinaryWriter::new(Names::Plain, fields)),
         F::RowBinaryWithNamesAndTypes => Box::new(row_binary::RowBinaryWriter::new(Names::WithTypes, fields)),
+        F::Native => Box::new(native::NativeWriter::new(fields)),
         F::Arrow => Box::new(arrow_ipc::ArrowWriter::new(true, fields)),
         F::ArrowStream => Box::new(arrow_ipc::ArrowWriter::new(false, fields)),
         F::Parquet => Box::new(parquet_file::ParquetWriter::new(fields)),
@@ -133,6 +135,7 @@ pub fn decoder(
         F::RowBinary => rows(row_binary::RowBinary::new(Names::Absent), block),
         F::RowBinaryWithNames => rows(row_binary::RowBinary::new(Names::Plain), block),
         F::RowBinaryWithNamesAndTypes => rows(row_binary::RowBinary::new(Names::WithTypes), block),
+        F::Native => Box::new(native::NativeReader::new(block)),
         F::Arrow => Box::new(arrow_ipc::ArrowReader::new(true, block)),
         F::ArrowStream => Box::new(arrow_ipc::ArrowReader::new(false, block)),
         F::Parquet => Box::new(parquet_file::ParquetReader::new(block)),

@@ -63,7 +63,7 @@ fn strings(cursor: &mut Cursor<'_>, count: usize) -> Scan<Vec<String>> {
 
 /// A length that is at most `max`.
 #[inline]
-fn length(cursor: &mut Cursor<'_>, max: usize, what: &str) -> Scan<usize> {
+pub(crate) fn length(cursor: &mut Cursor<'_>, max: usize, what: &str) -> Scan<usize> {
     let mut value = 0u64;
     for shift in (0..70).step_by(7) {
         let byte = match cursor.data.get(cursor.at) {

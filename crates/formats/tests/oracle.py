@@ -23,7 +23,7 @@ SESSION = session.Session()
 
 TEXT = ["TabSeparated", "TabSeparatedWithNames", "TabSeparatedWithNamesAndTypes", "TabSeparatedRaw", "CSV", "CSVWithNames",
         "CSVWithNamesAndTypes", "Values", "JSON", "JSONCompact", "JSONEachRow", "JSONCompactEachRow", "RowBinary",
-        "RowBinaryWithNames", "RowBinaryWithNamesAndTypes"]
+        "RowBinaryWithNames", "RowBinaryWithNamesAndTypes", "Native"]
 PEOPLE = ["Pretty", "PrettyCompact", "PrettySpace", "Vertical"]
 
 
@@ -185,6 +185,73 @@ def columnar():
             yield columns, form, SESSION.query(f"SELECT * FROM f {more}", form).bytes()
 
 
+# Native: type and values in the block, type of the column it goes into (None: the same), what is ours
+CONVERSIONS = [
+    ("Int8", "(-128),(127)", "Int64"), ("UInt8", "(0),(255)", "UInt64"), ("UInt8", "(255)", "Int32"), ("Int64", "(-5),(7)", "Int8"), ("Int64", "(300)", "Int8", {"code": 321, "why": WRAP}),
+    ("Int32", "(-1)", "UInt32", {"code": 321, "why": WRAP}), ("UInt64", "(18446744073709551615)", "Int64", {"code": 321, "why": WRAP}), ("Int32", "(5)", "Float64"), ("Float32", "(0.5),(1e10)", "Float64"),
+    ("Float64", "(0.5),(-1e10)", "Float32"), ("Float64", "(1.75),(-1.75)", "Int32"), ("UInt8", "(0),(1)", "Bool"), ("UInt8", "(5)", "Bool"), ("Bool", "(true),(false)", "UInt8"), ("Bool", "(true),(false)", None),
+    ("Int32", "(5),(-7)", "String"), ("Float64", "(1.5)", "String"), ("Bool", "(true)", "String"), ("Date", "('2024-01-02')", "String"), ("DateTime('UTC')", "('2024-01-02 03:04:05')", "String"),
+    ("String", "('a'),(''),('b'),('a')", "LowCardinality(String)"), ("LowCardinality(String)", "('a'),(''),('b'),('a')", "String"), ("LowCardinality(String)", "('a'),(''),('b'),('a')", None),
+    ("LowCardinality(Nullable(String))", "('a'),(NULL),(''),('a')", None), ("LowCardinality(Nullable(String))", "('a'),(NULL),(''),('a')", "LowCardinality(String)"),
+    ("LowCardinality(Nullable(String))", "('a'),(NULL),(''),('a')", "Nullable(String)"), ("Nullable(String)", "('a'),(NULL),('')", "LowCardinality(Nullable(String))"), ("LowCardinality(String)", "('a'),('')", "LowCardinality(Nullable(String))"),
+    ("Nullable(Int32)", "(1),(NULL)", None), ("Nullable(Int32)", "(1),(NULL)", "Int32"), ("Nullable(Int32)", "(1),(2)", "Int64"), ("Int32", "(1),(2)", "Nullable(Int64)"), ("Nullable(Int8)", "(1),(NULL)", "Nullable(Int64)"),
+    ("Nullable(String)", "('x'),(NULL)", "String"), ("Nullable(DateTime('UTC'))", "('2024-01-02 03:04:05'),(NULL)", "DateTime64(9,'UTC')"), ("Nullable(UUID)", "('61f0c404-5cb3-11e7-907b-a6006ad3dba0'),(NULL)", None),
+    ("String", "('12'),('-7')", "Int32"), ("String", "('1.5')", "Float64"), ("String", "('2024-01-02')", "Date"), ("String", "('2024-01-02 03:04:05.5')", "DateTime64(9,'UTC')"), ("String", "('1704187800')", "DateTime('UTC')"),
+    ("String", "('61f0c404-5cb3-11e7-907b-a6006ad3dba0')", "UUID"), ("String", "('1.25')", "Decimal(9,2)"), ("String", "('[1,2]')", "Array(Int32)"), ("String", "('true'),('0')", "Bool"),
+    ("String", "('abc')", "Int32", {"code": 27, "why": "text that is no number has one code in all formats"}), ("String", "('x')", "DateTime64(3,'UTC')"), ("String", "('x')", "UUID"),
+    ("DateTime('UTC')", "('2024-01-02 03:04:05')", "DateTime64(3,'UTC')"), ("DateTime('UTC')", "('2024-01-02 03:04:05')", "DateTime64(9,'UTC')"), ("DateTime64(3,'UTC')", "('2024-01-02 03:04:05.678')", "DateTime64(9,'UTC')"),
+    ("DateTime64(9,'UTC')", "('2024-01-02 03:04:05.678901234')", "DateTime64(3,'UTC')"), ("DateTime64(9,'UTC')", "('2024-01-02 03:04:05.999901234')", "DateTime('UTC')"), ("DateTime64(6,'UTC')", "('1969-12-31 23:59:59.999999')", "DateTime64(3,'UTC')"),
+    ("DateTime64(1,'UTC')", "('2024-01-02 03:04:05.6')", "DateTime64(8,'UTC')"), ("DateTime64(8,'UTC')", "('2024-01-02 03:04:05.67890123')", "DateTime64(1,'UTC')"), ("DateTime64(9,'UTC')", "('2024-01-02 03:04:05.678901234')", "DateTime64(9,'Europe/Berlin')"),
+    ("DateTime64(1,'UTC')", "('2024-01-02 03:04:05.6')", None), ("DateTime64(5,'UTC')", "('2024-01-02 03:04:05.67891')", None), ("DateTime64(7,'UTC')", "('1960-01-02 03:04:05.6789012')", None), ("DateTime64(0,'UTC')", "('2024-01-02 03:04:05')", None),
+    ("DateTime('UTC')", "('2024-01-02 03:04:05')", "Date"), ("Date", "('2024-01-02')", "DateTime('UTC')"), ("Date", "('2024-01-02')", "DateTime64(3,'UTC')"), ("Date", "('1970-01-01'),('2149-06-06')", None), ("Date32", "('2024-01-02')", "Date"),
+    ("UInt32", "(1704187800)", "DateTime('UTC')"), ("Int64", "(1704187800)", "DateTime64(3,'UTC')"), ("Int64", "(1704187800)", "DateTime64(9,'UTC')"), ("UInt32", "(1704187800)", "DateTime64(9,'UTC')"), ("Float64", "(1704187800.5)", "DateTime64(3,'UTC')"),
+    ("Int64", "(1704187800123)", "DateTime64(3,'UTC')", {"rows": "2024-01-02 09:30:00.123\n", "why": TICKS}), ("DateTime('UTC')", "('2024-01-02 03:04:05')", "Int64"), ("UInt16", "(19724)", "Date"),
+    ("Decimal(9,2)", "(1.5),(-0.01)", None), ("Decimal(18,4)", "(1.5),(-0.0001)", None), ("Decimal(38,10)", "(12345678901234567890.0123456789)", None), ("Decimal(9,2)", "(1.5)", "Decimal(18,4)"), ("Decimal(18,4)", "(1.5055),(-1.5055)", "Decimal(9,2)"),
+    ("Decimal(9,2)", "(1.5)", "Float64"), ("Float64", "(1.256),(-1.256)", "Decimal(9,2)"), ("Int32", "(7)", "Decimal(9,2)"), ("Decimal(18,0)", "(99999999999)", "Decimal(9,2)", {"code": 321, "why": "a number that does not fit has one code in all formats"}), ("Decimal(9,2)", "(1.75)", "Int32"),
+    ("Array(Int32)", "([1,2]),([]),([3])", None), ("Array(Int32)", "([1,2]),([]),([3])", "Array(Int64)"), ("Array(Array(UInt8))", "([[1],[],[2,3]]),([])", None), ("Array(Nullable(Float64))", "([1.5,NULL]),([])", None), ("Array(String)", "(['a','']),([])", None),
+    ("Array(LowCardinality(String))", "(['a','b','a']),([]),([''])", "Array(String)"), ("Array(LowCardinality(Nullable(String)))", "(['a',NULL,'a']),([])", "Array(Nullable(String))"), ("Array(LowCardinality(String))", "([]),([])", None),
+    ("Map(String,Int32)", "(map('k',1,'l',2)),(map())", None), ("Map(LowCardinality(String),UInt8)", "(map('k',1)),(map())", "Map(String,UInt8)"), ("Tuple(Int32,String)", "((1,'x'))", None), ("Tuple(a Int32,b Nullable(String))", "((1,'x')),((2,NULL))", "Tuple(Int32,Nullable(String))"),
+    ("Array(Tuple(LowCardinality(String),UInt8))", "([('a',1),('b',2)]),([])", "Array(Tuple(String,UInt8))"), ("LowCardinality(UInt64)", "(5),(5),(0)", "UInt64"), ("LowCardinality(Nullable(Int32))", "(5),(NULL),(5)", "Nullable(Int32)"),
+    ("UUID", "('61f0c404-5cb3-11e7-907b-a6006ad3dba0')", None), ("Float64", "(nan),(inf),(-0.0)", None), ("FixedString(3)", "('abc')", "String", {"code": 50, "why": "a type that tables do not have"}),
+]
+
+# These also as Arrow: its types are as many as ClickHouse's for them.
+ARROW_TOO = ["Int32", "Int64", "UInt8", "UInt32", "UInt64", "Float64", "String", "DateTime64(3,'UTC')", "DateTime64(9,'UTC')", "Decimal(9,2)", "Decimal(18,4)", "Array(Int32)", "Nullable(Int32)"]
+
+
+def blocks():
+    """Native blocks of one type into a column of another, as ClickHouse's clients send them."""
+    for case in CONVERSIONS:
+        source, rows, target = case[:3]
+        SESSION.query("DROP TABLE IF EXISTS f")
+        SESSION.query(f"CREATE TABLE f (a {source}) ENGINE = Memory SETTINGS allow_suspicious_low_cardinality_types = 1", "CSV")
+        SESSION.query(f"INSERT INTO f VALUES {rows}")
+        yield (f"a {target or source}", "Native", SESSION.query("SELECT a FROM f", "Native").bytes(), {}, *case[3:])
+        if target and source in ARROW_TOO:
+            yield (f"a {target}", "ArrowStream", SESSION.query("SELECT a FROM f", "ArrowStream").bytes(), {}, *case[3:])
+    strings = lambda *parts: b"".join(bytes([len(part)]) + part.encode() for part in parts)
+    number = lambda value: value.to_bytes(8, "little")
+    two = b"\x02\x02" + strings("s", "String") + b"\x01x\x01y" + strings("a", "UInt8") + b"\x01\x02"
+    unknown = b"\x02\x01" + strings("z", "Array(UInt8)") + number(2) + b"\x01\x02" + strings("a", "UInt8") + b"\x07"
+    null = b"\x01\x01" + strings("a", "Nullable(UInt8)") + b"\x01\x00"
+    low = lambda flags, *rest: b"\x01\x01" + strings("a", "LowCardinality(String)") + number(1) + number(flags) + b"".join(rest)
+    yield T, "Native", two, {}
+    yield T, "Native", two + unknown + two, {}
+    yield T, "Native", two + b"\x02\x00" + strings("a", "UInt8", "s", "String"), {}
+    yield T, "Native", b"\x00\x00" + two, {}, {"rows": "1\tx\n2\ty\n", "why": "an empty block does not end the data"}
+    yield T, "Native", unknown, {"input_format_skip_unknown_fields": "0"}
+    yield T, "Native", null, {}
+    yield T, "Native", null, {"input_format_null_as_default": "0"}
+    yield T, "Native", b"\x02\x01" + strings("a", "UInt8") + b"\x07" + strings("a", "UInt8") + b"\x08", {}
+    yield T, "Native", two[:-1], {}
+    yield T, "Native", b"\x00\x01", {}, {"code": 117, "why": "a block with rows but no columns cannot be bounded by its bytes"}
+    yield T, "Native", b"\x01\x01" + strings("a", "Bogus") + b"\x07", {}
+    yield "a Array(UInt8)", "Native", b"\x01\x02" + strings("a", "Array(UInt8)") + number(1) + number(0) + b"\x07", {}
+    for width, index in [(0, b"\x01"), (1, b"\x01\x00"), (2, b"\x01\x00\x00\x00"), (3, number(1))]:
+        yield "a LowCardinality(String)", "Native", low(0x600 | width, number(2), b"\x00\x01x", number(1), index), {}
+    yield "a LowCardinality(String)", "Native", low(0x600, number(2), b"\x01y\x01x", number(1), b"\x00"), {}
+
+
 def settings_of(settings):
     return " SETTINGS " + ", ".join(f"{k} = '{v}'" for k, v in settings.items()) if settings else ""
 
@@ -205,7 +272,7 @@ def outputs(cases, forms, out):
 
 
 def inputs(out):
-    for case in INPUT + list(columnar()):
+    for case in INPUT + list(columnar()) + list(blocks()):
         columns, form, data = case[:3]
         settings = case[3] if len(case) > 3 else {}
         ours = case[4] if len(case) > 4 else None
