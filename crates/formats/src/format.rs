@@ -58,8 +58,19 @@ formats! {
     Values "Values" true true "text/plain; charset=UTF-8" [];
     Json "JSON" true true "application/json; charset=UTF-8" [];
     JsonCompact "JSONCompact" true true "application/json; charset=UTF-8" [];
-    JsonEachRow "JSONEachRow" true true "application/x-ndjson; charset=UTF-8" ["JSONLines" "NDJSON"];
+    JsonStrings "JSONStrings" false true "application/json; charset=UTF-8" [];
+    JsonCompactStrings "JSONCompactStrings" false true "application/json; charset=UTF-8" [];
+    JsonColumns "JSONColumns" true true "application/json; charset=UTF-8" [];
+    JsonCompactColumns "JSONCompactColumns" true true "application/json; charset=UTF-8" [];
+    JsonColumnsWithMetadata "JSONColumnsWithMetadata" true true "application/json; charset=UTF-8" [];
+    JsonEachRow "JSONEachRow" true true "application/x-ndjson; charset=UTF-8" ["JSONLines" "NDJSON" "JSONL"];
     JsonCompactEachRow "JSONCompactEachRow" true true "application/x-ndjson; charset=UTF-8" [];
+    JsonCompactEachRowWithNames "JSONCompactEachRowWithNames" true true "application/x-ndjson; charset=UTF-8" [];
+    JsonCompactEachRowWithNamesAndTypes "JSONCompactEachRowWithNamesAndTypes" true true "application/x-ndjson; charset=UTF-8" [];
+    JsonStringsEachRow "JSONStringsEachRow" true true "application/x-ndjson; charset=UTF-8" [];
+    JsonCompactStringsEachRow "JSONCompactStringsEachRow" true true "application/x-ndjson; charset=UTF-8" [];
+    JsonCompactStringsEachRowWithNames "JSONCompactStringsEachRowWithNames" true true "application/x-ndjson; charset=UTF-8" [];
+    JsonCompactStringsEachRowWithNamesAndTypes "JSONCompactStringsEachRowWithNamesAndTypes" true true "application/x-ndjson; charset=UTF-8" [];
     RowBinary "RowBinary" true true "application/octet-stream" [];
     RowBinaryWithNames "RowBinaryWithNames" true true "application/octet-stream" [];
     RowBinaryWithNamesAndTypes "RowBinaryWithNamesAndTypes" true true "application/octet-stream" [];
@@ -67,6 +78,7 @@ formats! {
     Arrow "Arrow" true true "application/octet-stream" [];
     ArrowStream "ArrowStream" true true "application/octet-stream" [];
     Parquet "Parquet" true true "application/octet-stream" [];
+    MsgPack "MsgPack" true true "application/msgpack" [];
     MsgPackColumns "MsgPackColumns" true false "application/msgpack" [];
     Pretty "Pretty" false true "text/plain; charset=UTF-8" [];
     PrettyNoEscapes "PrettyNoEscapes" false true "text/plain; charset=UTF-8" [];
@@ -74,6 +86,13 @@ formats! {
     PrettyCompactNoEscapes "PrettyCompactNoEscapes" false true "text/plain; charset=UTF-8" [];
     PrettySpace "PrettySpace" false true "text/plain; charset=UTF-8" [];
     PrettySpaceNoEscapes "PrettySpaceNoEscapes" false true "text/plain; charset=UTF-8" [];
+    PrettyMonoBlock "PrettyMonoBlock" false true "text/plain; charset=UTF-8" [];
+    PrettyNoEscapesMonoBlock "PrettyNoEscapesMonoBlock" false true "text/plain; charset=UTF-8" [];
+    PrettyCompactMonoBlock "PrettyCompactMonoBlock" false true "text/plain; charset=UTF-8" [];
+    PrettyCompactNoEscapesMonoBlock "PrettyCompactNoEscapesMonoBlock" false true "text/plain; charset=UTF-8" [];
+    PrettySpaceMonoBlock "PrettySpaceMonoBlock" false true "text/plain; charset=UTF-8" [];
+    PrettySpaceNoEscapesMonoBlock "PrettySpaceNoEscapesMonoBlock" false true "text/plain; charset=UTF-8" [];
+    Markdown "Markdown" false true "text/markdown; charset=UTF-8" ["MD"];
     Vertical "Vertical" false true "text/plain; charset=UTF-8" [];
     Null "Null" false true "text/plain; charset=UTF-8" [];
 }

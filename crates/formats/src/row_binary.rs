@@ -234,6 +234,10 @@ impl RowFormat for RowBinary {
             self.header(cursor, block)?;
             return Ok(Found::Nothing);
         }
+        if self.header.count(block) == 0 {
+            // Rows without bytes would never end.
+            return Err(fault(ErrorCode::IncorrectData, "Bytes follow a header without columns"));
+        }
         for at in 0..self.header.count(block) {
             match self.header.target(at, block) {
                 Some(index) => {
