@@ -1,6 +1,7 @@
 //! Values of one column of a result, ready to be written as text.
 
 mod binary;
+mod msgpack;
 mod numbers;
 
 use arrow::array::{

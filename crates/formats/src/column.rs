@@ -22,8 +22,8 @@ use crate::time::Clock;
 #[derive(Debug, Default)]
 pub(crate) struct Text {
     /// End of each string in `bytes`.
-    ends: Vec<i32>,
-    bytes: Vec<u8>,
+    pub(crate) ends: Vec<i32>,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Text {
@@ -39,7 +39,7 @@ impl Text {
     }
 
     #[inline]
-    fn get(&self, row: usize) -> &[u8] {
+    pub(crate) fn get(&self, row: usize) -> &[u8] {
         let start = if row == 0 { 0 } else { self.ends[row - 1] as usize };
         &self.bytes[start..self.ends[row] as usize]
     }
@@ -69,8 +69,8 @@ const LOOK_ROWS: usize = 1_024;
 /// more than it saves: from then on each row has a number of its own.
 #[derive(Debug, Default)]
 pub(crate) struct Symbols {
-    ids: Vec<i32>,
-    values: Text,
+    pub(crate) ids: Vec<i32>,
+    pub(crate) values: Text,
     index: HashTable<i32>,
     hasher: foldhash::fast::RandomState,
 }
@@ -142,7 +142,7 @@ pub(crate) struct Column {
     /// Its values.
     pub(crate) values: Values,
     /// Which rows have a value; None when the type is not Nullable.
-    valid: Option<Vec<bool>>,
+    pub(crate) valid: Option<Vec<bool>>,
 }
 
 /// Calls `$body` with the vector of whatever kind of value this is.

@@ -1,20 +1,23 @@
-//! Batches from Arrow and Parquet: columns matched by name, cast to the table's storage types, cut into blocks.
+//! Batches from Native, Arrow and Parquet: columns matched by name, cast to the table's storage types, cut into
+//! blocks.
+
+mod convert;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, UInt32Array, make_array, new_empty_array,
-};
-use arrow::compute::{CastOptions, can_cast_types, cast_with_options, concat_batches, is_not_null, take};
-use arrow::datatypes::{DataType, Field, TimeUnit};
+use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, take};
+use arrow::datatypes::{DataType, Field};
 use zepto_common::limits::{BLOCK_BYTES_MAX, BLOCK_ROWS};
 use zepto_common::types::ColumnType;
 use zepto_common::{Error, ErrorCode, Result};
 
 use crate::column::Column;
 use crate::decode::{Block, error_of};
-use crate::text::push_text;
+use crate::settings::FormatSettings;
+use convert::{filled, retyped, strict_cast};
+pub(crate) use convert::{justified_bytes, unjustified};
 
 /// Gives batches of any schema the table's form and cuts them into blocks.
 pub(crate) struct Columnar {
@@ -31,13 +34,40 @@ impl Columnar {
 
     /// Takes a batch; full blocks are appended to `out`.
     pub(crate) fn push(&mut self, batch: &RecordBatch, out: &mut Vec<RecordBatch>) -> Result<()> {
+        for (field, array) in batch.schema_ref().fields().iter().zip(batch.columns()) {
+            if !self.has_dictionary(field.name()) {
+                convert::justified(array).map_err(|error| named(error, field.name()))?;
+            }
+        }
         // In parts, so that defaults are never made for more rows than a block has.
-        for start in (0..batch.num_rows()).step_by(BLOCK_ROWS) {
-            let part = batch.slice(start, BLOCK_ROWS.min(batch.num_rows() - start));
+        let rows = (BLOCK_BYTES_MAX / self.block.row_width()).clamp(1, BLOCK_ROWS);
+        for start in (0..batch.num_rows()).step_by(rows) {
+            let part = batch.slice(start, rows.min(batch.num_rows() - start));
             let converted = self.convert(&part)?;
             self.cut(converted, out)?;
         }
         Ok(())
+    }
+
+    /// The request's settings.
+    pub(crate) fn settings(&self) -> &FormatSettings {
+        &self.block.settings
+    }
+
+    /// Whether the INSERT has a column of this name.
+    pub(crate) fn takes(&self, name: &str) -> bool {
+        self.block.targets.iter().any(|index| *self.block.columns[*index].name == *name)
+    }
+
+    /// Whether the table keeps the column of this name as a dictionary.
+    fn has_dictionary(&self, name: &str) -> bool {
+        let is = |column: &&Column| *column.name == *name && *column.ty.inner() == ColumnType::Symbol;
+        self.block.columns.iter().any(|column| is(&column))
+    }
+
+    /// Gives what waits when it is at least this many rows.
+    pub(crate) fn give_from(&mut self, rows: usize, out: &mut Vec<RecordBatch>) -> Result<()> {
+        if self.rows >= rows { self.finish(out) } else { Ok(()) }
     }
 
     /// Gives the last block.
@@ -73,13 +103,11 @@ impl Columnar {
 
     fn convert(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
         let schema = batch.schema();
-        if !self.block.settings.skip_unknown_fields {
-            let known =
-                |name: &str| self.block.targets.iter().any(|index| *self.block.columns[*index].name == *name);
-            if let Some(field) = schema.fields().iter().find(|field| !known(field.name())) {
-                let message = format!("Unknown field found in the data: '{}'", field.name());
-                return Err(Error::new(ErrorCode::IncorrectData, message));
-            }
+        if !self.block.settings.skip_unknown_fields
+            && let Some(field) = schema.fields().iter().find(|field| !self.takes(field.name()))
+        {
+            let message = format!("Unknown field found in the data: '{}'", field.name());
+            return Err(Error::new(ErrorCode::IncorrectData, message));
         }
         let mut arrays = Vec::with_capacity(self.block.columns.len());
         for index in 0..self.block.columns.len() {
@@ -90,10 +118,7 @@ impl Columnar {
                 Some(at) => self.column(batch.column(at), index),
                 None => self.default(index, batch.num_rows()),
             };
-            arrays.push(array.map_err(|mut error| {
-                error.message = format!("{}: while reading column {name}", error.message);
-                error
-            })?);
+            arrays.push(array.map_err(|error| named(error, &name))?);
         }
         RecordBatch::try_new(self.block.schema().clone(), arrays)
             .map_err(|error| incorrect(&error.to_string()))
@@ -108,12 +133,11 @@ impl Columnar {
 
     fn column(&mut self, array: &ArrayRef, index: usize) -> Result<ArrayRef> {
         let column = &self.block.columns[index];
-        let (ty, storage) = (column.ty.clone(), column.ty.storage_type());
         if *array.data_type() == DataType::Null {
             return self.nulls(array.len(), index);
         }
         let nullable = column.nullable();
-        let array = self.converted(array, &ty, &storage, index)?;
+        let array = convert::converted(array, column, &self.block.settings)?;
         if nullable || array.logical_null_count() == 0 {
             return Ok(array);
         }
@@ -130,66 +154,11 @@ impl Columnar {
         }
         self.default(index, rows)
     }
+}
 
-    fn converted(
-        &self,
-        array: &ArrayRef,
-        ty: &ColumnType,
-        storage: &DataType,
-        index: usize,
-    ) -> Result<ArrayRef> {
-        if array.data_type() == storage {
-            return Ok(array.clone());
-        }
-        if let DataType::Dictionary(_, value) = array.data_type()
-            && !matches!(storage, DataType::Dictionary(..))
-        {
-            return self.converted(&strict_cast(array, value)?, ty, storage, index);
-        }
-        let from_text =
-            matches!(array.data_type(), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
-        match (ty.inner(), array.data_type()) {
-            (ColumnType::String | ColumnType::Symbol, from) if from.is_nested() => {
-                Err(Error::new(ErrorCode::TypeMismatch, format!("{from} does not become {ty}")))
-            }
-            (ColumnType::String | ColumnType::Symbol, _) => strict_cast(array, storage),
-            _ if from_text => self.parsed(array, index),
-            (ColumnType::DateTime(_) | ColumnType::DateTime64(..), DataType::Timestamp(unit, _)) => {
-                let (unit, zone) = (*unit, storage.clone());
-                let plain = retyped(array, DataType::Timestamp(unit, None))?;
-                let wanted = match &zone {
-                    DataType::Timestamp(unit, _) => DataType::Timestamp(*unit, None),
-                    _ => DataType::Timestamp(TimeUnit::Second, None),
-                };
-                retyped(&strict_cast(&plain, &wanted)?, zone)
-            }
-            (ColumnType::DateTime(_) | ColumnType::DateTime64(..), from) if from.is_integer() => {
-                retyped(&strict_cast(array, &DataType::Int64)?, storage.clone())
-            }
-            (ColumnType::Uuid, DataType::Binary | DataType::FixedSizeBinary(_)) => {
-                strict_cast(array, storage)
-            }
-            _ => strict_cast(array, storage),
-        }
-    }
-
-    /// Text in a column that is not text: parsed value by value, as in the text formats.
-    fn parsed(&self, array: &ArrayRef, index: usize) -> Result<ArrayRef> {
-        let known = &self.block.columns[index];
-        // NULLs are kept here and filled by the caller.
-        let mut column = Column::new(&known.name, &known.ty.clone().nullable(), &self.block.settings);
-        if matches!(known.ty, ColumnType::Array(_) | ColumnType::Map(..) | ColumnType::Tuple(_)) {
-            column = Column::new(&known.name, &known.ty, &self.block.settings);
-        }
-        let text = strict_cast(array, &DataType::Utf8View)?;
-        for value in text.as_string_view() {
-            match value {
-                Some(value) => push_text(&mut column, value.as_bytes()).map_err(error_of)?,
-                None => column.push_zero(),
-            }
-        }
-        column.finish()
-    }
+fn named(mut error: Error, column: &str) -> Error {
+    error.message = format!("{}: while reading column {column}", error.message);
+    error
 }
 
 /// Bytes of an array's rows, a slice counting its own rows only.
@@ -201,43 +170,8 @@ fn size_of(array: &ArrayRef) -> usize {
     }
 }
 
-/// The same bytes as another type of the same layout.
-fn retyped(array: &ArrayRef, ty: DataType) -> Result<ArrayRef> {
-    Ok(make_array(array.to_data().into_builder().data_type(ty).build()?))
-}
-
-/// NULL replaced by the default.
-fn filled(array: &ArrayRef, default: &ArrayRef) -> Result<ArrayRef> {
-    let ty = array.data_type().clone();
-    let plain = match &ty {
-        DataType::Dictionary(_, value) => strict_cast(array, value)?,
-        _ => array.clone(),
-    };
-    let plain_default = strict_cast(default, plain.data_type())?;
-    let mask: BooleanArray = is_not_null(&plain)?;
-    let merged = arrow::compute::kernels::zip::zip(&mask, &plain, &arrow::array::Scalar::new(plain_default))?;
-    strict_cast(&merged, &ty)
-}
-
 fn incorrect(message: &str) -> Error {
     Error::new(ErrorCode::IncorrectData, message)
-}
-
-/// A cast in which a value that does not fit is an error.
-fn strict_cast(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
-    let from = array.data_type();
-    if from == to {
-        return Ok(array.clone());
-    }
-    if array.is_empty() {
-        return Ok(new_empty_array(to));
-    }
-    if !can_cast_types(from, to) {
-        return Err(Error::new(ErrorCode::TypeMismatch, format!("{from} does not become {to}")));
-    }
-    let options = CastOptions { safe: false, ..CastOptions::default() };
-    cast_with_options(array, to, &options)
-        .map_err(|error| Error::new(ErrorCode::ValueIsOutOfRange, error.to_string()))
 }
 
 /// Runs a reader of foreign bytes. Some broken files make the Arrow and Parquet readers panic instead of

@@ -1,11 +1,14 @@
-//! JSON and JSONCompact: one document with the columns' names and types, the rows, and figures.
+//! JSON, JSONCompact, JSONStrings and JSONCompactStrings: one document with the columns' names and types, the rows, and figures.
 
 use zepto_common::Result;
 
-use crate::cells::{Cells, Style};
+use crate::cells::Cells;
 use crate::decode::{Block, Found, RowFormat};
 use crate::encode::{Encoder, Fields, ResultTotals};
-use crate::json_each_row::{JsonEachRow, compact_row};
+use crate::header::{Header, Names};
+use crate::json_compact_each_row::compact_row;
+use crate::json_each_row::JsonEachRow;
+use crate::json_fields::Form;
 use crate::json_value::{json_string, skip_json, write_json_string};
 use crate::scan::{Cursor, Scan};
 
@@ -24,12 +27,19 @@ enum Place {
 pub(crate) struct Json {
     compact: bool,
     object: JsonEachRow,
+    /// None: arrays are in the columns' order.
+    header: Header,
     place: Place,
 }
 
 impl Json {
     pub(crate) fn new(compact: bool, block: &Block) -> Self {
-        Self { compact, object: JsonEachRow::new(block), place: Place::Start }
+        Self {
+            compact,
+            object: JsonEachRow::new(Form::Values, block),
+            header: Header::new(Names::Absent),
+            place: Place::Start,
+        }
     }
 
     /// Reads up to the first row or past one other member.
@@ -95,7 +105,7 @@ impl RowFormat for Json {
             return Ok(Found::Nothing);
         }
         if self.compact {
-            compact_row(cursor, block)?;
+            compact_row(cursor, Form::Values, &self.header, block)?;
         } else {
             self.object.object(cursor, block)?;
         }
@@ -106,13 +116,15 @@ impl RowFormat for Json {
 /// Writes the document.
 pub(crate) struct JsonWriter {
     compact: bool,
+    form: Form,
     fields: Fields,
     keys: Vec<Vec<u8>>,
     rows: u64,
+    scratch: Vec<u8>,
 }
 
 impl JsonWriter {
-    pub(crate) fn new(compact: bool, fields: Fields) -> Self {
+    pub(crate) fn new(compact: bool, form: Form, fields: Fields) -> Self {
         let slash = fields.settings().escape_forward_slashes;
         let key = |name: &str| {
             let mut text = b"\t\t\t".to_vec();
@@ -120,10 +132,10 @@ impl JsonWriter {
             text.extend_from_slice(b": ");
             text
         };
-        Self { compact, keys: fields.names().map(key).collect(), fields, rows: 0 }
+        Self { compact, form, keys: fields.names().map(key).collect(), fields, rows: 0, scratch: Vec::new() }
     }
 
-    fn row(&self, cells: &[Cells], row: usize, out: &mut Vec<u8>) {
+    fn row(&mut self, cells: &[Cells], row: usize, out: &mut Vec<u8>) {
         let mut style = self.fields.json_style();
         if self.compact {
             out.extend_from_slice(b"\t\t[");
@@ -131,7 +143,7 @@ impl JsonWriter {
                 if at > 0 {
                     out.extend_from_slice(b", ");
                 }
-                cell.write(row, Style::Json(style), out);
+                self.form.write(cell, row, style, &mut self.scratch, out);
             }
             out.push(b']');
             return;
@@ -143,7 +155,7 @@ impl JsonWriter {
                 out.extend_from_slice(b",\n");
             }
             out.extend_from_slice(&self.keys[at]);
-            cell.write(row, Style::Json(style), out);
+            self.form.write(cell, row, style, &mut self.scratch, out);
         }
         out.extend_from_slice(b"\n\t\t}");
     }
@@ -151,20 +163,9 @@ impl JsonWriter {
 
 impl Encoder for JsonWriter {
     fn begin(&mut self, out: &mut Vec<u8>) -> Result<()> {
-        let slash = self.fields.settings().escape_forward_slashes;
-        out.extend_from_slice(b"{\n\t\"meta\":\n\t[\n");
-        for (at, (name, ty)) in self.fields.names().zip(self.fields.type_names()).enumerate() {
-            out.extend_from_slice(if at > 0 {
-                b",\n\t\t{\n\t\t\t\"name\": "
-            } else {
-                b"\t\t{\n\t\t\t\"name\": "
-            });
-            write_json_string(name.as_bytes(), slash, out);
-            out.extend_from_slice(b",\n\t\t\t\"type\": ");
-            write_json_string(ty.as_bytes(), slash, out);
-            out.extend_from_slice(b"\n\t\t}");
-        }
-        out.extend_from_slice(b"\n\t],\n\n\t\"data\":\n\t[\n");
+        out.extend_from_slice(b"{\n");
+        write_meta(&self.fields, out);
+        out.extend_from_slice(b",\n\n\t\"data\":\n\t[\n");
         Ok(())
     }
 
@@ -181,14 +182,37 @@ impl Encoder for JsonWriter {
     }
 
     fn finish(&mut self, totals: &ResultTotals, out: &mut Vec<u8>) -> Result<()> {
-        let figures = format!(
-            "\n\t],\n\n\t\"rows\": {},\n\n\t\"statistics\":\n\t{{\n\t\t\"elapsed\": {:.9},\n\t\t\"rows_read\": {},\n\t\t\"bytes_read\": {}\n\t}}\n}}\n",
-            self.rows,
-            totals.elapsed.as_secs_f64(),
-            totals.rows_read,
-            totals.bytes_read
-        );
-        out.extend_from_slice(figures.as_bytes());
+        out.extend_from_slice(b"\n\t]");
+        write_figures(self.rows, totals, out);
         Ok(())
     }
+}
+
+/// Writes the member `meta`: names and types.
+pub(crate) fn write_meta(fields: &Fields, out: &mut Vec<u8>) {
+    let slash = fields.settings().escape_forward_slashes;
+    out.extend_from_slice(b"\t\"meta\":\n\t[\n");
+    for (at, (name, ty)) in fields.names().zip(fields.type_names()).enumerate() {
+        out.extend_from_slice(if at > 0 {
+            b",\n\t\t{\n\t\t\t\"name\": "
+        } else {
+            b"\t\t{\n\t\t\t\"name\": "
+        });
+        write_json_string(name.as_bytes(), slash, out);
+        out.extend_from_slice(b",\n\t\t\t\"type\": ");
+        write_json_string(ty.as_bytes(), slash, out);
+        out.extend_from_slice(b"\n\t\t}");
+    }
+    out.extend_from_slice(b"\n\t]");
+}
+
+/// Writes what follows the member `data`, to the end of the document.
+pub(crate) fn write_figures(rows: u64, totals: &ResultTotals, out: &mut Vec<u8>) {
+    let figures = format!(
+        ",\n\n\t\"rows\": {rows},\n\n\t\"statistics\":\n\t{{\n\t\t\"elapsed\": {:.9},\n\t\t\"rows_read\": {},\n\t\t\"bytes_read\": {}\n\t}}\n}}\n",
+        totals.elapsed.as_secs_f64(),
+        totals.rows_read,
+        totals.bytes_read
+    );
+    out.extend_from_slice(figures.as_bytes());
 }

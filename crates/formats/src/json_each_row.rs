@@ -1,25 +1,26 @@
-//! JSONEachRow (an object per row) and JSONCompactEachRow (an array per row).
+//! JSONEachRow and JSONStringsEachRow: an object per row.
 
 use hashbrown::HashMap;
 use zepto_common::{ErrorCode, Result};
 
-use crate::cells::Style;
-use crate::decode::{Block, Found, RowFormat, in_column};
+use crate::decode::{Block, Found, RowFormat};
 use crate::encode::{Encoder, Fields, ResultTotals};
-use crate::json_value::{json_string, push_json, skip_json, take_null, write_json_string};
+use crate::json_fields::Form;
+use crate::json_value::{json_string, skip_json, write_json_string};
 use crate::scan::{Cursor, Scan, Stop, excerpt, fault};
 
 /// Reads objects, with or without commas and line ends between them, also inside one array.
 pub(crate) struct JsonEachRow {
     index: HashMap<Box<[u8]>, usize, foldhash::fast::RandomState>,
+    form: Form,
     started: bool,
     in_array: bool,
 }
 
 impl JsonEachRow {
-    pub(crate) fn new(block: &Block) -> Self {
+    pub(crate) fn new(form: Form, block: &Block) -> Self {
         let name = |index: &usize| (Box::from(block.columns[*index].name.as_bytes()), *index);
-        Self { index: block.targets.iter().map(name).collect(), started: false, in_array: false }
+        Self { index: block.targets.iter().map(name).collect(), form, started: false, in_array: false }
     }
 
     /// The column of a key: most often the one after the last.
@@ -44,7 +45,7 @@ impl JsonEachRow {
             cursor.expect(b':')?;
             cursor.skip_space();
             match index {
-                Some(index) => json_field(cursor, index, &mut scratch, block),
+                Some(index) => self.form.read(cursor, index, &mut scratch, block),
                 None => skip_json(cursor, 0),
             }
         });
@@ -88,25 +89,14 @@ fn unknown(key: &[u8]) -> Stop {
     fault(ErrorCode::IncorrectData, format!("Unknown field found while parsing JSON: {}", excerpt(key)))
 }
 
-/// Reads a value into column `index`; null is NULL or the default.
-pub(crate) fn json_field(
-    cursor: &mut Cursor<'_>,
-    index: usize,
-    scratch: &mut Vec<u8>,
-    block: &mut Block,
-) -> Scan<()> {
-    let mut read = || {
-        if take_null(cursor)? {
-            return block.push_null(index);
-        }
-        push_json(&mut block.columns[index], cursor, scratch, &block.settings, 0)
-    };
-    read().map_err(|stop| in_column(stop, &block.columns[index].name))
-}
-
 /// Passes over what may stand before a row: space, commas, `;`, the brackets of one array around all rows.
 /// Gives false at the end of the data.
-fn before_row(cursor: &mut Cursor<'_>, started: &mut bool, in_array: &mut bool, array: bool) -> Scan<bool> {
+pub(crate) fn before_row(
+    cursor: &mut Cursor<'_>,
+    started: &mut bool,
+    in_array: &mut bool,
+    array: bool,
+) -> Scan<bool> {
     loop {
         cursor.skip_space();
         match cursor.peek_or_end()? {
@@ -152,57 +142,15 @@ fn cut_short(stop: Stop) -> Stop {
     }
 }
 
-/// Reads arrays, one per row.
-#[derive(Default)]
-pub(crate) struct JsonCompactEachRow {
-    started: bool,
-}
-
-impl RowFormat for JsonCompactEachRow {
-    fn fills_targets(&self) -> bool {
-        true
-    }
-
-    fn row(&mut self, cursor: &mut Cursor<'_>, block: &mut Block) -> Scan<Found> {
-        let mut started = self.started;
-        if !before_row(cursor, &mut started, &mut false, false)? {
-            return Ok(Found::End);
-        }
-        compact_row(cursor, block)?;
-        self.started = true;
-        Ok(Found::Row)
-    }
-}
-
-/// Reads `[a, b]` into the target columns.
-pub(crate) fn compact_row(cursor: &mut Cursor<'_>, block: &mut Block) -> Scan<()> {
-    cursor.expect(b'[')?;
-    let mut scratch = std::mem::take(&mut block.scratch);
-    let read = (|| {
-        for at in 0..block.targets.len() {
-            cursor.skip_space();
-            if at > 0 {
-                cursor.expect(b',')?;
-                cursor.skip_space();
-            }
-            json_field(cursor, block.targets[at], &mut scratch, block)?;
-        }
-        cursor.skip_space();
-        cursor.expect(b']')
-    })();
-    block.scratch = scratch;
-    read
-}
-
-/// Writes rows as objects or, when `compact`, as arrays.
+/// Writes objects, one per line.
 pub(crate) struct JsonEachRowWriter {
-    compact: bool,
+    form: Form,
     fields: Fields,
     keys: Vec<Vec<u8>>,
 }
 
 impl JsonEachRowWriter {
-    pub(crate) fn new(compact: bool, fields: Fields) -> Self {
+    pub(crate) fn new(form: Form, fields: Fields) -> Self {
         let slash = fields.settings().escape_forward_slashes;
         let key = |name: &str| {
             let mut text = Vec::new();
@@ -210,7 +158,7 @@ impl JsonEachRowWriter {
             text.push(b':');
             text
         };
-        Self { compact, keys: fields.names().map(key).collect(), fields }
+        Self { form, keys: fields.names().map(key).collect(), fields }
     }
 }
 
@@ -221,21 +169,18 @@ impl Encoder for JsonEachRowWriter {
 
     fn batch(&mut self, batch: &arrow::array::RecordBatch, out: &mut Vec<u8>) -> Result<()> {
         let cells = self.fields.cells(batch)?;
-        let style = Style::Json(self.fields.json_style());
-        let (open, separator, close): (u8, &[u8], &[u8]) =
-            if self.compact { (b'[', b", ", b"]\n") } else { (b'{', b",", b"}\n") };
+        let style = self.fields.json_style();
+        let mut scratch = Vec::new();
         for row in 0..batch.num_rows() {
-            out.push(open);
+            out.push(b'{');
             for (at, cell) in cells.iter().enumerate() {
                 if at > 0 {
-                    out.extend_from_slice(separator);
+                    out.push(b',');
                 }
-                if !self.compact {
-                    out.extend_from_slice(&self.keys[at]);
-                }
-                cell.write(row, style, out);
+                out.extend_from_slice(&self.keys[at]);
+                self.form.write(cell, row, style, &mut scratch, out);
             }
-            out.extend_from_slice(close);
+            out.extend_from_slice(b"}\n");
         }
         Ok(())
     }

@@ -19,9 +19,15 @@ mod format;
 mod header;
 pub mod insert;
 mod json;
+mod json_columns;
+mod json_compact_each_row;
 mod json_each_row;
+mod json_fields;
 mod json_value;
+mod markdown;
 mod msgpack;
+mod msgpack_rows;
+mod native;
 mod number;
 mod parquet_file;
 mod pretty;
@@ -48,6 +54,9 @@ pub use settings::{FormatSettings, TimeOutput};
 use decode::{Block, RowDecoder, RowFormat};
 use encode::Fields;
 use header::Names;
+use json_columns::Shape;
+use json_compact_each_row::{JsonCompactEachRow, JsonCompactEachRowWriter};
+use json_fields::Form;
 
 /// A writer of results with this schema.
 ///
@@ -75,23 +84,51 @@ pub fn encoder(format: Format, schema: SchemaRef, settings: &FormatSettings) -> 
         F::CsvWithNames => Box::new(csv::CsvWriter::new(Names::Plain, fields)),
         F::CsvWithNamesAndTypes => Box::new(csv::CsvWriter::new(Names::WithTypes, fields)),
         F::Values => Box::new(values::ValuesWriter::new(fields)),
-        F::Json => Box::new(json::JsonWriter::new(false, fields)),
-        F::JsonCompact => Box::new(json::JsonWriter::new(true, fields)),
-        F::JsonEachRow => Box::new(json_each_row::JsonEachRowWriter::new(false, fields)),
-        F::JsonCompactEachRow => Box::new(json_each_row::JsonEachRowWriter::new(true, fields)),
+        F::Json | F::JsonCompact | F::JsonStrings | F::JsonCompactStrings => {
+            let compact = matches!(format, F::JsonCompact | F::JsonCompactStrings);
+            Box::new(json::JsonWriter::new(compact, form_of(format), fields))
+        }
+        F::JsonColumns => Box::new(json_columns::JsonColumnsWriter::new(Shape::Named, fields)),
+        F::JsonCompactColumns => Box::new(json_columns::JsonColumnsWriter::new(Shape::Ordered, fields)),
+        F::JsonColumnsWithMetadata => {
+            Box::new(json_columns::JsonColumnsWriter::new(Shape::WithMetadata, fields))
+        }
+        F::JsonEachRow | F::JsonStringsEachRow => {
+            Box::new(json_each_row::JsonEachRowWriter::new(form_of(format), fields))
+        }
+        F::JsonCompactEachRow | F::JsonCompactStringsEachRow => {
+            Box::new(JsonCompactEachRowWriter::new(form_of(format), Names::Absent, fields))
+        }
+        F::JsonCompactEachRowWithNames | F::JsonCompactStringsEachRowWithNames => {
+            Box::new(JsonCompactEachRowWriter::new(form_of(format), Names::Plain, fields))
+        }
+        F::JsonCompactEachRowWithNamesAndTypes | F::JsonCompactStringsEachRowWithNamesAndTypes => {
+            Box::new(JsonCompactEachRowWriter::new(form_of(format), Names::WithTypes, fields))
+        }
         F::RowBinary => Box::new(row_binary::RowBinaryWriter::new(Names::Absent, fields)),
         F::RowBinaryWithNames => Box::new(row_binary::RowBinaryWriter::new(Names::Plain, fields)),
         F::RowBinaryWithNamesAndTypes => Box::new(row_binary::RowBinaryWriter::new(Names::WithTypes, fields)),
+        F::Native => Box::new(native::NativeWriter::new(fields)),
         F::Arrow => Box::new(arrow_ipc::ArrowWriter::new(true, fields)),
         F::ArrowStream => Box::new(arrow_ipc::ArrowWriter::new(false, fields)),
         F::Parquet => Box::new(parquet_file::ParquetWriter::new(fields)),
-        F::Pretty | F::PrettyNoEscapes => Box::new(pretty::PrettyWriter::new(pretty::Look::Full, fields)),
-        F::PrettyCompact | F::PrettyCompactNoEscapes => {
+        F::Pretty | F::PrettyNoEscapes | F::PrettyMonoBlock | F::PrettyNoEscapesMonoBlock => {
+            Box::new(pretty::PrettyWriter::new(pretty::Look::Full, fields))
+        }
+        F::PrettyCompact
+        | F::PrettyCompactNoEscapes
+        | F::PrettyCompactMonoBlock
+        | F::PrettyCompactNoEscapesMonoBlock => {
             Box::new(pretty::PrettyWriter::new(pretty::Look::Compact, fields))
         }
-        F::PrettySpace | F::PrettySpaceNoEscapes => {
+        F::PrettySpace
+        | F::PrettySpaceNoEscapes
+        | F::PrettySpaceMonoBlock
+        | F::PrettySpaceNoEscapesMonoBlock => {
             Box::new(pretty::PrettyWriter::new(pretty::Look::Space, fields))
         }
+        F::Markdown => Box::new(markdown::MarkdownWriter::new(fields)),
+        F::MsgPack => Box::new(msgpack_rows::MsgPackWriter::new(fields)),
         F::Vertical => Box::new(pretty::VerticalWriter::new(fields)),
         F::Null => Box::new(encode::NullWriter),
         F::MsgPackColumns => return Err(format.one_way("output")),
@@ -128,17 +165,37 @@ pub fn decoder(
         F::Values => rows(values::Values::default(), block),
         F::Json => rows(json::Json::new(false, &block), block),
         F::JsonCompact => rows(json::Json::new(true, &block), block),
-        F::JsonEachRow => rows(json_each_row::JsonEachRow::new(&block), block),
-        F::JsonCompactEachRow => rows(json_each_row::JsonCompactEachRow::default(), block),
+        F::JsonColumns => rows(json_columns::JsonColumns::new(Shape::Named), block),
+        F::JsonCompactColumns => rows(json_columns::JsonColumns::new(Shape::Ordered), block),
+        F::JsonColumnsWithMetadata => rows(json_columns::JsonColumns::new(Shape::WithMetadata), block),
+        F::JsonEachRow | F::JsonStringsEachRow => {
+            rows(json_each_row::JsonEachRow::new(form_of(format), &block), block)
+        }
+        F::JsonCompactEachRow | F::JsonCompactStringsEachRow => {
+            rows(JsonCompactEachRow::new(form_of(format), Names::Absent), block)
+        }
+        F::JsonCompactEachRowWithNames | F::JsonCompactStringsEachRowWithNames => {
+            rows(JsonCompactEachRow::new(form_of(format), Names::Plain), block)
+        }
+        F::JsonCompactEachRowWithNamesAndTypes | F::JsonCompactStringsEachRowWithNamesAndTypes => {
+            rows(JsonCompactEachRow::new(form_of(format), Names::WithTypes), block)
+        }
         F::RowBinary => rows(row_binary::RowBinary::new(Names::Absent), block),
         F::RowBinaryWithNames => rows(row_binary::RowBinary::new(Names::Plain), block),
         F::RowBinaryWithNamesAndTypes => rows(row_binary::RowBinary::new(Names::WithTypes), block),
+        F::Native => Box::new(native::NativeReader::new(block)),
         F::Arrow => Box::new(arrow_ipc::ArrowReader::new(true, block)),
         F::ArrowStream => Box::new(arrow_ipc::ArrowReader::new(false, block)),
         F::Parquet => Box::new(parquet_file::ParquetReader::new(block)),
+        F::MsgPack => rows(msgpack_rows::MsgPack, block),
         F::MsgPackColumns => rows(msgpack::MsgPackColumns::default(), block),
         _ => return Err(format.one_way("input")),
     })
+}
+
+/// Whether a format's fields are JSON values or strings.
+fn form_of(format: Format) -> Form {
+    if format.name().contains("Strings") { Form::Strings } else { Form::Values }
 }
 
 fn rows<F: RowFormat + 'static>(format: F, block: Block) -> Box<dyn Decoder> {

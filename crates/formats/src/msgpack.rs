@@ -5,13 +5,15 @@
 //! So nothing is allocated for a length that only was declared, and nesting costs no stack in the first pass.
 
 use zepto_common::ErrorCode;
-use zepto_common::limits::{COLUMNAR_BYTES_MAX, COLUMNS_MAX, DEPTH_MAX};
+use zepto_common::limits::{COLUMNAR_BYTES_MAX, COLUMNS_MAX, DEPTH_MAX, ROW_BYTES_MAX};
 
 use crate::cells::write_float;
 use crate::column::{Column, Values};
 use crate::decode::{Block, Found, RowFormat, in_column, null_refused};
+use crate::msgpack_rows::push_raw;
 use crate::number::{Integer, read_decimal};
 use crate::scan::{Cursor, Scan, Stop, fault};
+use crate::settings::FormatSettings;
 use crate::text::{check_size, parse_bool, push_text};
 
 /// MessagePack's own extension type for times.
@@ -35,9 +37,29 @@ struct Message {
     rows: usize,
 }
 
+/// How values become a column's.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules {
+    /// nil is the zero value where NULL is no value.
+    nulls: bool,
+    /// As ClickHouse's MsgPack: integers are units of a Decimal and ticks of a time, UUIDs are binary.
+    raw: bool,
+}
+
+impl Rules {
+    fn of_columns(settings: &FormatSettings) -> Self {
+        Self { nulls: settings.null_as_default, raw: false }
+    }
+
+    /// The rules of ClickHouse's MsgPack.
+    pub(crate) fn raw(settings: &FormatSettings) -> Self {
+        Self { nulls: settings.null_as_default, raw: true }
+    }
+}
+
 /// The first part of a value: all of it, but for the elements of lists and maps.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Head<'a> {
+pub(crate) enum Head<'a> {
     Nil,
     Bool(bool),
     /// Any integer.
@@ -91,7 +113,7 @@ fn too_long() -> Stop {
     fault(ErrorCode::CannotReadAllData, "Cannot read all data: a MessagePack length reaches behind the end")
 }
 
-fn head<'a>(cursor: &mut Cursor<'a>) -> Scan<Head<'a>> {
+pub(crate) fn head<'a>(cursor: &mut Cursor<'a>) -> Scan<Head<'a>> {
     let first = cursor.take(1)?[0];
     let found = match first {
         0x00..=0x7F => Head::Int(i128::from(first)),
@@ -128,7 +150,13 @@ fn head<'a>(cursor: &mut Cursor<'a>) -> Scan<Head<'a>> {
         Head::Map(count) => count.saturating_mul(2),
         _ => 0,
     };
-    if least > cursor.rest().len() { Err(too_long()) } else { Ok(found) }
+    if least <= cursor.rest().len() {
+        Ok(found)
+    } else if cursor.last || least > ROW_BYTES_MAX {
+        Err(too_long())
+    } else {
+        Err(Stop::More)
+    }
 }
 
 fn extension<'a>(cursor: &mut Cursor<'a>, size: usize) -> Scan<Head<'a>> {
@@ -243,7 +271,9 @@ impl RowFormat for MsgPackColumns {
             let found = head(&mut value)?;
             let pushed = match found {
                 Head::Nil => block.push_null(*index),
-                _ => push(&mut block.columns[*index], found, &mut value, block.settings.null_as_default, 0),
+                _ => {
+                    push(&mut block.columns[*index], found, &mut value, Rules::of_columns(&block.settings), 0)
+                }
             };
             pushed.map_err(|stop| in_column(stop, &block.columns[*index].name))?;
             used += value.at - *at;
@@ -256,10 +286,20 @@ impl RowFormat for MsgPackColumns {
 }
 
 /// Appends a value that is not nil; `cursor` stands behind its head.
-fn push(column: &mut Column, head: Head<'_>, cursor: &mut Cursor<'_>, nulls: bool, depth: usize) -> Scan<()> {
+pub(crate) fn push(
+    column: &mut Column,
+    head: Head<'_>,
+    cursor: &mut Cursor<'_>,
+    rules: Rules,
+    depth: usize,
+) -> Scan<()> {
     if let Head::Text(text) = head {
         check_size(text)?;
         return push_text(column, text);
+    }
+    if rules.raw && push_raw(column, head)? {
+        column.mark_valid();
+        return Ok(());
     }
     match (&mut column.values, head) {
         (Values::I8(v), head) => v.push(integer(head)?),
@@ -296,7 +336,7 @@ fn push(column: &mut Column, head: Head<'_>, cursor: &mut Cursor<'_>, nulls: boo
         }
         (Values::Date(..) | Values::Time(..), head) => push_time(column, head)?,
         (Values::Array(..) | Values::Map(..) | Values::Tuple(..), head) => {
-            push_nested(column, head, cursor, nulls, depth)?;
+            push_nested(column, head, cursor, rules, depth)?;
         }
         (_, head) => return Err(mismatch(column, head)),
     }
@@ -309,7 +349,7 @@ fn mismatch(column: &Column, head: Head<'_>) -> Stop {
     fault(ErrorCode::TypeMismatch, format!("A MessagePack {} does not become {}", head.name(), column.ty))
 }
 
-fn integer<T: Integer>(head: Head<'_>) -> Scan<T> {
+pub(crate) fn integer<T: Integer>(head: Head<'_>) -> Scan<T> {
     let value = match head {
         Head::Int(value) => value,
         Head::Bool(value) => i128::from(value),
@@ -397,7 +437,7 @@ fn push_nested(
     column: &mut Column,
     found: Head<'_>,
     cursor: &mut Cursor<'_>,
-    nulls: bool,
+    rules: Rules,
     depth: usize,
 ) -> Scan<()> {
     if depth >= DEPTH_MAX {
@@ -406,14 +446,14 @@ fn push_nested(
     match (&mut column.values, found) {
         (Values::Array(ends, item), Head::Array(count)) => {
             for _ in 0..count {
-                push_item(item, cursor, nulls, depth + 1)?;
+                push_item(item, cursor, rules, depth + 1)?;
             }
             ends.push(item.len() as i32);
         }
         (Values::Map(ends, pair), Head::Map(count)) => {
             for _ in 0..count {
-                push_item(&mut pair.0, cursor, nulls, depth + 1)?;
-                push_item(&mut pair.1, cursor, nulls, depth + 1)?;
+                push_item(&mut pair.0, cursor, rules, depth + 1)?;
+                push_item(&mut pair.1, cursor, rules, depth + 1)?;
             }
             ends.push(pair.0.len() as i32);
         }
@@ -423,7 +463,7 @@ fn push_nested(
                 return Err(fault(ErrorCode::IncorrectData, text));
             }
             for part in parts {
-                push_item(part, cursor, nulls, depth + 1)?;
+                push_item(part, cursor, rules, depth + 1)?;
             }
             *rows += 1;
         }
@@ -433,13 +473,13 @@ fn push_nested(
 }
 
 /// Appends an element of a nested value.
-fn push_item(column: &mut Column, cursor: &mut Cursor<'_>, nulls: bool, depth: usize) -> Scan<()> {
+fn push_item(column: &mut Column, cursor: &mut Cursor<'_>, rules: Rules, depth: usize) -> Scan<()> {
     match head(cursor)? {
-        Head::Nil if column.nullable() || nulls => {
+        Head::Nil if column.nullable() || rules.nulls => {
             column.push_zero();
             Ok(())
         }
         Head::Nil => Err(null_refused(&column.name)),
-        found => push(column, found, cursor, nulls, depth),
+        found => push(column, found, cursor, rules, depth),
     }
 }

@@ -63,7 +63,7 @@ fn strings(cursor: &mut Cursor<'_>, count: usize) -> Scan<Vec<String>> {
 
 /// A length that is at most `max`.
 #[inline]
-fn length(cursor: &mut Cursor<'_>, max: usize, what: &str) -> Scan<usize> {
+pub(crate) fn length(cursor: &mut Cursor<'_>, max: usize, what: &str) -> Scan<usize> {
     let mut value = 0u64;
     for shift in (0..70).step_by(7) {
         let byte = match cursor.data.get(cursor.at) {
@@ -233,6 +233,10 @@ impl RowFormat for RowBinary {
         if self.header.is_open() {
             self.header(cursor, block)?;
             return Ok(Found::Nothing);
+        }
+        if self.header.count(block) == 0 {
+            // Rows without bytes would never end.
+            return Err(fault(ErrorCode::IncorrectData, "Bytes follow a header without columns"));
         }
         for at in 0..self.header.count(block) {
             match self.header.target(at, block) {

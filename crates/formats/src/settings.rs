@@ -49,6 +49,8 @@ pub struct FormatSettings {
     pub pretty_color: bool,
     /// `session_timezone`: the zone of DateTime types that name none.
     pub time_zone: Option<chrono_tz::Tz>,
+    /// `client_protocol_version`: the revision of ClickHouse's protocol whose Native blocks the client reads.
+    pub client_protocol_version: u64,
 }
 
 impl Default for FormatSettings {
@@ -69,6 +71,7 @@ impl Default for FormatSettings {
             pretty_max_rows: 1_000,
             pretty_color: false,
             time_zone: None,
+            client_protocol_version: 0,
         }
     }
 }
@@ -126,6 +129,9 @@ impl FormatSettings {
             "output_format_pretty_color" => self.pretty_color = matches!(value, "1" | "true"),
             "session_timezone" if !value.is_empty() => {
                 self.time_zone = Some(value.parse().map_err(|_| bad())?);
+            }
+            "client_protocol_version" => {
+                self.client_protocol_version = value.parse().map_err(|_| bad())?;
             }
             _ => {}
         }

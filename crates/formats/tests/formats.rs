@@ -8,6 +8,7 @@ mod formats {
     mod hostile;
     mod insert_head;
     mod msgpack;
+    mod native;
     mod rates;
     mod round_trip;
     mod rules;

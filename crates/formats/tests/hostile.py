@@ -89,6 +89,8 @@ add("RowBinaryWithNamesAndTypes", T, b"\x01\x01z\x06Nonsns", 50)
 add("RowBinaryWithNamesAndTypes", T, b"\x01\x01z" + bytes([103]) + b"Array(" * 17 + b"x", 50)
 add("RowBinaryWithNames", T, b"\x01\x01z", 117)
 add("RowBinaryWithNames", T, b"\x02\x01a\x01a", 117)
+add("RowBinaryWithNames", T, b"\x00\x01z", 117)
+add("RowBinaryWithNamesAndTypes", T, b"\x00z", 117)
 # Arrow and Parquet
 for data, code in [(b"A", 33), (b"ARROW1", 33), (b"NOTARROW1", 117), (b"ARROW1\0\0" + b"\xff" * 8, 117), (b"ARROW1\0\0\xff\xff\xff\xff\x10\x00\x00\x00" + b"\x00" * 16, 117), (b"ARROW1\0\0\xff\xff\xff\xff\xff\xff\xff\x7f", 117), (b"ARROW1\0\0\xff\xff\xff\xff\x10\x00\x00\x00", 33)]:
     add("Arrow", T, data, code)

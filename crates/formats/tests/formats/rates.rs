@@ -1,6 +1,11 @@
-//! How fast the hot formats are read; run by hand: `cargo test -p zepto-formats --release -- --ignored --nocapture rates`.
+//! How fast each format is read and written; run by hand: `cargo test -p zepto-formats --release -- --ignored --nocapture rates`.
 
-use zepto_formats::{Format, FormatSettings};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::Schema;
+use zepto_common::schema::TableSchema;
+use zepto_formats::{Format, FormatSettings, ResultTotals, encoder};
 
 use super::support::{read, read_in, table, write};
 
@@ -28,15 +33,11 @@ fn inputs(settings: &FormatSettings) -> Vec<(&'static str, Format, Vec<u8>)> {
         ("Values, ticks", Format::Values, values.into_bytes()),
         ("JSONEachRow, ticks", Format::JsonEachRow, json.into_bytes()),
     ];
-    for format in [
-        Format::Values,
-        Format::JsonEachRow,
-        Format::TabSeparated,
-        Format::Csv,
-        Format::RowBinary,
-        Format::ArrowStream,
-        Format::Parquet,
-    ] {
+    for format in Format::ALL.iter().copied().filter(|format| format.can_read() && format.can_write()) {
+        // A header is read once.
+        if format.name().contains("With") {
+            continue;
+        }
         inputs.push((format.name(), format, write(format, &table(COLUMNS), settings, &rows)));
     }
     inputs
@@ -57,10 +58,47 @@ fn rates_of_a_trade_table() {
             best = best.min(processor_seconds() - start);
         }
         assert_eq!(rows.iter().map(|batch| batch.num_rows()).sum::<usize>(), ROWS);
-        let start = processor_seconds();
-        write(format, &table, &settings, &rows);
-        let wrote = processor_seconds() - start;
+        let wrote = writing(format, &table, &settings, &rows);
         let (read, wrote) = (ROWS as f64 / best / 1e6, ROWS as f64 / wrote / 1e6);
-        println!("{name:20} read {read:6.1}, write {wrote:6.1} M rows/s of processor time");
+        println!("{name:26} read {read:6.1}, write {wrote:6.1} M rows/s of processor time");
+    }
+}
+
+/// Seconds of processor time for writing rows, at best.
+fn writing(format: Format, table: &Arc<TableSchema>, settings: &FormatSettings, rows: &[RecordBatch]) -> f64 {
+    let times = (0..5).map(|_| {
+        let start = processor_seconds();
+        // In blocks of a result, into a buffer that is sent and used again.
+        let mut writer = encoder(format, rows[0].schema(), settings).unwrap();
+        let mut out = Vec::new();
+        writer.begin(&mut out).unwrap();
+        for batch in rows {
+            writer.batch(batch, &mut out).unwrap();
+            out.clear();
+        }
+        writer.finish(&ResultTotals::default(), &mut out).unwrap();
+        processor_seconds() - start
+    });
+    assert_eq!(table.columns.len(), rows[0].num_columns());
+    times.fold(f64::MAX, f64::min)
+}
+
+#[test]
+#[ignore = "a measurement, not a law"]
+fn rates_of_results_in_query_form() {
+    let (table, settings) = (table(COLUMNS), FormatSettings::default());
+    let fields: Vec<_> = table.columns.iter().map(|column| column.ty.query_field(&column.name)).collect();
+    let schema = Arc::new(Schema::new(fields));
+    let (_, _, values) =
+        inputs(&settings).into_iter().find(|(_, format, _)| *format == Format::Native).unwrap();
+    let query = |batch: &RecordBatch| {
+        let columns = batch.columns().iter().zip(schema.fields());
+        let columns = columns.map(|(array, field)| arrow::compute::cast(array, field.data_type()).unwrap());
+        RecordBatch::try_new(schema.clone(), columns.collect()).unwrap()
+    };
+    let rows: Vec<_> = read(Format::Native, &table, &settings, &values).unwrap().iter().map(query).collect();
+    for format in Format::ALL.iter().copied().filter(|format| format.can_write()) {
+        let wrote = ROWS as f64 / writing(format, &table, &settings, &rows) / 1e6;
+        println!("{:42} write {wrote:6.1} M rows/s of processor time", format.name());
     }
 }

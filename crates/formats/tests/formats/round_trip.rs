@@ -104,7 +104,8 @@ fn round_trips(rows: &str) {
     let first = read(Format::Values, &table, &settings, rows.as_bytes())
         .unwrap_or_else(|error| panic!("{error}: {rows}"));
     for format in Format::ALL.iter().copied().filter(|format| format.can_read() && format.can_write()) {
-        if format.name().contains("Raw") {
+        // Text that looks like NULL, a tab or a line end does not survive these.
+        if format.name().contains("Raw") || format.name().contains("Strings") {
             continue;
         }
         let data = write(format, &table, &settings, &first);
