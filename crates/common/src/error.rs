@@ -101,6 +101,22 @@ codes! {
     DatabaseAlreadyExists = 82 DATABASE_ALREADY_EXISTS 500;
     UnknownSetting = 115 UNKNOWN_SETTING 404;
     IncorrectData = 117 INCORRECT_DATA 400;
+    SizeOfFixedStringDoesntMatch = 19 SIZE_OF_FIXED_STRING_DOESNT_MATCH 500;
+    TooLargeSizeCompressed = 39 TOO_LARGE_SIZE_COMPRESSED 500;
+    ChecksumDoesntMatch = 40 CHECKSUM_DOESNT_MATCH 500;
+    UnknownOverflowMode = 145 UNKNOWN_OVERFLOW_MODE 500;
+    UnknownDirectionOfSorting = 152 UNKNOWN_DIRECTION_OF_SORTING 404;
+    UnknownTypeOfAstNode = 123 UNKNOWN_TYPE_OF_AST_NODE 400;
+    UnknownDatabaseEngine = 336 UNKNOWN_DATABASE_ENGINE 404;
+    InvalidSessionTimeout = 374 INVALID_SESSION_TIMEOUT 500;
+    UnknownJoin = 418 UNKNOWN_JOIN 500;
+    UnknownCodec = 432 UNKNOWN_CODEC 500;
+    UnknownRole = 511 UNKNOWN_ROLE 404;
+    SetNonGrantedRole = 512 SET_NON_GRANTED_ROLE 403;
+    UnknownUnion = 557 UNKNOWN_UNION 500;
+    CannotParseIpv4 = 675 CANNOT_PARSE_IPV4 400;
+    CannotParseIpv6 = 676 CANNOT_PARSE_IPV6 400;
+    UserSessionLimitExceeded = 700 USER_SESSION_LIMIT_EXCEEDED 500;
     EngineRequired = 119 ENGINE_REQUIRED 500;
     ReadonlySetting = 472 READONLY_SETTING 500;
     InsertIntoReadonly = 164 READONLY 500;
@@ -118,7 +134,7 @@ codes! {
     WrongPassword = 193 WRONG_PASSWORD 403;
     RequiredPassword = 194 REQUIRED_PASSWORD 401;
     TooManySimultaneousQueries = 202 TOO_MANY_SIMULTANEOUS_QUERIES 429;
-    AmbiguousIdentifier = 207 AMBIGUOUS_IDENTIFIER 400;
+    AmbiguousIdentifier = 207 AMBIGUOUS_IDENTIFIER 500;
     SocketTimeout = 209 SOCKET_TIMEOUT 503;
     NotAnAggregate = 215 NOT_AN_AGGREGATE 500;
     QueryWithSameIdIsAlreadyRunning = 216 QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING 500;
@@ -143,16 +159,16 @@ codes! {
     CannotScheduleTask = 439 CANNOT_SCHEDULE_TASK 503;
     CannotParseDomainValue = 441 CANNOT_PARSE_DOMAIN_VALUE_FROM_STRING 400;
     UnknownQueryParameter = 456 UNKNOWN_QUERY_PARAMETER 500;
-    BadQueryParameter = 457 BAD_QUERY_PARAMETER 400;
+    BadQueryParameter = 457 BAD_QUERY_PARAMETER 500;
     AccessDenied = 497 ACCESS_DENIED 403;
     AuthenticationFailed = 516 AUTHENTICATION_FAILED 403;
-    CannotParseBool = 467 CANNOT_PARSE_BOOL 400;
+    CannotParseBool = 467 CANNOT_PARSE_BOOL 500;
     UnsupportedMediaType = 779 UNSUPPORTED_MEDIA_TYPE 415;
     HaveDependentObjects = 630 HAVE_DEPENDENT_OBJECTS 500;
     AlterOfColumnIsForbidden = 524 ALTER_OF_COLUMN_IS_FORBIDDEN 500;
     InvalidConfigParameter = 318 INVALID_CONFIG_PARAMETER 500;
     CannotWriteToFileDescriptor = 75 CANNOT_WRITE_TO_FILE_DESCRIPTOR 503;
-    CannotFsync = 87 CANNOT_FSYNC 503;
+    CannotFsync = 204 CANNOT_FSYNC 503;
     UnknownCompressionMethod = 89 UNKNOWN_COMPRESSION_METHOD 400;
     CannotDecompress = 271 CANNOT_DECOMPRESS 500;
     Overloaded = 745 SERVER_OVERLOADED 429;
@@ -214,3 +230,6 @@ impl From<arrow::error::ArrowError> for Error {
         Self::internal(error.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests;

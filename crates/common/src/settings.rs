@@ -2,6 +2,10 @@
 //! send and that may do nothing without changing an answer. The HTTP door and the statements share this list, so
 //! that a misspelt name is refused wherever it stands.
 
+mod kinds;
+#[cfg(test)]
+mod tests;
+
 use crate::{Error, ErrorCode, Result};
 
 /// Settings that are handed on and may be any text.
@@ -153,10 +157,10 @@ pub fn is_known(name: &str) -> bool {
         || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Refuses a setting that is not known, and a number that is none.
+/// Refuses a setting that is not known, and a value that the setting cannot have.
 ///
 /// # Errors
-/// `UnknownSetting`; `CannotConvertType` for a value that is no unsigned number where one must be.
+/// `UnknownSetting`; ClickHouse's code for a value that is no number, no flag or no word that the setting knows.
 pub fn check(name: &str, value: &str) -> Result<()> {
     let short =
         |text: &str| text.chars().take(crate::limits::NAME_BYTES_MAX).flat_map(char::escape_debug).collect();
@@ -164,13 +168,13 @@ pub fn check(name: &str, value: &str) -> Result<()> {
         let name: String = short(name);
         return Err(Error::new(ErrorCode::UnknownSetting, format!("Unknown setting '{name}'")));
     }
-    let plain = UNSIGNED.contains(&name) && value.parse::<u64>().is_err();
-    if plain || (SIZES.contains(&name) && size(value).is_none()) {
-        let value: String = short(value);
-        let text = format!("Cannot use value '{value}' for setting {name}: it must be an unsigned number");
+    let shown: String = short(value);
+    let what = format!("value '{shown}' for setting {name}");
+    if UNSIGNED.contains(&name) && value.parse::<u64>().is_err() {
+        let text = format!("Cannot use {what}: it must be an unsigned number");
         return Err(Error::new(ErrorCode::CannotConvertType, text));
     }
-    Ok(())
+    kinds::of(name).check(value, &what)
 }
 
 /// A whole number that may have a suffix: k or K, M, G, T for powers of 1000, with an `i` behind it of 1024.
@@ -192,54 +196,4 @@ pub fn size(text: &str) -> Option<u64> {
     };
     let base: u64 = if binary { 1 << 10 } else { 1_000 };
     digits.parse::<u64>().ok()?.checked_mul(base.pow(power))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_are_read_as_clickhouse_reads_them() {
-        for (text, value) in [
-            ("0", 0),
-            ("+5", 5),
-            ("10k", 10_000),
-            ("10K", 10_000),
-            ("10ki", 10_240),
-            ("10M", 10_000_000),
-            ("10Mi", 10 << 20),
-            ("10G", 10_000_000_000),
-            ("10Gi", 10 << 30),
-            ("10T", 10_000_000_000_000),
-            ("10Ti", 10 << 40),
-            ("18446744073709551615", u64::MAX),
-        ] {
-            assert_eq!(size(text), Some(value), "{text}");
-            assert!(check("max_memory_usage", text).is_ok(), "{text}");
-        }
-        for text in [
-            "", "k", "10m", "10P", "10i", "10 M", " 10", "10MB", "10Mib", "-1", "1e3", "0x10", "10.5",
-            "1_000",
-        ] {
-            assert_eq!(size(text), None, "{text}");
-        }
-        for text in ["18446744073709551616", "18446744073709551615k", "99999999999T"] {
-            assert_eq!(
-                check("max_memory_usage", text).unwrap_err().code,
-                ErrorCode::CannotConvertType,
-                "{text}"
-            );
-        }
-        assert!(check("limit", "10").is_ok() && check("limit", "10K").is_err(), "no size");
-    }
-
-    #[test]
-    fn no_setting_stands_in_two_lists() {
-        let mut names: Vec<_> = [SETTINGS, UNSIGNED, SIZES, FORMATS, DOOR].concat();
-        names.sort_unstable();
-        let count = names.len();
-        names.dedup();
-        assert_eq!(names.len(), count);
-        assert!(names.iter().all(|name| is_known(name)) && !is_known("max_memory"));
-    }
 }
