@@ -90,6 +90,24 @@ pub const HTTP_STALL_MAX: Duration = Duration::from_secs(60);
 pub const HTTP_INSERT_TIME_MAX: Duration = Duration::from_secs(3_600);
 /// How long requests in flight may go on after shutdown was asked for.
 pub const HTTP_SHUTDOWN_TIME_MAX: Duration = Duration::from_secs(30);
+/// Sessions that one door remembers.
+pub const SESSIONS_MAX: usize = 16_384;
+/// Sessions that one subject may have.
+pub const SESSIONS_PER_USER_MAX: usize = 1_024;
+/// Bytes of the settings of one session, names and values together.
+pub const SESSION_BYTES_MAX: usize = 64 << 10;
+/// How long a session without `session_timeout` is remembered after its last request.
+pub const SESSION_TIME_DEFAULT: Duration = Duration::from_secs(60);
+/// Longest `session_timeout`.
+pub const SESSION_TIME_MAX: Duration = Duration::from_secs(3_600);
+/// Bytes of the headers of one part of a form.
+pub const FORM_HEAD_BYTES_MAX: usize = 8 << 10;
+/// Bytes of all fields of a form that are no tables.
+pub const FORM_FIELD_BYTES_MAX: usize = 16 << 20;
+/// Tables that may come with one request.
+pub const EXTERNAL_TABLES_MAX: usize = 64;
+/// Bytes of their rows together, decoded.
+pub const EXTERNAL_BYTES_MAX: usize = 256 << 20;
 /// Bytes of a body that are gathered before they are decoded.
 pub const HTTP_CHUNK_BYTES: usize = 256 << 10;
 /// Bytes of a refused body that are read and thrown away, so that the client sees the answer.

@@ -105,6 +105,15 @@ pub trait ExpressionEvaluator: Send + Sync {
     fn evaluate(&self, expression: &str, ty: &crate::types::ColumnType) -> Result<arrow::array::ArrayRef>;
 }
 
+/// A table that came with a request and lives as long as its statement.
+#[derive(Debug, Clone)]
+pub struct ExternalTable {
+    /// Its name without a database, and its columns.
+    pub table: Arc<TableSchema>,
+    /// Its rows: all columns of the schema in its order, in storage types.
+    pub batches: Vec<RecordBatch>,
+}
+
 /// Who asks for what, under which bounds.
 #[derive(Debug, Clone)]
 pub struct RequestContext {
@@ -120,6 +129,8 @@ pub struct RequestContext {
     pub settings: BTreeMap<String, String>,
     /// `param_<name>` values, unescaped. A missing value is None (NULL).
     pub params: BTreeMap<String, Option<String>>,
+    /// Tables that came with the request; in a query their names go before those of the database.
+    pub external_tables: Vec<ExternalTable>,
     /// HTTP GET: only reading statements.
     pub read_only: bool,
     /// End of the wait.
@@ -141,6 +152,8 @@ pub struct Progress {
     pub written_rows: AtomicU64,
     /// Rows of the result so far.
     pub result_rows: AtomicU64,
+    /// Most bytes of memory that the statement held; 0 while nobody counts them.
+    pub memory_usage: AtomicU64,
 }
 
 impl Progress {

@@ -20,6 +20,25 @@ pub(crate) fn allow(service: &Service, request: &Request, least: Role) -> Result
     Ok(subject)
 }
 
+/// Recognises the sender of a request and checks that its role is one of these, whatever roles are below it.
+///
+/// # Errors
+/// As [`allow`].
+pub(crate) fn allow_only(service: &Service, request: &Request, roles: &[Role]) -> Result<()> {
+    let subject = allow(service, request, Role::Metrics)?;
+    if roles.contains(&subject.role) {
+        return Ok(());
+    }
+    let names: Vec<_> = roles.iter().map(|role| name_of(*role)).collect();
+    let text = format!(
+        "{}: Not enough privileges. One of the roles {} is needed, this key has the role {}",
+        subject.name,
+        names.join(", "),
+        name_of(subject.role)
+    );
+    Err(Error::new(ErrorCode::AccessDenied, text))
+}
+
 /// Checks that the subject has this role or one above it.
 ///
 /// # Errors

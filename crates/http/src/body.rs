@@ -101,17 +101,25 @@ impl RawBody {
     }
 }
 
-/// The decompressor that the headers ask for.
+/// The decompressor that the headers ask for; with `native`, `decompress=1`, that of ClickHouse's blocks.
 ///
 /// # Errors
-/// As [`Inflate::of`]; also for a header that is not text or comes twice.
-pub(crate) fn inflate_for(headers: &HeaderMap) -> Result<Inflate> {
+/// As [`Inflate::of`]; also for a header that is not text or comes twice. `NotImplemented` for both ways at once.
+pub(crate) fn inflate_for(headers: &HeaderMap, native: bool) -> Result<Inflate> {
     let mut values = headers.get_all(CONTENT_ENCODING).iter();
     let first = values.next().map(|value| value.to_str().unwrap_or("?"));
     if values.next().is_some() {
         return Err(Error::new(ErrorCode::UnknownCompressionMethod, "Content-Encoding was sent twice"));
     }
-    Inflate::of(first)
+    let inflate = Inflate::of(first)?;
+    match (native, inflate.is_identity()) {
+        (false, _) => Ok(inflate),
+        (true, true) => Ok(Inflate::native()),
+        (true, false) => {
+            let text = "decompress=1 together with Content-Encoding is not supported, use one of them";
+            Err(Error::new(ErrorCode::NotImplemented, text))
+        }
+    }
 }
 
 fn too_large() -> Error {

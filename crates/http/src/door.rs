@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::Value;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
-use zepto_common::Result;
 use zepto_common::auth::Authenticator;
 use zepto_common::limits;
 use zepto_common::service::{QueryService, RowSink};
+use zepto_common::{Error, ErrorCode, Result};
 
+use crate::sessions::Sessions;
 use crate::tls::Tls;
 
 /// Facts about a node that do not change while it runs.
@@ -140,6 +141,7 @@ pub(crate) struct Service {
     pub(crate) budget_units: u32,
     /// Bounds the threads that decode and encode, so that they leave cores to the rest.
     pub(crate) workers: Arc<Semaphore>,
+    pub(crate) sessions: Arc<Sessions>,
 }
 
 /// Bytes that one permit of the INSERT budget stands for.
@@ -155,11 +157,24 @@ impl Service {
             budget: Arc::new(Semaphore::new(units)),
             budget_units: units as u32,
             workers: Arc::new(Semaphore::new(cores)),
+            sessions: Arc::default(),
         })
     }
 
     pub(crate) fn identity(&self) -> &Identity {
         self.door.node.identity()
+    }
+
+    /// Room for decoded bytes; it is given back when the permit goes.
+    pub(crate) async fn room_for(&self, bytes: usize, wait: Duration) -> Result<OwnedSemaphorePermit> {
+        let units = (bytes / BUDGET_UNIT + 1).min(self.budget_units as usize) as u32;
+        match tokio::time::timeout(wait, self.budget.clone().acquire_many_owned(units)).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(closed)) => Err(Error::internal(closed.to_string())),
+            Err(_) => {
+                Err(Error::new(ErrorCode::Overloaded, "too many rows are on their way, try again later"))
+            }
+        }
     }
 
     /// Runs work that keeps a core busy, off the reactor when it is more than a trifle.
@@ -171,7 +186,7 @@ impl Service {
         if trifle {
             return Ok(work());
         }
-        let stopped = |what: &dyn std::fmt::Display| zepto_common::Error::internal(format!("worker: {what}"));
+        let stopped = |what: &dyn std::fmt::Display| Error::internal(format!("worker: {what}"));
         let permit = self.workers.clone().acquire_owned().await.map_err(|error| stopped(&error))?;
         let done = tokio::task::spawn_blocking(move || {
             let outcome = work();

@@ -1,10 +1,15 @@
 //! Undoes the compression of a request body, in steps of bounded size and with a bounded ratio.
 
+mod brotli;
+mod lz4;
 #[cfg(test)]
 mod tests;
 
+use crate::native::Blocks;
+use brotli::Brotli;
 use bytes::{Buf, Bytes};
 use flate2::{Decompress, FlushDecompress, Status};
+use lz4::Frames;
 use zepto_common::limits::{BODY_BYTES_MAX, BODY_RATIO_FREE_BYTES, BODY_RATIO_MAX};
 use zepto_common::{Error, ErrorCode, Result};
 use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation, OutBuffer};
@@ -19,6 +24,10 @@ enum Kind {
     Gzip(Decompress),
     Zlib(Decompress),
     Zstd(Box<Decoder<'static>>),
+    Brotli(Box<Brotli>),
+    Lz4(Box<Frames>),
+    /// ClickHouse's native blocks.
+    Native(Box<Blocks>),
 }
 
 /// A body on its way out of its compression. Bytes go in by `push`, plain ones come out by `pull`.
@@ -35,7 +44,7 @@ impl Inflate {
     /// For the value of `Content-Encoding`.
     ///
     /// # Errors
-    /// `UnknownCompressionMethod` for all but gzip, deflate (zlib), zstd and identity, one at a time.
+    /// `UnknownCompressionMethod` for all but gzip, deflate (zlib), br, lz4 (frame), zstd and identity, one at a time.
     pub fn of(encoding: Option<&str>) -> Result<Self> {
         let name = encoding.unwrap_or_default().trim().to_ascii_lowercase();
         let kind = match name.as_str() {
@@ -47,12 +56,24 @@ impl Inflate {
                 decoder.set_parameter(DParameter::WindowLogMax(ZSTD_WINDOW_LOG_MAX)).map_err(broken)?;
                 Kind::Zstd(Box::new(decoder))
             }
+            "br" => Kind::Brotli(Box::new(Brotli::new())),
+            "lz4" => Kind::Lz4(Box::new(Frames::new())),
             other => {
                 let text = format!("Content-Encoding '{}' is not supported", other.escape_debug());
                 return Err(Error::new(ErrorCode::UnknownCompressionMethod, text));
             }
         };
-        Ok(Self { kind, pending: Bytes::new(), open: false, taken: 0, given: 0 })
+        Ok(Self::with(kind))
+    }
+
+    /// For ClickHouse's native blocks, `decompress=1`.
+    #[must_use]
+    pub fn native() -> Self {
+        Self::with(Kind::Native(Box::default()))
+    }
+
+    fn with(kind: Kind) -> Self {
+        Self { kind, pending: Bytes::new(), open: false, taken: 0, given: 0 }
     }
 
     /// Whether bytes pass as they are.
@@ -77,13 +98,16 @@ impl Inflate {
     /// The next plain bytes, at most `most` of them; None when more input is needed.
     ///
     /// # Errors
-    /// `IncorrectData` for a broken stream; `QueryIsTooLarge` beyond the body's bounds.
+    /// `IncorrectData` for a broken stream, ClickHouse's codes for a native block; `QueryIsTooLarge` beyond the body's bounds.
     pub fn pull(&mut self, most: usize) -> Result<Option<Bytes>> {
         loop {
             let before = self.pending.len();
             let (plain, ended) = match &mut self.kind {
                 Kind::Identity => (self.pending.split_to(before.min(most)), false),
                 Kind::Zstd(decoder) => (pull_zstd(decoder, &mut self.pending, &mut self.open, most)?, false),
+                Kind::Brotli(stream) => (stream.pull(&mut self.pending, most)?, false),
+                Kind::Lz4(frames) => (frames.pull(&mut self.pending, most)?, false),
+                Kind::Native(blocks) => (blocks.pull(&mut self.pending, most)?, false),
                 Kind::Gzip(stream) | Kind::Zlib(stream) => {
                     pull_flate(stream, &mut self.pending, &mut self.open, most)?
                 }
@@ -132,9 +156,18 @@ impl Inflate {
     /// Checks that the body did not end inside a compressed stream.
     ///
     /// # Errors
-    /// `IncorrectData` if it did.
+    /// `IncorrectData` if it did, `CannotReadAllData` for a native block.
     pub fn finish(&self) -> Result<()> {
-        if self.open { Err(broken("the compressed body is cut off")) } else { Ok(()) }
+        let open = match &self.kind {
+            Kind::Brotli(stream) => stream.is_open(),
+            Kind::Lz4(frames) => frames.is_open(),
+            Kind::Native(blocks) if blocks.is_open() => {
+                let text = "Cannot read all data: the last native block is cut off";
+                return Err(Error::new(ErrorCode::CannotReadAllData, text));
+            }
+            _ => self.open,
+        };
+        if open { Err(broken("the compressed body is cut off")) } else { Ok(()) }
     }
 }
 

@@ -10,7 +10,9 @@
 //! - `routes`, `probes`, `admin`, `access`: paths, and who may take them
 //! - `query`: statements, INSERT data and results
 //! - [`settings`], [`params`], [`credentials`], [`statement`]: what a request says, read without a socket
-//! - [`inflate`], [`deflate`]: compression of bodies and answers
+//! - [`inflate`], [`deflate`], [`native`]: compression of bodies and answers
+//! - [`multipart`], `external`: forms, and the tables that come with a statement
+//! - `sessions`: settings that hold from one request to the next
 //! - [`exception`]: ClickHouse's error texts
 //! - `body`, `connection`, `reply`: bytes in, bytes out, headers
 
@@ -22,13 +24,17 @@ pub mod credentials;
 pub mod deflate;
 pub mod door;
 pub mod exception;
+mod external;
 pub mod inflate;
+pub mod multipart;
+pub mod native;
 pub mod params;
 mod probes;
 mod query;
 mod reply;
 mod routes;
 pub mod server;
+mod sessions;
 pub mod settings;
 pub mod statement;
 pub mod tls;

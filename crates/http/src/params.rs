@@ -33,8 +33,26 @@ impl Parameters {
     }
 
     /// Adds a parameter that came by another way than the URL.
-    pub fn push(&mut self, name: String, value: String) {
+    ///
+    /// # Errors
+    /// `BadArguments` when there are too many.
+    pub fn push(&mut self, name: String, value: String) -> Result<()> {
+        if self.pairs.len() == HTTP_PARAMETERS_MAX {
+            return Err(bad(&format!("the request has more than {HTTP_PARAMETERS_MAX} parameters")));
+        }
         self.pairs.push((name, value));
+        Ok(())
+    }
+
+    /// Forgets the parameters whose names do not pass.
+    pub fn retain(&mut self, pass: impl Fn(&str) -> bool) {
+        self.pairs.retain(|(name, _)| pass(name));
+    }
+
+    /// Whether a flag of this name is set.
+    #[must_use]
+    pub fn has_flag(&self, name: &str) -> bool {
+        matches!(self.get(name), Some("1" | "true"))
     }
 
     /// All of them, in order.

@@ -59,8 +59,8 @@ pub(crate) async fn metrics(State(service): State<Arc<Service>>, request: Reques
 }
 
 pub(crate) async fn stats(State(service): State<Arc<Service>>, request: Request) -> Response {
-    match access::allow(&service, &request, Role::Metrics) {
-        Ok(_) => reply::json_reply(StatusCode::OK, &service.door.node.stats()),
+    match access::allow_only(&service, &request, &[Role::Metrics, Role::Admin]) {
+        Ok(()) => reply::json_reply(StatusCode::OK, &service.door.node.stats()),
         Err(error) => reply::error_reply(&error, &service.identity().version),
     }
 }

@@ -1,6 +1,8 @@
 //! One statement from request to answer: who asks, what, and by which way it is done.
 
+mod form;
 mod insert;
+mod prepare;
 mod select;
 mod source;
 
@@ -10,8 +12,8 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue};
-use http::{HeaderMap, Method, StatusCode};
+use http::header::HeaderValue;
+use http::{Method, StatusCode};
 use tokio_util::sync::CancellationToken;
 use zepto_common::auth::Subject;
 use zepto_common::limits::STATEMENT_BYTES_MAX;
@@ -22,15 +24,14 @@ use zepto_formats::Format;
 use zepto_formats::insert::InsertHead;
 
 use crate::access;
-use crate::body::{RawBody, inflate_for};
 use crate::connection::Flushes;
-use crate::credentials::credentials;
 use crate::deflate::Encoding;
 use crate::door::Service;
-use crate::params::Parameters;
 use crate::reply::{self, QUERY_ID, TIMEZONE};
+use crate::sessions::Lease;
 use crate::settings::RequestSettings;
 use crate::statement::StatementKind;
+use form::Form;
 use source::Source;
 
 /// Everything about one request but its body.
@@ -45,6 +46,10 @@ struct Call {
     read_only: bool,
     started: Instant,
     flushes: Arc<Flushes>,
+    /// Tables that came with the request, and the room that they take.
+    form: Arc<Form>,
+    /// The session that this request uses.
+    lease: Option<Arc<Lease>>,
 }
 
 /// `/`: a statement by GET or POST.
@@ -100,60 +105,36 @@ async fn insert_into_table(service: Arc<Service>, request: Request, format: Form
     .await
 }
 
+/// What every answer to a statement says, also the one to a request that could not be understood.
+struct Told {
+    query_id: String,
+    cors: bool,
+    /// Errors too are in native blocks.
+    packed: bool,
+}
+
 /// Prepares a call, runs it, and puts on its answer what every answer to a statement has.
 async fn run<F, R>(service: Arc<Service>, request: Request, also: &[&str], work: F) -> Response
 where
     F: FnOnce(Arc<Call>, Source) -> R + Send,
     R: Future<Output = Result<Response>> + Send,
 {
-    let (mut query_id, mut cors) = (fresh_query_id(), false);
+    let mut told = Told { query_id: fresh_query_id(), cors: false, packed: false };
     let (parts, body) = request.into_parts();
     let worked = async {
-        let (call, source) = prepare(&service, parts, body, also)?;
-        query_id.clone_from(&call.query_id);
-        cors = call.settings.cors;
+        let (call, source) = Box::pin(prepare::prepare(&service, parts, body, also, &mut told)).await?;
         Box::pin(work(Arc::new(call), source)).await
     };
+    let worked = worked.await;
     let version = &service.identity().version;
-    let mut response = worked.await.unwrap_or_else(|error| reply::error_reply(&error, version));
+    let mut response = worked.unwrap_or_else(|error| reply::packed_error_reply(&error, version, told.packed));
     let headers = response.headers_mut();
-    reply::put(headers, QUERY_ID, &query_id);
+    reply::put(headers, QUERY_ID, &told.query_id);
     headers.insert(TIMEZONE, HeaderValue::from_static("UTC"));
-    if cors {
+    if told.cors {
         headers.insert(http::header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     }
     response
-}
-
-fn prepare(
-    service: &Arc<Service>,
-    parts: http::request::Parts,
-    body: Body,
-    also: &[&str],
-) -> Result<(Call, Source)> {
-    let headers = &parts.headers;
-    let parameters = Parameters::parse(parts.uri.query().unwrap_or_default())?;
-    let subject = service.door.auth.authenticate(&credentials(headers, &parameters)?)?;
-    let settings = RequestSettings::read(&parameters, headers, also)?;
-    if is_form(headers) {
-        let text = "multipart/form-data is not supported, send the statement as the body or in ?query=";
-        return Err(Error::new(ErrorCode::NotImplemented, text));
-    }
-    let read_only = parts.method != Method::POST;
-    let limits = &service.door.limits;
-    let time = settings.max_execution_time.unwrap_or(limits.query_time);
-    let deadline = tokio::time::Instant::now() + time.min(limits.insert_time.max(limits.query_time));
-    let body = if read_only { Body::empty() } else { body };
-    let raw = RawBody::new(body, headers, limits.stall, deadline)?;
-    let source = Source::new(raw, inflate_for(headers)?, parameters);
-    let accept = headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
-    let encoding = if settings.compression { Encoding::choose(accept) } else { Encoding::Identity };
-    let query_id = settings.query_id.clone().unwrap_or_else(fresh_query_id);
-    let flushes = parts.extensions.get::<Arc<Flushes>>().cloned().unwrap_or_default();
-    let started = Instant::now();
-    let call =
-        Call { service: service.clone(), subject, settings, query_id, encoding, read_only, started, flushes };
-    Ok((call, source))
 }
 
 impl Call {
@@ -227,6 +208,7 @@ impl Call {
             database: self.settings.database.clone(),
             settings: self.settings.settings.clone(),
             params: self.settings.params.clone(),
+            external_tables: self.form.tables.clone(),
             read_only,
             deadline: self.started + self.query_time(),
             cancel,
@@ -250,11 +232,6 @@ fn parse_table(name: &str, database: &str) -> Result<TableName> {
 
 fn fresh_query_id() -> String {
     format!("q_{}", uuid::Uuid::new_v4().simple())
-}
-
-fn is_form(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    kind.trim_start().to_ascii_lowercase().starts_with("multipart/form-data")
 }
 
 /// The answer to a browser that asks whether it may.

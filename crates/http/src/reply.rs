@@ -13,11 +13,14 @@ use zepto_common::error::Retry;
 use zepto_common::service::Progress;
 
 use crate::exception::exception_text;
+use crate::native;
 
 pub(crate) const QUERY_ID: HeaderName = HeaderName::from_static("x-clickhouse-query-id");
 pub(crate) const FORMAT: HeaderName = HeaderName::from_static("x-clickhouse-format");
 pub(crate) const TIMEZONE: HeaderName = HeaderName::from_static("x-clickhouse-timezone");
 pub(crate) const SUMMARY: HeaderName = HeaderName::from_static("x-clickhouse-summary");
+/// How far the statement was when there was nothing to send yet; may come several times.
+pub(crate) const PROGRESS: HeaderName = HeaderName::from_static("x-clickhouse-progress");
 pub(crate) const EXCEPTION_CODE: HeaderName = HeaderName::from_static("x-clickhouse-exception-code");
 pub(crate) const EXCEPTION_TAG: HeaderName = HeaderName::from_static("x-clickhouse-exception-tag");
 pub(crate) const DISPLAY_NAME: HeaderName = HeaderName::from_static("x-clickhouse-server-display-name");
@@ -48,8 +51,18 @@ pub(crate) fn json_reply(status: StatusCode, value: &Value) -> Response {
 
 /// The answer to a request that failed before the first byte.
 pub(crate) fn error_reply(error: &Error, version: &str) -> Response {
+    packed_error_reply(error, version, false)
+}
+
+/// The same, its text in native blocks if the client asked for these.
+pub(crate) fn packed_error_reply(error: &Error, version: &str, packed: bool) -> Response {
     let status = StatusCode::from_u16(error.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = text(status, TEXT, exception_text(error, version));
+    let mut body = exception_text(error, version).into_bytes();
+    if packed {
+        let plain = std::mem::take(&mut body);
+        native::write_blocks(&plain, &mut body);
+    }
+    let mut response = text(status, TEXT, body);
     let headers = response.headers_mut();
     headers.insert(EXCEPTION_CODE, HeaderValue::from(error.code.number()));
     if let Retry::After(time) = error.code.retry() {
@@ -90,6 +103,8 @@ pub(crate) struct Summary {
     pub(crate) result_bytes: u64,
     /// Rows of an INSERT that were stored before under the same token; told only when there are any.
     pub(crate) duplicate_rows: u64,
+    /// Most bytes of memory that the statement held; told only when they were counted.
+    pub(crate) memory_usage: u64,
 }
 
 impl Summary {
@@ -102,11 +117,18 @@ impl Summary {
             written_rows: load(&progress.written_rows),
             result_rows,
             result_bytes,
+            memory_usage: load(&progress.memory_usage),
             ..Self::default()
         }
     }
 
     pub(crate) fn put(&self, headers: &mut HeaderMap, started: Instant) {
+        headers.remove(&SUMMARY);
+        put(headers, SUMMARY, &self.json(started));
+    }
+
+    /// The numbers as they stand in a header.
+    pub(crate) fn json(&self, started: Instant) -> String {
         let elapsed = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let mut value = json!({
             "read_rows": self.read_rows.to_string(),
@@ -117,11 +139,14 @@ impl Summary {
             "result_rows": self.result_rows.to_string(),
             "result_bytes": self.result_bytes.to_string(),
             "elapsed_ns": elapsed.to_string(),
+            "real_time_microseconds": (elapsed / 1_000).to_string(),
         });
+        if self.memory_usage > 0 {
+            value["memory_usage"] = json!(self.memory_usage.to_string());
+        }
         if self.duplicate_rows > 0 {
             value["duplicate_rows"] = json!(self.duplicate_rows.to_string());
         }
-        headers.remove(&SUMMARY);
-        put(headers, SUMMARY, &value.to_string());
+        value.to_string()
     }
 }

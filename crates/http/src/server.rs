@@ -155,6 +155,7 @@ impl Server {
                 () = self.service.shutdown.cancelled() => return,
                 _ = ticks.tick() => {}
             }
+            self.service.sessions.expire(std::time::Instant::now());
             let door = self.service.door.clone();
             let looked = tokio::task::spawn_blocking(move || {
                 report("API keys", door.auth.refresh());

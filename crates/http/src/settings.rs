@@ -19,6 +19,12 @@ use crate::params::Parameters;
 /// Longest `query_id` and `X-Request-Id`, in bytes.
 pub const ID_BYTES_MAX: usize = 128;
 
+/// What `USE` says in a session, among the settings that it remembers.
+pub(crate) const DATABASE: &str = "database";
+
+/// How often progress is told when the client does not say.
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+
 /// Longest `max_execution_time` that is told from an endless one: a year.
 const TIME_MAX: Duration = Duration::from_secs(366 * 24 * 3_600);
 
@@ -37,6 +43,12 @@ pub struct RequestSettings {
     pub wait_end_of_query: bool,
     /// The client's bound on the whole statement.
     pub max_execution_time: Option<Duration>,
+    /// Bytes of the answer to hold back, however long they take; None: as the door does.
+    pub buffer_size: Option<u64>,
+    /// How often the answer's head tells how far the statement is; None: not at all.
+    pub progress_interval: Option<Duration>,
+    /// `compress=1`: the answer is in ClickHouse's native blocks.
+    pub packed: bool,
     /// `readonly` is not 0.
     pub read_only: bool,
     /// `enable_http_compression` is not 0.
@@ -55,16 +67,33 @@ impl RequestSettings {
     /// Sorts the parameters of a request; `also` names further parameters that this route takes.
     ///
     /// # Errors
-    /// `UnknownSetting` by name; `BadArguments` for a value that cannot be; `NotImplemented` for native frames.
+    /// `UnknownSetting` by name; ClickHouse's code for a value that cannot be.
     pub fn read(parameters: &Parameters, headers: &HeaderMap, also: &[&str]) -> Result<Self> {
+        Self::read_over(&BTreeMap::new(), parameters, headers, also)
+    }
+
+    /// The same over what the request's session remembers: settings by name, and a `database`.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_over(
+        session: &BTreeMap<String, String>,
+        parameters: &Parameters,
+        headers: &HeaderMap,
+        also: &[&str],
+    ) -> Result<Self> {
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let database = header("x-clickhouse-database").or(session.get(DATABASE).map(String::as_str));
         let mut this = Self {
             statement: String::new(),
-            database: header("x-clickhouse-database").unwrap_or(DEFAULT_DATABASE).to_owned(),
+            database: database.unwrap_or(DEFAULT_DATABASE).to_owned(),
             default_format: header("x-clickhouse-format").map(str::to_owned),
             query_id: None,
             wait_end_of_query: false,
             max_execution_time: None,
+            buffer_size: None,
+            progress_interval: None,
+            packed: false,
             read_only: false,
             compression: true,
             deduplication_token: None,
@@ -72,12 +101,24 @@ impl RequestSettings {
             settings: BTreeMap::new(),
             params: BTreeMap::new(),
         };
+        for (name, value) in session.iter().filter(|(name, _)| *name != DATABASE) {
+            this.take(name, value)?;
+        }
         for (name, value) in parameters.iter() {
             if !also.contains(&name) {
                 this.take(name, value)?;
             }
         }
+        if flag("send_progress_in_http_headers", this.setting("send_progress_in_http_headers"))? {
+            let wanted = zepto_common::settings::size(this.setting("http_headers_progress_interval_ms"));
+            this.progress_interval = Some(wanted.map_or(PROGRESS_INTERVAL, Duration::from_millis));
+        }
         Ok(this)
+    }
+
+    /// The value of a setting; empty when it was not sent.
+    fn setting(&self, name: &str) -> &str {
+        self.settings.get(name).map_or("", String::as_str)
     }
 
     /// The same with the settings of a statement's SETTINGS clause over it.
@@ -104,7 +145,8 @@ impl RequestSettings {
             return Ok(());
         }
         match name {
-            "query" => value.clone_into(&mut self.statement),
+            // Several are one text, also when one of them comes in a form.
+            "query" => self.statement.push_str(value),
             "database" if value.is_empty() => {}
             "database" => value.clone_into(&mut self.database),
             "default_format" => self.default_format = Some(value.to_owned()).filter(|name| !name.is_empty()),
@@ -117,16 +159,18 @@ impl RequestSettings {
                 // For an INSERT … SELECT, which the query side writes.
                 self.settings.insert(name.to_owned(), value.to_owned());
             }
-            "compress" | "decompress" if flag(name, value)? => {
-                let text =
-                    format!("{name}=1: ClickHouse's native frames are not supported, use HTTP compression");
-                return Err(Error::new(ErrorCode::NotImplemented, text));
-            }
+            "compress" => self.packed = flag(name, value)?,
+            "decompress" => flag(name, value).map(|_| ())?,
+            "buffer_size" => self.buffer_size = Some(value.parse().map_err(|_| bad_value(name, value))?),
             _ if known::INTERFACE.contains(&name) => {}
             _ if zepto_common::settings::is_known(name) => {
                 zepto_common::settings::check(name, value)?;
                 match name {
                     "max_execution_time" => self.max_execution_time = seconds(name, value)?,
+                    "http_wait_end_of_query" => self.wait_end_of_query = flag(name, value)?,
+                    "http_response_buffer_size" => {
+                        self.buffer_size = zepto_common::settings::size(value).filter(|size| *size > 0);
+                    }
                     "readonly" => self.read_only = value != "0" && !value.is_empty(),
                     _ => {}
                 }
@@ -164,7 +208,7 @@ fn neutral(name: &str, value: &str) -> Result<()> {
 }
 
 fn flag(name: &str, value: &str) -> Result<bool> {
-    match value {
+    match value.to_ascii_lowercase().as_str() {
         "1" | "true" => Ok(true),
         "0" | "false" | "" => Ok(false),
         _ => Err(bad_value(name, value)),

@@ -49,6 +49,13 @@ impl StatementKind {
         }
     }
 
+    /// Whether the statement says what holds for its session: `SET` and `USE`.
+    #[must_use]
+    pub fn is_of_session(sql: &[u8]) -> bool {
+        first_word(sql)
+            .is_some_and(|word| word.eq_ignore_ascii_case(b"SET") || word.eq_ignore_ascii_case(b"USE"))
+    }
+
     /// Whether it certainly or perhaps only reads.
     #[must_use]
     pub fn reads(self) -> bool {
@@ -111,6 +118,18 @@ fn comment_length(text: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn set_and_use_are_of_the_session_and_nothing_else_is() {
+        for sql in ["SET a = 1", " -- x\n set a = 1", "/* USE */ use d", "(SET a = 1)"] {
+            assert!(StatementKind::is_of_session(sql.as_bytes()), "{sql}");
+        }
+        for sql in
+            ["SELECT 1 SETTINGS a = 1", "CREATE TABLE t (a Int8) SETTINGS a = 1", "SETTINGS", "", "users"]
+        {
+            assert!(!StatementKind::is_of_session(sql.as_bytes()), "{sql}");
+        }
+    }
 
     #[test]
     fn the_kind_is_told_by_the_first_keyword() {

@@ -3,10 +3,13 @@
 mod answers;
 mod client;
 pub(crate) mod doubles;
+mod forms;
 mod hostile;
 mod identity;
 mod inserts;
 mod lifetime;
+mod packed;
 mod probes;
+mod sessions;
 mod streaming;
 mod tls;

@@ -61,6 +61,7 @@ impl Database {
             database: "default".to_owned(),
             settings: BTreeMap::new(),
             params: BTreeMap::new(),
+            external_tables: Vec::new(),
             read_only: false,
             deadline: Instant::now() + WAIT,
             cancel: CancellationToken::new(),

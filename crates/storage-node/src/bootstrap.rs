@@ -63,6 +63,7 @@ fn context_of(number: usize, deadline: Instant) -> RequestContext {
         database: DEFAULT_DATABASE.to_owned(),
         settings: std::collections::BTreeMap::new(),
         params: std::collections::BTreeMap::new(),
+        external_tables: Vec::new(),
         read_only: false,
         deadline,
         cancel: CancellationToken::new(),

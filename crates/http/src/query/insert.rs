@@ -31,7 +31,6 @@ use zepto_formats::{Format, FormatSettings};
 use super::Call;
 use super::source::{Rest, Source};
 use crate::body::RawBody;
-use crate::door::BUDGET_UNIT;
 use crate::reply;
 use crate::statement::StatementKind;
 use ingest::Ingest;
@@ -82,7 +81,7 @@ async fn answer(call: &Call, tally: Tally, fault: Option<Error>, raw: &mut RawBo
         Some(error) => {
             raw.drain().await;
             let partial = tally.explain(&error, call.settings.deduplication_token.is_some());
-            reply::error_reply(&partial, &call.service.identity().version)
+            reply::packed_error_reply(&partial, &call.service.identity().version, call.settings.packed)
         }
     };
     tally.summary().put(response.headers_mut(), call.started);
@@ -167,16 +166,8 @@ impl Writes {
     /// Bytes of the budget for a block. Nothing stored yet: better refuse soon than keep the client waiting.
     async fn room_for(&mut self, block: &RecordBatch) -> Result<OwnedSemaphorePermit> {
         let service = &self.call.service;
-        let units =
-            (block.get_array_memory_size() / BUDGET_UNIT + 1).min(service.budget_units as usize) as u32;
         let wait = service.door.limits.insert_wait * if self.next_block == 0 { 1 } else { PATIENCE };
-        match timeout(wait, service.budget.clone().acquire_many_owned(units)).await {
-            Ok(Ok(permit)) => Ok(permit),
-            Ok(Err(closed)) => Err(Error::internal(closed.to_string())),
-            Err(_) => {
-                Err(Error::new(ErrorCode::Overloaded, "too many rows are on their way, try again later"))
-            }
-        }
+        service.room_for(block.get_array_memory_size(), wait).await
     }
 
     fn start(&mut self, rows: RecordBatch, permit: OwnedSemaphorePermit, inline: bool) {

@@ -4,6 +4,7 @@
 //! comes whole with its final numbers, and an error by then has its own status. Past that an error is told inside
 //! the answer and the connection is dropped. Nothing is read ahead: a client that reads slowly slows the query.
 
+mod progress;
 mod rows;
 mod tail;
 
@@ -28,7 +29,10 @@ use super::Call;
 use crate::deflate::{Deflate, Encoding};
 use crate::exception::fresh_tag;
 use crate::reply::{self, EXCEPTION_TAG, FORMAT, Summary};
+use crate::sessions::{Lease, Remembered};
+use crate::settings::DATABASE;
 use crate::statement::StatementKind;
+use progress::Notes;
 use rows::Rows;
 use tail::Tail;
 
@@ -57,6 +61,10 @@ impl Call {
         let Answer { rows, format, settings, progress, warnings } = answer
             .unwrap_or_else(|_| Err(Error::new(ErrorCode::TimeoutExceeded, "the statement took too long")))?;
         let Some((schema, batches)) = rows else {
+            if let Some(lease) = self.lease.as_ref().filter(|_| StatementKind::is_of_session(sql.as_bytes()))
+            {
+                self.keep_for_session(lease, &settings)?;
+            }
             let mut response = reply::text(StatusCode::OK, reply::TEXT, "");
             Summary::of(&progress, 0, 0).put(response.headers_mut(), self.started);
             reply::put_warnings(response.headers_mut(), &warnings);
@@ -69,9 +77,11 @@ impl Call {
         let until = tokio::time::Instant::from_std(self.started) + time + QUEUE_WAIT;
         let rows = Rows::new(self, encoder, batches, progress.clone(), until, guard);
         let mut plain = rows.into_stream();
-        let head = self.head(&mut plain).await?;
+        let mut notes = Notes::new(self.settings.progress_interval, self.started, progress.clone());
+        let head = notes.during(self.head(&mut plain)).await?;
         let mut response = self.respond(head, plain, &progress).await?;
         let headers = response.headers_mut();
+        notes.put(headers);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
         headers.insert(FORMAT, HeaderValue::from_static(format.name()));
         reply::put_warnings(headers, &warnings);
@@ -86,10 +96,29 @@ impl Call {
         }
     }
 
+    /// Lets the session remember what `SET` or `USE` said, if a later request can be run with it.
+    fn keep_for_session(&self, lease: &Lease, said: &Remembered) -> Result<()> {
+        let mut settings = said.clone();
+        settings.remove(DATABASE);
+        self.settings.with_clause(&settings)?;
+        lease.remember(said)
+    }
+
+    /// How many bytes of the answer are held back, and whether for as long as they take.
+    fn hold(&self) -> (usize, bool) {
+        let most = self.service.door.limits.result_wait_bytes;
+        match (self.settings.wait_end_of_query, self.settings.buffer_size) {
+            (true, _) => (most, true),
+            (false, Some(wanted)) if wanted > 0 => {
+                (usize::try_from(wanted).map_or(most, |wanted| wanted.min(most)), true)
+            }
+            (false, _) => (RESULT_HEAD_BYTES, false),
+        }
+    }
+
     /// Reads the bytes that are held back.
     async fn head(&self, plain: &mut Plain) -> Result<Head> {
-        let wait = self.settings.wait_end_of_query;
-        let most = if wait { self.service.door.limits.result_wait_bytes } else { RESULT_HEAD_BYTES };
+        let (most, wait) = self.hold();
         let mut bytes = Vec::new();
         loop {
             let next = plain.next();
@@ -110,7 +139,8 @@ impl Call {
 
     async fn respond(&self, head: Head, plain: Plain, progress: &Progress) -> Result<Response> {
         let small = head.whole && head.bytes.len() < COMPRESS_FROM_BYTES;
-        let encoding = if small { Encoding::Identity } else { self.encoding };
+        let encoding =
+            if small && self.encoding != Encoding::Native { Encoding::Identity } else { self.encoding };
         let tag = fresh_tag();
         let rows = progress.result_rows.load(Ordering::Relaxed);
         let summary = Summary::of(progress, rows, head.bytes.len() as u64);

@@ -29,4 +29,5 @@ pub(super) const NEUTRAL: &[(&str, &[&str])] = &[
     ("output_format_tsv_crlf_end_of_line", &["0"]),
     ("output_format_csv_crlf_end_of_line", &["0"]),
     ("insert_quorum", &["0", "1", "auto"]),
+    ("http_write_exception_in_output_format", &["0", "false"]),
 ];

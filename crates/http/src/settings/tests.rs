@@ -43,14 +43,15 @@ fn values_that_cannot_be_are_refused() {
     for query in [
         "wait_end_of_query=maybe",
         "max_execution_time=-1",
-        "max_execution_time=nan",
         "max_execution_time=1e300",
         "query_id=a%0d%0aSet-Cookie:x",
         &format!("query_id={}", "x".repeat(129)),
     ] {
         assert_eq!(read(query).unwrap_err().code, ErrorCode::BadArguments, "{query}");
     }
-    assert_eq!(read("decompress=1").unwrap_err().code, ErrorCode::NotImplemented);
+    // ClickHouse's own code, where the one above is the door's.
+    assert_eq!(read("max_execution_time=nan").unwrap_err().code, ErrorCode::CannotParseNumber);
+    assert!(read("decompress=1&compress=1").unwrap().packed);
     assert_eq!(read("max_execution_time=0").unwrap().max_execution_time, None);
     assert_eq!(read("max_execution_time=1e18").unwrap().max_execution_time, Some(TIME_MAX));
 }
@@ -75,4 +76,67 @@ fn headers_name_the_format_and_the_database_below_the_url() {
     let url = Parameters::parse("default_format=CSV&database=e").unwrap();
     let both = RequestSettings::read(&url, &headers, &[]).unwrap();
     assert_eq!((both.default_format.as_deref(), both.database.as_str()), (Some("CSV"), "e"));
+}
+
+#[test]
+fn a_malformed_value_is_refused_though_the_setting_does_nothing_here() {
+    for (query, code) in [
+        ("max_threads=abc", 27),
+        ("max_threads=-1", 72),
+        ("join_use_nulls=maybe", 467),
+        ("timeout_overflow_mode=x", 145),
+        ("send_progress_in_http_headers=x", 467),
+        ("http_headers_progress_interval_ms=x", 27),
+        ("cancel_http_readonly_queries_on_client_close=x", 467),
+        ("http_write_exception_in_output_format=1", 48),
+    ] {
+        assert_eq!(read(query).unwrap_err().code.number(), code, "{query}");
+    }
+}
+
+#[test]
+fn every_escape_of_a_parameter_is_undone_and_an_unknown_one_is_its_character() {
+    for (sent, value) in [
+        (r"\b\f\n\r\t\0\a\v", "\u{8}\u{C}\n\r\t\0\u{7}\u{B}"),
+        (r"\\ \' \`", "\\ ' `"),
+        ("\\\t\\\n", "\t\n"),
+        (r"\q\ü\_", "qü_"),
+        (r"\\N", r"\N"),
+        (r"\N ", "N "),
+        (r" \N", " N"),
+        (r"['AAPL','MS\'FT']", "['AAPL','MS'FT']"),
+        (r"['AAPL', 'MS\\'FT']", r"['AAPL', 'MS\'FT']"),
+        ("", ""),
+    ] {
+        assert_eq!(unescape(sent).as_deref(), Some(value), "{sent:?}");
+    }
+    assert_eq!(unescape(r"\N"), None);
+}
+
+#[test]
+fn what_a_session_remembers_lies_below_the_request() {
+    let session: BTreeMap<_, _> =
+        [("database", "s"), ("max_threads", "3"), ("max_execution_time", "9"), ("limit", "7")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into();
+    let over = |query: &str, headers: &HeaderMap| {
+        RequestSettings::read_over(&session, &Parameters::parse(query).unwrap(), headers, &[]).unwrap()
+    };
+    let plain = over("", &HeaderMap::new());
+    assert_eq!((plain.database.as_str(), plain.settings["max_threads"].as_str()), ("s", "3"));
+    assert_eq!(plain.max_execution_time, Some(Duration::from_secs(9)));
+    assert!(!plain.settings.contains_key("database"));
+    let url = over("max_threads=5&database=u", &HeaderMap::new());
+    assert_eq!((url.database.as_str(), url.settings["max_threads"].as_str()), ("u", "5"));
+    let mut headers = HeaderMap::new();
+    headers.insert("x-clickhouse-database", "h".parse().unwrap());
+    assert_eq!(over("", &headers).database, "h");
+}
+
+#[test]
+fn progress_is_told_as_often_as_the_client_says() {
+    assert_eq!(read("http_headers_progress_interval_ms=5").unwrap().progress_interval, None);
+    let interval = |query: &str| read(query).unwrap().progress_interval.unwrap().as_millis();
+    assert_eq!(interval("send_progress_in_http_headers=1"), 100);
+    assert_eq!(interval("send_progress_in_http_headers=1&http_headers_progress_interval_ms=5"), 5);
 }

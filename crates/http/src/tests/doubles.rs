@@ -182,6 +182,22 @@ impl QueryService for ScriptedQueries {
                 };
                 Some((numbers_schema(), batches.chain(end).boxed()))
             }
+            ["SET" | "USE", ref said @ ..] => {
+                let said = said.join(" ");
+                let pairs = said.split(',').map(|pair| pair.split_once('=').unwrap_or(("database", pair)));
+                let pairs = pairs.map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()));
+                let settings = pairs.collect();
+                return Ok(Answer { rows: None, format, settings, progress, warnings: vec![] });
+            }
+            ["SELECT", "slowly"] => {
+                progress.read(1, 8);
+                let batch = numbers(1, 1);
+                let late = stream::once(async move {
+                    tokio::time::sleep(Duration::from_millis(300)).await;
+                    Ok(batch)
+                });
+                Some((numbers_schema(), late.boxed()))
+            }
             ["INSERT", ..] if !text.contains("SELECT") => {
                 return Err(Error::new(ErrorCode::SyntaxError, "Syntax error"));
             }

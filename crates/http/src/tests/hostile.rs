@@ -101,7 +101,9 @@ async fn broken_headers() {
             let body = "POST /?user=a HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-ClickHouse-User: b\r\nContent-Length: 8\r\n\r\nSELECT 1";
             body.as_bytes().to_vec()
         }, Status(403)),
-        ("unknown encoding", post("Content-Encoding: br\r\n", b"SELECT 1"), Status(400)),
+        ("unknown encoding", post("Content-Encoding: snappy\r\n", b"SELECT 1"), Status(400)),
+        ("not brotli", post("Content-Encoding: br\r\n", b"SELECT 1"), Status(400)),
+        ("not an LZ4 frame", post("Content-Encoding: lz4\r\n", b"SELECT 1"), Status(400)),
         ("two encodings", post("Content-Encoding: gzip\r\nContent-Encoding: gzip\r\n", b"SELECT 1"), Status(400)),
         ("stacked encodings", post("Content-Encoding: gzip, zstd\r\n", b"SELECT 1"), Status(400)),
         ("encoding of bytes", {
@@ -112,7 +114,10 @@ async fn broken_headers() {
         }, Status(400)),
         ("not the encoding it says", post("Content-Encoding: gzip\r\n", b"SELECT 1"), Status(400)),
         ("not zstd", post("Content-Encoding: zstd\r\n", b"SELECT 1"), Status(400)),
-        ("form data", post("Content-Type: multipart/form-data; boundary=x\r\n", b"--x--"), Status(501)),
+        ("form without fields", post("Content-Type: multipart/form-data; boundary=x\r\n", b"--x--"), Status(400)),
+        ("form without a boundary", post("Content-Type: multipart/form-data\r\n", b"--x--"), Status(400)),
+        ("form that is none", post("Content-Type: multipart/form-data; boundary=x\r\n", b"SELECT 1"), Status(400)),
+        ("form that is cut", post("Content-Type: multipart/form-data; boundary=x\r\n", b"--x\r\nContent-"), Status(400)),
     ])
     .await;
 }
@@ -165,7 +170,12 @@ async fn broken_urls_and_settings() {
         ("half a surrogate", url("param_a=%ed%a0%80"), Status(400)),
         ("unknown setting", url("no_such_setting=1"), Status(404)),
         ("setting with control bytes", url("%00%0d%0aX:=1"), Status(404)),
-        ("native frames", url("decompress=1"), Status(501)),
+        ("letters for decompress", url("decompress=maybe"), Status(400)),
+        ("letters for compress", url("compress=maybe"), Status(400)),
+        ("letters for a number", url("max_threads=abc"), Status(400)),
+        ("letters for a buffer", url("buffer_size=abc"), Status(400)),
+        ("letters for a timeout", url("session_timeout=abc"), Fault),
+        ("an endless session", url("session_id=a&session_timeout=99999"), Fault),
         ("header in the query id", url("query_id=a%0d%0aSet-Cookie:%20b"), Status(400)),
         ("long query id", url(&format!("query_id={}", "a".repeat(129))), Status(400)),
         ("query id of letters beyond ASCII", url("query_id=%c3%bc"), Status(400)),

@@ -37,6 +37,7 @@ fn context() -> RequestContext {
         database: "default".to_owned(),
         settings: BTreeMap::new(),
         params: BTreeMap::new(),
+        external_tables: Vec::new(),
         read_only: false,
         deadline: Instant::now() + Duration::from_secs(60),
         cancel: CancellationToken::new(),

@@ -16,6 +16,8 @@ use zepto_formats::{Encoder, ResultTotals};
 use super::Plain;
 use crate::door::Service;
 use crate::query::Call;
+use crate::query::form::Form;
+use crate::sessions::Lease;
 
 /// Cells up to which a batch is encoded at once instead of on a worker thread.
 const TRIFLE_CELLS: usize = 8_192;
@@ -32,6 +34,8 @@ pub(super) struct Rows {
     started: Instant,
     until: tokio::time::Instant,
     _cancel: DropGuard,
+    /// The request's session and tables, held until the last row is out.
+    _held: (Option<Arc<Lease>>, Arc<Form>),
 }
 
 impl Rows {
@@ -45,7 +49,19 @@ impl Rows {
     ) -> Self {
         let (service, started) = (call.service.clone(), call.started);
         let encoder = Some(encoder);
-        Self { service, encoder, batches, progress, begun: false, rows: 0, started, until, _cancel: cancel }
+        let held = (call.lease.clone(), call.form.clone());
+        Self {
+            service,
+            encoder,
+            batches,
+            progress,
+            begun: false,
+            rows: 0,
+            started,
+            until,
+            _cancel: cancel,
+            _held: held,
+        }
     }
 
     /// The bytes; an error is the last item.

@@ -1,0 +1,176 @@
+//! A body in `multipart/form-data`: parameters, and tables that come with the statement.
+//!
+//! A part is a table if it is a file, or if the parameters say what columns a table of its name has; what they say
+//! stands in the URL or in an earlier part. Every other part is a parameter. The form is read to its end before
+//! the statement begins; what it may hold is bounded, and decoded rows count against the room of all INSERTs.
+
+use arrow::array::RecordBatch;
+use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
+use zepto_common::limits::{EXTERNAL_BYTES_MAX, EXTERNAL_TABLES_MAX, FORM_FIELD_BYTES_MAX, HTTP_CHUNK_BYTES};
+use zepto_common::schema::TableSchema;
+use zepto_common::service::ExternalTable;
+use zepto_common::{Error, ErrorCode, Result};
+use zepto_formats::Decoder;
+
+use crate::body::RawBody;
+use crate::door::Service;
+use crate::external;
+use crate::inflate::Inflate;
+use crate::multipart::{Event, Multipart, PartHead};
+use crate::params::Parameters;
+
+/// Bytes up to which a piece of a table is decoded at once instead of on a worker thread.
+const TRIFLE_BYTES: usize = 32 << 10;
+
+/// What a form held beside its parameters.
+#[derive(Default)]
+pub(super) struct Form {
+    pub(super) tables: Vec<ExternalTable>,
+    /// Keeps the room of the tables' rows.
+    pub(super) room: Vec<OwnedSemaphorePermit>,
+}
+
+/// The part that is being read.
+enum Part {
+    Field { name: String, value: Vec<u8> },
+    Table { table: std::sync::Arc<TableSchema>, decoder: Box<dyn Decoder>, batches: Vec<RecordBatch> },
+}
+
+struct Reader<'a> {
+    service: &'a Service,
+    parameters: &'a mut Parameters,
+    multipart: Multipart,
+    part: Option<Part>,
+    field_bytes: usize,
+    table_bytes: usize,
+    form: Form,
+}
+
+/// Reads a form to its end. Its fields become parameters, behind those of the URL.
+///
+/// # Errors
+/// `BadArguments` for what is no form, `QueryIsTooLarge` beyond a bound, `Overloaded` without room; the body's and
+/// the formats'.
+pub(super) async fn read(
+    service: &Service,
+    raw: &mut RawBody,
+    mut inflate: Inflate,
+    content_type: &str,
+    parameters: &mut Parameters,
+) -> Result<Form> {
+    let multipart = Multipart::of(content_type)?;
+    let form = Form::default();
+    let mut reader =
+        Reader { service, parameters, multipart, part: None, field_bytes: 0, table_bytes: 0, form };
+    loop {
+        while let Some(plain) = inflate.pull(HTTP_CHUNK_BYTES)? {
+            reader.multipart.push(&plain);
+            while let Some(event) = reader.multipart.next()? {
+                reader.take(event).await?;
+            }
+        }
+        match raw.chunk().await? {
+            Some(bytes) => inflate.push(bytes),
+            None => break,
+        }
+    }
+    inflate.finish()?;
+    reader.multipart.finish()?;
+    Ok(reader.form)
+}
+
+impl Reader<'_> {
+    async fn take(&mut self, event: Event) -> Result<()> {
+        match event {
+            Event::Part(head) => self.begin(head),
+            Event::Data(data) => self.data(data).await,
+            Event::End => self.end().await,
+        }
+    }
+
+    fn begin(&mut self, head: PartHead) -> Result<()> {
+        let is_table = head.filename.is_some() || external::is_table(&head.name, self.parameters);
+        self.part = Some(if is_table {
+            if self.form.tables.len() == EXTERNAL_TABLES_MAX {
+                return Err(too_large(&format!("more than {EXTERNAL_TABLES_MAX} tables")));
+            }
+            if self.form.tables.iter().any(|known| known.table.name.table == head.name) {
+                let text = format!("Temporary table {} already exists", head.name.escape_debug());
+                return Err(Error::new(ErrorCode::TableAlreadyExists, text));
+            }
+            let (table, decoder) = external::open(&head.name, self.parameters)?;
+            Part::Table { table, decoder, batches: Vec::new() }
+        } else {
+            Part::Field { name: head.name, value: Vec::new() }
+        });
+        Ok(())
+    }
+
+    async fn data(&mut self, data: Bytes) -> Result<()> {
+        match self.part.take() {
+            Some(Part::Field { name, mut value }) => {
+                self.field_bytes += data.len();
+                if self.field_bytes > FORM_FIELD_BYTES_MAX {
+                    return Err(too_large(&format!("more than {FORM_FIELD_BYTES_MAX} bytes of fields")));
+                }
+                value.extend_from_slice(&data);
+                self.part = Some(Part::Field { name, value });
+            }
+            Some(Part::Table { table, mut decoder, mut batches }) => {
+                let trifle = data.len() <= TRIFLE_BYTES;
+                let work = move || {
+                    let mut blocks = Vec::new();
+                    let pushed = decoder.push(&data, &mut blocks);
+                    (decoder, blocks, pushed)
+                };
+                let (decoder, blocks, pushed) = self.service.work(trifle, work).await?;
+                pushed?;
+                self.keep(blocks, &mut batches).await?;
+                self.part = Some(Part::Table { table, decoder, batches });
+            }
+            None => return Err(Error::internal("a form's data without a part")),
+        }
+        Ok(())
+    }
+
+    async fn end(&mut self) -> Result<()> {
+        match self.part.take() {
+            Some(Part::Field { name, value }) => {
+                let value = String::from_utf8(value).map_err(|_| {
+                    Error::new(
+                        ErrorCode::BadArguments,
+                        format!("the field {} is not UTF-8", name.escape_debug()),
+                    )
+                })?;
+                self.parameters.push(name, value)
+            }
+            Some(Part::Table { table, decoder, mut batches }) => {
+                let mut blocks = Vec::new();
+                decoder.finish(&mut blocks)?;
+                self.keep(blocks, &mut batches).await?;
+                self.form.tables.push(ExternalTable { table, batches });
+                Ok(())
+            }
+            None => Err(Error::internal("a form's part ended twice")),
+        }
+    }
+
+    async fn keep(&mut self, blocks: Vec<RecordBatch>, batches: &mut Vec<RecordBatch>) -> Result<()> {
+        for block in blocks {
+            let bytes = block.get_array_memory_size();
+            self.table_bytes += bytes;
+            if self.table_bytes > EXTERNAL_BYTES_MAX {
+                return Err(too_large(&format!("more than {EXTERNAL_BYTES_MAX} bytes of rows")));
+            }
+            let wait = self.service.door.limits.insert_wait;
+            self.form.room.push(self.service.room_for(bytes, wait).await?);
+            batches.push(block);
+        }
+        Ok(())
+    }
+}
+
+fn too_large(what: &str) -> Error {
+    Error::new(ErrorCode::QueryIsTooLarge, format!("The form has {what}"))
+}
