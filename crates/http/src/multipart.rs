@@ -81,7 +81,7 @@ impl Multipart {
     ///
     /// # Errors
     /// `BadArguments` for what is no form, or a head that is too long.
-    pub fn next(&mut self) -> Result<Option<Event>> {
+    pub fn event(&mut self) -> Result<Option<Event>> {
         loop {
             match self.stage {
                 Stage::Preamble => match memmem::find(&self.buffer, &self.delimiter) {

@@ -253,3 +253,39 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn each_checksum_of_an_lz4_frame_is_verified() {
+    let noise: Vec<u8> =
+        (0..1_000u64).flat_map(|i| (i * i).wrapping_mul(0x9E37_79B9_7F4A_7C15).to_le_bytes()).collect();
+    for (blocks, content) in [(true, false), (false, true)] {
+        let info = FrameInfo::new().block_checksums(blocks).content_checksum(content);
+        let mut body = lz4_as(info, &noise);
+        assert!(inflate("lz4", &body, 1_000, 1_000).unwrap() == noise);
+        // Stored as it is: the bytes still decode.
+        let middle = body.len() / 2;
+        body[middle] ^= 1;
+        let error = inflate("lz4", &body, 1_000, 1_000).unwrap_err();
+        assert!(error.message.contains("checksum"), "{blocks} {content}: {}", error.message);
+    }
+    let mut body = lz4(b"abc");
+    body[6] ^= 1;
+    assert!(inflate("lz4", &body, 1_000, 1_000).unwrap_err().message.contains("descriptor"));
+}
+
+#[test]
+fn an_lz4_frame_that_is_not_as_long_as_it_says_is_refused() {
+    // The size stands behind flags and block size; the checksum of the three is made right again.
+    let frame = lz4_as(FrameInfo::new().content_size(Some(3)), b"abc");
+    for size in [0u8, 2, 4, 255] {
+        let mut body = frame.clone();
+        body[6] = size;
+        body[14] = (xxhash_rust::xxh32::xxh32(&body[4..14], 0) >> 8) as u8;
+        let error = inflate("lz4", &body, 1_000, 1_000).unwrap_err();
+        assert!(error.message.contains("than it says") || error.message.contains("as it says"), "{size}");
+    }
+    // A block that claims more than its frame allows takes no room.
+    let mut body = lz4(b"abc");
+    body[7..11].copy_from_slice(&0x7FFF_FFFFu32.to_le_bytes());
+    assert!(inflate("lz4", &body, 1_000, 1_000).unwrap_err().message.contains("larger"));
+}

@@ -12,7 +12,7 @@ fn read(content_type: &str, body: &[u8], piece: usize) -> Result<Vec<(PartHead, 
     let mut open = false;
     for bytes in body.chunks(piece) {
         form.push(bytes);
-        while let Some(event) = form.next()? {
+        while let Some(event) = form.event()? {
             match event {
                 Event::Part(head) => {
                     assert!(!open, "a part begins within a part");

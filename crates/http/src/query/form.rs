@@ -66,7 +66,7 @@ pub(super) async fn read(
     loop {
         while let Some(plain) = inflate.pull(HTTP_CHUNK_BYTES)? {
             reader.multipart.push(&plain);
-            while let Some(event) = reader.multipart.next()? {
+            while let Some(event) = reader.multipart.event()? {
                 reader.take(event).await?;
             }
         }

@@ -130,6 +130,12 @@ fn numbers(from: u64, rows: u64) -> RecordBatch {
     RecordBatch::try_new(numbers_schema(), vec![values]).unwrap()
 }
 
+/// What `SET a = 1, b = 2` or `USE d` says.
+fn settings_of(said: &str) -> BTreeMap<String, String> {
+    let pairs = said.split(',').map(|pair| pair.split_once('=').unwrap_or(("database", pair)));
+    pairs.map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned())).collect()
+}
+
 #[async_trait]
 impl QueryService for ScriptedQueries {
     /// `SELECT 1`; `SELECT batches N ROWS R [THEN fail|hang]`; `SELECT hang`, `SELECT panic`; `fail: message`; `SELECT params`;
@@ -183,10 +189,7 @@ impl QueryService for ScriptedQueries {
                 Some((numbers_schema(), batches.chain(end).boxed()))
             }
             ["SET" | "USE", ref said @ ..] => {
-                let said = said.join(" ");
-                let pairs = said.split(',').map(|pair| pair.split_once('=').unwrap_or(("database", pair)));
-                let pairs = pairs.map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()));
-                let settings = pairs.collect();
+                let settings = settings_of(&said.join(" "));
                 return Ok(Answer { rows: None, format, settings, progress, warnings: vec![] });
             }
             ["SELECT", "slowly"] => {

@@ -139,3 +139,20 @@ async fn a_form_may_be_compressed() {
     let reply = send(door.address, "POST", "/", &headers, &packed).await;
     assert_eq!((reply.status, reply.text().as_str()), (200, "1\n"));
 }
+
+#[tokio::test]
+async fn fields_have_their_bound() {
+    let door = start(Wish::default()).await;
+    let long = "x".repeat(17 << 20);
+    for parts in [
+        vec![part("name=param_a", &long)],
+        vec![part("name=query", "SELECT 1"), part("name=log_comment", &long)],
+    ] {
+        let reply = form(door.address, "/?query=SELECT%201", &parts).await;
+        assert_eq!((reply.status, reply.header("x-clickhouse-exception-code")), (413, Some("229")));
+    }
+    // The head of a part is bounded on its own.
+    let reply = form(door.address, "/", &[part(&format!("name={}", "x".repeat(9_000)), "1")]).await;
+    assert_eq!(reply.status, 400);
+    assert!(door.queries.contexts.lock().is_empty());
+}
