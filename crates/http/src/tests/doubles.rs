@@ -208,7 +208,9 @@ impl QueryService for ScriptedQueries {
             _ => None,
         };
         let warnings = if text.contains("WARN") { vec!["SETTINGS were\nignored".to_owned()] } else { vec![] };
-        Ok(Answer { rows, format, settings: BTreeMap::new(), progress, warnings })
+        let clause = text.split_once("SETTINGS ").filter(|_| rows.is_none());
+        let settings = clause.map(|(_, clause)| settings_of(clause)).unwrap_or_default();
+        Ok(Answer { rows, format, settings, progress, warnings })
     }
 
     fn evaluator(&self, _: &RequestContext) -> Arc<dyn ExpressionEvaluator> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
@@ -159,4 +159,25 @@ async fn a_head_request_has_the_headers_of_a_get_and_no_body() {
         assert_eq!(head.header(name), full.header(name), "{name}");
     }
     assert_eq!((head.status, head.body.len()), (200, 0));
+}
+
+#[tokio::test]
+async fn a_result_that_still_streams_holds_its_session() {
+    let door = start(Wish::default()).await;
+    let mut stream = TcpStream::connect(door.address).await.unwrap();
+    let streaming = request("POST", "/?session_id=s", &[], b"SELECT batches 60 ROWS 10000 THEN hang");
+    stream.write_all(&streaming).await.unwrap();
+    let mut some = vec![0; 10_000];
+    stream.read_exact(&mut some).await.unwrap();
+    let reply = post(door.address, "/?session_id=s", "SELECT 1").await;
+    assert_eq!(reply.header("x-clickhouse-exception-code"), Some("373"));
+    assert_eq!(post(door.address, "/?session_id=t", "SELECT 1").await.status, 200);
+}
+
+#[tokio::test]
+async fn settings_of_another_statement_are_not_remembered() {
+    let door = start(Wish::default()).await;
+    let clause = "CREATE TABLE x (a Int8) ENGINE = Memory SETTINGS max_threads = 3";
+    assert_eq!(post(door.address, "/?session_id=s&max_threads=9", clause).await.status, 200);
+    assert_eq!(ask(&door, "/?session_id=s").await.1, None);
 }
