@@ -223,8 +223,16 @@ fn a_short_body_cut_at_every_byte_is_an_error() {
 
 #[test]
 fn a_brotli_window_beyond_rfc_7932_is_refused() {
-    // The first byte of a large window stream (the extension of RFC 9841) is 0x11, then the size.
-    assert!(inflate("br", b"\x11\x1e\x03\x00\x00\x00", 100, 100).is_err());
+    let mut params =
+        ::brotli::enc::BrotliEncoderParams { lgwin: 26, large_window: true, ..Default::default() };
+    params.quality = 5;
+    let mut encoder = ::brotli::CompressorWriter::with_params(Vec::new(), 4_096, &params);
+    encoder.write_all(&sample()).unwrap();
+    let large = encoder.into_inner();
+    let mut read = Vec::new();
+    std::io::Read::read_to_end(&mut ::brotli::Decompressor::new(&large[..], 4_096), &mut read).unwrap();
+    assert!(read == sample(), "the extension, which another decoder takes");
+    assert!(inflate("br", &large, 1 << 20, 65_536).is_err());
     let garbage = [brotli(b"one,"), b"tail".to_vec()].concat();
     assert_eq!(inflate("br", &garbage, 1_000, 100).unwrap_err().code, ErrorCode::IncorrectData);
 }
