@@ -10,6 +10,7 @@ use zepto_common::error::{Error, ErrorCode};
 use zepto_common::schema::TableName;
 
 use crate::error::external;
+use crate::external::ExternalTables;
 use crate::provider::EngineTable;
 use crate::service::Core;
 use crate::system::{self, SYSTEM};
@@ -23,12 +24,18 @@ const VIEW_DEPTH_MAX: usize = 32;
 pub(crate) struct Databases {
     core: Arc<Core>,
     depth: usize,
+    external: Arc<ExternalTables>,
 }
 
 impl Databases {
     /// As a statement (depth 0) or a view within it sees them.
     pub(crate) fn new(core: Arc<Core>, depth: usize) -> Self {
-        Self { core, depth }
+        Self { core, depth, external: Arc::default() }
+    }
+
+    /// As a statement sees them that brought tables along.
+    pub(crate) fn with_external(core: Arc<Core>, external: Arc<ExternalTables>) -> Self {
+        Self { core, depth: 0, external }
     }
 }
 
@@ -55,7 +62,8 @@ impl CatalogProvider for Databases {
         let exists = name == SYSTEM || self.core.store.catalog().has_database(name);
         exists.then(|| {
             let database = name.to_owned();
-            Arc::new(Database { core: self.core.clone(), database, depth: self.depth })
+            let external = self.external.clone();
+            Arc::new(Database { core: self.core.clone(), database, depth: self.depth, external })
                 as Arc<dyn SchemaProvider>
         })
     }
@@ -67,6 +75,7 @@ struct Database {
     core: Arc<Core>,
     database: String,
     depth: usize,
+    external: Arc<ExternalTables>,
 }
 
 #[async_trait]
@@ -77,6 +86,9 @@ impl SchemaProvider for Database {
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
+        if let Some(table) = self.external.get(&self.database, name) {
+            return Ok(Some(table));
+        }
         if self.database == SYSTEM {
             return Ok(system::table(&self.core, name));
         }
@@ -102,6 +114,9 @@ impl SchemaProvider for Database {
     fn table_exist(&self, name: &str) -> bool {
         let full = TableName::new(&self.database, name);
         let catalog = self.core.store.catalog();
-        catalog.table(&full).is_some() || catalog.view(&full).is_some() || self.database == SYSTEM
+        self.external.get(&self.database, name).is_some()
+            || catalog.table(&full).is_some()
+            || catalog.view(&full).is_some()
+            || self.database == SYSTEM
     }
 }

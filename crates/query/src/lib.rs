@@ -4,6 +4,7 @@
 //! - [`SqlOptions`]: bounds and the runtime
 //! - `statement`: text to statement; `rewrite`, `semantics`: ClickHouse's meaning of a query's tree
 //! - `planner`, `plan_cache`, `session`, `catalog`: from a tree to a plan
+//! - `external`: tables that came with a request
 //! - `provider`: tables of the engine as plans see them
 //! - `asof`: ASOF JOIN; `functions`: ClickHouse's and the time-series functions; `system`: tables about the server
 //! - `views`: materialized views: their queries cut into states and answer
@@ -17,6 +18,7 @@ mod catalog;
 mod dialect;
 mod error;
 mod execute;
+mod external;
 pub mod functions;
 mod index_aggregate;
 mod memory;

@@ -13,6 +13,7 @@ use zepto_common::error::{Error, ErrorCode, Result};
 use zepto_engine::store::ViewDefinition;
 
 use crate::error::from_datafusion;
+use crate::external::ExternalTables;
 use crate::plan_cache::{PlanKey, is_lasting};
 use crate::service::Core;
 use crate::statement::{self, Tokens};
@@ -56,6 +57,10 @@ impl Core {
     /// # Errors
     /// ClickHouse's code for what is wrong with it.
     pub(crate) async fn optimized(&self, state: &SessionState, tokens: Tokens) -> Result<Arc<LogicalPlan>> {
+        if state.config().get_extension::<ExternalTables>().is_some() {
+            let plan = self.logical_plan(state, tokens).await?;
+            return state.optimize(&plan).map(Arc::new).map_err(from_datafusion);
+        }
         let key = self.plan_key(state, &tokens);
         if let Some(plan) = self.plans.get(&key) {
             return Ok(plan);

@@ -29,7 +29,7 @@ pub(super) async fn insert(
 ) -> Result<Answer> {
     let schema = run.table(table)?;
     let targets = targets(&schema, columns)?;
-    let state = run.state();
+    let state = run.state()?;
     let plan = run.core.logical_plan(&state, source).await?;
     let plan = cast_to(plan, &schema, &targets)?;
     let physical = state.create_physical_plan(&plan).await.map_err(from_datafusion)?;
@@ -142,7 +142,7 @@ impl Fill {
 /// What a column gets that the INSERT leaves out, as a one-row array of its storage type.
 fn default_value(run: &Run, column: &Column) -> Result<ArrayRef> {
     use zepto_common::schema::ColumnDefault as D;
-    let evaluate = |text: &str| constant(&run.core, &run.state(), statement::tokenize(text)?, &column.ty);
+    let evaluate = |text: &str| constant(&run.core, &run.state()?, statement::tokenize(text)?, &column.ty);
     match &column.default {
         D::Zero if column.ty.is_nullable() => Ok(new_null_array(&column.ty.storage_type(), 1)),
         D::Zero => zero(&column.ty.storage_type()),

@@ -25,7 +25,7 @@ use crate::statement::{self, NameText, Tokens};
 /// DELETE FROM table WHERE predicate.
 pub(super) async fn delete(run: Run, table: &NameText, predicate: Tokens) -> Result<Answer> {
     let schema = run.table(table)?;
-    let state = run.state();
+    let state = run.state()?;
     let wanted = expression(&run, &state, &schema, predicate, None).await?;
     let query_schema = schema.query_schema();
     let rewrite = move |batch: RecordBatch| -> Result<Option<RecordBatch>> {
@@ -46,7 +46,7 @@ pub(super) async fn update(
     predicate: Tokens,
 ) -> Result<Answer> {
     let schema = run.table(table)?;
-    let state = run.state();
+    let state = run.state()?;
     let wanted = expression(&run, &state, &schema, predicate, None).await?;
     let mut values: Vec<(usize, Arc<dyn PhysicalExpr>)> = Vec::with_capacity(assignments.len());
     for (name, tokens) in assignments {

@@ -13,7 +13,9 @@ use futures::{StreamExt, TryStreamExt};
 use zepto_common::error::Result;
 use zepto_common::service::{Answer, RowStream};
 
+use crate::catalog::Databases;
 use crate::error::from_datafusion;
+use crate::external::ExternalTables;
 use crate::semantics;
 use crate::service::{Core, Run, Settings};
 use crate::statement::{ExplainKind, Tokens};
@@ -22,12 +24,21 @@ use crate::system::{Cells, batch};
 
 impl Run {
     /// A session for this statement.
-    pub(super) fn state(&self) -> SessionState {
+    ///
+    /// # Errors
+    /// Tables of the request whose rows do not fit their columns.
+    pub(super) fn state(&self) -> Result<SessionState> {
         let handle = &self.guard.handle;
         let settings = &self.context.settings;
         let mut state = self.core.sessions.query_state(&self.core, &self.context.database, handle, settings);
         state.config_mut().set_extension(Arc::new(Settings(settings.clone())));
-        state
+        if !self.context.external_tables.is_empty() {
+            let tables = ExternalTables::new(&self.context.database, &self.context.external_tables)?;
+            let tables = Arc::new(tables);
+            state.config_mut().set_extension(tables.clone());
+            state.register_catalog_list(Arc::new(Databases::with_external(self.core.clone(), tables)));
+        }
+        Ok(state)
     }
 
     /// What a plan of this statement runs in.
@@ -68,7 +79,7 @@ async fn physical(state: &SessionState, plan: &LogicalPlan) -> Result<Arc<dyn Ex
 
 /// SELECT.
 pub(super) async fn select(run: Run, tokens: Tokens) -> Result<Answer> {
-    let state = run.state();
+    let state = run.state()?;
     let input = run.stream(&state, tokens).await?;
     let schema: SchemaRef = input.schema();
     let limits = run.limits();
@@ -95,7 +106,7 @@ pub(super) async fn explain(run: Run, kind: ExplainKind, tokens: Tokens) -> Resu
     let text = match kind {
         ExplainKind::Syntax => Core::rewritten(tokens)?.to_string(),
         ExplainKind::Plan => {
-            let state = run.state();
+            let state = run.state()?;
             let logical = run.core.optimized(&state, tokens).await?;
             let plan = physical(&state, &logical).await?;
             format!("{}\n\n{}", logical.display_indent(), displayable(plan.as_ref()).indent(true))
@@ -108,7 +119,7 @@ pub(super) async fn explain(run: Run, kind: ExplainKind, tokens: Tokens) -> Resu
 
 /// Runs the query to its end and shows the plan with the counters of each node.
 async fn analyze(run: &Run, tokens: Tokens) -> Result<String> {
-    let state = run.state();
+    let state = run.state()?;
     let plan = run.plan(&state, tokens).await?;
     let mut rows = 0;
     let mut input = execute_stream(plan.clone(), run.task(&state)?).map_err(from_datafusion)?;

@@ -54,7 +54,7 @@ pub(super) async fn show(run: Run, show: Show) -> Result<Answer> {
         }
         Show::Columns(name) | Show::Describe(name) => describe(run, &name).await,
         Show::DescribeQuery(tokens) => {
-            let state = run.state();
+            let state = run.state()?;
             let plan = run.core.logical_plan(&state, tokens).await?;
             let columns = columns_of(plan.schema());
             give_columns(run, &columns)
@@ -111,7 +111,7 @@ async fn describe(run: Run, name: &NameText) -> Result<Answer> {
     }
     let quoted = |name: &str| format!("`{}`", name.replace('`', "\\`"));
     let sql = format!("SELECT * FROM {}.{}", quoted(&full.database), quoted(&full.table));
-    let state = run.state();
+    let state = run.state()?;
     let plan = run.core.logical_plan(&state, statement::tokenize(&sql)?).await?;
     let columns = columns_of(plan.schema());
     give_columns(run, &columns)
