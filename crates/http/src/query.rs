@@ -196,7 +196,7 @@ impl Call {
     }
 
     /// What the query service is told about the request.
-    fn context(&self, kind: StatementKind, cancel: CancellationToken) -> RequestContext {
+    fn context(&self, sql: &str, kind: StatementKind, cancel: CancellationToken) -> RequestContext {
         let read_only = self.read_only
             || self.settings.read_only
             // Whoever may not change anything is held to reading, whatever the statement turns out to be.
@@ -207,7 +207,7 @@ impl Call {
             role: self.subject.role,
             database: self.settings.database.clone(),
             settings: self.settings.settings.clone(),
-            params: self.settings.params.clone(),
+            params: self.settings.params_for(sql),
             external_tables: self.form.tables.clone(),
             read_only,
             deadline: self.started + self.query_time(),

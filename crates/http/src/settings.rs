@@ -3,6 +3,7 @@
 //! Every parameter of the URL is a setting of ClickHouse unless it is one of the interface. An unknown name is
 //! refused (115), so that a misspelt setting never does nothing in silence.
 
+mod escapes;
 mod known;
 #[cfg(test)]
 mod tests;
@@ -61,6 +62,8 @@ pub struct RequestSettings {
     pub settings: BTreeMap<String, String>,
     /// `param_<name>`, unescaped; None is NULL.
     pub params: BTreeMap<String, Option<String>>,
+    /// The same as they were sent.
+    pub sent_params: BTreeMap<String, String>,
 }
 
 impl RequestSettings {
@@ -100,6 +103,7 @@ impl RequestSettings {
             cors: false,
             settings: BTreeMap::new(),
             params: BTreeMap::new(),
+            sent_params: BTreeMap::new(),
         };
         for (name, value) in session.iter().filter(|(name, _)| *name != DATABASE) {
             this.take(name, value)?;
@@ -119,6 +123,19 @@ impl RequestSettings {
     /// The value of a setting; empty when it was not sent.
     fn setting(&self, name: &str) -> &str {
         self.settings.get(name).map_or("", String::as_str)
+    }
+
+    /// The values of `param_<name>` for this statement: those of arrays, tuples and maps as they were sent, because
+    /// their escapes belong to the texts within them.
+    #[must_use]
+    pub fn params_for(&self, statement: &str) -> BTreeMap<String, Option<String>> {
+        let mut params = self.params.clone();
+        for (name, sent) in &self.sent_params {
+            if sent.contains('\\') && escapes::is_container(statement, name) {
+                params.insert(name.clone(), Some(sent.clone()));
+            }
+        }
+        params
     }
 
     /// The same with the settings of a statement's SETTINGS clause over it.
@@ -141,7 +158,8 @@ impl RequestSettings {
 
     fn take(&mut self, name: &str, value: &str) -> Result<()> {
         if let Some(parameter) = name.strip_prefix("param_") {
-            self.params.insert(parameter.to_owned(), unescape(value));
+            self.params.insert(parameter.to_owned(), escapes::unescape(value)?);
+            self.sent_params.insert(parameter.to_owned(), value.to_owned());
             return Ok(());
         }
         match name {
@@ -229,32 +247,4 @@ fn query_id(value: &str) -> Result<Option<String>> {
         return Err(Error::new(ErrorCode::BadArguments, text));
     }
     Ok(Some(value.to_owned()).filter(|id| !id.is_empty()))
-}
-
-/// Undoes TabSeparated's escapes: `\N` alone is NULL, an unknown `\c` is `c`.
-fn unescape(value: &str) -> Option<String> {
-    if value == "\\N" {
-        return None;
-    }
-    let mut out = String::with_capacity(value.len());
-    let mut chars = value.chars();
-    while let Some(char) = chars.next() {
-        if char != '\\' {
-            out.push(char);
-            continue;
-        }
-        match chars.next() {
-            Some('n') => out.push('\n'),
-            Some('t') => out.push('\t'),
-            Some('r') => out.push('\r'),
-            Some('b') => out.push('\u{8}'),
-            Some('f') => out.push('\u{C}'),
-            Some('a') => out.push('\u{7}'),
-            Some('v') => out.push('\u{B}'),
-            Some('0') => out.push('\0'),
-            Some(other) => out.push(other),
-            None => out.push('\\'),
-        }
-    }
-    Some(out)
 }

@@ -59,7 +59,7 @@ pub(super) async fn run(call: &Arc<Call>, target: Target, source: &mut Source) -
     let schema = door.sink.table(&target.table).await?;
     let settings = FormatSettings::from_map(&call.settings.settings)?;
     let evaluator = (target.format == Format::Values).then(|| {
-        let context = call.context(StatementKind::Insert, CancellationToken::new());
+        let context = call.context("", StatementKind::Insert, CancellationToken::new());
         door.queries.evaluator(&context)
     });
     let columns = target.columns.as_deref();

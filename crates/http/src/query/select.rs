@@ -55,7 +55,7 @@ impl Call {
         let cancel = CancellationToken::new();
         // Dropped with the answer's body or with this future when the client goes: the statement then ends.
         let guard = cancel.clone().drop_guard();
-        let context = self.context(kind, cancel);
+        let context = self.context(sql, kind, cancel);
         let time = self.query_time();
         let answer = timeout(time + QUEUE_WAIT, self.service.door.queries.run(sql, context)).await;
         let Answer { rows, format, settings, progress, warnings } = answer

@@ -95,22 +95,46 @@ fn a_malformed_value_is_refused_though_the_setting_does_nothing_here() {
 }
 
 #[test]
-fn every_escape_of_a_parameter_is_undone_and_an_unknown_one_is_its_character() {
+fn every_escape_of_a_parameter_is_undone_as_clickhouse_does() {
     for (sent, value) in [
-        (r"\b\f\n\r\t\0\a\v", "\u{8}\u{C}\n\r\t\0\u{7}\u{B}"),
-        (r"\\ \' \`", "\\ ' `"),
-        ("\\\t\\\n", "\t\n"),
-        (r"\q\ü\_", "qü_"),
+        (r"\b\f\n\r\t\0\a\v\e", "\u{8}\u{C}\n\r\t\0\u{7}\u{B}\u{1B}"),
+        (r#"\\ \' \` \" \/ \="#, "\\ ' ` \" / ="),
+        ("\\\t\\\n\\\u{1}", "\t\n\u{1}"),
+        (r"\x41\x7a\xc3\xbc", "Azü"),
+        // What means nothing keeps its backslash, so that a pattern survives.
+        (r"\d+\.\q\ü\_\ ", r"\d+\.\q\ü\_\ "),
         (r"\\N", r"\N"),
-        (r"\N ", "N "),
-        (r" \N", " N"),
-        (r"['AAPL','MS\'FT']", "['AAPL','MS'FT']"),
-        (r"['AAPL', 'MS\\'FT']", r"['AAPL', 'MS\'FT']"),
+        (r"x\Ny", "xy"),
+        (r" \N", " "),
         ("", ""),
     ] {
-        assert_eq!(unescape(sent).as_deref(), Some(value), "{sent:?}");
+        assert_eq!(escapes::unescape(sent).unwrap().as_deref(), Some(value), "{sent:?}");
     }
-    assert_eq!(unescape(r"\N"), None);
+    assert_eq!(escapes::unescape(r"\N").unwrap(), None);
+    for (sent, code) in [
+        (r"\x4", ErrorCode::CannotParseEscapeSequence),
+        (r"\x", ErrorCode::CannotParseEscapeSequence),
+        (r"\xff", ErrorCode::BadArguments),
+    ] {
+        assert_eq!(escapes::unescape(sent).unwrap_err().code, code, "{sent:?}");
+    }
+}
+
+#[test]
+fn an_array_keeps_the_escapes_of_its_texts() {
+    let settings = read("param_a=['O%5C'R','x%5C%5Cy']&param_s=O%5C'R&param_n=%5CN").unwrap();
+    for (statement, a) in [
+        ("SELECT {a:Array(String)}, {s:String}", r"['O\'R','x\\y']"),
+        ("SELECT { a : Tuple(String, String) }", r"['O\'R','x\\y']"),
+        ("SELECT '{' || {a:Map(String, String)}", r"['O\'R','x\\y']"),
+        ("SELECT {a:String}", r"['O'R','x\y']"),
+        ("SELECT {aa:Array(String)}, {b:Array(String)}", r"['O'R','x\y']"),
+        ("{{{", r"['O'R','x\y']"),
+    ] {
+        let params = settings.params_for(statement);
+        assert_eq!(params["a"].as_deref(), Some(a), "{statement}");
+        assert_eq!((params["s"].as_deref(), params["n"].as_deref()), (Some("O'R"), None));
+    }
 }
 
 #[test]
