@@ -65,73 +65,47 @@ use json_fields::Form;
 pub fn encoder(format: Format, schema: SchemaRef, settings: &FormatSettings) -> Result<Box<dyn Encoder>> {
     use Format as F;
     let fields = Fields::new(schema, settings);
+    let (names, form) = (names_of(format), form_of(format));
     Ok(match format {
-        F::TabSeparated => Box::new(tab_separated::TabSeparatedWriter::new(false, Names::Absent, fields)),
-        F::TabSeparatedWithNames => {
-            Box::new(tab_separated::TabSeparatedWriter::new(false, Names::Plain, fields))
+        F::TabSeparated | F::TabSeparatedWithNames | F::TabSeparatedWithNamesAndTypes => {
+            Box::new(tab_separated::TabSeparatedWriter::new(false, names, fields))
         }
-        F::TabSeparatedWithNamesAndTypes => {
-            Box::new(tab_separated::TabSeparatedWriter::new(false, Names::WithTypes, fields))
+        F::TabSeparatedRaw | F::TabSeparatedRawWithNames | F::TabSeparatedRawWithNamesAndTypes => {
+            Box::new(tab_separated::TabSeparatedWriter::new(true, names, fields))
         }
-        F::TabSeparatedRaw => Box::new(tab_separated::TabSeparatedWriter::new(true, Names::Absent, fields)),
-        F::TabSeparatedRawWithNames => {
-            Box::new(tab_separated::TabSeparatedWriter::new(true, Names::Plain, fields))
-        }
-        F::TabSeparatedRawWithNamesAndTypes => {
-            Box::new(tab_separated::TabSeparatedWriter::new(true, Names::WithTypes, fields))
-        }
-        F::Csv => Box::new(csv::CsvWriter::new(Names::Absent, fields)),
-        F::CsvWithNames => Box::new(csv::CsvWriter::new(Names::Plain, fields)),
-        F::CsvWithNamesAndTypes => Box::new(csv::CsvWriter::new(Names::WithTypes, fields)),
+        F::Csv | F::CsvWithNames | F::CsvWithNamesAndTypes => Box::new(csv::CsvWriter::new(names, fields)),
         F::Values => Box::new(values::ValuesWriter::new(fields)),
-        F::Json | F::JsonCompact | F::JsonStrings | F::JsonCompactStrings => {
-            let compact = matches!(format, F::JsonCompact | F::JsonCompactStrings);
-            Box::new(json::JsonWriter::new(compact, form_of(format), fields))
-        }
+        F::Json | F::JsonStrings => Box::new(json::JsonWriter::new(false, form, fields)),
+        F::JsonCompact | F::JsonCompactStrings => Box::new(json::JsonWriter::new(true, form, fields)),
         F::JsonColumns => Box::new(json_columns::JsonColumnsWriter::new(Shape::Named, fields)),
         F::JsonCompactColumns => Box::new(json_columns::JsonColumnsWriter::new(Shape::Ordered, fields)),
         F::JsonColumnsWithMetadata => {
             Box::new(json_columns::JsonColumnsWriter::new(Shape::WithMetadata, fields))
         }
         F::JsonEachRow | F::JsonStringsEachRow => {
-            Box::new(json_each_row::JsonEachRowWriter::new(form_of(format), fields))
+            Box::new(json_each_row::JsonEachRowWriter::new(form, fields))
         }
-        F::JsonCompactEachRow | F::JsonCompactStringsEachRow => {
-            Box::new(JsonCompactEachRowWriter::new(form_of(format), Names::Absent, fields))
+        F::JsonCompactEachRow
+        | F::JsonCompactEachRowWithNames
+        | F::JsonCompactEachRowWithNamesAndTypes
+        | F::JsonCompactStringsEachRow
+        | F::JsonCompactStringsEachRowWithNames
+        | F::JsonCompactStringsEachRowWithNamesAndTypes => {
+            Box::new(JsonCompactEachRowWriter::new(form, names, fields))
         }
-        F::JsonCompactEachRowWithNames | F::JsonCompactStringsEachRowWithNames => {
-            Box::new(JsonCompactEachRowWriter::new(form_of(format), Names::Plain, fields))
+        F::RowBinary | F::RowBinaryWithNames | F::RowBinaryWithNamesAndTypes => {
+            Box::new(row_binary::RowBinaryWriter::new(names, fields))
         }
-        F::JsonCompactEachRowWithNamesAndTypes | F::JsonCompactStringsEachRowWithNamesAndTypes => {
-            Box::new(JsonCompactEachRowWriter::new(form_of(format), Names::WithTypes, fields))
-        }
-        F::RowBinary => Box::new(row_binary::RowBinaryWriter::new(Names::Absent, fields)),
-        F::RowBinaryWithNames => Box::new(row_binary::RowBinaryWriter::new(Names::Plain, fields)),
-        F::RowBinaryWithNamesAndTypes => Box::new(row_binary::RowBinaryWriter::new(Names::WithTypes, fields)),
         F::Native => Box::new(native::NativeWriter::new(fields)),
         F::Arrow => Box::new(arrow_ipc::ArrowWriter::new(true, fields)),
         F::ArrowStream => Box::new(arrow_ipc::ArrowWriter::new(false, fields)),
         F::Parquet => Box::new(parquet_file::ParquetWriter::new(fields)),
-        F::Pretty | F::PrettyNoEscapes | F::PrettyMonoBlock | F::PrettyNoEscapesMonoBlock => {
-            Box::new(pretty::PrettyWriter::new(pretty::Look::Full, fields))
-        }
-        F::PrettyCompact
-        | F::PrettyCompactNoEscapes
-        | F::PrettyCompactMonoBlock
-        | F::PrettyCompactNoEscapesMonoBlock => {
-            Box::new(pretty::PrettyWriter::new(pretty::Look::Compact, fields))
-        }
-        F::PrettySpace
-        | F::PrettySpaceNoEscapes
-        | F::PrettySpaceMonoBlock
-        | F::PrettySpaceNoEscapesMonoBlock => {
-            Box::new(pretty::PrettyWriter::new(pretty::Look::Space, fields))
-        }
         F::Markdown => Box::new(markdown::MarkdownWriter::new(fields)),
         F::MsgPack => Box::new(msgpack_rows::MsgPackWriter::new(fields)),
         F::Vertical => Box::new(pretty::VerticalWriter::new(fields)),
         F::Null => Box::new(encode::NullWriter),
         F::MsgPackColumns => return Err(format.one_way("output")),
+        _ => Box::new(pretty::PrettyWriter::new(pretty::Look::of(format), fields)),
     })
 }
 
@@ -151,38 +125,31 @@ pub fn decoder(
 ) -> Result<Box<dyn Decoder>> {
     use Format as F;
     let block = Block::new(table, columns, settings, evaluator)?;
-    let tab_separated = |raw, names| tab_separated::TabSeparated::new(raw, names);
+    let (names, form) = (names_of(format), form_of(format));
     Ok(match format {
-        F::TabSeparated => rows(tab_separated(false, Names::Absent), block),
-        F::TabSeparatedWithNames => rows(tab_separated(false, Names::Plain), block),
-        F::TabSeparatedWithNamesAndTypes => rows(tab_separated(false, Names::WithTypes), block),
-        F::TabSeparatedRaw => rows(tab_separated(true, Names::Absent), block),
-        F::TabSeparatedRawWithNames => rows(tab_separated(true, Names::Plain), block),
-        F::TabSeparatedRawWithNamesAndTypes => rows(tab_separated(true, Names::WithTypes), block),
-        F::Csv => rows(csv::Csv::new(Names::Absent), block),
-        F::CsvWithNames => rows(csv::Csv::new(Names::Plain), block),
-        F::CsvWithNamesAndTypes => rows(csv::Csv::new(Names::WithTypes), block),
+        F::TabSeparated | F::TabSeparatedWithNames | F::TabSeparatedWithNamesAndTypes => {
+            rows(tab_separated::TabSeparated::new(false, names), block)
+        }
+        F::TabSeparatedRaw | F::TabSeparatedRawWithNames | F::TabSeparatedRawWithNamesAndTypes => {
+            rows(tab_separated::TabSeparated::new(true, names), block)
+        }
+        F::Csv | F::CsvWithNames | F::CsvWithNamesAndTypes => rows(csv::Csv::new(names), block),
         F::Values => rows(values::Values::default(), block),
         F::Json => rows(json::Json::new(false, &block), block),
         F::JsonCompact => rows(json::Json::new(true, &block), block),
         F::JsonColumns => rows(json_columns::JsonColumns::new(Shape::Named), block),
         F::JsonCompactColumns => rows(json_columns::JsonColumns::new(Shape::Ordered), block),
         F::JsonColumnsWithMetadata => rows(json_columns::JsonColumns::new(Shape::WithMetadata), block),
-        F::JsonEachRow | F::JsonStringsEachRow => {
-            rows(json_each_row::JsonEachRow::new(form_of(format), &block), block)
+        F::JsonEachRow | F::JsonStringsEachRow => rows(json_each_row::JsonEachRow::new(form, &block), block),
+        F::JsonCompactEachRow
+        | F::JsonCompactEachRowWithNames
+        | F::JsonCompactEachRowWithNamesAndTypes
+        | F::JsonCompactStringsEachRow
+        | F::JsonCompactStringsEachRowWithNames
+        | F::JsonCompactStringsEachRowWithNamesAndTypes => rows(JsonCompactEachRow::new(form, names), block),
+        F::RowBinary | F::RowBinaryWithNames | F::RowBinaryWithNamesAndTypes => {
+            rows(row_binary::RowBinary::new(names), block)
         }
-        F::JsonCompactEachRow | F::JsonCompactStringsEachRow => {
-            rows(JsonCompactEachRow::new(form_of(format), Names::Absent), block)
-        }
-        F::JsonCompactEachRowWithNames | F::JsonCompactStringsEachRowWithNames => {
-            rows(JsonCompactEachRow::new(form_of(format), Names::Plain), block)
-        }
-        F::JsonCompactEachRowWithNamesAndTypes | F::JsonCompactStringsEachRowWithNamesAndTypes => {
-            rows(JsonCompactEachRow::new(form_of(format), Names::WithTypes), block)
-        }
-        F::RowBinary => rows(row_binary::RowBinary::new(Names::Absent), block),
-        F::RowBinaryWithNames => rows(row_binary::RowBinary::new(Names::Plain), block),
-        F::RowBinaryWithNamesAndTypes => rows(row_binary::RowBinary::new(Names::WithTypes), block),
         F::Native => Box::new(native::NativeReader::new(block)),
         F::Arrow => Box::new(arrow_ipc::ArrowReader::new(true, block)),
         F::ArrowStream => Box::new(arrow_ipc::ArrowReader::new(false, block)),
@@ -191,6 +158,18 @@ pub fn decoder(
         F::MsgPackColumns => rows(msgpack::MsgPackColumns::default(), block),
         _ => return Err(format.one_way("input")),
     })
+}
+
+/// The header lines that a format's name says it has.
+fn names_of(format: Format) -> Names {
+    let name = format.name();
+    if name.ends_with("WithNamesAndTypes") {
+        Names::WithTypes
+    } else if name.ends_with("WithNames") {
+        Names::Plain
+    } else {
+        Names::Absent
+    }
 }
 
 /// Whether a format's fields are JSON values or strings.

@@ -7,6 +7,7 @@ use zepto_common::Result;
 
 use crate::cells::{Cells, Style};
 use crate::encode::{Encoder, Fields, ResultTotals};
+use crate::format::Format;
 
 /// Rows of one table when `output_format_pretty_max_rows` is larger.
 const PAGE_ROWS: usize = 10_000;
@@ -36,6 +37,21 @@ pub(crate) enum Look {
     Compact,
     /// No frame.
     Space,
+}
+
+impl Look {
+    /// The frame that a format's name says. The longer names change nothing: there are no colours unless asked for,
+    /// and rows are written as one table anyway.
+    pub(crate) fn of(format: Format) -> Self {
+        let name = format.name();
+        if name.starts_with("PrettyCompact") {
+            Self::Compact
+        } else if name.starts_with("PrettySpace") {
+            Self::Space
+        } else {
+            Self::Full
+        }
+    }
 }
 
 /// Columns a text takes on a terminal.

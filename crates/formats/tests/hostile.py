@@ -91,6 +91,71 @@ add("RowBinaryWithNames", T, b"\x01\x01z", 117)
 add("RowBinaryWithNames", T, b"\x02\x01a\x01a", 117)
 add("RowBinaryWithNames", T, b"\x00\x01z", 117)
 add("RowBinaryWithNamesAndTypes", T, b"\x00z", 117)
+# Native
+def text(value):
+    low, high = len(value) % 128, len(value) // 128
+    return (bytes([low | 128, high]) if high else bytes([low])) + value.encode()
+
+
+def block(columns, rows, *parts):
+    return bytes([columns, rows]) + b"".join(text(name) + text(ty) + data for name, ty, data in parts)
+
+
+u64 = lambda value: struct.pack("<Q", value)
+low = lambda flags, count, words, rows, numbers: u64(1) + u64(flags) + u64(count) + words + u64(rows) + numbers
+for data, code in [(b"\x01", 32), (b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x01", 131), (b"\x01" + big, 131), (b"\x00\x05", 117), (b"\x80", 32), (b"\xff" * 11, 117), (b"\x80" * 11, 117), (b"\x01\x01", 32), (b"\x01\x01\x01", 33), (b"\x01\x01\x01a\x05Int3", 33),
+                   (block(1, 1, ("a", "Int32", b"\x00\x00\x00")), 33), (block(1, 1, ("a", "Nonsense", b"\x00")), 50), (block(1, 1, ("a", "", b"\x00")), 50), (block(1, 1, ("a", "Array(", b"\x00")), 50), (block(1, 1, ("a", "Array()", b"\x00")), 50),
+                   (block(1, 1, ("a", "Nullable(Array(Int8))", b"\x00")), 43), (block(1, 1, ("a", "Nullable(Nullable(Int8))", b"\x00")), 43), (block(1, 1, ("a", "LowCardinality(Array(Int8))", b"\x00")), 50), (block(1, 1, ("a", "Nullable(Int32)", b"")), 33),
+                   (block(1, 1, ("s", "String", b"")), 33), (block(1, 1, ("s", "String", b"\x05ab")), 33), (block(1, 1, ("s", "String", big)), 131), (block(1, 1, ("s", "String", b"\xff\xff\xff\x1f")), 33), (block(1, 1, ("s", "String", b"\x01\xff")), 117),
+                   (block(1, 2, ("a", "Int32", b"\x00" * 7)), 33), (block(2, 1, ("a", "Int32", b"\x00" * 4)), 32), (block(1, 1, ("a", "String", b"\x01x")), 27), (block(1, 1, ("a", "Int64", u64(2**40))), 321),
+                   (b"\x01\x01\x01a" + b"\xff\x01" + b"Array(" * 42 + b"x", 33), (b"\x01\x01\x01a" + b"\x86\x80\x01" + b"Array(" * 2731, 131)]:
+    add("Native", T, data, code)
+add("Native", T, block(1, 1, ("a", "Tuple(" * 329, b"\x00" * 20)), 50)
+add("Native", T, block(1, 1, ("a", "Array(" * 256 + "Int8" + ")" * 256, b"\x00" * 20)), 167)
+add("Native", T, block(1, 1, ("a", "Array(" * 100 + "Int8" + ")" * 100, u64(1) * 99)), 33)
+for data, code in [(u64(5), 33), (u64(2**63), 117), (u64(2**31), 117), (u64(2**31 - 1) + b"\x00" * 64, 33), (u64(1), 33)]:
+    add("Native", N, block(1, 1, ("a", "Array(Int32)", data)), code)
+add("Native", N, block(1, 2, ("a", "Array(Int32)", u64(2) + u64(1) + b"\x00" * 8)), 117)
+add("Native", N, block(1, 1, ("a", "Array(Int32)", u64(1) + b"\x00" * 4)) + b"\x01", 32)
+for data, code in [(u64(2), 117), (u64(1)[:5], 33), (low(0x601, 1, b"\x00", 1, b"\x00"), 33), (low(0x604, 1, b"\x00", 1, b"\x00"), 117), (low(0x100, 1, b"\x00", 1, b"\x00"), 117), (low(0x600, 2**63, b"\x00", 1, b"\x00"), 117),
+                   (low(0x600, 2**30, b"\x00", 1, b"\x00"), 33), (low(0x600, 1, b"\x00", 2, b"\x00\x00"), 117), (low(0x600, 1, b"\x00", 1, b"\x01"), 117), (low(0x600, 0, b"", 1, b"\x00"), 117), (low(0x603, 1, b"\x00", 1, u64(2**64 - 1)), 117), (low(0x600, 1, b"\x01\xff", 1, b"\x00"), 117)]:
+    add("Native", "s LowCardinality(String)", block(1, 1, ("s", "LowCardinality(String)", data)), code)
+add("Native", "a Decimal(9,2)", block(1, 1, ("a", "Decimal(9, 2)", struct.pack("<i", 2000000000))), 69)
+add("Native", "t DateTime64(8,'UTC')", block(1, 1, ("t", "DateTime64(8)", struct.pack("<q", 2**62))), 321)
+add("Native", "t DateTime64(9,'UTC')", block(1, 1, ("t", "DateTime64(0)", struct.pack("<q", 2**62))), 321)
+add("Native", "t DateTime64(9,'UTC')", block(1, 1, ("t", "Float64", struct.pack("<d", float("nan")))), 321)
+add("Native", "t DateTime64(9,'UTC')", block(1, 1, ("t", "Float64", struct.pack("<d", 1e300))), 321)
+add("Native", "a Decimal(9,2)", block(1, 1, ("a", "Float64", struct.pack("<d", float("inf")))), 321)
+add("Native", "a Int32", block(1, 1, ("a", "Tuple()", b"0")), 53)
+# JSON with names, as strings, by columns
+for data, code in [("[", 27), ("[]", 27), ("{}", 27), ("[1]\n[1]", 26), ("[\"a\"", 27), ("[\"a\",\"a\"]\n[1,2]", 117), ("[\"a\"]\n[1", 27), ("[\"a\"]\n[1,2]", 27), ("[\"a\"]\n1", 27), ("[\"a", 26), ("[[\"a\"]]", 26)]:
+    if code != 27 or data != "[]":
+        add("JSONCompactEachRowWithNames", T, data, code)
+add("JSONCompactEachRowWithNamesAndTypes", T, "[\"a\"]\n[\"Int32\",\"Int8\"]\n[1]", 117)
+add("JSONCompactEachRowWithNamesAndTypes", T, "[\"a\"]\n[\"Nonsense\"]\n[1]", 117)
+add("JSONCompactEachRowWithNames", T, "[" + "\"z\"," * 5000, 117)
+for data, code in [("{\"a\":1}", 26), ("{\"a\":\"1x\"}", 27), ("{\"a\":\"\"}", 27), ("{\"a\":\"9999999999\"}", 321), ("{\"a\":null}", 26), ("{\"s\":\"\xff\"}".encode("latin1"), 117), ("{\"a\":\"1", 26)]:
+    add("JSONStringsEachRow", T, data, code)
+add("JSONStringsEachRow", "a " + "Array(" * 100 + "Int8" + ")" * 100, "{\"a\":\"" + "[" * 101 + "\"}", 27)
+for data, code in [("{", 27), ("[]", 27), ("{\"a\"", 27), ("{\"a\":1}", 27), ("{\"a\":[1}", 27), ("{\"a\":[1],\"s\":[]}", 117), ("{\"a\":[1],\"a\":[1]}", 117), ("{\"a\":[1]} x", 27), ("{\"a\":[1]", 27), ("{\"a\":[[1]]}", 27), ("{\"a\":[1,]}", 117), ("{\"s\":[\"\xff\"]}".encode("latin1"), 117), ("{\"a\":[\"1x\"]}", 27), ("{\"a\":[1e5x]}", 27)]:
+    add("JSONColumns", T, data, code)
+add("JSONColumns", T, "{\"zz\":" + "[" * 100000, 306)
+for data, code in [("{}", 27), ("[1]", 27), ("[[1],[\"x\"],[2]]", 117), ("[[1],[]]", 117), ("[[1]", 27)]:
+    add("JSONCompactColumns", T, data, code)
+for data, code in [("[]", 27), ("{\"data\":[]}", 27), ("{\"data\":{\"a\":[1]}", 27), ("{\"meta\":" + "[" * 5000, 306)]:
+    add("JSONColumnsWithMetadata", T, data, code)
+# MsgPack
+for data, code in [(b"\x01", 117), (b"\xc1", 117), (b"\x01\xc1", 117), (b"\x01\xa5ab", 117), (b"\x01\xc6\xff\xff\xff\xff", 117), (b"\x01\xdb\xff\xff\xff\xffab", 117), (b"\xce\xff\xff\xff\xff\xa1x", 321), (b"\x01\xa1\xff", 117), (b"\x90\xa1x", 53), (b"\x01\x90", 53), (b"\xcb\x00", 117), (b"\x01\xc7\x05\x02abcde", 53), (b"\xa1x\xa1x", 27)]:
+    add("MsgPack", T, data, code)
+for data, code in [(b"\xdd\xff\xff\xff\xff", 117), (b"\xdc\xff\xff\x01", 117), (b"\x92\x01", 117), (b"\x91\x91\x01", 53), (b"\x05", 53)]:
+    add("MsgPack", N, data, code)
+add("MsgPack", "a " + "Array(" * 100 + "Int8" + ")" * 100, "", 53, 1, b"\x91" * 101 + b"\x01")
+add("MsgPack", "a UUID", b"\xd8\x02" + b"\x00" * 15, 117)
+add("MsgPack", "a UUID", b"\xc4\x03abc", 376)
+add("MsgPack", "a Decimal(9,2)", b"\xce\xff\xff\xff\xff", 69)
+add("MsgPack", "a Decimal(38,2)", b"\xc4\x10" + b"\x7f" * 16, 69)
+add("MsgPack", "a DateTime64(8,'UTC')", b"\xcf\x40" + b"\x00" * 7, 321)
+add("MsgPack", "a Tuple(Int8,Int8)", b"\x91\x01", 117)
 # Arrow and Parquet
 for data, code in [(b"A", 33), (b"ARROW1", 33), (b"NOTARROW1", 117), (b"ARROW1\0\0" + b"\xff" * 8, 117), (b"ARROW1\0\0\xff\xff\xff\xff\x10\x00\x00\x00" + b"\x00" * 16, 117), (b"ARROW1\0\0\xff\xff\xff\xff\xff\xff\xff\x7f", 117), (b"ARROW1\0\0\xff\xff\xff\xff\x10\x00\x00\x00", 33)]:
     add("Arrow", T, data, code)
