@@ -8,7 +8,7 @@ use arrow::array::RecordBatch;
 use zepto_common::limits::{COLUMNAR_BYTES_MAX, COLUMNS_MAX};
 use zepto_common::{Error, ErrorCode, Result};
 
-use crate::cells::Style;
+use crate::cells::{Cells, Style};
 use crate::decode::{Block, Found, RowFormat, in_column};
 use crate::encode::{Encoder, Fields, ResultTotals};
 use crate::json::{write_figures, write_meta};
@@ -193,16 +193,42 @@ impl RowFormat for JsonColumns {
 pub(crate) struct JsonColumnsWriter {
     shape: Shape,
     fields: Fields,
-    /// Each column's values so far.
-    columns: Vec<Vec<u8>>,
-    rows: u64,
+    /// The result so far, and its bytes in memory.
+    batches: Vec<RecordBatch>,
+    bytes: usize,
 }
 
 impl JsonColumnsWriter {
     pub(crate) fn new(shape: Shape, fields: Fields) -> Self {
-        let columns = vec![Vec::new(); fields.types().len()];
-        Self { shape, fields, columns, rows: 0 }
+        Self { shape, fields, batches: Vec::new(), bytes: 0 }
     }
+
+    /// Writes one column's values.
+    fn column(&self, at: usize, out: &mut Vec<u8>) -> Result<()> {
+        let style = Style::Json(self.fields.json_style());
+        let ty = &self.fields.types()[at];
+        let mut any = false;
+        for batch in &self.batches {
+            let cells = Cells::new(batch.column(at), ty, self.fields.settings())?;
+            for row in 0..batch.num_rows() {
+                if any {
+                    out.extend_from_slice(b", ");
+                }
+                any = true;
+                cells.write(row, style, out);
+            }
+            bounded(out.len())?;
+        }
+        Ok(())
+    }
+}
+
+fn bounded(bytes: usize) -> Result<()> {
+    if bytes <= COLUMNAR_BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!("A result in columns is held whole, and at most {COLUMNAR_BYTES_MAX} bytes");
+    Err(Error::new(ErrorCode::MemoryLimitExceeded, message))
 }
 
 impl Encoder for JsonColumnsWriter {
@@ -211,22 +237,11 @@ impl Encoder for JsonColumnsWriter {
     }
 
     fn batch(&mut self, batch: &RecordBatch, _: &mut Vec<u8>) -> Result<()> {
-        let style = Style::Json(self.fields.json_style());
-        for (cells, column) in self.fields.cells(batch)?.iter().zip(&mut self.columns) {
-            for row in 0..batch.num_rows() {
-                if !column.is_empty() {
-                    column.extend_from_slice(b", ");
-                }
-                cells.write(row, style, column);
-            }
+        if batch.num_rows() > 0 {
+            self.bytes += batch.get_array_memory_size();
+            self.batches.push(batch.clone());
         }
-        self.rows += batch.num_rows() as u64;
-        if self.columns.iter().map(Vec::len).sum::<usize>() > COLUMNAR_BYTES_MAX {
-            let message =
-                format!("A result in columns is held whole, and at most {COLUMNAR_BYTES_MAX} bytes");
-            return Err(Error::new(ErrorCode::MemoryLimitExceeded, message));
-        }
-        Ok(())
+        bounded(self.bytes)
     }
 
     fn finish(&mut self, totals: &ResultTotals, out: &mut Vec<u8>) -> Result<()> {
@@ -242,8 +257,9 @@ impl Encoder for JsonColumnsWriter {
         out.extend_from_slice(open);
         let slash = self.fields.settings().escape_forward_slashes;
         // Only JSONColumns shows the columns of a result without rows.
-        let shown = self.shape == Shape::Named || self.rows > 0;
-        for (at, (name, column)) in self.fields.names().zip(&self.columns).filter(|_| shown).enumerate() {
+        let rows: usize = self.batches.iter().map(RecordBatch::num_rows).sum();
+        let shown = self.shape == Shape::Named || rows > 0;
+        for (at, name) in self.fields.names().filter(|_| shown).enumerate() {
             if at > 0 {
                 out.extend_from_slice(b",\n");
             }
@@ -253,12 +269,12 @@ impl Encoder for JsonColumnsWriter {
                 out.extend_from_slice(b": ");
             }
             out.push(b'[');
-            out.extend_from_slice(column);
+            self.column(at, out)?;
             out.push(b']');
         }
         out.extend_from_slice(close);
         if self.shape == Shape::WithMetadata {
-            write_figures(self.rows, totals, out);
+            write_figures(rows as u64, totals, out);
         }
         Ok(())
     }

@@ -20,6 +20,9 @@ use crate::scan::{Cursor, Scan, Stop, fault};
 /// about the usual size are given on as they are.
 const ENOUGH_ROWS: usize = BLOCK_ROWS / 2;
 
+/// Bytes that are put behind an incomplete value to complete it.
+const BRIDGE_BYTES: usize = 4 << 10;
+
 /// Reads blocks.
 pub(crate) struct NativeReader {
     columnar: Columnar,
@@ -56,16 +59,26 @@ impl NativeReader {
     }
 
     fn push_bytes(&mut self, data: &[u8], last: bool, out: &mut Vec<RecordBatch>) -> Result<()> {
-        if self.carry.is_empty() {
-            let used = self.read(data, last, out)?;
-            self.carry.extend_from_slice(&data[used..]);
-            return Ok(());
+        let mut rest = data;
+        if !self.carry.is_empty() {
+            // Mostly a few bytes complete what waits, and the rest need not be copied.
+            let mut carry = std::mem::take(&mut self.carry);
+            let before = carry.len();
+            let bridge = data.len().min(BRIDGE_BYTES);
+            carry.extend_from_slice(&data[..bridge]);
+            let used = self.read(&carry, last && bridge == data.len(), out)?;
+            if used < before {
+                carry.extend_from_slice(&data[bridge..]);
+                carry.drain(..used);
+                let used = self.read(&carry, last, out)?;
+                carry.drain(..used);
+                self.carry = carry;
+                return Ok(());
+            }
+            rest = &data[used - before..];
         }
-        let mut carry = std::mem::take(&mut self.carry);
-        carry.extend_from_slice(data);
-        let used = self.read(&carry, last, out)?;
-        carry.drain(..used);
-        self.carry = carry;
+        let used = self.read(rest, last, out)?;
+        self.carry.extend_from_slice(&rest[used..]);
         Ok(())
     }
 

@@ -170,15 +170,18 @@ impl Low {
             Values::Symbol(symbols) => &mut symbols.ids,
             _ => &mut self.numbers,
         };
-        let known = |number: u64| match i32::try_from(number) {
-            Ok(id) if (id as usize) < count => Ok(id),
-            _ => Err(incorrect(format!("Number {number} is not in a dictionary of {count} words"))),
-        };
+        // What is no number of 31 bits becomes a negative one, which no dictionary has.
         match self.width {
-            1 => fixed(numbers, rows, cursor, |bytes| known(u64::from(u8::from_le_bytes(bytes))))?,
-            2 => fixed(numbers, rows, cursor, |bytes| known(u64::from(u16::from_le_bytes(bytes))))?,
-            4 => fixed(numbers, rows, cursor, |bytes| known(u64::from(u32::from_le_bytes(bytes))))?,
-            _ => fixed(numbers, rows, cursor, |bytes| known(u64::from_le_bytes(bytes)))?,
+            1 => copied(numbers, rows, cursor, |bytes| i32::from(u8::from_le_bytes(bytes)))?,
+            2 => copied(numbers, rows, cursor, |bytes| i32::from(u16::from_le_bytes(bytes)))?,
+            4 => copied(numbers, rows, cursor, i32::from_le_bytes)?,
+            _ => {
+                copied(numbers, rows, cursor, |bytes| i32::try_from(u64::from_le_bytes(bytes)).unwrap_or(-1))?
+            }
+        }
+        let largest = numbers.iter().fold(0, |most: u32, number| most.max(number.cast_unsigned()));
+        if largest as usize >= count {
+            return Err(incorrect(format!("A number is not in its dictionary of {count} words")));
         }
         self.delivered = true;
         self.deliver(column)
@@ -260,6 +263,16 @@ pub(super) fn number(cursor: &mut Cursor<'_>) -> Scan<u64> {
     Ok(u64::from_le_bytes(*bytes))
 }
 
+/// Makes room for a column's values at once, so that it does not grow by copying; for long columns, which may only
+/// be declared, as they come.
+fn reserve<T>(values: &mut Vec<T>, rows: usize) {
+    /// Bytes that are taken for what is declared: one column's at a time.
+    const RESERVED_BYTES: usize = 1 << 20;
+    if values.is_empty() {
+        values.reserve_exact(rows.min(RESERVED_BYTES / size_of::<T>()));
+    }
+}
+
 /// Reads on values of `N` bytes.
 fn fixed<T, const N: usize>(
     values: &mut Vec<T>,
@@ -269,7 +282,7 @@ fn fixed<T, const N: usize>(
 ) -> Scan<()> {
     let (chunks, _) = cursor.rest().as_chunks::<N>();
     let chunks = &chunks[..chunks.len().min(rows - values.len())];
-    values.reserve(chunks.len());
+    reserve(values, rows);
     for chunk in chunks {
         values.push(value(*chunk)?);
     }
@@ -286,6 +299,7 @@ fn copied<T, const N: usize>(
 ) -> Scan<()> {
     let (chunks, _) = cursor.rest().as_chunks::<N>();
     let chunks = &chunks[..chunks.len().min(rows - values.len())];
+    reserve(values, rows);
     values.extend(chunks.iter().map(|chunk| value(*chunk)));
     cursor.at += chunks.len() * N;
     if values.len() < rows { Err(short(values.len(), rows, cursor)) } else { Ok(()) }
