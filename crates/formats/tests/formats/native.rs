@@ -1,9 +1,13 @@
 //! Native: what the golden files cannot show, because the oracle speaks revision 0 only.
 
-use arrow::array::RecordBatch;
-use zepto_common::limits::{BLOCK_ROWS, RESULT_BLOCK_ROWS};
-use zepto_formats::{Format, FormatSettings};
+use std::sync::Arc;
 
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema};
+use zepto_common::limits::{BLOCK_ROWS, RESULT_BLOCK_ROWS};
+use zepto_formats::{Format, FormatSettings, encoder};
+
+use super::round_trip::{ROWS, TABLE};
 use super::support::{read, read_in, table, write};
 
 fn at(revision: u64) -> FormatSettings {
@@ -95,7 +99,7 @@ fn an_empty_result_has_an_empty_body_at_every_revision() {
     }
 }
 
-fn numbers(count: usize) -> (std::sync::Arc<zepto_common::schema::TableSchema>, Vec<RecordBatch>) {
+fn numbers(count: usize) -> (Arc<zepto_common::schema::TableSchema>, Vec<RecordBatch>) {
     let table = table("a Int64, s LowCardinality(String), t String, n Nullable(Int32)");
     let text: String = (0..count).map(|i| format!("{i}\tS{}\ttext{i}\t\\N\n", i % 300)).collect();
     let rows = read(Format::TabSeparated, &table, &FormatSettings::default(), text.as_bytes()).unwrap();
@@ -135,16 +139,7 @@ fn blocks_of_any_size_become_the_same_rows_whatever_the_pieces() {
 fn a_result_in_query_form_is_written_as_the_stored_one() {
     let (table, rows) = numbers(70_000);
     let settings = FormatSettings::default();
-    let fields: Vec<_> = table.columns.iter().map(|column| column.ty.query_field(&column.name)).collect();
-    let schema = std::sync::Arc::new(arrow::datatypes::Schema::new(fields));
-    let mut views = zepto_formats::encoder(Format::Native, schema.clone(), &settings).unwrap();
-    let mut out = Vec::new();
-    for batch in &rows {
-        let columns = batch.columns().iter().zip(schema.fields());
-        let columns = columns.map(|(array, field)| arrow::compute::cast(array, field.data_type()).unwrap());
-        let batch = RecordBatch::try_new(schema.clone(), columns.collect()).unwrap();
-        views.batch(&batch, &mut out).unwrap();
-    }
+    let out: Vec<u8> = rows.iter().flat_map(|batch| native(&in_query_form(&table, batch))).collect();
     assert!(out == write(Format::Native, &table, &settings, &rows));
 }
 
@@ -203,4 +198,63 @@ fn declared_counts_allocate_nothing() {
         let error = read(Format::Native, &table, &FormatSettings::default(), &data).unwrap_err();
         assert!(matches!(error.code.number(), 33 | 117), "{name}: {error}");
     }
+}
+
+/// The rows in the form that queries give.
+fn in_query_form(table: &zepto_common::schema::TableSchema, rows: &RecordBatch) -> RecordBatch {
+    let fields: Vec<_> = table.columns.iter().map(|column| column.ty.query_field(&column.name)).collect();
+    let schema = Arc::new(Schema::new(fields));
+    let columns = rows.columns().iter().zip(schema.fields());
+    let columns = columns.map(|(array, field)| arrow::compute::cast(array, field.data_type()).unwrap());
+    RecordBatch::try_new(schema.clone(), columns.collect()).unwrap()
+}
+
+fn native(batch: &RecordBatch) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut writer = encoder(Format::Native, batch.schema(), &FormatSettings::default()).unwrap();
+    writer.batch(batch, &mut out).unwrap();
+    out
+}
+
+#[test]
+fn a_slice_is_written_as_its_rows_in_both_forms() {
+    let table = table(TABLE);
+    let settings = FormatSettings::default();
+    let all = read(Format::Values, &table, &settings, ROWS.as_bytes()).unwrap().remove(0);
+    for start in 0..all.num_rows() {
+        let rows = ROWS.split("),\n").nth(start).unwrap();
+        let rows = if rows.ends_with(')') { rows.to_owned() } else { format!("{rows})") };
+        let one = read(Format::Values, &table, &settings, rows.as_bytes()).unwrap().remove(0);
+        let wanted = native(&one);
+        assert!(native(&all.slice(start, 1)) == wanted, "row {start}");
+        assert!(native(&in_query_form(&table, &one)) == wanted, "row {start} in query form");
+        assert!(native(&in_query_form(&table, &all).slice(start, 1)) == wanted, "row {start} of query form");
+    }
+}
+
+#[test]
+fn a_bare_null_and_a_comparison_have_their_own_bytes() {
+    let fields = vec![Field::new("n", DataType::Null, true), Field::new("c", DataType::Boolean, false)];
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(arrow::array::NullArray::new(2)),
+        Arc::new(arrow::array::BooleanArray::from(vec![true, false])),
+    ];
+    let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap();
+    assert_eq!(native(&batch), b"\x02\x02\x01n\x11Nullable(Nothing)\x01\x0100\x01c\x05UInt8\x01\x00");
+}
+
+#[test]
+fn what_lies_under_a_null_is_not_shown() {
+    let nulls = || Some(arrow::buffer::NullBuffer::from(vec![true, false]));
+    let numbers = arrow::array::Int32Array::new(vec![5, 6].into(), nulls());
+    let words = arrow::array::StringArray::new(
+        arrow::buffer::OffsetBuffer::from_lengths([1, 6]),
+        arrow::buffer::Buffer::from(b"xsecret"),
+        nulls(),
+    );
+    let fields = vec![Field::new("n", DataType::Int32, true), Field::new("s", DataType::Utf8, true)];
+    let columns: Vec<ArrayRef> = vec![Arc::new(numbers), Arc::new(words)];
+    let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap();
+    let wanted = b"\x02\x02\x01n\x0fNullable(Int32)\x00\x01\x05\0\0\0\0\0\0\0\x01s\x10Nullable(String)\x00\x01\x01x\x00";
+    assert_eq!(native(&batch), wanted);
 }
