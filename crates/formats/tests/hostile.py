@@ -118,7 +118,7 @@ for data, code in [(u64(5), 33), (u64(2**63), 117), (u64(2**31), 117), (u64(2**3
 add("Native", N, block(1, 2, ("a", "Array(Int32)", u64(2) + u64(1) + b"\x00" * 8)), 117)
 add("Native", N, block(1, 1, ("a", "Array(Int32)", u64(1) + b"\x00" * 4)) + b"\x01", 32)
 for data, code in [(u64(2), 117), (u64(1)[:5], 33), (low(0x601, 1, b"\x00", 1, b"\x00"), 33), (low(0x604, 1, b"\x00", 1, b"\x00"), 117), (low(0x100, 1, b"\x00", 1, b"\x00"), 117), (low(0x600, 2**63, b"\x00", 1, b"\x00"), 117),
-                   (low(0x600, 2**30, b"\x00", 1, b"\x00"), 33), (low(0x600, 1, b"\x00", 2, b"\x00\x00"), 117), (low(0x600, 1, b"\x00", 1, b"\x01"), 117), (low(0x600, 0, b"", 1, b"\x00"), 117), (low(0x603, 1, b"\x00", 1, u64(2**64 - 1)), 117), (low(0x600, 1, b"\x01\xff", 1, b"\x00"), 117)]:
+                   (low(0x600, 2**30, b"\x00", 1, b"\x00"), 33), (low(0x600, 1, b"\x00", 2, b"\x00\x00"), 117), (low(0x600, 1, b"\x00", 0, b"\x00"), 117), (low(0x600, 1, b"\x00", 1, b"\x01"), 117), (low(0x600, 0, b"", 1, b"\x00"), 117), (low(0x603, 1, b"\x00", 1, u64(2**64 - 1)), 117), (low(0x600, 1, b"\x01\xff", 1, b"\x00"), 117)]:
     add("Native", "s LowCardinality(String)", block(1, 1, ("s", "LowCardinality(String)", data)), code)
 add("Native", "a Decimal(9,2)", block(1, 1, ("a", "Decimal(9, 2)", struct.pack("<i", 2000000000))), 69)
 add("Native", "t DateTime64(8,'UTC')", block(1, 1, ("t", "DateTime64(8)", struct.pack("<q", 2**62))), 321)

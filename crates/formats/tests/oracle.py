@@ -26,6 +26,8 @@ TEXT = ["TabSeparated", "TabSeparatedWithNames", "TabSeparatedWithNamesAndTypes"
         "RowBinaryWithNames", "RowBinaryWithNamesAndTypes", "Native", "JSONStrings", "JSONCompactStrings", "JSONColumns", "JSONCompactColumns",
         "JSONColumnsWithMetadata", "JSONCompactEachRowWithNames", "JSONCompactEachRowWithNamesAndTypes", "JSONStringsEachRow",
         "JSONCompactStringsEachRow", "JSONCompactStringsEachRowWithNames", "JSONCompactStringsEachRowWithNamesAndTypes", "Markdown", "MsgPack"]
+# Files are not the same byte for byte; what ClickHouse wrote must read as the same rows.
+FILES = ["ArrowStream", "Parquet"]
 PEOPLE = ["Pretty", "PrettyCompact", "PrettySpace", "Vertical", "PrettyNoEscapes", "PrettyCompactNoEscapes", "PrettySpaceNoEscapes",
           "PrettyMonoBlock", "PrettyCompactMonoBlock", "PrettySpaceMonoBlock", "PrettyNoEscapesMonoBlock",
           "PrettyCompactNoEscapesMonoBlock", "PrettySpaceNoEscapesMonoBlock"]
@@ -321,6 +323,8 @@ def outputs(cases, forms, out):
         for form in forms:
             if name.startswith("no rows") and form.startswith("JSON") and form.endswith("Row"):
                 continue
+            if form in FILES and settings:
+                continue
             data = quantity(f"SELECT * FROM t{settings_of(settings)}", form)
             expected[form] = base64.b64encode(data).decode()
         out.write(json.dumps({"name": name, "columns": columns, "rows": rows, "settings": settings, "expected": expected}) + "\n")
@@ -357,7 +361,7 @@ def inputs(out):
 
 if __name__ == "__main__":
     with open(os.path.join(HERE, "golden/output.jsonl"), "w") as out:
-        outputs(OUTPUT, TEXT, out)
+        outputs(OUTPUT, TEXT + FILES, out)
         outputs(PEOPLE_OUTPUT, PEOPLE, out)
     with open(os.path.join(HERE, "golden/input.jsonl"), "w") as out:
         inputs(out)
