@@ -98,10 +98,6 @@ impl SqlService {
         check_settings(&clauses.settings)?;
         context.settings.extend(clauses.settings.clone());
         check_rights(&statement, &context)?;
-        if !context.external_tables.is_empty() {
-            let message = "Tables that come with a request are not supported yet";
-            return Err(Error::new(ErrorCode::NotImplemented, message));
-        }
         let deadline = deadline(&context)?;
         let guard = self.core.running.start(sql, &context, deadline)?;
         let handle = guard.handle.clone();

@@ -137,6 +137,8 @@ impl Job {
         let params = [
             ("query_id", self.query_id.as_str()),
             ("session_id", self.session.as_str()),
+            // What SET said holds while the person thinks.
+            ("session_timeout", "3600"),
             ("default_format", self.format.as_str()),
         ];
         let mut response = if self.rows_from_stdin {
