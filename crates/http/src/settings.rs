@@ -50,6 +50,8 @@ pub struct RequestSettings {
     pub progress_interval: Option<Duration>,
     /// `compress=1`: the answer is in ClickHouse's native blocks.
     pub packed: bool,
+    /// `client_protocol_version`: the revision of the Native blocks that the client reads; None is the first one.
+    pub native_revision: Option<u64>,
     /// `readonly` is not 0.
     pub read_only: bool,
     /// `enable_http_compression` is not 0.
@@ -96,6 +98,7 @@ impl RequestSettings {
             max_execution_time: None,
             buffer_size: None,
             progress_interval: None,
+            native_revision: None,
             packed: false,
             read_only: false,
             compression: true,
@@ -180,6 +183,9 @@ impl RequestSettings {
             "compress" => self.packed = flag(name, value)?,
             "decompress" => flag(name, value).map(|_| ())?,
             "buffer_size" => self.buffer_size = Some(value.parse().map_err(|_| bad_value(name, value))?),
+            "client_protocol_version" => {
+                self.native_revision = Some(value.parse().map_err(|_| bad_value(name, value))?);
+            }
             _ if known::INTERFACE.contains(&name) => {}
             _ if zepto_common::settings::is_known(name) => {
                 zepto_common::settings::check(name, value)?;

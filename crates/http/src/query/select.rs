@@ -73,6 +73,9 @@ impl Call {
         let format = self.format(format.as_deref())?;
         let mut merged = self.settings.settings.clone();
         merged.extend(settings);
+        if let Some(revision) = self.settings.native_revision {
+            merged.insert("client_protocol_version".to_owned(), revision.to_string());
+        }
         let encoder = zepto_formats::encoder(format, schema, &FormatSettings::from_map(&merged)?)?;
         let until = tokio::time::Instant::from_std(self.started) + time + QUEUE_WAIT;
         let rows = Rows::new(self, encoder, batches, progress.clone(), until, guard);

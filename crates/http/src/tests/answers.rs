@@ -233,3 +233,21 @@ async fn a_browser_may_ask_first() {
     let reply = post(door.address, "/?add_http_cors_header=1", "SELECT 1").await;
     assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
 }
+
+#[tokio::test]
+async fn native_blocks_are_of_the_revision_that_the_client_names() {
+    let door = start(Wish::default()).await;
+    let target = |revision: &str| format!("/?default_format=Native{revision}");
+    let first = post(door.address, &target(""), "SELECT 1").await;
+    assert_eq!(&first.body[..2], [1, 1], "a column, a row");
+    let later = post(door.address, &target("&client_protocol_version=54405"), "SELECT 1").await;
+    assert_eq!(later.body, [&[1, 0, 2, 0xFF, 0xFF, 0xFF, 0xFF, 0], &first.body[..]].concat());
+    let newest = post(door.address, &target("&client_protocol_version=54460"), "SELECT 1").await;
+    assert_eq!(
+        newest.body.len(),
+        later.body.len() + 1,
+        "a byte says that nothing is serialized in another way"
+    );
+    let wrong = post(door.address, &target("&client_protocol_version=new"), "SELECT 1").await;
+    assert_eq!(wrong.status, 400);
+}
