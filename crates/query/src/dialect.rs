@@ -53,6 +53,7 @@ impl Dialect for ZeptoDialect {
         supports_select_format,
         supports_select_wildcard_replace,
         supports_comma_separated_trim,
+        supports_in_empty_list,
     );
 
     // What standard SQL has and ClickHouse's dialect here does not.

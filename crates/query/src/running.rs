@@ -32,6 +32,11 @@ pub(crate) struct QueryHandle {
 }
 
 impl QueryHandle {
+    /// Who sent it.
+    pub(crate) fn user(&self) -> &str {
+        &self.user
+    }
+
     /// Why it must stop; None while it may go on.
     pub(crate) fn stopped(&self) -> Option<Error> {
         if self.cancel.is_cancelled() {

@@ -131,7 +131,7 @@ impl Sessions {
         let config = state.config_mut();
         config.set_extension(handle.clone());
         let use_nulls = settings.get("join_use_nulls").is_some_and(|value| value == "1" || value == "true");
-        let semantics = SemanticOptions { join_use_nulls: use_nulls };
+        let semantics = SemanticOptions { join_use_nulls: use_nulls, user: handle.user().to_owned() };
         config.options_mut().extensions.insert(semantics);
         if let Some(threads) =
             settings.get("max_threads").and_then(|n| n.parse::<usize>().ok()).filter(|&n| n > 0)

@@ -9,6 +9,7 @@ mod create;
 pub(crate) mod cursor;
 mod joins;
 mod limits;
+mod lists;
 mod params;
 mod show;
 #[cfg(test)]
@@ -387,7 +388,7 @@ fn kill(cursor: &mut Cursor) -> Result<Statement> {
 /// # Errors
 /// `SyntaxError`, `TooDeepAst`.
 pub(crate) fn query(tokens: Tokens) -> Result<ast::Statement> {
-    let tokens = joins::rewrite(tokens)?;
+    let tokens = lists::rewrite(joins::rewrite(tokens)?);
     let mut parser = parser(&ZeptoDialect, tokens);
     let query = parser.parse_query().map_err(parser_error)?;
     expect_end(&mut parser)?;

@@ -1,14 +1,16 @@
-//! What the integration tests share. The tests themselves lie in `tests/nodes`; they start the real
-//! `zepto_storage_node` and talk to it over HTTP.
+//! What the integration tests share. The tests themselves lie in `tests/nodes` (our own
+//! client) and `tests/clients` (ClickHouse's); they start the real `zepto_storage_node` and talk to it over HTTP.
 //!
 //! - [`place`]: a folder and a node in it
 //! - [`fixture`]: what releases leave for their successors
 //! - [`ledger`]: writers that remember what they sent and what was acknowledged
 //! - [`corpus`]: the hostile requests of `tests/corpus/http`
+//! - [`peers`]: programs of others, fetched in pinned versions
 //! - [`terminal`]: a program on a pseudo-terminal
 
 pub mod corpus;
 pub mod fixture;
 pub mod ledger;
+pub mod peers;
 pub mod place;
 pub mod terminal;

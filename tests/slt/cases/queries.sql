@@ -25,7 +25,7 @@ WITH t AS (SELECT k, sum(x) AS s FROM l GROUP BY k), u AS (SELECT max(s) AS m FR
 SELECT k FROM (SELECT k FROM l UNION ALL SELECT k FROM r) ORDER BY k;
 -- skip: ORDER BY after UNION sorts the whole, in ClickHouse the last SELECT
 SELECT k FROM l UNION ALL SELECT k FROM r ORDER BY k;
-SELECT k FROM l UNION DISTINCT SELECT k FROM r ORDER BY k;
+SELECT k FROM (SELECT k FROM l UNION DISTINCT SELECT k FROM r) ORDER BY k;
 SELECT k FROM l INTERSECT SELECT k FROM r ORDER BY k;
 SELECT k FROM (SELECT k FROM l EXCEPT DISTINCT SELECT k FROM r) ORDER BY k;
 -- skip: EXCEPT without a word is DISTINCT, in ClickHouse ALL
@@ -79,3 +79,7 @@ SELECT count() FROM l WHERE a = 'nosuch';
 SELECT max(x) FROM l WHERE a = 'nosuch';
 SELECT k FROM l GROUP BY k HAVING count() > 1;
 SELECT toUInt8(k) + x, concat(a, toString(k)) FROM l ORDER BY x;
+SELECT 1 IN [1, 2], 3 IN [1, 2], 'a' IN ['b', 'a'], 1 NOT IN [2];
+SELECT a FROM l WHERE k IN [1, 3] ORDER BY a;
+SELECT [1] IN [[1], [2]];
+SELECT 1 IN [], 1 NOT IN [];

@@ -279,4 +279,21 @@ pub(crate) const ROWS: &[Row] = &[
             .stable(),
         ),
     ),
+    row(
+        "currentUser",
+        &["user", "current_user"],
+        "currentUser()",
+        "The name under which the statement was sent.",
+        Plan::Scalar(
+            Scalar::pure(
+                (0, 0),
+                |_| Ok(ColumnType::String),
+                |call| {
+                    let options = call.config.extensions.get::<crate::semantics::SemanticOptions>();
+                    text(call, options.map_or("", |options| &options.user))
+                },
+            )
+            .stable(),
+        ),
+    ),
 ];

@@ -20,6 +20,8 @@ datafusion::common::extensions_options! {
     pub struct SemanticOptions {
         /// Whether cells of outer joins without a match are NULL rather than zero values.
         pub join_use_nulls: bool, default = false
+        /// Who sent it.
+        pub user: String, default = String::new()
     }
 }
 
