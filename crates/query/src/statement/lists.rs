@@ -96,10 +96,4 @@ mod tests {
             assert_eq!(text_of(&rewrite(tokens.clone())), text_of(&tokens), "{kept}");
         }
     }
-
-    #[test]
-    fn brackets_without_end_cost_no_more_than_their_number() {
-        let tokens = tokenize(&"a IN [".repeat(150_000)).unwrap();
-        assert_eq!(rewrite(tokens.clone()).len(), tokens.len());
-    }
 }
