@@ -328,7 +328,7 @@ pub(super) fn processes(core: &Core) -> Result<RecordBatch> {
     ])
 }
 
-/// The settings that a statement may carry and that have a meaning here: name, default, type, meaning.
+/// The settings that a statement may carry and that have a meaning here or that clients look for: name, default, type, meaning.
 fn known_settings() -> &'static [(&'static str, &'static str, &'static str, &'static str)] {
     &[
         ("max_execution_time", "300", "Seconds", "Seconds after which a statement is stopped"),
@@ -336,6 +336,7 @@ fn known_settings() -> &'static [(&'static str, &'static str, &'static str, &'st
         ("max_result_rows", "0", "UInt64", "Rows of a result; 0 is the server's bound"),
         ("max_threads", "0", "UInt64", "Partitions of a plan that run at once; 0 is the server's choice"),
         ("result_overflow_mode", "throw", "OverflowMode", "throw or break when a result has too many rows"),
+        ("max_block_size", "65409", "UInt64", "Taken; the server chooses the rows of an answer's block"),
         ("join_use_nulls", "0", "Bool", "Cells without a match in an outer join are NULL"),
     ]
 }
