@@ -40,6 +40,14 @@ number_id!(
     Lsn(u64)
 );
 number_id!(
+    /// Version of one partition's in-sync set; only grows, over changes of the owner too.
+    SetVersion(u64)
+);
+number_id!(
+    /// Version of the whole placement; only grows.
+    PlacementVersion(u64)
+);
+number_id!(
     /// A table; never reused after DROP.
     TableId(u64)
 );
@@ -70,7 +78,7 @@ pub struct Token {
 }
 
 /// Random identity made with a data directory: an emptied volume is another disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct DiskId(pub u128);
 
 impl fmt::Display for DiskId {

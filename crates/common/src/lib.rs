@@ -18,6 +18,7 @@ pub mod ids;
 pub mod limits;
 pub mod metric_names;
 pub mod partition;
+pub mod placement;
 pub mod schema;
 pub mod service;
 pub mod settings;
