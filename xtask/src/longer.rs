@@ -47,7 +47,8 @@ impl Fixture {
     }
 }
 
-/// Computes the expected results of the .slt files anew with the oracle.
+/// Computes the expected results of the .slt files and the goldens anew with the oracle. Arguments name case files of
+/// the first; then the goldens stay.
 #[derive(Args)]
 pub(crate) struct SltGenerate {
     /// Arguments for the generator script
@@ -58,12 +59,17 @@ pub(crate) struct SltGenerate {
 impl SltGenerate {
     /// Generator of the statements with the oracle's results.
     const SCRIPT: &'static str = "tests/slt/generate.py";
+    /// Generator of the expressions, the errors and the list of what ClickHouse has.
+    const GOLDENS: &'static str = "tests/goldens/generate.py";
     /// Pinned versions of the oracles.
     const REQUIREMENTS: &'static str = "tests/slt/requirements.txt";
 
     pub(crate) fn run(&self, workspace: &Workspace) -> Result<bool> {
-        let mut python = program::python(workspace, Self::REQUIREMENTS)
-            .context("the oracle needs python3; only this command does")?;
-        program::succeeds(python.arg(Self::SCRIPT).args(&self.arguments))
+        let python = || {
+            program::python(workspace, Self::REQUIREMENTS)
+                .context("the oracle needs python3; only this command does")
+        };
+        let statements = program::succeeds(python()?.arg(Self::SCRIPT).args(&self.arguments))?;
+        Ok(statements && (!self.arguments.is_empty() || program::succeeds(python()?.arg(Self::GOLDENS))?))
     }
 }

@@ -91,6 +91,7 @@ codes! {
     UnknownTable = 60 UNKNOWN_TABLE 404;
     SyntaxError = 62 SYNTAX_ERROR 400;
     UnknownAggregateFunction = 63 UNKNOWN_AGGREGATE_FUNCTION 404;
+    IllegalTypeOfColumnForFilter = 59 ILLEGAL_TYPE_OF_COLUMN_FOR_FILTER 500;
     ArgumentOutOfBound = 69 ARGUMENT_OUT_OF_BOUND 500;
     CannotConvertType = 70 CANNOT_CONVERT_TYPE 500;
     CannotParseNumber = 72 CANNOT_PARSE_NUMBER 400;
@@ -153,6 +154,13 @@ codes! {
     SessionIsLocked = 373 SESSION_IS_LOCKED 500;
     CannotParseUuid = 376 CANNOT_PARSE_UUID 400;
     HttpLengthRequired = 381 HTTP_LENGTH_REQUIRED 411;
+    NoCommonType = 386 NO_COMMON_TYPE 500;
+    SizesOfArraysDontMatch = 190 SIZES_OF_ARRAYS_DONT_MATCH 500;
+    ThrowIfValueIsNonZero = 395 FUNCTION_THROW_IF_VALUE_IS_NON_ZERO 500;
+    InvalidWithFillExpression = 475 INVALID_WITH_FILL_EXPRESSION 500;
+    UnionAllResultStructuresMismatch = 258 UNION_ALL_RESULT_STRUCTURES_MISMATCH 500;
+    InvalidLimitExpression = 440 INVALID_LIMIT_EXPRESSION 500;
+    ParameterOutOfBound = 12 PARAMETER_OUT_OF_BOUND 500;
     QueryWasCancelled = 394 QUERY_WAS_CANCELLED 500;
     TooManyRowsOrBytes = 396 TOO_MANY_ROWS_OR_BYTES 500;
     CannotCompileRegexp = 427 CANNOT_COMPILE_REGEXP 400;

@@ -78,6 +78,7 @@ fn of_arrow(error: &ArrowError) -> Error {
     let code = match error {
         ArrowError::DivideByZero => ErrorCode::IllegalDivision,
         ArrowError::ArithmeticOverflow(_) => ErrorCode::Decimals,
+        ArrowError::CastError(text) if text.contains("Float") => ErrorCode::CannotParseNumber,
         ArrowError::CastError(_) | ArrowError::ParseError(_) => ErrorCode::CannotParseText,
         ArrowError::NotYetImplemented(_) => ErrorCode::NotImplemented,
         ArrowError::MemoryError(_) => ErrorCode::MemoryLimitExceeded,
@@ -96,6 +97,58 @@ fn of_arrow(error: &ArrowError) -> Error {
     Error::new(code, error.to_string())
 }
 
+/// What the planner's texts have in them, and their codes; the first that fits counts.
+const KNOWN: [(&[&str], ErrorCode); 15] = [
+    (&["different number of columns"], ErrorCode::UnionAllResultStructuresMismatch),
+    (&["Expected LIMIT", "Expected OFFSET", "LIMIT must", "OFFSET must"], ErrorCode::InvalidLimitExpression),
+    (&["unnest", "lambda defined", "isn't a common type to coerce"], ErrorCode::IllegalTypeOfArgument),
+    (
+        &[
+            "must be in GROUP BY",
+            "must appear in the GROUP BY",
+            "could not be resolved from available columns",
+        ],
+        ErrorCode::NotAnAggregate,
+    ),
+    (&["failed to resolve schema"], ErrorCode::UnknownDatabase),
+    (&["Overflow happened", "overflow"], ErrorCode::Decimals),
+    (&["Divide by zero"], ErrorCode::IllegalDivision),
+    (
+        &["function arguments", "number of arguments", "expects exactly", "expected exactly", "wrong number"],
+        ErrorCode::NumberOfArgumentsDoesntMatch,
+    ),
+    (
+        &[
+            "Failed to coerce arguments",
+            "No function matches",
+            "does not support",
+            "Unsupported arg",
+            "Function '",
+        ],
+        ErrorCode::IllegalTypeOfArgument,
+    ),
+    (
+        &[
+            "Cannot infer common argument type",
+            "Cannot coerce",
+            "cannot be coerced",
+            "annot automatically convert",
+            "Cannot cast",
+            "Unsupported CAST",
+            "incompatible",
+        ],
+        ErrorCode::TypeMismatch,
+    ),
+    (
+        &["Aggregate functions are not allowed", "aggregate functions can not be nested", "nested"],
+        ErrorCode::IllegalAggregation,
+    ),
+    (&["Cast error", "Parser error"], ErrorCode::CannotParseText),
+    (&["regex parse error"], ErrorCode::CannotCompileRegexp),
+    (&["not supported", "Unsupported", "not implemented", "not yet"], ErrorCode::NotImplemented),
+    (&["Failed to allocate", "Resources exhausted"], ErrorCode::MemoryLimitExceeded),
+];
+
 /// DataFusion has one variant for all faults of planning; the text tells them apart.
 fn of_text(text: &str, otherwise: ErrorCode) -> Error {
     let text = text.strip_prefix("Error during planning: ").unwrap_or(text);
@@ -107,60 +160,7 @@ fn of_text(text: &str, otherwise: ErrorCode) -> Error {
         let message = format!("Function with name `{function}` does not exist");
         return Error::new(ErrorCode::UnknownFunction, message);
     }
-    let known: [(&[&str], ErrorCode); 12] = [
-        (
-            &[
-                "must be in GROUP BY",
-                "must appear in the GROUP BY",
-                "could not be resolved from available columns",
-            ],
-            ErrorCode::NotAnAggregate,
-        ),
-        (&["failed to resolve schema"], ErrorCode::UnknownDatabase),
-        (&["Overflow happened", "overflow"], ErrorCode::Decimals),
-        (&["Divide by zero"], ErrorCode::IllegalDivision),
-        (
-            &[
-                "function arguments",
-                "number of arguments",
-                "expects exactly",
-                "expected exactly",
-                "wrong number",
-            ],
-            ErrorCode::NumberOfArgumentsDoesntMatch,
-        ),
-        (
-            &[
-                "Failed to coerce arguments",
-                "No function matches",
-                "does not support",
-                "Unsupported arg",
-                "Function '",
-            ],
-            ErrorCode::IllegalTypeOfArgument,
-        ),
-        (
-            &[
-                "Cannot infer common argument type",
-                "Cannot coerce",
-                "cannot be coerced",
-                "annot automatically convert",
-                "Cannot cast",
-                "Unsupported CAST",
-                "incompatible",
-            ],
-            ErrorCode::TypeMismatch,
-        ),
-        (
-            &["Aggregate functions are not allowed", "aggregate functions can not be nested", "nested"],
-            ErrorCode::IllegalAggregation,
-        ),
-        (&["Cast error", "Parser error"], ErrorCode::CannotParseText),
-        (&["regex parse error"], ErrorCode::CannotCompileRegexp),
-        (&["not supported", "Unsupported", "not implemented", "not yet"], ErrorCode::NotImplemented),
-        (&["Failed to allocate", "Resources exhausted"], ErrorCode::MemoryLimitExceeded),
-    ];
-    let code = known
+    let code = KNOWN
         .iter()
         .find(|(needles, _)| needles.iter().any(|needle| text.contains(needle)))
         .map_or(otherwise, |(_, code)| *code);

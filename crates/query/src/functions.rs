@@ -8,13 +8,21 @@
 
 mod aggregates;
 mod arrays;
+mod best;
 mod bucket;
 mod calendar;
 mod casts;
 mod convert;
 mod dates;
+mod differences;
+mod json;
+mod lambdas;
+mod lists;
 mod logic;
+mod lttb;
+mod maps;
 mod math;
+mod more;
 mod render;
 pub(crate) mod rewrites;
 mod scalar;
@@ -28,11 +36,16 @@ use std::sync::{Arc, LazyLock};
 use datafusion::common::Result;
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
+use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, WindowUDF};
 use sqlparser::ast::Expr;
 
+pub(crate) use bucket::Width as TimeWidth;
 pub use bucket::uniform_width;
+pub(crate) use calendar::add_months;
+pub use differences::difference;
+pub(crate) use lambdas::{lambda_args, with_lambda};
 pub use logic::{CLICKHOUSE_REVISION, CLICKHOUSE_VERSION};
+pub(crate) use render::float64 as write_float;
 pub(crate) use rewrites::interval_parts;
 pub(crate) use scalar::{fault, nullable};
 
@@ -57,6 +70,8 @@ pub(crate) enum Plan {
     Window(fn() -> WindowUDF),
     /// A window function that is an aggregate or window function over a frame (see [`windows`]).
     Framed(fn(&sqlparser::ast::Function, Vec<Expr>) -> zepto_common::Result<Expr>),
+    /// A function of a lambda and arrays.
+    Higher(fn() -> HigherOrderUDF),
     /// DataFusion's own.
     Known,
 }
@@ -84,11 +99,17 @@ pub(crate) const fn row(
 const TABLES: &[&[Row]] = &[
     aggregates::ROWS,
     arrays::ROWS,
+    best::ROWS,
     bucket::ROWS,
     casts::ROWS,
     dates::ROWS,
+    json::ROWS,
+    lambdas::ROWS,
+    lists::ROWS,
     logic::ROWS,
+    maps::ROWS,
     math::ROWS,
+    more::ROWS,
     text::ROWS,
     windows::ROWS,
 ];
@@ -117,6 +138,11 @@ impl Row {
     /// How it is made.
     pub(crate) fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// Whether it is called with OVER only.
+    pub(crate) fn is_window(&self) -> bool {
+        self.syntax.contains(" OVER ")
     }
 
     fn is_aggregate(&self) -> bool {
@@ -162,6 +188,9 @@ pub fn register(state: &mut SessionState) -> Result<()> {
             Plan::Window(make) => {
                 state.register_udwf(Arc::new(make()))?;
             }
+            Plan::Higher(make) => {
+                state.register_higher_order_function(Arc::new(make()))?;
+            }
             _ => {}
         }
     }
@@ -205,6 +234,16 @@ pub fn list() -> Vec<FunctionInfo> {
         .collect();
     lines.sort_by_key(|line| line.name);
     lines
+}
+
+/// Whether a call of this name is understood: a row's, or one of the families `addDays`, `toIntervalDay`, `dateAdd`.
+#[must_use]
+pub fn is_known(name: &str) -> bool {
+    let two = [rewrites::number(1), rewrites::number(1)];
+    find(name).is_some_and(|row| !row.name.starts_with("__"))
+        || rewrites::interval_call(name, &two).is_some()
+        || rewrites::shift_call(name, &two).is_some()
+        || !matches!(rewrites::date_add(name, &[]), Ok(None))
 }
 
 /// Whether a call of this name takes many rows: one of ours, with or without a combinator, or DataFusion's.

@@ -6,6 +6,7 @@
 //! - `planner`, `plan_cache`, `session`, `catalog`: from a tree to a plan
 //! - `external`: tables that came with a request
 //! - `provider`: tables of the engine as plans see them
+//! - `fill`: ORDER BY … WITH FILL; `filters`: `additional_table_filters`
 //! - `asof`: ASOF JOIN; `functions`: ClickHouse's and the time-series functions; `system`: tables about the server
 //! - `views`: materialized views: their queries cut into states and answer
 //! - `index_aggregate`: aggregates answered from run indexes
@@ -19,6 +20,8 @@ mod dialect;
 mod error;
 mod execute;
 mod external;
+mod fill;
+mod filters;
 pub mod functions;
 mod index_aggregate;
 mod memory;

@@ -14,13 +14,15 @@ use zepto_engine::store::ViewDefinition;
 
 use crate::error::from_datafusion;
 use crate::external::ExternalTables;
+use crate::filters::{ADDITIONAL_TABLE_FILTERS, Filters};
 use crate::plan_cache::{PlanKey, is_lasting};
 use crate::service::Core;
 use crate::statement::{self, Tokens};
-use crate::{asof, rewrite, semantics};
+use crate::{asof, fill, rewrite, semantics};
 
 /// Settings that change what a query means.
-const PLANNING_SETTINGS: [&str; 3] = ["join_use_nulls", "prefer_column_name_to_alias", "session_timezone"];
+const PLANNING_SETTINGS: [&str; 4] =
+    ["join_use_nulls", "prefer_column_name_to_alias", "session_timezone", ADDITIONAL_TABLE_FILTERS];
 
 impl Core {
     /// The tree of a query after all rewriting, as it goes to DataFusion.
@@ -28,11 +30,24 @@ impl Core {
     /// # Errors
     /// `SyntaxError` and what rewriting refuses.
     pub(crate) fn rewritten(tokens: Tokens) -> Result<ast::Statement> {
-        let mut tree = statement::query(tokens)?;
+        Self::rewritten_tree(statement::query(tokens)?)
+    }
+
+    fn rewritten_tree(mut tree: ast::Statement) -> Result<ast::Statement> {
         rewrite::before(&mut tree)?;
         semantics::rewrite_ast(&mut tree)?;
         rewrite::after(&mut tree)?;
         Ok(tree)
+    }
+
+    /// The same with the session's conditions on tables put in.
+    fn filtered(state: &SessionState, tokens: Tokens) -> Result<ast::Statement> {
+        let settings = state.config().get_extension::<crate::service::Settings>();
+        let filters = settings.as_ref().and_then(|all| all.0.get(ADDITIONAL_TABLE_FILTERS));
+        let filters = Filters::parse(filters.map(String::as_str))?;
+        let mut tree = statement::query(tokens)?;
+        filters.apply(&mut tree, &state.config_options().catalog.default_schema);
+        Self::rewritten_tree(tree)
     }
 
     /// The plan of a query, not optimized.
@@ -40,7 +55,7 @@ impl Core {
     /// # Errors
     /// ClickHouse's code for what is wrong with it.
     pub(crate) async fn logical_plan(&self, state: &SessionState, tokens: Tokens) -> Result<LogicalPlan> {
-        let tree = Self::rewritten(tokens)?;
+        let tree = Self::filtered(state, tokens)?;
         self.plan_tree(state, tree).await
     }
 
@@ -119,7 +134,10 @@ impl Core {
 
 async fn plan_tree(state: &SessionState, tree: ast::Statement) -> Result<LogicalPlan> {
     let plan = state.statement_to_plan(DfStatement::Statement(Box::new(tree))).await;
-    plan.and_then(text_as_views).and_then(asof::replace_marked).map_err(from_datafusion)
+    plan.and_then(text_as_views)
+        .and_then(asof::replace_marked)
+        .and_then(fill::replace_marked)
+        .map_err(from_datafusion)
 }
 
 /// The plan of a query, not optimized, over whatever the session's catalog has.

@@ -1,5 +1,8 @@
 //! Rewriting of a query's tree that is about clauses, before and after the pass over functions and operators.
 
+mod array_join;
+mod limit_by;
+
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
@@ -10,6 +13,7 @@ use sqlparser::ast::{
 };
 use zepto_common::error::{Error, ErrorCode, Result};
 
+use self::array_join::array_join;
 use crate::statement::{ASOF_MARKER, LATEST_MARKER};
 
 /// Puts PREWHERE into WHERE, `MATCH_CONDITION` into a marked join condition, and the mark of LATEST ON into a
@@ -28,8 +32,10 @@ pub(crate) fn before(statement: &mut Statement) -> Result<()> {
             }
             refuse_totals(select)?;
             latest(select)?;
+            array_join(select)?;
             select.from.iter_mut().try_for_each(match_conditions)
-        })
+        })?;
+        limit_by::rewrite(query)
     })
 }
 
@@ -53,12 +59,10 @@ pub(crate) fn after(statement: &mut Statement) -> Result<()> {
         if let Some(LimitClause::LimitOffset { limit_by, .. }) = &query.limit_clause
             && !limit_by.is_empty()
         {
-            return Err(Error::new(
-                ErrorCode::NotImplemented,
-                "LIMIT BY is not supported; use QUALIFY row_number()",
-            ));
+            let message = "LIMIT BY is supported with constant numbers of rows";
+            return Err(Error::new(ErrorCode::NotImplemented, message));
         }
-        Ok(())
+        crate::fill::mark(query)
     })
 }
 
@@ -171,9 +175,18 @@ fn latest(select: &mut Select) -> Result<()> {
         named_window: vec![],
         ..select.clone()
     };
-    let query = Query {
+    let query = query_of(SetExpr::Select(Box::new(inner)));
+    let relation =
+        TableFactor::Derived { lateral: false, subquery: Box::new(query), alias: Some(alias), sample: None };
+    select.from = vec![TableWithJoins { relation, joins: vec![] }];
+    Ok(())
+}
+
+/// A query of a body and nothing else.
+pub(crate) fn query_of(body: SetExpr) -> Query {
+    Query {
         with: None,
-        body: Box::new(SetExpr::Select(Box::new(inner))),
+        body: Box::new(body),
         order_by: None,
         limit_clause: None,
         fetch: None,
@@ -182,11 +195,7 @@ fn latest(select: &mut Select) -> Result<()> {
         settings: None,
         format_clause: None,
         pipe_operators: vec![],
-    };
-    let relation =
-        TableFactor::Derived { lateral: false, subquery: Box::new(query), alias: Some(alias), sample: None };
-    select.from = vec![TableWithJoins { relation, joins: vec![] }];
-    Ok(())
+    }
 }
 
 /// The row number inside the mark of LATEST ON.

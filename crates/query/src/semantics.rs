@@ -14,6 +14,7 @@ mod names;
 pub(crate) mod numbers;
 mod operators;
 mod rules;
+mod scalars;
 mod syntax;
 mod windows;
 
@@ -29,6 +30,7 @@ use zepto_common::{Error, Result};
 pub use names::{output_name, output_schema};
 pub use operators::OperatorPlanner;
 pub use rules::SemanticOptions;
+pub(crate) use syntax::typed;
 
 /// Makes a parsed statement mean in DataFusion what it means in ClickHouse.
 ///
@@ -76,14 +78,15 @@ impl VisitorMut for Scopes {
 }
 
 fn query_scope(query: &mut Query) -> Result<()> {
+    scalars::resolve(query);
     if let Some(order) = &mut query.order_by {
         nulls_last(order);
     }
     match query.body.as_mut() {
         SetExpr::Select(select) => {
             names::name_columns(select);
-            aliases::resolve(select, query.order_by.as_mut())?;
-            windows::resolve(select, query.order_by.as_mut())
+            windows::resolve(select, query.order_by.as_mut())?;
+            aliases::resolve(select, query.order_by.as_mut())
         }
         body => set_scope(body),
     }
@@ -102,8 +105,8 @@ fn set_scope(body: &mut SetExpr) -> Result<()> {
 
 fn select_scope(select: &mut Select) -> Result<()> {
     names::name_columns(select);
-    aliases::resolve(select, None)?;
-    windows::resolve(select, None)
+    windows::resolve(select, None)?;
+    aliases::resolve(select, None)
 }
 
 fn nulls_last(order: &mut OrderBy) {

@@ -137,8 +137,12 @@ impl Drop for AbortOnDrop {
 
 /// Refuses settings that are not known, as the HTTP door does.
 pub(crate) fn check_settings(settings: &BTreeMap<String, String>) -> Result<()> {
-    settings.iter().try_for_each(|(name, value)| zepto_common::settings::check(name, value))
+    let settings = settings.iter().filter(|(name, _)| !name.starts_with(PARAMETER));
+    settings.into_iter().try_for_each(|(name, value)| zepto_common::settings::check(name, value))
 }
+
+/// `SET param_x = 1` is for the session, whose parameters the door hands over with the next statement.
+const PARAMETER: &str = "param_";
 
 /// The door's deadline, or `max_execution_time` if that is sooner.
 fn deadline(context: &RequestContext) -> Result<Instant> {

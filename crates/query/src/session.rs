@@ -21,6 +21,7 @@ use zepto_common::error::Result;
 use crate::asof::{AsOfPlanner, PushBelowAsOf};
 use crate::catalog::Databases;
 use crate::error::from_datafusion;
+use crate::fill::FillPlanner;
 use crate::memory::QueryPool;
 use crate::options::SqlOptions;
 use crate::running::QueryHandle;
@@ -50,7 +51,10 @@ impl QueryPlanner for Planner {
         plan: &LogicalPlan,
         session: &dyn Session,
     ) -> DfResult<Arc<dyn ExecutionPlan>> {
-        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(AsOfPlanner)]);
+        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![
+            Arc::new(AsOfPlanner),
+            Arc::new(FillPlanner),
+        ]);
         planner.create_physical_plan(plan, session).await
     }
 }

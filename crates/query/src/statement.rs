@@ -7,10 +7,13 @@ mod alter;
 mod clauses;
 mod create;
 pub(crate) mod cursor;
+mod forms;
 mod joins;
+mod limit_by;
 mod limits;
 mod lists;
 mod params;
+mod scalars;
 mod show;
 #[cfg(test)]
 mod tests;
@@ -29,7 +32,9 @@ pub(crate) use clauses::Clauses;
 pub(crate) use create::{ColumnSpec, CreateMaterializedView, CreateTable};
 pub(crate) use cursor::NameText;
 pub(crate) use joins::{ASOF_MARKER, LATEST_MARKER};
+pub(crate) use limit_by::LIMIT_BY_MARKER;
 pub(crate) use params::Params;
+pub(crate) use scalars::SCALAR_MARKER;
 pub(crate) use show::{Like, Show};
 
 use self::cursor::{Cursor, is_word};
@@ -388,6 +393,7 @@ fn kill(cursor: &mut Cursor) -> Result<Statement> {
 /// # Errors
 /// `SyntaxError`, `TooDeepAst`.
 pub(crate) fn query(tokens: Tokens) -> Result<ast::Statement> {
+    let tokens = scalars::rewrite(limit_by::rewrite(forms::rewrite(tokens)));
     let tokens = lists::rewrite(joins::rewrite(tokens)?);
     let mut parser = parser(&ZeptoDialect, tokens);
     let query = parser.parse_query().map_err(parser_error)?;
@@ -400,6 +406,7 @@ pub(crate) fn query(tokens: Tokens) -> Result<ast::Statement> {
 /// # Errors
 /// `SyntaxError`, `TooDeepAst`.
 pub(crate) fn expression(tokens: Tokens) -> Result<ast::Expr> {
+    let tokens = lists::rewrite(forms::rewrite(tokens));
     let mut parser = parser(&ZeptoDialect, tokens);
     let expr = parser.parse_expr().map_err(parser_error)?;
     expect_end(&mut parser)?;

@@ -14,6 +14,14 @@ use fold::aggregate;
 
 use super::{Plan, Row, row};
 
+/// An aggregate of DataFusion with one argument, whose type it gives.
+pub(super) fn same(
+    name: &'static str,
+    inner: std::sync::Arc<datafusion::logical_expr::AggregateUDF>,
+) -> datafusion::logical_expr::AggregateUDF {
+    Adapted::udaf(name, inner, Kind::Same, (1, 1))
+}
+
 macro_rules! adapted {
     ($make:expr, $kind:ident, $arguments:expr) => {
         Plan::Aggregate(|name| Adapted::udaf(name, $make, Kind::$kind, $arguments))

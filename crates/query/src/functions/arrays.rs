@@ -1,12 +1,11 @@
 //! Arrays and tuples.
 
 mod search;
+mod tuples;
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, Int64Array, ListArray, StructArray, UInt32Array, new_empty_array,
-};
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, ListArray, UInt32Array, new_empty_array};
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::{SortOptions, cast, concat as concat_arrays, interleave, sort, take};
 use arrow::datatypes::{DataType, FieldRef, Float64Type};
@@ -20,8 +19,10 @@ use super::scalar::{Arguments, Call, MANY, Scalar, fault};
 use super::{Plan, Row, row};
 use crate::semantics::numbers::{common, sum_type, zero};
 use search::{count_equal, has, index_of};
+use tuples::{tuple, tuple_element, tuple_element_type, tuple_type};
 
-fn list(call: &Call<'_>, i: usize) -> Result<ListArray> {
+/// Argument `i` as arrays.
+pub(super) fn list(call: &Call<'_>, i: usize) -> Result<ListArray> {
     let array = call.array(i)?;
     match array.as_list_opt::<i32>() {
         Some(list) => Ok(list.clone()),
@@ -31,14 +32,16 @@ fn list(call: &Call<'_>, i: usize) -> Result<ListArray> {
     }
 }
 
-fn item_field(ty: &ColumnType) -> Result<FieldRef> {
+/// The field of an array type's items.
+pub(super) fn item_field(ty: &ColumnType) -> Result<FieldRef> {
     match ty.query_type() {
         DataType::List(field) => Ok(field),
         other => Err(fault(ErrorCode::IllegalTypeOfArgument, format!("Expected an array, not {other}"))),
     }
 }
 
-fn item(args: &Arguments<'_>, i: usize) -> Result<ColumnType> {
+/// The type of the items of argument `i`.
+pub(super) fn item(args: &Arguments<'_>, i: usize) -> Result<ColumnType> {
     match args.base(i) {
         ColumnType::Array(of) => Ok(*of),
         other => Err(fault(ErrorCode::IllegalTypeOfArgument, format!("Expected an array, not {other}"))),
@@ -77,7 +80,8 @@ pub(crate) fn lengths(call: &Call<'_>) -> Result<ArrayRef> {
 }
 
 /// Builds a list from one array per row.
-fn of_rows(ty: &ColumnType, rows: Vec<ArrayRef>) -> Result<ArrayRef> {
+/// Arrays of a type from one array of items per row.
+pub(super) fn of_rows(ty: &ColumnType, rows: Vec<ArrayRef>) -> Result<ArrayRef> {
     let field = item_field(ty)?;
     let offsets = OffsetBuffer::from_lengths(rows.iter().map(|row| row.len()));
     let rows: Result<Vec<ArrayRef>> = rows.iter().map(|row| Ok(cast(row, field.data_type())?)).collect();
@@ -88,7 +92,11 @@ fn of_rows(ty: &ColumnType, rows: Vec<ArrayRef>) -> Result<ArrayRef> {
     Ok(Arc::new(ListArray::try_new(field, offsets, values, None)?))
 }
 
-fn each(call: &Call<'_>, mut body: impl FnMut(ArrayRef, usize) -> Result<ArrayRef>) -> Result<ArrayRef> {
+/// An array per array of argument 0.
+pub(super) fn each(
+    call: &Call<'_>,
+    mut body: impl FnMut(ArrayRef, usize) -> Result<ArrayRef>,
+) -> Result<ArrayRef> {
     let list = list(call, 0)?;
     let rows: Result<Vec<ArrayRef>> = (0..list.len()).map(|row| body(list.value(row), row)).collect();
     of_rows(call.ty, rows?)
@@ -113,8 +121,10 @@ pub(crate) fn concat(call: &Call<'_>) -> Result<ArrayRef> {
 
 /// Element `index` (from 1, negative from the end); the zero value when it is not there.
 fn element(call: &Call<'_>) -> Result<ArrayRef> {
-    if let ColumnType::Tuple(_) = call.base(0) {
-        return tuple_element(call);
+    match call.base(0) {
+        ColumnType::Tuple(_) => return tuple_element(call),
+        ColumnType::Map(..) => return super::maps::element(call),
+        _ => {}
     }
     let list = list(call, 0)?;
     let wanted = call.ints(1)?;
@@ -138,44 +148,14 @@ fn element(call: &Call<'_>) -> Result<ArrayRef> {
 
 fn element_type(args: &Arguments<'_>) -> Result<ColumnType> {
     match args.base(0) {
-        ColumnType::Array(of) => Ok(*of),
+        ColumnType::Array(of) if args.base(1).is_number() => Ok(*of),
+        ColumnType::Map(_, value) => super::maps::element_type(args).map(|()| *value),
+        ColumnType::Array(_) => {
+            let message = format!("The place in an array is a whole number, not {}", args.ty(1));
+            Err(fault(ErrorCode::IllegalTypeOfArgument, message))
+        }
         _ => tuple_element_type(args),
     }
-}
-
-fn tuple_index(index: Option<i64>, of: &[ColumnType]) -> Result<usize> {
-    match index {
-        Some(index @ 1..) if index as usize <= of.len() => Ok(index as usize - 1),
-        _ => Err(fault(ErrorCode::BadArguments, format!("A tuple of {} has no such element", of.len()))),
-    }
-}
-
-fn tuple_element_type(args: &Arguments<'_>) -> Result<ColumnType> {
-    match args.base(0) {
-        ColumnType::Tuple(of) => Ok(of[tuple_index(args.int(1), &of)?].clone()),
-        other => Err(fault(ErrorCode::IllegalTypeOfArgument, format!("{other} has no elements"))),
-    }
-}
-
-fn tuple_element(call: &Call<'_>) -> Result<ArrayRef> {
-    let ColumnType::Tuple(of) = call.base(0) else {
-        return Err(fault(ErrorCode::IllegalTypeOfArgument, format!("{} has no elements", call.base(0))));
-    };
-    let at = tuple_index(call.literal(1).and_then(super::scalar::int_of), &of)?;
-    Ok(Arc::clone(call.array(0)?.as_struct().column(at)))
-}
-
-fn tuple(call: &Call<'_>) -> Result<ArrayRef> {
-    let DataType::Struct(fields) = call.ty.query_type() else {
-        return Err(fault(ErrorCode::LogicalError, "A tuple is a struct"));
-    };
-    let columns: Result<Vec<ArrayRef>> =
-        (0..call.len()).map(|i| Ok(cast(&call.array(i)?, fields[i].data_type())?)).collect();
-    Ok(Arc::new(StructArray::try_new(fields, columns?, None)?))
-}
-
-fn tuple_type(args: &Arguments<'_>) -> Result<ColumnType> {
-    Ok(ColumnType::Tuple((0..args.fields.len()).map(|i| args.ty(i)).collect()))
 }
 
 /// Folds each array's numbers as floats.
@@ -233,7 +213,8 @@ fn sorted(call: &Call<'_>, descending: bool) -> Result<ArrayRef> {
     each(call, |values, _| Ok(sort(&values, Some(SortOptions { descending, nulls_first: false }))?))
 }
 
-fn picked(values: &ArrayRef, order: impl Iterator<Item = usize>) -> Result<ArrayRef> {
+/// The items at these places.
+pub(super) fn picked(values: &ArrayRef, order: impl Iterator<Item = usize>) -> Result<ArrayRef> {
     Ok(take(values, &UInt32Array::from_iter_values(order.map(|at| at as u32)), None)?)
 }
 
@@ -274,7 +255,7 @@ fn range(call: &Call<'_>) -> Result<ArrayRef> {
             };
             if step <= 0 || (to - from) / step > super::RANGE_MAX {
                 return Err(fault(
-                    ErrorCode::BadArguments,
+                    ErrorCode::ArgumentOutOfBound,
                     format!("range makes up to {} items", super::RANGE_MAX),
                 ));
             }
@@ -304,7 +285,7 @@ fn first_type(args: &Arguments<'_>) -> Result<ColumnType> {
     Ok(args.base(0))
 }
 
-/// Arrays and tuples. Arrays of lambdas (`arrayMap` …) are DataFusion's.
+/// Arrays and tuples; functions with lambdas are in [`super::lambdas`], more of arrays in [`super::lists`].
 pub(crate) const ROWS: &[Row] = &[
     row(
         "array",
@@ -423,7 +404,7 @@ pub(crate) const ROWS: &[Row] = &[
         &[],
         "arrayUniq(a)",
         "How many different items.",
-        Plan::Sql("length(arrayDistinct($1))"),
+        Plan::Sql("toUInt32(length(arrayDistinct($1)))"),
     ),
     row(
         "arraySlice",
@@ -483,7 +464,14 @@ pub(crate) const ROWS: &[Row] = &[
             range,
         )),
     ),
-    row("arrayJoin", &[], "arrayJoin(a)", "One row per item.", Plan::Sql("\"unnest\"($1)")),
+    row("arrayJoin", &[], "arrayJoin(a)", "One row per item.", Plan::Sql("__item_of(\"unnest\"($1), $1)")),
+    row(
+        "__item_of",
+        &[],
+        "",
+        "",
+        Plan::Scalar(Scalar::pure((2, 2), |args| item(args, 1), |call| call.array(0)).own_nulls()),
+    ),
 ];
 
 fn array_concat_type(args: &Arguments<'_>) -> Result<ColumnType> {

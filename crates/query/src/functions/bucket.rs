@@ -58,8 +58,11 @@ fn map(values: &Int64Array, mut body: impl FnMut(i64) -> i64) -> Int64Array {
 
 /// A bucket function's width: fixed by the name, or the second argument.
 fn width_of_literal(value: Option<&ScalarValue>) -> Result<Width> {
-    let bad =
-        || fault(ErrorCode::BadArguments, "The bucket's width must be a constant INTERVAL greater than zero");
+    let bad = || {
+        let zero = value.and_then(|value| value.try_as_str().flatten()).is_some();
+        let code = if zero { ErrorCode::ArgumentOutOfBound } else { ErrorCode::IllegalTypeOfArgument };
+        fault(code, "The bucket's width must be a constant INTERVAL greater than zero")
+    };
     value.and_then(Width::of_interval).ok_or_else(bad)
 }
 

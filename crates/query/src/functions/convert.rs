@@ -70,7 +70,11 @@ pub(crate) fn convert(
 fn unreadable(text: &str, ty: &str) -> DataFusionError {
     let hint =
         format!("Note: there are to{ty}OrZero and to{ty}OrNull functions, which return zero/NULL instead");
-    let code = if ty == "Date" { ErrorCode::CannotParseDate } else { ErrorCode::CannotParseText };
+    let code = match ty {
+        "Date" => ErrorCode::CannotParseDate,
+        "Float32" | "Float64" => ErrorCode::CannotParseNumber,
+        _ => ErrorCode::CannotParseText,
+    };
     fault(code, format!("Cannot parse string '{text}' as {ty}. {hint}"))
 }
 

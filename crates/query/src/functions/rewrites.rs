@@ -32,6 +32,17 @@ pub(crate) fn call(name: &str, args: Vec<Expr>) -> Expr {
     })
 }
 
+/// A call by a name that is still to be looked up.
+pub(crate) fn plain_call(name: &str, args: Vec<Expr>) -> Expr {
+    match call(name, args) {
+        Expr::Function(mut function) => {
+            function.name = ObjectName::from(vec![Ident::new(name)]);
+            Expr::Function(function)
+        }
+        other => other,
+    }
+}
+
 /// A text constant.
 pub(crate) fn text(value: impl Into<String>) -> Expr {
     Expr::Value(Value::SingleQuotedString(value.into()).into())
@@ -49,20 +60,18 @@ static TEMPLATES: Mutex<Option<HashMap<&'static str, Expr>>> = Mutex::new(None);
 /// # Errors
 /// An argument is missing.
 pub(crate) fn parse_template(name: &str, template: &'static str, args: &[Expr]) -> Result<Expr> {
-    let mut expr = {
-        let mut templates = TEMPLATES.lock();
-        let templates = templates.get_or_insert_with(HashMap::new);
-        match templates.get(template) {
-            Some(expr) => expr.clone(),
-            None => {
-                let mut expr = Parser::new(&ClickHouseDialect {})
-                    .try_with_sql(template)
-                    .and_then(|mut parser| parser.parse_expr())
-                    .map_err(|error| Error::internal(format!("template of {name}: {error}")))?;
-                crate::semantics::rewrite_functions(&mut expr)?;
-                templates.insert(template, expr.clone());
-                expr
-            }
+    let known = TEMPLATES.lock().get_or_insert_with(HashMap::new).get(template).cloned();
+    let mut expr = match known {
+        Some(expr) => expr,
+        None => {
+            // Not under the lock: a template may be made of others.
+            let mut expr = Parser::new(&ClickHouseDialect {})
+                .try_with_sql(template)
+                .and_then(|mut parser| parser.parse_expr())
+                .map_err(|error| Error::internal(format!("template of {name}: {error}")))?;
+            crate::semantics::rewrite_functions(&mut expr)?;
+            TEMPLATES.lock().get_or_insert_with(HashMap::new).insert(template, expr.clone());
+            expr
         }
     };
     let mut filler = Filler { args, most: 0 };
@@ -338,12 +347,61 @@ pub(crate) fn shift_call(name: &str, args: &[Expr]) -> Option<Expr> {
     Some(call("__add_interval", vec![args[0].clone(), count, text(unit)]))
 }
 
+/// The name of a function when it has parameters: `groupArray(2)(x)` is another than `groupArray(x)`.
+pub(crate) fn with_parameters(name: &str) -> &str {
+    match name.to_ascii_lowercase().as_str() {
+        "grouparray" => "__group_array_of",
+        "groupuniqarray" => "__group_uniq_array_of",
+        "groupconcat" => "__group_concat_by",
+        _ => name,
+    }
+}
+
+/// `dateAdd(day, 1, ts)`, `date_sub(ts, INTERVAL 1 DAY)` and their other names; None for other functions.
+///
+/// # Errors
+/// An unknown unit.
+pub(crate) fn date_add(name: &str, args: &[Expr]) -> Result<Option<Expr>> {
+    let back = match name.to_ascii_lowercase().as_str() {
+        "dateadd" | "date_add" | "timestampadd" | "timestamp_add" => false,
+        "datesub" | "date_sub" | "timestampsub" | "timestamp_sub" => true,
+        _ => return Ok(None),
+    };
+    let (time, count, unit) = match args {
+        [time, Expr::Interval(interval)] | [Expr::Interval(interval), time] => {
+            let (count, unit) = interval_parts(interval)?;
+            (time, count, unit)
+        }
+        [unit, count, time] => {
+            (time, count.clone(), unit.to_string().trim_matches(['\'', '"', '`']).to_ascii_lowercase())
+        }
+        _ => {
+            let message = format!("Function {name} takes a unit, a number and a time");
+            return Err(Error::new(ErrorCode::NumberOfArgumentsDoesntMatch, message));
+        }
+    };
+    if super::bucket::Width::of_word(&unit, 1).is_none() {
+        return Err(Error::new(ErrorCode::SyntaxError, format!("Unknown unit of time {unit}")));
+    }
+    let count = if back { negated(count) } else { count };
+    Ok(Some(call("__add_interval", vec![time.clone(), count, text(unit)])))
+}
+
 /// `-x` of anything but a number constant.
 pub(crate) fn negated(expr: Expr) -> Expr {
     match &expr {
+        Expr::Nested(inner) if is_number(inner) => call("negate", vec![crate::semantics::typed(expr)]),
         Expr::Value(value) if matches!(value.value, Value::Number(..)) => {
             Expr::UnaryOp { op: UnaryOperator::Minus, expr: Box::new(expr) }
         }
         _ => call("negate", vec![expr]),
+    }
+}
+
+fn is_number(expr: &Expr) -> bool {
+    match expr {
+        Expr::Value(value) => matches!(value.value, Value::Number(..)),
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => is_number(expr),
+        _ => false,
     }
 }

@@ -58,6 +58,23 @@ impl Arguments<'_> {
         self.literals.get(i).copied().flatten().and_then(int_of)
     }
 
+    /// Whether one argument is LowCardinality and the others are constants: the result is LowCardinality too.
+    fn is_of_one_dictionary(&self) -> bool {
+        let mut columns =
+            (0..self.fields.len()).filter(|i| self.literals.get(*i).copied().flatten().is_none());
+        columns.next().is_some_and(|i| self.ty(i) == ColumnType::Symbol) && columns.next().is_none()
+    }
+
+    /// Refuses a number or a time where a text is wanted.
+    fn check_text(&self, name: &str) -> Result<()> {
+        let ty = self.base(0);
+        if ty.is_number() || ty.is_time() || matches!(ty, ColumnType::Bool | ColumnType::Date) {
+            let message = format!("Illegal type {ty} of argument of function {name}");
+            return Err(fault(ErrorCode::IllegalTypeOfArgument, message));
+        }
+        Ok(())
+    }
+
     /// Whether any argument may be NULL.
     pub(crate) fn any_nullable(&self) -> bool {
         self.fields.iter().any(|field| field.is_nullable())
@@ -290,11 +307,29 @@ impl ScalarUDFImpl for ScalarFunction {
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
         check_count(self.name, args.arg_fields.len(), self.scalar.arguments)?;
         let arguments = Arguments { fields: args.arg_fields, literals: args.scalar_arguments };
+        if super::text::OF_TEXT.contains(&self.name) {
+            arguments.check_text(self.name)?;
+        }
+        if self.name == "__truth" && matches!(arguments.base(0), ColumnType::String | ColumnType::Symbol) {
+            let message =
+                format!("Illegal type {} of a condition: it must be UInt8 or Bool", arguments.ty(0));
+            return Err(fault(ErrorCode::IllegalTypeOfColumnForFilter, message));
+        }
         if self.scalar.test {
             let nullable = self.scalar.nulls == Nulls::Spread && arguments.any_nullable();
             return Ok(Arc::new(Field::new(self.name, DataType::Boolean, nullable)));
         }
+        if let Body::Floats(_) = self.scalar.body
+            && !(arguments.base(0).is_number()
+                || matches!(arguments.base(0), ColumnType::Bool | ColumnType::Nothing))
+        {
+            let message = format!("Illegal type {} of argument of function {}", arguments.base(0), self.name);
+            return Err(fault(ErrorCode::IllegalTypeOfArgument, message));
+        }
         let mut ty = (self.scalar.returns)(&arguments)?;
+        if ty == ColumnType::String && self.name != "toTypeName" && arguments.is_of_one_dictionary() {
+            ty = ColumnType::Symbol;
+        }
         if self.scalar.nulls == Nulls::Spread && arguments.any_nullable() {
             ty = nullable(ty);
         }

@@ -1,5 +1,6 @@
 //! Text functions. Lengths and positions count bytes unless the name says UTF8.
 
+mod bytes;
 mod patterns;
 mod pieces;
 mod shape;
@@ -16,11 +17,17 @@ use zepto_common::types::ColumnType;
 use super::render;
 use super::scalar::{Call, MANY, Scalar};
 use super::{Plan, Row, row};
+pub(super) use bytes::OF_TEXT;
+use bytes::{char_of, hex};
 use patterns::{extract, matches, replace_regex};
 use pieces::{pieces, split};
 use shape::{ends, format, pad, repeat, substring};
 
-fn map(call: &Call<'_>, mut body: impl FnMut(&str, usize) -> Result<Cow<'static, str>>) -> Result<ArrayRef> {
+/// Each text of argument 0 through a function of it and its row.
+pub(super) fn map(
+    call: &Call<'_>,
+    mut body: impl FnMut(&str, usize) -> Result<Cow<'static, str>>,
+) -> Result<ArrayRef> {
     let texts = call.texts(0)?;
     let mut out = StringViewBuilder::with_capacity(texts.len());
     for row in 0..texts.len() {
@@ -53,6 +60,7 @@ fn count(call: &Call<'_>, body: impl Fn(&str) -> usize) -> Result<ArrayRef> {
 fn length(call: &Call<'_>) -> Result<ArrayRef> {
     match call.base(0) {
         ColumnType::Array(_) => super::arrays::lengths(call),
+        ColumnType::Map(..) => super::maps::lengths(call),
         ColumnType::Uuid => Ok(cast(&Int64Array::from(vec![16; call.rows]), &call.ty.query_type())?),
         _ => count(call, str::len),
     }
@@ -161,20 +169,6 @@ fn count_matches(call: &Call<'_>) -> Result<ArrayRef> {
         })
         .collect();
     Ok(cast(&counts, &DataType::UInt64)?)
-}
-
-fn hex(call: &Call<'_>) -> Result<ArrayRef> {
-    map(call, |text, _| Ok(Cow::Owned(text.bytes().map(|byte| format!("{byte:02X}")).collect())))
-}
-
-fn char_of(call: &Call<'_>) -> Result<ArrayRef> {
-    let codes: Result<Vec<Int64Array>> = (0..call.len()).map(|i| call.ints(i)).collect();
-    let codes = codes?;
-    let texts = (0..call.rows).map(|row| {
-        let bytes: Vec<u8> = codes.iter().map(|code| code.value(row) as u8).collect();
-        String::from_utf8_lossy(&bytes).into_owned()
-    });
-    Ok(Arc::new(StringViewArray::from_iter_values(texts)))
 }
 
 /// Upper case of the first letter of each word.

@@ -11,8 +11,8 @@ use datafusion::logical_expr::{PartitionEvaluator, Signature, Volatility, Window
 use datafusion::physical_expr::expressions::Literal;
 use sqlparser::ast::helpers::attached_token::AttachedToken;
 use sqlparser::ast::{
-    CaseWhen, Expr, Function, NullTreatment, Value, WindowFrame, WindowFrameBound, WindowFrameUnits,
-    WindowSpec, WindowType,
+    CaseWhen, Expr, Function, Ident, NullTreatment, ObjectName, Value, WindowFrame, WindowFrameBound,
+    WindowFrameUnits, WindowSpec, WindowType,
 };
 use zepto_common::{Error, ErrorCode};
 
@@ -183,6 +183,83 @@ fn shifted(function: &Function, args: Vec<Expr>, name: &str) -> zepto_common::Re
     })
 }
 
+/// `lagInFrame` and `leadInFrame`: what lies outside of the frame is not there.
+fn in_frame(function: &Function, args: Vec<Expr>, name: &str) -> zepto_common::Result<Expr> {
+    let spec = spec(function)?;
+    let offset = match args.get(1) {
+        None => Some(1),
+        Some(Expr::Value(value)) => match &value.value {
+            Value::Number(digits, _) => digits.parse::<u64>().ok(),
+            _ => None,
+        },
+        _ => None,
+    };
+    let reach = match (&spec.window_frame, name) {
+        (Some(frame), "lag") => reached(Some(&frame.start_bound)),
+        (Some(frame), _) => reached(frame.end_bound.as_ref()),
+        (None, "lag") => None,
+        // Up to the current row when there is an order, else the whole partition.
+        (None, _) => (!spec.order_by.is_empty()).then_some(0),
+    };
+    match (reach, offset) {
+        (Some(reach), Some(offset)) if offset > reach => {}
+        _ => return shifted(function, args, name),
+    }
+    match (args.get(2).cloned(), args.first().cloned()) {
+        (Some(default), Some(value)) => {
+            // Out of reach, but of the value's type.
+            let none = CaseWhen { condition: Expr::value(Value::Boolean(true)), result: default };
+            Ok(Expr::Case {
+                case_token: AttachedToken::empty(),
+                end_token: AttachedToken::empty(),
+                operand: None,
+                conditions: vec![none],
+                else_result: Some(Box::new(value)),
+            })
+        }
+        (None, Some(value)) => Ok(call("__zero_like", vec![value])),
+        _ => one(function, args),
+    }
+}
+
+/// How many rows a bound lies away; None for all rows. A bound of another kind is taken for all.
+fn reached(bound: Option<&WindowFrameBound>) -> Option<u64> {
+    let number = |expr: &Expr| match expr {
+        Expr::Value(value) => match &value.value {
+            Value::Number(digits, _) => digits.parse::<u64>().ok(),
+            _ => None,
+        },
+        _ => None,
+    };
+    match bound {
+        None | Some(WindowFrameBound::CurrentRow) => Some(0),
+        Some(WindowFrameBound::Preceding(Some(rows)) | WindowFrameBound::Following(Some(rows))) => {
+            number(rows)
+        }
+        Some(_) => None,
+    }
+}
+
+/// `first_value` and its like: not Nullable unless the argument is.
+fn of_frame(function: &Function, args: Vec<Expr>, name: &str) -> zepto_common::Result<Expr> {
+    let Some(value) = args.first().cloned() else { return one(function, args) };
+    let Expr::Function(mut made) = call(name, args) else {
+        return Err(Error::internal("a call is a function"));
+    };
+    made.over.clone_from(&function.over);
+    made.filter.clone_from(&function.filter);
+    made.null_treatment = function.null_treatment;
+    if function.over.is_none() {
+        // Without a window it is an aggregate.
+        made.name = ObjectName::from(vec![Ident::with_quote(
+            '"',
+            if name == "last_value" { "anyLast" } else { "any" },
+        )]);
+        return Ok(Expr::Function(made));
+    }
+    Ok(call("__or_zero", vec![Expr::Function(made), value]))
+}
+
 fn previous(function: &Function, value: &Expr) -> zepto_common::Result<Expr> {
     over(function, "lag", vec![value.clone()], None)
 }
@@ -296,15 +373,50 @@ pub(crate) const ROWS: &[Row] = &[
         Plan::Framed(fills),
     ),
     row(
+        "lagInFrame",
+        &[],
+        "lagInFrame(x[, n[, default]]) OVER (ORDER BY ts ROWS …)",
+        "lag within the frame.",
+        Plan::Framed(|function, args| in_frame(function, args, "lag")),
+    ),
+    row(
+        "leadInFrame",
+        &[],
+        "leadInFrame(x[, n[, default]]) OVER (ORDER BY ts ROWS …)",
+        "lead within the frame.",
+        Plan::Framed(|function, args| in_frame(function, args, "lead")),
+    ),
+    row(
+        "__zero_like",
+        &[],
+        "",
+        "",
+        Plan::Scalar(
+            Scalar::pure(
+                (1, 1),
+                |args| Ok(args.ty(0)),
+                |call| {
+                    let zero = if call.ty.is_nullable() {
+                        ScalarValue::try_from(&call.ty.query_type())?
+                    } else {
+                        zero_of(&call.ty.query_type())?
+                    };
+                    zero.to_array_of_size(call.rows)
+                },
+            )
+            .own_nulls(),
+        ),
+    ),
+    row(
         "lag",
-        &["lagInFrame"],
+        &[],
         "lag(x[, n[, default]]) OVER (ORDER BY ts)",
         "x of the n-th row before; the zero value where there is none.",
         Plan::Framed(|function, args| shifted(function, args, "lag")),
     ),
     row(
         "lead",
-        &["leadInFrame"],
+        &[],
         "lead(x[, n[, default]]) OVER (ORDER BY ts)",
         "x of the n-th row after; the zero value where there is none.",
         Plan::Framed(|function, args| shifted(function, args, "lead")),
@@ -335,7 +447,25 @@ pub(crate) const ROWS: &[Row] = &[
     row("percent_rank", &[], "percent_rank() OVER (ORDER BY ts)", "Rank from 0 to 1.", Plan::Known),
     row("cume_dist", &[], "cume_dist() OVER (ORDER BY ts)", "Part of the rows up to this one.", Plan::Known),
     row("ntile", &[], "ntile(n) OVER (ORDER BY ts)", "Number of one of n equal parts.", Plan::Known),
-    row("first_value", &[], "first_value(x) OVER (ORDER BY ts)", "x of the frame's first row.", Plan::Known),
-    row("last_value", &[], "last_value(x) OVER (ORDER BY ts)", "x of the frame's last row.", Plan::Known),
-    row("nth_value", &[], "nth_value(x, n) OVER (ORDER BY ts)", "x of the frame's n-th row.", Plan::Known),
+    row(
+        "first_value",
+        &[],
+        "first_value(x) OVER (ORDER BY ts)",
+        "x of the frame's first row.",
+        Plan::Framed(|function, args| of_frame(function, args, "first_value")),
+    ),
+    row(
+        "last_value",
+        &[],
+        "last_value(x) OVER (ORDER BY ts)",
+        "x of the frame's last row.",
+        Plan::Framed(|function, args| of_frame(function, args, "last_value")),
+    ),
+    row(
+        "nth_value",
+        &[],
+        "nth_value(x, n) OVER (ORDER BY ts)",
+        "x of the frame's n-th row.",
+        Plan::Framed(|function, args| of_frame(function, args, "nth_value")),
+    ),
 ];

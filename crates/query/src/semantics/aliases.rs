@@ -111,7 +111,7 @@ fn substitute(expr: &mut Expr, aliases: &Aliases, stack: &[&str], aggregates: bo
     if stack.len() > DEPTH_MAX {
         return Err(Error::new(ErrorCode::TooDeepAst, "Aliases refer to each other too deeply"));
     }
-    let mut visitor = Substitution { aliases, stack, aggregates, queries: 0, inside: 0 };
+    let mut visitor = Substitution { aliases, stack, aggregates, queries: 0, inside: 0, bound: Vec::new() };
     match VisitMut::visit(expr, &mut visitor) {
         ControlFlow::Break(error) => Err(error),
         ControlFlow::Continue(()) => Ok(()),
@@ -124,11 +124,13 @@ struct Substitution<'a> {
     aggregates: bool,
     queries: usize,
     inside: usize,
+    /// Parameters of the lambdas around: they hide aliases.
+    bound: Vec<String>,
 }
 
 impl Substitution<'_> {
     fn replacement(&self, name: &str) -> Result<Option<Expr>> {
-        if self.queries > 0 || self.stack.contains(&name) {
+        if self.queries > 0 || self.stack.contains(&name) || self.bound.iter().any(|bound| bound == name) {
             return Ok(None);
         }
         let Some(alias) = self.aliases.get(name) else { return Ok(None) };
@@ -162,12 +164,16 @@ impl VisitorMut for Substitution<'_> {
         if matches!(expr, Expr::Function(function) if is_aggregate(&function.name)) {
             self.inside += 1;
         }
+        if let Expr::Lambda(lambda) = expr {
+            self.bound.extend(lambda.params.iter().map(|param| param.name.value.clone()));
+        }
         ControlFlow::Continue(())
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
         match expr {
             Expr::Function(function) if is_aggregate(&function.name) => self.inside -= 1,
+            Expr::Lambda(lambda) => self.bound.truncate(self.bound.len().saturating_sub(lambda.params.len())),
             Expr::Identifier(name) => match self.replacement(&name.value) {
                 Ok(Some(replacement)) => *expr = replacement,
                 Ok(None) => {}

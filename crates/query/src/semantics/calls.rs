@@ -71,23 +71,49 @@ pub(super) fn rewritten(mut function: Function) -> Result<Expr> {
     if let Some(shifted) = rewrites::shift_call(&name, &args) {
         return Ok(shifted);
     }
+    if let Some(shifted) = rewrites::date_add(&name, &args)? {
+        return Ok(shifted);
+    }
+    if let Some(made) = functions::with_lambda(&name, &args)? {
+        return Ok(made);
+    }
     // `quantile(0.9)(x)` has its parameters after the arguments here.
-    if let FunctionArguments::List(parameters) =
+    let mut parameters = 0;
+    if let FunctionArguments::List(given) =
         std::mem::replace(&mut function.parameters, FunctionArguments::None)
     {
-        for parameter in parameters.args {
+        parameters = given.args.len();
+        for parameter in given.args {
             if let Some(list) = list(&mut function.args) {
                 list.args.push(parameter);
             }
         }
     }
-    match functions::find(&name) {
+    let name = if parameters > 0 { rewrites::with_parameters(&name) } else { &name };
+    match functions::find(name) {
         Some(row) => planned(function, row),
-        None => combined(function, &name),
+        None => combined(function, name, parameters),
+    }
+}
+
+/// What stands with OVER that is no window function, and the other way round.
+fn check_window(function: &Function, row: &Row) -> Result<()> {
+    let name = row.name();
+    match row.plan() {
+        Plan::Scalar(_) | Plan::Sql(_) if function.over.is_some() => {
+            let message = format!("Aggregate function with name {name} does not exist");
+            Err(Error::new(ErrorCode::UnknownAggregateFunction, message))
+        }
+        Plan::Known if function.over.is_none() && row.is_window() => {
+            let message = format!("Function {name} needs OVER (… ORDER BY …)");
+            Err(Error::new(ErrorCode::BadArguments, message))
+        }
+        _ => Ok(()),
     }
 }
 
 fn planned(mut function: Function, row: &'static Row) -> Result<Expr> {
+    check_window(&function, row)?;
     let args = expressions(&function);
     match row.plan() {
         Plan::Scalar(_) => {
@@ -135,11 +161,14 @@ fn planned(mut function: Function, row: &'static Row) -> Result<Expr> {
             Ok(Expr::Function(function))
         }
         Plan::AggregateSql(template) => {
+            let args =
+                if row.name() == "uniqExact" && args.len() > 1 { vec![call("tuple", args)] } else { args };
             let mut expr = rewrites::parse_template(row.name(), template, &args)?;
             hand_over(&mut expr, &function);
             Ok(expr)
         }
         Plan::Framed(make) => make(&function, args),
+        Plan::Higher(_) => Ok(call(row.name(), functions::lambda_args(args))),
         Plan::Window(_) => {
             rename(&mut function, row.name());
             Ok(Expr::Function(function))
@@ -174,7 +203,7 @@ fn hand_over(expr: &mut Expr, outer: &Function) {
 }
 
 /// A name that is a row's with a combinator after it; other names are DataFusion's.
-fn combined(mut function: Function, name: &str) -> Result<Expr> {
+fn combined(mut function: Function, name: &str, parameters: usize) -> Result<Expr> {
     let aggregate = |stem: &str| {
         functions::find(stem).filter(|row| matches!(row.plan(), Plan::Aggregate(_) | Plan::AggregateSql(_)))
     };
@@ -185,7 +214,6 @@ fn combined(mut function: Function, name: &str) -> Result<Expr> {
     if let Some(stem) = strip("If").filter(|stem| aggregate(stem).is_some() || stem_combines(stem)) {
         let mut args = expressions(&function);
         // Parameters were put after the arguments; the condition is the last that was an argument.
-        let parameters = parameter_count(stem, &args);
         let at = args.len().checked_sub(1 + parameters);
         let Some(at) = at else {
             let message = format!("Function {name} needs a condition");
@@ -197,6 +225,7 @@ fn combined(mut function: Function, name: &str) -> Result<Expr> {
             Some(filter) => rewrites::all_of(vec![*filter, condition])?,
             None => condition,
         }));
+        let stem = if parameters > 0 { rewrites::with_parameters(stem) } else { stem };
         function.name = ObjectName::from(vec![Ident::new(stem)]);
         return rewritten(function);
     }
@@ -229,14 +258,4 @@ fn stem_combines(stem: &str) -> bool {
         let at = stem.len().checked_sub(suffix.len());
         at.and_then(|at| stem.get(at..)).is_some_and(|end| end.eq_ignore_ascii_case(suffix))
     })
-}
-
-/// How many constants at the end are parameters of a quantile.
-fn parameter_count(stem: &str, args: &[Expr]) -> usize {
-    if !stem.to_ascii_lowercase().starts_with("quantile") {
-        return 0;
-    }
-    let number =
-        |expr: &&Expr| matches!(expr, Expr::Value(value) if matches!(value.value, Value::Number(..)));
-    args.iter().rev().take_while(number).count()
 }

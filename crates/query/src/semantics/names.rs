@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use sqlparser::ast::{
-    BinaryOperator, CeilFloorKind, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArguments, Ident, Interval, Select, SelectItem, UnaryOperator, Value, WindowType,
+    BinaryOperator, CastKind, CeilFloorKind, DuplicateTreatment, Expr, Function, FunctionArg,
+    FunctionArgExpr, FunctionArguments, Ident, Interval, Select, SelectItem, UnaryOperator, Value,
+    WindowType,
 };
 use zepto_common::types::ColumnType;
 
@@ -36,7 +37,10 @@ pub(super) fn name_columns(select: &mut Select) {
     for item in &mut select.projection {
         match item {
             SelectItem::UnnamedExpr(expr) => {
-                let plain = matches!(expr, Expr::Identifier(_) | Expr::CompoundIdentifier(_));
+                let plain = match &*expr {
+                    Expr::Identifier(name) => !super::syntax::is_float_word(&name.value),
+                    other => matches!(other, Expr::CompoundIdentifier(_)),
+                };
                 let mut name = name_of(expr);
                 if let (Expr::CompoundIdentifier(parts), true) = (&*expr, seen.contains(&name)) {
                     name = joined(parts);
@@ -145,6 +149,7 @@ pub(crate) fn name_of(expr: &Expr) -> String {
         Expr::BinaryOp { left, op, right } => binary_name(expr, left, op, right),
         Expr::UnaryOp { op: UnaryOperator::Minus, expr: inner } => match &**inner {
             Expr::Value(value) if matches!(value.value, Value::Number(..)) => format!("-{}", name_of(inner)),
+            Expr::Identifier(name) if super::syntax::is_float_word(&name.value) => format!("-{}", name.value),
             other => list("negate", &[other]),
         },
         Expr::UnaryOp { op: UnaryOperator::Plus, expr } => name_of(expr),
@@ -168,10 +173,18 @@ pub(crate) fn name_of(expr: &Expr) -> String {
         Expr::ILike { negated, expr, pattern, .. } => {
             list(if *negated { "notILike" } else { "ilike" }, &[expr, pattern])
         }
-        Expr::Cast { expr, data_type, .. } => {
+        Expr::Cast { expr, data_type, kind, .. } => {
             let name = data_type.to_string();
             let name = name.parse::<ColumnType>().map_or(name, |ty| ty.to_string());
-            format!("CAST({}, '{name}')", name_of(expr))
+            // `1::Int64` is read as a text, as ClickHouse does.
+            match &**expr {
+                Expr::Value(value)
+                    if *kind == CastKind::DoubleColon && matches!(value.value, Value::Number(..)) =>
+                {
+                    format!("CAST('{value}', '{name}')")
+                }
+                other => format!("CAST({}, '{name}')", name_of(other)),
+            }
         }
         Expr::TypedString(text) => {
             let function =
@@ -195,17 +208,21 @@ fn name_of_form(expr: &Expr) -> String {
     match expr {
         Expr::Interval(interval) => interval_name(interval),
         Expr::Tuple(items) => bracketed('(', items, ')'),
-        Expr::Array(array) => bracketed('[', &array.elem, ']'),
+        Expr::Array(array) => array_name(&array.elem),
         Expr::Function(function) => function_name(function),
+        Expr::Lambda(lambda) => {
+            let params: Vec<&str> = lambda.params.iter().map(|param| param.name.value.as_str()).collect();
+            format!("lambda(tuple({}), {})", params.join(", "), name_of(&lambda.body))
+        }
         Expr::Extract { field, expr, .. } => format!("to{}({})", capital(&field.to_string()), name_of(expr)),
         Expr::Ceil { expr, field } => rounding("ceil", expr, field),
         Expr::Floor { expr, field } => rounding("floor", expr, field),
         Expr::Position { expr, r#in } => list("position", &[r#in, expr]),
-        Expr::Substring { expr, substring_from, substring_for, .. } => {
+        Expr::Substring { expr, substring_from, substring_for, shorthand, .. } => {
             let mut parts: Vec<&Expr> = vec![expr];
             parts.extend(substring_from.as_deref());
             parts.extend(substring_for.as_deref());
-            list("substring", &parts)
+            list(if *shorthand { "substr" } else { "substring" }, &parts)
         }
         Expr::Trim { expr, trim_where, trim_what, .. } => {
             let side = trim_where.map_or_else(|| "Both".to_owned(), |side| capital(&side.to_string()));
@@ -235,6 +252,25 @@ fn bracketed(open: char, items: &[Expr], close: char) -> String {
     format!("{open}{}{close}", items.join(", "))
 }
 
+/// Whole numbers beside floats are floats: `[1, 2.5]` is `[1., 2.5]`.
+fn array_name(items: &[Expr]) -> String {
+    let digits = |expr: &Expr| match expr {
+        Expr::Value(value) => match &value.value {
+            Value::Number(digits, _) => Some(number_name(digits)),
+            _ => None,
+        },
+        _ => None,
+    };
+    let numbers: Option<Vec<String>> = items.iter().map(digits).collect();
+    match numbers {
+        Some(numbers) if numbers.iter().any(|number| number.contains('.')) => {
+            let float = |number: String| if number.contains(['.', 'e']) { number } else { number + "." };
+            format!("[{}]", numbers.into_iter().map(float).collect::<Vec<_>>().join(", "))
+        }
+        _ => bracketed('[', items, ']'),
+    }
+}
+
 fn capital(word: &str) -> String {
     let lower = word.to_ascii_lowercase();
     let mut chars = lower.chars();
@@ -250,12 +286,42 @@ fn interval_name(interval: &Interval) -> String {
     }
 }
 
+/// A number as ClickHouse writes it: floats without needless digits but with their point.
+fn number_name(digits: &str) -> String {
+    let float = digits.contains(['.', 'e', 'E']);
+    match digits.parse::<f64>() {
+        Ok(value) if float => {
+            let mut text = String::new();
+            let _ = crate::functions::write_float(&mut text, value);
+            if text.contains(['.', 'e']) { text } else { text + "." }
+        }
+        _ => digits.replace('_', ""),
+    }
+}
+
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char {
+            '\\' => out.push_str("\\\\"),
+            '\'' => out.push_str("\\'"),
+            '\t' => out.push_str("\\t"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\0' => out.push_str("\\0"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
 fn value_name(value: &Value) -> String {
     match value {
-        Value::Number(digits, _) => digits.clone(),
+        Value::Number(digits, _) => number_name(digits),
         Value::SingleQuotedString(text) => {
-            let escaped = text.replace('\\', "\\\\").replace('\'', "\\'");
-            format!("'{escaped}'")
+            format!("'{}'", escaped(text))
         }
         Value::Boolean(value) => value.to_string(),
         Value::Null => "NULL".to_owned(),
@@ -274,7 +340,32 @@ fn arguments(arguments: &FunctionArguments) -> Option<(bool, Vec<String>)> {
     Some((distinct, args.collect()))
 }
 
+/// Calls that ClickHouse writes otherwise: `tuple(1)` is `(1)`, `dateAdd(day, 1, t)` is `plus(t, toIntervalDay(1))`.
+fn shaped(function: &Function) -> Option<String> {
+    if function.over.is_some() {
+        return None;
+    }
+    let (_, args) = arguments(&function.args)?;
+    match (function.name.to_string().to_ascii_lowercase().as_str(), args.as_slice()) {
+        ("tuple", [_, ..]) => Some(format!("({})", args.join(", "))),
+        ("array", _) => Some(format!("[{}]", args.join(", "))),
+        ("date_diff" | "timestampdiff" | "timestamp_diff", _) => {
+            Some(format!("dateDiff({})", args.join(", ")))
+        }
+        ("dateadd" | "date_add" | "timestampadd" | "timestamp_add", [unit, count, time]) => {
+            Some(format!("plus({time}, toInterval{}({count}))", capital(unit)))
+        }
+        ("datesub" | "date_sub" | "timestampsub" | "timestamp_sub", [unit, count, time]) => {
+            Some(format!("minus({time}, toInterval{}({count}))", capital(unit)))
+        }
+        _ => None,
+    }
+}
+
 fn function_name(function: &Function) -> String {
+    if let Some(name) = shaped(function) {
+        return name;
+    }
     let mut out = function.name.to_string().replace('"', "");
     if let Some((_, parameters)) = arguments(&function.parameters) {
         let _ = write!(out, "({})", parameters.join(", "));

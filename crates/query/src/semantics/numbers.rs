@@ -117,7 +117,7 @@ fn pair(left: &ColumnType, right: &ColumnType) -> Result<ColumnType> {
     }
     let none = || {
         let message = format!("There is no supertype for types {left}, {right}");
-        fault(ErrorCode::IllegalTypeOfArgument, message)
+        fault(ErrorCode::NoCommonType, message)
     };
     Ok(match (left, right) {
         (a, b) if is_whole(a) && is_whole(b) => {

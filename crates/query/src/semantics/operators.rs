@@ -6,11 +6,12 @@ use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
 use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, Operator, lit};
 use sqlparser::ast::BinaryOperator;
+use zepto_common::ErrorCode;
 use zepto_common::types::ColumnType;
 
 use super::numbers::{is_float, is_whole, of_literal, sum};
 use super::syntax::TYPED;
-use crate::functions::scalar_function;
+use crate::functions::{fault, scalar_function};
 
 /// Plans `+ - * /`, comparisons and conditions by ClickHouse's rules.
 #[derive(Debug)]
@@ -55,6 +56,9 @@ impl ExprPlanner for OperatorPlanner {
 fn type_of(expr: &Expr, schema: &DFSchema) -> Option<ColumnType> {
     if let Some(value) = whole_literal(expr) {
         return Some(of_literal(value));
+    }
+    if matches!(expr, Expr::Literal(ScalarValue::Boolean(_), _)) {
+        return Some(ColumnType::Bool);
     }
     let (_, field) = expr.to_field(schema).ok()?;
     match field.data_type() {
@@ -110,6 +114,12 @@ fn condition(
     left: &ColumnType,
     right: &ColumnType,
 ) -> Result<Expr> {
+    for ty in [left, right] {
+        if matches!(ty.inner(), ColumnType::String | ColumnType::Symbol) {
+            let message = format!("Illegal type {ty} of an argument of a condition");
+            return Err(fault(ErrorCode::IllegalTypeOfArgument, message));
+        }
+    }
     let boolean = |side: &Expr, ty: &ColumnType| match side {
         Expr::Literal(ScalarValue::Boolean(_) | ScalarValue::Null, _) => Ok(side.clone()),
         // A Boolean without a name of its own counts as UInt8, so the cast is left out by the function itself.
@@ -134,19 +144,60 @@ fn arithmetic(
     }
     let number = |ty: &ColumnType| ty.is_number() || *ty.inner() == ColumnType::Bool;
     if !number(left) || !number(right) {
-        return Ok(None);
+        return refuse_unless_null(operator, left, right);
     }
     let decimal = |ty: &ColumnType| matches!(ty.inner(), ColumnType::Decimal(..));
     let wanted = if is_float(left) || is_float(right) {
         ColumnType::Float64
     } else if decimal(left) || decimal(right) {
-        return Ok(None);
+        return Ok(decimals(operator, expr, left, right));
     } else if operator == Operator::Divide {
         ColumnType::Float64
     } else {
         sum(left, right, operator == Operator::Minus)
     };
     Ok(Some(binary(fitted(&expr.left, left, &wanted), operator, fitted(&expr.right, right, &wanted))))
+}
+
+/// What has no sum is refused; with NULL the result is NULL.
+fn refuse_unless_null(operator: Operator, left: &ColumnType, right: &ColumnType) -> Result<Option<Expr>> {
+    let null = |ty: &ColumnType| *ty.inner() == ColumnType::Nothing;
+    if null(left) || null(right) {
+        return Ok(None);
+    }
+    let name = match operator {
+        Operator::Plus => "plus",
+        Operator::Minus => "minus",
+        Operator::Multiply => "multiply",
+        _ => "divide",
+    };
+    let message = format!("Illegal types {left} and {right} of arguments of function {name}");
+    Err(fault(ErrorCode::IllegalTypeOfArgument, message))
+}
+
+/// Sums and products of decimals have the widest precision of their width: 9, 18 or 38 digits. Beside a whole number
+/// the decimal's precision stays.
+fn decimals(operator: Operator, expr: &RawBinaryExpr, left: &ColumnType, right: &ColumnType) -> Option<Expr> {
+    let width = |precision: u8| {
+        if precision <= 9 {
+            9
+        } else if precision <= 18 {
+            18
+        } else {
+            38
+        }
+    };
+    let wanted = match (operator, left.inner(), right.inner()) {
+        (Operator::Divide, ..) => return None,
+        (Operator::Multiply, ColumnType::Decimal(p, s), ColumnType::Decimal(q, t)) => {
+            ColumnType::Decimal(width(*p.max(q)), s + t)
+        }
+        (_, ColumnType::Decimal(p, s), ColumnType::Decimal(q, t)) => {
+            ColumnType::Decimal(width(*p.max(q)), *s.max(t))
+        }
+        (_, decimal @ ColumnType::Decimal(..), _) | (_, _, decimal) => decimal.clone(),
+    };
+    Some(as_type(binary(expr.left.clone(), operator, expr.right.clone()), &wanted))
 }
 
 fn time_arithmetic(
@@ -171,7 +222,7 @@ fn time_arithmetic(
         Operator::Minus if is_time(left) && is_time(right) => {
             Some(function("__time_difference", vec![a, b])?)
         }
-        _ => None,
+        _ => refuse_unless_null(operator, left, right)?,
     })
 }
 
@@ -195,6 +246,17 @@ fn comparison(
         && let Some(text) = text_literal(&expr.left)
     {
         return Some(binary(read(&text, right)?, operator, expr.right.clone()));
+    }
+    let stored_as_bool = |side: &ColumnType| matches!(side.inner(), ColumnType::Bool | ColumnType::UInt8);
+    // Two Bools compare as numbers: `ok = true` would be put as `ok`, which is a Bool and no UInt8.
+    if left.inner() == right.inner() && *left.inner() == ColumnType::Bool {
+        let whole = |side: &Expr| as_arrow(side.clone(), &DataType::UInt8);
+        return Some(binary(whole(&expr.left), operator, whole(&expr.right)));
+    }
+    // A condition is a UInt8 by name and a Boolean by form.
+    if stored_as_bool(left) && stored_as_bool(right) && left.inner() != right.inner() {
+        let whole = |side: &Expr| as_arrow(side.clone(), &DataType::UInt8);
+        return Some(binary(whole(&expr.left), operator, whole(&expr.right)));
     }
     let (bool_left, bool_right) = (*left.inner() == ColumnType::Bool, *right.inner() == ColumnType::Bool);
     if bool_left != bool_right && left.is_number() != right.is_number() {

@@ -54,7 +54,7 @@ impl VisitorMut for Expressions {
 }
 
 /// Marks a whole literal, so that it gets the smallest type that holds it; `true` and `false` become Bool.
-pub(super) fn typed(expr: Expr) -> Expr {
+pub(crate) fn typed(expr: Expr) -> Expr {
     if matches!(&expr, Expr::Value(value) if matches!(value.value, Value::Boolean(_))) {
         return call("CAST", vec![expr, text("Bool")]);
     }
@@ -66,7 +66,10 @@ pub(super) fn typed(expr: Expr) -> Expr {
     };
     let literal = match &expr {
         Expr::UnaryOp { op: UnaryOperator::Minus, expr } => whole(expr),
-        Expr::Nested(inner) if whole(inner) => true,
+        Expr::Nested(inner) => match &**inner {
+            Expr::UnaryOp { op: UnaryOperator::Minus, expr } => whole(expr),
+            inner => whole(inner),
+        },
         other => whole(other),
     };
     if !literal {
@@ -153,7 +156,7 @@ fn typed_string(literal: TypedString) -> Expr {
 }
 
 /// `nan` and `inf` are numbers, as in ClickHouse.
-fn is_float_word(name: &str) -> bool {
+pub(super) fn is_float_word(name: &str) -> bool {
     matches!(name, "nan" | "NaN" | "NAN" | "inf" | "Inf" | "INF")
 }
 

@@ -66,14 +66,14 @@ impl TableFunctionImpl for Function {
 fn constant(expr: &Expr) -> Result<u64> {
     let bad = || {
         external(Error::new(
-            ErrorCode::BadArguments,
+            ErrorCode::IllegalTypeOfArgument,
             "Arguments of numbers must be constants that are not negative",
         ))
     };
     let simplifier = ExprSimplifier::new(SimplifyContext::default());
     match simplifier.simplify(expr.clone())? {
-        Expr::Literal(value, _) => match value.cast_to(&arrow::datatypes::DataType::UInt64)? {
-            ScalarValue::UInt64(Some(value)) => Ok(value),
+        Expr::Literal(value, _) => match value.cast_to(&arrow::datatypes::DataType::UInt64) {
+            Ok(ScalarValue::UInt64(Some(value))) => Ok(value),
             _ => Err(bad()),
         },
         _ => Err(bad()),

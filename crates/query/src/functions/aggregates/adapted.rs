@@ -92,6 +92,15 @@ impl Adapted {
     }
 }
 
+/// What an aggregate gives is no LowCardinality any more.
+pub(super) fn plain_text(ty: &ColumnType) -> ColumnType {
+    match ty {
+        ColumnType::Symbol => ColumnType::String,
+        ColumnType::Nullable(of) if **of == ColumnType::Symbol => ColumnType::String.nullable(),
+        other => other.clone(),
+    }
+}
+
 /// NULLs become `zero` unless the result may be NULL.
 pub(super) fn fill_zero(values: ArrayRef, nullable: bool, zero: &ScalarValue) -> Result<ArrayRef> {
     if nullable || values.null_count() == 0 {
@@ -175,12 +184,13 @@ impl AggregateUDFImpl for Adapted {
         let first = fields.first().map_or(ColumnType::UInt8, |field| ColumnType::of_field(field));
         let ty = match self.kind {
             Kind::Count => ColumnType::UInt64,
+            Kind::Same if *first.inner() == ColumnType::Symbol => plain_text(&first),
             Kind::Same => return Ok(Arc::new(fields[0].as_ref().clone().with_name(self.name))),
             Kind::Mean if nullable => ColumnType::Float64.nullable(),
             Kind::Mean => ColumnType::Float64,
             Kind::Sum if nullable => sum_type(&first).nullable(),
             Kind::Sum => sum_type(&first),
-            Kind::Items => ColumnType::Array(Box::new(first.inner().clone())),
+            Kind::Items => ColumnType::Array(Box::new(plain_text(first.inner()))),
         };
         Ok(Arc::new(field_of(self.name, &ty)))
     }

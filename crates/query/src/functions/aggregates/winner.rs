@@ -10,10 +10,11 @@ use arrow::compute::{cast, interleave};
 use arrow::datatypes::{DataType, Decimal128Type, FieldRef, Float64Type, Int64Type};
 use arrow::row::{RowConverter, SortField};
 use datafusion::common::{Result, ScalarValue};
+use zepto_common::types::ColumnType;
 
 use super::fold::{Fold, Rule};
 use super::folds::field;
-use crate::functions::scalar::text_as_view;
+use crate::functions::scalar::{field_of, text_as_view};
 use crate::semantics::numbers::zero_of;
 
 /// Which row wins.
@@ -249,6 +250,10 @@ impl Fold for Winner {
 }
 
 fn value_field(name: &str, fields: &[FieldRef]) -> Result<FieldRef> {
+    let ty = ColumnType::of_field(&fields[0]);
+    if *ty.inner() == ColumnType::Symbol {
+        return Ok(Arc::new(field_of(name, &super::adapted::plain_text(&ty))));
+    }
     Ok(Arc::new(fields[0].as_ref().clone().with_name(name)))
 }
 

@@ -1,0 +1,100 @@
+//! `LIMIT n BY keys` as a condition on the row's number among the rows of its keys, in the query's order.
+
+use sqlparser::ast::{
+    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, OrderByExpr, OrderByKind, Query,
+    Select, SelectItem, SetExpr, Value, WindowSpec, WindowType,
+};
+use zepto_common::error::{Error, ErrorCode, Result};
+
+use super::and;
+use crate::functions::rewrites::{call, number};
+use crate::statement::LIMIT_BY_MARKER;
+
+fn refused(message: &str) -> Error {
+    Error::new(ErrorCode::NotImplemented, message)
+}
+
+/// Turns the mark at the end of ORDER BY into a QUALIFY.
+///
+/// # Errors
+/// `NotImplemented` with DISTINCT, QUALIFY, set operations, ORDER BY ALL.
+pub(super) fn rewrite(query: &mut Query) -> Result<()> {
+    let Some(order) = &mut query.order_by else { return Ok(()) };
+    let OrderByKind::Expressions(list) = &mut order.kind else { return Ok(()) };
+    let Some((rows, skipped, keys)) = list.last().and_then(|last| marked(&last.expr)) else { return Ok(()) };
+    list.pop();
+    let SetExpr::Select(select) = query.body.as_mut() else {
+        return Err(refused("LIMIT BY behind a set operation needs a subquery around it"));
+    };
+    if select.distinct.is_some() || select.qualify.is_some() {
+        return Err(refused("LIMIT BY with DISTINCT or QUALIFY needs a subquery around them"));
+    }
+    let order_by: Result<Vec<OrderByExpr>> = list.iter().map(|by| in_window(by, select)).collect();
+    let mut partition_by = keys;
+    partition_by.iter_mut().for_each(|key| *key = resolved(key, select));
+    let place =
+        row_number(WindowSpec { window_name: None, partition_by, order_by: order_by?, window_frame: None });
+    let compare = |op: BinaryOperator, rows: u64| Expr::BinaryOp {
+        left: Box::new(place.clone()),
+        op,
+        right: Box::new(number(rows)),
+    };
+    let most = compare(BinaryOperator::LtEq, rows.saturating_add(skipped));
+    select.qualify = Some(if skipped == 0 { most } else { and(compare(BinaryOperator::Gt, skipped), most) });
+    if list.is_empty() {
+        query.order_by = None;
+    }
+    Ok(())
+}
+
+fn row_number(spec: WindowSpec) -> Expr {
+    match call("row_number", vec![]) {
+        Expr::Function(mut function) => {
+            function.over = Some(WindowType::WindowSpec(spec));
+            Expr::Function(function)
+        }
+        other => other,
+    }
+}
+
+fn marked(expr: &Expr) -> Option<(u64, u64, Vec<Expr>)> {
+    let Expr::Function(function) = expr else { return None };
+    let FunctionArguments::List(list) = &function.args else { return None };
+    if function.name.to_string() != LIMIT_BY_MARKER {
+        return None;
+    }
+    let args = list.args.iter().filter_map(|arg| match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+        _ => None,
+    });
+    let args: Vec<Expr> = args.collect();
+    let [rows, skipped, keys @ ..] = args.as_slice() else { return None };
+    Some((whole(rows)?, whole(skipped)?, keys.to_vec()))
+}
+
+fn whole(expr: &Expr) -> Option<u64> {
+    match expr {
+        Expr::Value(value) => match &value.value {
+            Value::Number(digits, _) => digits.parse().ok(),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn in_window(by: &OrderByExpr, select: &Select) -> Result<OrderByExpr> {
+    if by.with_fill.is_some() {
+        return Err(refused("LIMIT BY with WITH FILL needs a subquery"));
+    }
+    Ok(OrderByExpr { expr: resolved(&by.expr, select), ..by.clone() })
+}
+
+/// A number is a place in the select's list.
+fn resolved(expr: &Expr, select: &Select) -> Expr {
+    let item =
+        whole(expr).and_then(|place| select.projection.get(usize::try_from(place).ok()?.checked_sub(1)?));
+    match item {
+        Some(SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }) => expr.clone(),
+        _ => expr.clone(),
+    }
+}

@@ -1,0 +1,105 @@
+//! A service over a fresh store, asked as the door would ask it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use tokio_util::sync::CancellationToken;
+use zepto_common::schema::TableName;
+use zepto_common::service::{QueryService, RequestContext, Role, RowSink, WriteRequest};
+use zepto_common::{Error, ErrorCode};
+use zepto_engine::store::{Store, StoreOptions};
+use zepto_formats::insert::InsertHead;
+use zepto_formats::{Format, FormatSettings, ResultTotals};
+use zepto_query::{SqlOptions, SqlService};
+
+/// How long one statement may take.
+const WAIT: Duration = Duration::from_secs(60);
+
+/// A fresh store and its service.
+pub(crate) struct Database {
+    store: Arc<Store>,
+    service: SqlService,
+    _dir: tempfile::TempDir,
+}
+
+impl Database {
+    /// An empty one.
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let mut options = StoreOptions::new(dir.path());
+        options.partitions = Some(8);
+        let store = Store::open(options).expect("a fresh store opens");
+        let runtime = tokio::runtime::Handle::current();
+        let service = SqlService::new(Arc::clone(&store), SqlOptions::new(runtime)).expect("a service");
+        Self { store, service, _dir: dir }
+    }
+
+    fn context() -> RequestContext {
+        RequestContext {
+            query_id: uuid::Uuid::new_v4().to_string(),
+            user: "default".to_owned(),
+            role: Role::Admin,
+            database: "default".to_owned(),
+            settings: BTreeMap::new(),
+            params: BTreeMap::new(),
+            external_tables: Vec::new(),
+            read_only: false,
+            deadline: Instant::now() + WAIT,
+            cancel: CancellationToken::new(),
+        }
+    }
+
+    /// What the HTTP door does with the data of an INSERT.
+    async fn insert(&self, sql: &str, head: InsertHead) -> Result<(), Error> {
+        let (database, table) = head.table;
+        let name = TableName::new(database.unwrap_or_else(|| "default".to_owned()), table);
+        let schema = self.store.table(&name).await?;
+        let evaluator = self.service.evaluator(&Self::context());
+        let settings = FormatSettings::default();
+        let format = Format::parse(head.format.as_deref().unwrap_or("Values"))?;
+        let columns = head.columns.as_deref();
+        let mut decoder = zepto_formats::decoder(format, &schema, columns, &settings, Some(evaluator))?;
+        let mut blocks = Vec::new();
+        decoder.push(&sql.as_bytes()[head.data_offset..], &mut blocks)?;
+        decoder.finish(&mut blocks)?;
+        for (block, rows) in blocks.into_iter().enumerate() {
+            let request = WriteRequest {
+                table: Arc::clone(&schema),
+                batch: None,
+                block: block as u32,
+                repeatable: true,
+                rows,
+            };
+            self.store.write(request, Instant::now() + WAIT).await?;
+        }
+        Ok(())
+    }
+
+    /// A statement's answer as text, in TabSeparated where it names no format; None for one without rows.
+    pub(crate) async fn query(&self, sql: &str) -> Result<Option<String>, Error> {
+        self.query_as(sql, "TabSeparated").await
+    }
+
+    /// The same with another format where the statement names none.
+    pub(crate) async fn query_as(&self, sql: &str, format: &str) -> Result<Option<String>, Error> {
+        if let Some(head) = InsertHead::parse(sql.as_bytes())? {
+            self.insert(sql, head).await?;
+            return Ok(None);
+        }
+        let answer = self.service.run(sql, Self::context()).await?;
+        let Some((schema, mut rows)) = answer.rows else { return Ok(None) };
+        let format = Format::parse(answer.format.as_deref().unwrap_or(format))?;
+        let mut encoder = zepto_formats::encoder(format, schema, &FormatSettings::default())?;
+        let mut out = Vec::new();
+        encoder.begin(&mut out)?;
+        while let Some(batch) = rows.next().await {
+            encoder.batch(&batch?, &mut out)?;
+        }
+        encoder.finish(&ResultTotals::default(), &mut out)?;
+        String::from_utf8(out)
+            .map(Some)
+            .map_err(|error| Error::new(ErrorCode::LogicalError, error.to_string()))
+    }
+}

@@ -1,0 +1,747 @@
+-- Expressions whose column names, types and values ClickHouse decides; generate.py writes expressions.tsv from them.
+
+CREATE TABLE trades (symbol LowCardinality(String), exchange String, price Float64, volume Int64, quote Nullable(Float64), flags UInt8, tags Array(String), ts DateTime64(9), day Date, ok Bool) ENGINE = MergeTree ORDER BY ts;
+INSERT INTO trades VALUES ('AAPL', 'N', 10, 100, 5, 1, ['a', 'b'], '2024-01-02 00:00:00', '2024-01-02', true), ('AAPL', 'N', 11.5, 200, NULL, 2, [], '2024-01-02 00:00:01.5', '2024-01-02', false), ('MSFT', 'Q', 10.5, 300, 7, 3, ['b'], '2024-01-02 00:01:02', '2024-01-02', true), ('MSFT', 'N', 12, 400, NULL, 0, ['c', 'a', 'b'], '2024-01-02 00:02:04.000000001', '2024-01-03', false), ('TSLA', 'Q', 9.25, 50, 9.5, 7, ['x'], '2024-01-02 00:03:30', '2024-01-03', true);
+CREATE TABLE narrow (i8 Int8, i16 Int16, i32 Int32, u8 UInt8, u16 UInt16, u32 UInt32, u64 UInt64, f32 Float32, d Decimal(10, 2), s String, n Nullable(Int32), dt DateTime, dtz DateTime('Europe/Berlin'), ms DateTime64(3), id UUID, m Map(String, Int64)) ENGINE = MergeTree ORDER BY i8;
+INSERT INTO narrow VALUES (-1, 300, 70000, 200, 60000, 4000000000, 18446744073709551615, 1.5, 12.34, 'one', NULL, '2024-03-01 12:34:56', '2024-03-01 12:34:56', '2024-03-01 12:34:56.789', '61f0c404-5cb3-11e7-907b-a6006ad3dba0', {'a': 1, 'b': 2}), (5, -7, 3, 4, 5, 6, 7, -0.25, -1.5, 'two', 9, '1999-12-31 23:59:59', '1999-12-31 23:59:59', '1999-12-31 23:59:59.001', '00000000-0000-0000-0000-000000000001', {});
+
+-- section: literals
+SELECT 0;
+SELECT 255;
+SELECT 256;
+SELECT 65536;
+SELECT 4294967296;
+SELECT 18446744073709551615;
+SELECT -1;
+SELECT -129;
+SELECT -2147483649;
+SELECT 1.5;
+SELECT 1e3;
+SELECT -0.0;
+SELECT 1e-7;
+SELECT 'text';
+SELECT 'it''s';
+SELECT 'a\tb\\c';
+SELECT '';
+SELECT NULL;
+SELECT true;
+SELECT false;
+SELECT nan;
+SELECT inf;
+SELECT -inf;
+SELECT [1, 2, 3];
+SELECT [1, -1];
+SELECT [1, 300];
+SELECT [1, 2.5];
+SELECT ['a', 'b'];
+SELECT [1, NULL];
+SELECT [];
+SELECT [[1], [2, 3]];
+SELECT (1, 'a');
+SELECT (1, 'a', 2.5);
+-- differs: text of a tuple of one
+SELECT tuple(1);
+SELECT 0x1F;
+SELECT 0b101;
+SELECT 1_000_000;
+-- differs: Nullable of constants
+SELECT map('a', 1, 'b', 2);
+SELECT 1 AS x;
+SELECT 1 AS `a b`;
+SELECT 1 AS "quoted";
+SELECT 1, 2, 3;
+SELECT 1, 1;
+SELECT DATE '2024-01-02';
+SELECT TIMESTAMP '2024-01-02 03:04:05';
+
+-- section: arithmetic
+SELECT 1 + 1;
+SELECT 1 - 2;
+SELECT 200 + 100;
+SELECT 2 * 3;
+SELECT 1 / 3;
+SELECT 7 % 3;
+SELECT -7 % 3;
+SELECT 1 + 1.5;
+SELECT 1 + -1;
+SELECT -(5);
+SELECT -(-5);
+SELECT 1 + 2 * 3;
+SELECT (1 + 2) * 3;
+-- differs: syntax that is not there
+SELECT 7 DIV 2;
+SELECT 7 MOD 2;
+SELECT intDiv(7, 2);
+SELECT intDiv(-7, 2);
+SELECT intDivOrZero(7, 0);
+SELECT modulo(7, 3);
+SELECT plus(1, 2);
+SELECT minus(1, 2);
+SELECT multiply(3, 4);
+SELECT divide(1, 2);
+SELECT negate(3);
+SELECT abs(-5);
+SELECT sign(-5);
+-- differs: Nullable of constants
+SELECT 1 + NULL;
+SELECT true + 1;
+SELECT i8 + u8 FROM narrow ORDER BY i8;
+SELECT i8 + i16, i16 + i32, i32 + i32, u8 + u8, u16 + u32, u32 + u32 FROM narrow ORDER BY i8;
+SELECT i8 - u8, u8 - u8, u32 - u16 FROM narrow ORDER BY i8;
+SELECT i8 * i8, i32 * i16, u8 * u16 FROM narrow ORDER BY i8;
+SELECT i32 / i16 FROM narrow ORDER BY i8;
+SELECT i32 % 10, u32 % 7, i8 % 3 FROM narrow ORDER BY i8;
+SELECT intDiv(i32, 7), intDiv(u8, 3), intDiv(i16, u8) FROM narrow ORDER BY i8;
+SELECT f32 + 1, f32 * 2.5, f32 + f32 FROM narrow ORDER BY i8;
+SELECT f32 / 2 FROM narrow ORDER BY i8;
+SELECT d + d, d - 1 FROM narrow ORDER BY i8;
+SELECT d * d FROM narrow ORDER BY i8;
+SELECT d + 1 FROM narrow ORDER BY i8;
+SELECT -i8, -u8, -i16, -f32 FROM narrow ORDER BY i8;
+SELECT abs(i8), abs(i32), abs(f32) FROM narrow ORDER BY i8;
+SELECT n + 1, n * 2 FROM narrow ORDER BY i8;
+SELECT u64 + 1 FROM narrow ORDER BY i8;
+SELECT price * volume FROM trades ORDER BY ts;
+SELECT sum(price * volume) / sum(volume) FROM trades;
+SELECT round(price / 3, 4) FROM trades ORDER BY ts;
+SELECT round(2.5), round(3.5), round(-2.5);
+SELECT round(1234.567, 2), round(1234.567, -2);
+SELECT floor(2.7), ceil(2.1), trunc(-2.7);
+SELECT floor(1234.567, 1);
+SELECT sqrt(2), exp(1), ln(2), log2(8), log10(1000);
+SELECT pow(2, 10), power(2, 0.5);
+SELECT pi(), e();
+-- differs: last digits of floats
+SELECT sin(1), cos(1), tan(1), asin(0.5), acos(0.5), atan(0.5);
+SELECT greatest(1, 2, 3), least(1, 2, 3);
+SELECT greatest(1, 2.5), least(1, -1);
+SELECT bitAnd(6, 3), bitOr(6, 3), bitXor(6, 3);
+SELECT bitShiftLeft(1, 4), bitShiftRight(16, 2);
+SELECT bitNot(5);
+SELECT gcd(12, 18), lcm(4, 6);
+SELECT isNaN(nan), isInfinite(inf), isFinite(1.5);
+
+-- section: comparison
+SELECT 1 = 1;
+SELECT 1 != 2;
+SELECT 1 <> 2;
+SELECT 1 < 2, 1 <= 2, 1 > 2, 1 >= 2;
+SELECT 1 == 1;
+SELECT 'a' = 'b';
+SELECT 'a' < 'b';
+SELECT 1 = 1.0;
+-- differs: Nullable of constants
+SELECT NULL = 1;
+SELECT NULL IS NULL;
+SELECT 1 IS NOT NULL;
+SELECT 1 AND 0;
+SELECT 1 OR 0;
+SELECT NOT 1;
+SELECT 1 AND 2 AND 3;
+SELECT xor(1, 0);
+SELECT 5 BETWEEN 1 AND 10;
+SELECT 5 NOT BETWEEN 1 AND 10;
+SELECT 2 IN (1, 2, 3);
+SELECT 2 NOT IN (1, 2, 3);
+SELECT 'a' IN ('a');
+SELECT 'hello' LIKE 'h%';
+SELECT 'hello' NOT LIKE 'h%';
+SELECT 'Hello' ILIKE 'h%';
+-- differs: LowCardinality of results
+SELECT symbol = 'AAPL' FROM trades ORDER BY ts;
+SELECT price > 10 AND volume < 400 FROM trades ORDER BY ts;
+SELECT quote > 6 FROM trades ORDER BY ts;
+SELECT quote IS NULL FROM trades ORDER BY ts;
+SELECT ok = true FROM trades ORDER BY ts;
+-- differs: `NOT`, `AND`, `OR`, `=` of Bool
+SELECT NOT ok FROM trades ORDER BY ts;
+SELECT ts >= toDateTime(1704153660) FROM trades ORDER BY ts;
+SELECT ts >= '2024-01-02 00:01:00' FROM trades ORDER BY ts;
+SELECT day = '2024-01-02' FROM trades ORDER BY ts;
+SELECT ts > fromUnixTimestamp64Milli(1704153660000) FROM trades ORDER BY ts;
+SELECT day >= toDate('2024-01-03') FROM trades ORDER BY ts;
+-- differs: LowCardinality of results
+SELECT symbol IN ('AAPL', 'TSLA') FROM trades ORDER BY ts;
+SELECT (symbol, exchange) IN (('AAPL', 'N'), ('MSFT', 'Q')) FROM trades ORDER BY ts;
+-- differs: subqueries in the list of columns
+SELECT volume IN (SELECT max(volume) FROM trades) FROM trades ORDER BY ts;
+SELECT i8 = u64, i8 < u8 FROM narrow ORDER BY i8;
+SELECT (1, 2) = (1, 2);
+SELECT [1, 2] = [1, 2];
+
+-- section: conditions
+SELECT if(1, 'a', 'b');
+SELECT if(0, 1, 300);
+SELECT if(1, 1, -1);
+SELECT if(1, 1, 2.5);
+SELECT if(NULL, 1, 2);
+SELECT if(1, NULL, 2);
+-- differs: syntax that is not there
+SELECT 1 ? 'yes' : 'no';
+SELECT multiIf(0, 'a', 1, 'b', 'c');
+SELECT multiIf(price > 11, 'high', price > 10, 'mid', 'low') FROM trades ORDER BY ts;
+SELECT CASE WHEN price > 11 THEN 1 ELSE 0 END FROM trades ORDER BY ts;
+-- differs: LowCardinality of results
+SELECT CASE symbol WHEN 'AAPL' THEN 'apple' WHEN 'MSFT' THEN 'microsoft' ELSE 'other' END FROM trades ORDER BY ts;
+SELECT CASE WHEN price > 11 THEN 'x' END FROM trades ORDER BY ts;
+SELECT coalesce(NULL, 1);
+SELECT coalesce(NULL, NULL);
+-- differs: values of types without a common one
+SELECT if(1, 'a', 1);
+-- differs: values of types without a common one
+SELECT multiIf(1, 'a', 2);
+-- differs: values of types without a common one
+SELECT coalesce('a', 1);
+SELECT coalesce(quote, price) FROM trades ORDER BY ts;
+SELECT coalesce(quote, 0) FROM trades ORDER BY ts;
+SELECT ifNull(quote, 0) FROM trades ORDER BY ts;
+SELECT ifNull(NULL, 'x');
+SELECT nullIf(1, 1);
+SELECT nullIf(volume, 100) FROM trades ORDER BY ts;
+-- differs: LowCardinality of results
+SELECT nullIf(symbol, 'AAPL') FROM trades ORDER BY ts;
+SELECT isNull(quote), isNotNull(quote) FROM trades ORDER BY ts;
+SELECT assumeNotNull(quote) FROM trades ORDER BY ts;
+SELECT toNullable(volume) FROM trades ORDER BY ts;
+-- differs: Nullable that cannot be NULL
+SELECT if(quote > 6, quote, 0) FROM trades ORDER BY ts;
+SELECT if(ok, symbol, 'none') FROM trades ORDER BY ts;
+SELECT if(isNaN(price), 0, price) FROM trades ORDER BY ts;
+
+-- section: casts
+SELECT CAST(1 AS Int64);
+SELECT CAST(1, 'String');
+SELECT CAST('1.5' AS Float64);
+SELECT 1::Int64;
+SELECT '1'::Int32;
+SELECT '2024-01-02'::Date;
+SELECT price::Int32 FROM trades ORDER BY ts;
+SELECT CAST(volume AS String) FROM trades ORDER BY ts;
+SELECT CAST(quote AS Nullable(Int32)) FROM trades ORDER BY ts;
+SELECT CAST([1, 2] AS Array(Int64));
+SELECT toInt8(1), toInt16(1), toInt32(1), toInt64(1);
+SELECT toUInt8(1), toUInt16(1), toUInt32(1), toUInt64(1);
+SELECT toInt32('42');
+SELECT toInt32(3.9);
+SELECT toUInt8(257);
+SELECT toInt8(200);
+SELECT toFloat32(1.1), toFloat64(1.1), toFloat64('1e3');
+SELECT toString(1), toString(1.5), toString(true), toString([1, 2]);
+SELECT toString(ts) FROM trades ORDER BY ts;
+SELECT toString(day), toString(quote) FROM trades ORDER BY ts;
+SELECT toInt32OrZero('x'), toInt32OrZero('7');
+SELECT toInt32OrNull('x');
+SELECT toInt32OrNull(exchange) FROM trades ORDER BY ts;
+SELECT toFloat64OrZero('1.5x'), toFloat64OrNull('abc');
+SELECT toInt64OrDefault('x', toInt64(5));
+SELECT toDecimal32('1.234', 2), toDecimal64(5, 3), toDecimal128('1.5', 4);
+SELECT toBool(1), toBool('true');
+SELECT toDate('2024-01-02'), toDate(1), toDate(1704153600);
+SELECT toDate(ts) FROM trades ORDER BY ts;
+SELECT toDateTime('2024-01-02 03:04:05'), toDateTime(1704153600);
+SELECT toDateTime('2024-01-02 03:04:05', 'Europe/Berlin');
+SELECT toDateTime(day) FROM trades ORDER BY ts;
+SELECT toDateTime(ts) FROM trades ORDER BY ts;
+SELECT toDateTime64('2024-01-02 03:04:05.678', 3), toDateTime64('2024-01-02 03:04:05.678', 3, 'America/New_York');
+SELECT toDateTime64(ts, 3) FROM trades ORDER BY ts;
+SELECT toDateTimeOrNull('nope'), toDateOrZero('nope');
+SELECT toUUID('61f0c404-5cb3-11e7-907b-a6006ad3dba0');
+SELECT toTypeName(1), toTypeName('a'), toTypeName([1]), toTypeName(NULL);
+SELECT toTypeName(price), toTypeName(symbol), toTypeName(ts), toTypeName(quote) FROM trades LIMIT 1;
+-- differs: functions that are not there
+SELECT reinterpretAsInt64(reinterpretAsString(toInt64(5)));
+-- differs: Nullable of constants
+SELECT accurateCastOrNull(300, 'UInt8');
+SELECT accurateCast(5, 'UInt8');
+SELECT parseDateTimeBestEffort('2024-01-02T03:04:05Z');
+SELECT parseDateTime64BestEffort('2024-01-02 03:04:05.678');
+SELECT parseDateTimeBestEffortOrNull('nope');
+-- differs: functions that are not there
+SELECT toLowCardinality('a');
+SELECT CAST('a' AS LowCardinality(String));
+
+-- section: dates
+SELECT toYear(ts), toMonth(ts), toDayOfMonth(ts), toHour(ts), toMinute(ts), toSecond(ts) FROM trades ORDER BY ts LIMIT 1;
+SELECT toDayOfWeek(day), toDayOfYear(day), toQuarter(day), toISOWeek(day) FROM trades ORDER BY ts LIMIT 1;
+SELECT toYYYYMM(day), toYYYYMMDD(day), toYYYYMMDDhhmmss(ts) FROM trades ORDER BY ts LIMIT 1;
+SELECT toStartOfSecond(ts), toStartOfMinute(ts), toStartOfHour(ts), toStartOfDay(ts) FROM trades ORDER BY ts LIMIT 2;
+SELECT toStartOfFiveMinutes(ts), toStartOfTenMinutes(ts), toStartOfFifteenMinutes(ts) FROM trades ORDER BY ts LIMIT 2;
+SELECT toMonday(ts), toStartOfWeek(ts), toStartOfMonth(ts), toStartOfQuarter(ts), toStartOfYear(ts) FROM trades ORDER BY ts LIMIT 1;
+SELECT toStartOfInterval(ts, INTERVAL 1 MINUTE) FROM trades ORDER BY ts;
+SELECT toStartOfInterval(toDateTime(ts), INTERVAL 60 second) FROM trades ORDER BY ts;
+SELECT toStartOfInterval(toDateTime64(ts, 3), INTERVAL 500 millisecond) FROM trades ORDER BY ts;
+SELECT toStartOfInterval(ts, toIntervalMinute(2)) FROM trades ORDER BY ts;
+SELECT toStartOfInterval(day, INTERVAL 1 MONTH) FROM trades ORDER BY ts LIMIT 1;
+SELECT dateTrunc('minute', ts) FROM trades ORDER BY ts;
+SELECT date_trunc('hour', ts) FROM trades ORDER BY ts LIMIT 1;
+SELECT dateTrunc('month', day) FROM trades ORDER BY ts LIMIT 1;
+SELECT dateTrunc('MINUTE', ts) FROM trades ORDER BY ts LIMIT 1;
+SELECT ts + INTERVAL 1 SECOND FROM trades ORDER BY ts LIMIT 1;
+SELECT ts - INTERVAL 1 DAY FROM trades ORDER BY ts LIMIT 1;
+SELECT day + INTERVAL 1 MONTH FROM trades ORDER BY ts LIMIT 1;
+SELECT day + 1, day - 1 FROM trades ORDER BY ts LIMIT 1;
+SELECT dt + 60, dt - 60 FROM narrow ORDER BY i8;
+SELECT dt + INTERVAL 5 MINUTE, dtz + INTERVAL 1 HOUR FROM narrow ORDER BY i8;
+SELECT dt + toIntervalDay(1) FROM narrow ORDER BY i8;
+SELECT addSeconds(dt, 1), addMinutes(dt, 1), addHours(dt, 1), addDays(dt, 1), addWeeks(dt, 1), addMonths(dt, 1), addYears(dt, 1) FROM narrow ORDER BY i8;
+SELECT subtractDays(day, 1), subtractMonths(day, 1) FROM trades ORDER BY ts LIMIT 1;
+SELECT dateAdd(day, 1, toDate('2024-01-31'));
+SELECT date_add(MONTH, 1, toDate('2024-01-31'));
+SELECT dateSub(HOUR, 2, toDateTime('2024-01-31 00:00:00'));
+SELECT dateDiff('second', toDateTime('2024-01-02 00:00:00'), toDateTime('2024-01-02 00:01:00'));
+SELECT dateDiff('day', day, toDate('2024-02-01')) FROM trades ORDER BY ts LIMIT 1;
+-- differs: `dateDiff` of times in two zones
+SELECT date_diff('hour', dt, dtz) FROM narrow ORDER BY i8;
+-- differs: functions that are not there
+SELECT age('month', toDate('2023-01-15'), toDate('2024-01-02'));
+SELECT day - toDate('2024-01-01') FROM trades ORDER BY ts LIMIT 1;
+SELECT dt - toDateTime(0) FROM narrow ORDER BY i8;
+SELECT toUnixTimestamp(dt), toUnixTimestamp('2024-01-02 00:00:00') FROM narrow ORDER BY i8;
+SELECT toUnixTimestamp64Milli(ts), toUnixTimestamp64Micro(ts), toUnixTimestamp64Nano(ts) FROM trades ORDER BY ts LIMIT 2;
+SELECT fromUnixTimestamp(1704153600);
+SELECT fromUnixTimestamp64Milli(1704153600123), fromUnixTimestamp64Micro(1704153600123456), fromUnixTimestamp64Nano(1704153600123456789);
+SELECT formatDateTime(dt, '%Y-%m-%d %H:%i:%S') FROM narrow ORDER BY i8;
+SELECT formatDateTime(dt, '%d/%m/%y %j %a %b') FROM narrow ORDER BY i8;
+SELECT toTimeZone(dt, 'Asia/Tokyo') FROM narrow ORDER BY i8;
+SELECT toDateTime(dt, 'Asia/Tokyo') FROM narrow ORDER BY i8;
+SELECT timeZoneOf(dtz) FROM narrow ORDER BY i8;
+SELECT toHour(dtz), toHour(dt, 'Europe/Berlin') FROM narrow ORDER BY i8;
+-- differs: functions that are not there
+SELECT dateName('month', day), dateName('weekday', day) FROM trades ORDER BY ts LIMIT 1;
+SELECT monthName(day) FROM trades ORDER BY ts LIMIT 1;
+SELECT toLastDayOfMonth(day) FROM trades ORDER BY ts LIMIT 1;
+-- differs: functions that are not there
+SELECT makeDate(2024, 2, 29), makeDateTime(2024, 1, 2, 3, 4, 5);
+SELECT EXTRACT(YEAR FROM day), EXTRACT(MINUTE FROM ts) FROM trades ORDER BY ts LIMIT 1;
+SELECT YEAR(day), MONTH(day), DAY(day) FROM trades ORDER BY ts LIMIT 1;
+SELECT toRelativeDayNum(day) FROM trades ORDER BY ts LIMIT 1;
+SELECT timeSlot(toDateTime('2024-01-02 03:44:05'));
+SELECT toDateTime('2024-01-02 00:00:00') + INTERVAL '1 hour';
+SELECT toDate('2024-01-31') + INTERVAL 1 MONTH;
+SELECT toTypeName(now()), toTypeName(now64()), toTypeName(now64(9)), toTypeName(today()), toTypeName(yesterday());
+SELECT toTypeName(now64(9) - now64(9));
+SELECT today() - yesterday();
+-- differs: functions that are not there
+SELECT toISOYear(day), toWeek(day), toYearWeek(day) FROM trades ORDER BY ts LIMIT 1;
+SELECT min(ts), max(ts) FROM trades;
+SELECT max(ts) - min(ts) FROM trades;
+
+-- section: strings
+SELECT length('hello'), lengthUTF8('äöü'), char_length('äöü');
+SELECT lower('ABC'), upper('abc'), lowerUTF8('ÄÖ');
+SELECT concat('a', 'b', 'c');
+SELECT 'a' || 'b' || 'c';
+SELECT concat(symbol, '-', exchange) FROM trades ORDER BY ts;
+SELECT substring('hello', 2, 3), substr('hello', 2), substring('hello', -3, 2);
+SELECT substring('hello' FROM 2 FOR 3);
+SELECT left('hello', 2), right('hello', 2);
+SELECT position('hello', 'l'), positionCaseInsensitive('HELLO', 'l');
+SELECT position('l' IN 'hello');
+SELECT replaceAll('aXbX', 'X', '-'), replaceOne('aXbX', 'X', '-'), replace('aXbX', 'X', '-');
+SELECT replaceRegexpAll('hello', '[aeiou]', '*'), replaceRegexpOne('hello', 'l', 'L');
+SELECT trim('  a  '), trimLeft('  a'), trimRight('a  '), trimBoth(' a ');
+SELECT trim(BOTH 'x' FROM 'xxaxx');
+SELECT trim(LEADING ' ' FROM '  a');
+SELECT splitByChar(',', 'a,b,,c');
+SELECT splitByString('--', 'a--b');
+SELECT splitByRegexp('[0-9]', 'a1b2c');
+SELECT splitByWhitespace(' a b  c ');
+SELECT arrayStringConcat(['a', 'b'], ','), arrayStringConcat(['a', 'b']);
+SELECT startsWith('hello', 'he'), endsWith('hello', 'lo');
+SELECT match('hello', 'l+'), extract('a1b22', '[0-9]+'), extractAll('a1b22', '[0-9]+');
+SELECT countSubstrings('abcabc', 'bc');
+SELECT like('abc', 'a%'), notLike('abc', 'a%');
+SELECT reverse('abc'), reverseUTF8('äöü');
+SELECT repeat('ab', 3), space(2);
+SELECT leftPad('7', 3, '0'), rightPad('7', 3, '0'), lpad('7', 3, '0');
+SELECT empty(''), notEmpty('a');
+SELECT hex('abc'), unhex('616263'), hex(255);
+-- differs: functions that are not there
+SELECT base64Encode('abc'), base64Decode('YWJj');
+-- differs: functions that are not there
+SELECT lower(hex(MD5('abc')));
+-- differs: functions that are not there
+SELECT lower(hex(SHA256('abc')));
+-- differs: functions that are not there
+SELECT cityHash64('abc');
+-- differs: functions that are not there
+SELECT xxHash64('abc');
+-- differs: functions that are not there
+SELECT sipHash64('abc');
+SELECT format('{} {}', 'a', 'b');
+SELECT ascii('A'), char(72, 105);
+SELECT toString(123) || 'x';
+SELECT symbol || '/' || toString(volume) FROM trades ORDER BY ts;
+-- differs: LowCardinality of results
+SELECT upper(symbol), lower(symbol), length(symbol) FROM trades ORDER BY ts LIMIT 1;
+SELECT multiSearchAny('hello', ['x', 'l']);
+SELECT domain('https://example.com/a?b=c'), path('https://example.com/a?b=c');
+SELECT JSONExtractString('{"a":"b"}', 'a'), JSONExtractInt('{"a":5}', 'a'), JSONExtractFloat('{"a":1.5}', 'a');
+SELECT JSONExtractBool('{"a":true}', 'a'), JSONHas('{"a":1}', 'b'), JSONLength('[1,2,3]');
+SELECT JSONExtractRaw('{"a":{"b":1}}', 'a');
+-- differs: functions that are not there
+SELECT JSONExtract('{"a":5}', 'a', 'Int64');
+SELECT simpleJSONExtractInt('{"a":5}', 'a');
+SELECT initcap('hello world');
+SELECT formatReadableSize(1536), formatReadableQuantity(1234567);
+SELECT toValidUTF8('abc');
+SELECT encodeURLComponent('a b&c'), decodeURLComponent('a%20b');
+SELECT substringIndex('a.b.c', '.', 2);
+-- differs: functions that are not there
+SELECT soundex('Robert'), levenshteinDistance('abc', 'abd');
+-- differs: functions that are not there
+SELECT concatWithSeparator('-', 'a', 'b');
+SELECT isValidUTF8('abc');
+SELECT translate('hello', 'el', 'ip');
+-- differs: functions that are not there
+SELECT ngrams('abcd', 2);
+-- differs: functions that are not there
+SELECT alphaTokens('ab1cd');
+
+-- section: arrays
+SELECT arrayMap(x -> x * 2, [1, 2, 3]);
+SELECT arrayMap(x -> x + 1, [1, -2]);
+SELECT arrayMap((x, y) -> x + y, [1, 2], [10, 20]);
+SELECT arrayMap(x -> toString(x), [1, 2]);
+SELECT arrayMap(x -> x * volume, [1, 2]) FROM trades ORDER BY ts;
+SELECT arrayMap(x -> concat(x, '!'), tags) FROM trades ORDER BY ts;
+SELECT arrayMap(x -> arrayMap(y -> x * y, [1, 2]), [3, 4]);
+SELECT arrayMap(x -> if(x > 1, 'big', 'small'), [1, 2]);
+SELECT arrayMap(x -> (x, x * x), [1, 2]);
+SELECT arrayMap(x -> x.1, [(1, 'a'), (2, 'b')]);
+SELECT arrayFilter(x -> x > 1, [1, 2, 3]);
+SELECT arrayFilter(x -> x LIKE 'a%', ['abc', 'xyz']);
+SELECT arrayFilter((x, y) -> y > 1, ['a', 'b'], [1, 2]);
+SELECT arrayFilter(x -> x != 'b', tags) FROM trades ORDER BY ts;
+SELECT arrayExists(x -> x = 2, [1, 2, 3]);
+SELECT arrayAll(x -> x > 0, [1, 2, 3]);
+SELECT arrayCount(x -> x > 1, [1, 2, 3]);
+SELECT arrayCount([0, 1, 2]);
+SELECT arrayFirst(x -> x > 1, [1, 2, 3]), arrayLast(x -> x > 1, [1, 2, 3]);
+SELECT arrayFirstIndex(x -> x > 1, [1, 2, 3]), arrayLastIndex(x -> x > 1, [1, 2, 3]);
+SELECT arraySum(x -> x * x, [1, 2, 3]);
+SELECT arrayMin(x -> -x, [1, 2, 3]), arrayMax(x -> -x, [1, 2, 3]), arrayAvg(x -> x * 2, [1, 2, 3]);
+SELECT arraySort(x -> -x, [1, 3, 2]);
+SELECT arraySort((x, y) -> y, ['a', 'b', 'c'], [3, 1, 2]);
+SELECT arrayReverseSort(x -> -x, [1, 3, 2]);
+SELECT arraySort([3, 1, 2]), arrayReverseSort([3, 1, 2]);
+SELECT arrayZip([1, 2], ['a', 'b']);
+SELECT arrayEnumerate(['a', 'b', 'c']);
+SELECT arraySum([1, 2, 3]), arrayAvg([1, 2, 3]), arrayMin([3, 1, 2]), arrayMax([3, 1, 2]);
+SELECT arraySum([1.5, 2]), arraySum([-1, 2]);
+SELECT arrayProduct([1, 2, 3]);
+SELECT has([1, 2, 3], 2), has(['a'], 'b');
+SELECT hasAll([1, 2, 3], [1, 2]), hasAny([1, 2, 3], [5, 3]);
+SELECT indexOf([1, 2, 3], 2), countEqual([1, 2, 2], 2);
+SELECT length([1, 2, 3]), empty([]), notEmpty([1]);
+SELECT [1, 2, 3][1], [1, 2, 3][-1], [1, 2, 3][9];
+SELECT arrayElement(['a', 'b'], 2);
+SELECT arrayElementOrNull([1, 2], 5);
+SELECT tags[1], length(tags), has(tags, 'a') FROM trades ORDER BY ts;
+SELECT arrayConcat([1, 2], [3]), arrayPushBack([1], 2), arrayPushFront([1], 2);
+SELECT arrayPopBack([1, 2, 3]), arrayPopFront([1, 2, 3]);
+SELECT arraySlice([1, 2, 3, 4], 2, 2), arrayReverse([1, 2, 3]);
+SELECT arrayDistinct([1, 1, 2]), arrayUniq([1, 1, 2]), arrayCompact([1, 1, 2, 1]);
+SELECT arrayFlatten([[1], [2, 3]]), flatten([[1], [2]]);
+SELECT arrayIntersect([1, 2, 3], [2, 3, 4]);
+SELECT arrayCumSum([1, 2, 3]), arrayDifference([1, 3, 6]);
+SELECT arrayResize([1, 2], 4), arrayResize([1, 2], 4, 9);
+SELECT arrayWithConstant(3, 'a'), replicate(1, [1, 2, 3]);
+SELECT range(5), range(1, 5), range(0, 10, 3);
+SELECT arrayJoin([1, 2, 3]);
+SELECT arrayJoin([1, 2]) AS x, x * 10;
+SELECT arrayJoin(tags) AS tag, count() FROM trades GROUP BY tag ORDER BY tag;
+SELECT symbol, tag FROM trades ARRAY JOIN tags AS tag ORDER BY ts, tag;
+SELECT arrayStringConcat(arrayMap(x -> toString(x), [1, 2, 3]), '-');
+SELECT arrayReduce('sum', [1, 2, 3]), arrayReduce('max', [1, 2, 3]);
+-- differs: functions that are not there
+SELECT arrayFold((acc, x) -> acc + x, [1, 2, 3], toInt64(0));
+SELECT arrayFill(x -> x > 0, [1, 0, 3, 0]);
+SELECT arraySplit(x -> x = 0, [1, 0, 2]);
+SELECT array(1, 2), emptyArrayUInt8();
+SELECT arrayExists(x -> x IN ('a', 'c'), tags) FROM trades ORDER BY ts;
+-- differs: order of a subquery under an aggregate
+SELECT groupArray(price) FROM (SELECT price FROM trades ORDER BY ts);
+-- differs: order of a subquery under an aggregate
+SELECT arrayMap(x -> round(x, 1), groupArray(price)) FROM (SELECT price FROM trades ORDER BY ts);
+SELECT count() FROM trades WHERE has(tags, 'b');
+SELECT arrayPartialSort(2, [3, 1, 2]);
+SELECT arrayRotateLeft([1, 2, 3], 1), arrayShiftLeft([1, 2, 3], 1);
+SELECT arrayEnumerateUniq(['a', 'b', 'a']);
+SELECT arrayMap(x -> x, []);
+SELECT arrayFilter(x -> isNotNull(x), [1, NULL, 2]);
+
+-- section: tuples and maps
+SELECT (1, 'a').1, (1, 'a').2;
+SELECT tupleElement((1, 'a'), 2);
+SELECT tuple(1, 'a') AS t, t.1, t.2;
+-- differs: functions that are not there
+SELECT untuple((1, 'a'));
+SELECT m FROM narrow ORDER BY i8;
+SELECT m['a'], m['zz'] FROM narrow ORDER BY i8;
+SELECT mapKeys(m), mapValues(m) FROM narrow ORDER BY i8;
+SELECT mapContains(m, 'a') FROM narrow ORDER BY i8;
+SELECT length(m), empty(m) FROM narrow ORDER BY i8;
+SELECT map('a', 1)['a'];
+-- differs: Nullable of constants
+SELECT mapKeys(map('a', 1, 'b', 2)), mapValues(map('a', 1, 'b', 2));
+SELECT mapFromArrays(['a', 'b'], [1, 2]);
+-- differs: functions that are not there
+SELECT mapAdd(map('a', 1), map('a', 2));
+-- differs: functions that are not there
+SELECT mapApply((k, v) -> (k, v * 2), map('a', 1));
+-- differs: functions that are not there
+SELECT mapFilter((k, v) -> v > 1, map('a', 1, 'b', 2));
+SELECT arrayMap(k -> upper(k), mapKeys(m)) FROM narrow ORDER BY i8;
+-- differs: functions that are not there
+SELECT tupleToNameValuePairs(tuple(1, 2));
+SELECT dotProduct((1, 2), (3, 4));
+
+-- section: aggregates
+SELECT count(), count(*), count(1), count(quote) FROM trades;
+SELECT sum(volume), sum(price), sum(flags), sum(quote) FROM trades;
+SELECT avg(price), avg(volume), avg(quote) FROM trades;
+SELECT min(price), max(price), min(symbol), max(day), min(quote) FROM trades;
+-- differs: order of a subquery under an aggregate
+SELECT any(symbol), anyLast(symbol) FROM (SELECT symbol FROM trades ORDER BY ts);
+SELECT argMin(symbol, price), argMax(symbol, price), argMax(ts, volume) FROM trades;
+SELECT argMax(symbol, (flags, volume)) FROM trades;
+SELECT countIf(price > 10), sumIf(volume, price > 10), avgIf(price, symbol = 'AAPL') FROM trades;
+SELECT minIf(price, volume > 100), maxIf(price, volume > 100) FROM trades;
+SELECT anyIf(symbol, price > 11.9), argMaxIf(symbol, price, exchange = 'Q') FROM trades;
+SELECT uniq(symbol), uniqExact(symbol), uniqIf(symbol, price > 10) FROM trades;
+SELECT uniqCombined(symbol), uniqHLL12(symbol) FROM trades;
+SELECT count(DISTINCT symbol) FROM trades;
+SELECT uniqExact(symbol, exchange) FROM trades;
+SELECT quantile(price), quantile(0.25)(price), quantiles(0.25, 0.75)(price) FROM trades;
+-- differs: functions that are not there
+SELECT quantileExact(0.5)(volume), quantileExact(price), quantilesExact(0.5, 0.9)(volume) FROM trades;
+SELECT median(price), medianExact(volume) FROM trades;
+SELECT quantileIf(0.5)(price, volume > 100) FROM trades;
+-- differs: type of `quantileTDigest`
+SELECT quantileTDigest(0.5)(price) FROM trades;
+-- differs: order of a subquery under an aggregate
+SELECT groupArray(symbol) FROM (SELECT symbol FROM trades ORDER BY ts);
+-- differs: order of a subquery under an aggregate
+SELECT groupArray(2)(symbol) FROM (SELECT symbol FROM trades ORDER BY ts);
+SELECT arraySort(groupUniqArray(symbol)) FROM trades;
+SELECT groupArrayIf(volume, price > 10) FROM (SELECT * FROM trades ORDER BY ts);
+SELECT arraySort(groupArrayDistinct(exchange)) FROM trades;
+SELECT groupArraySorted(2)(price) FROM trades;
+SELECT groupBitOr(flags), groupBitAnd(flags), groupBitXor(flags) FROM trades;
+SELECT topK(1)(symbol) FROM (SELECT symbol FROM trades WHERE symbol != 'TSLA' AND price < 11.9);
+SELECT length(topK(2)(symbol)) FROM trades;
+SELECT topKWeighted(1)(symbol, volume) FROM trades;
+-- differs: functions that are not there
+SELECT sumMap(map('a', 1)), sumOrNull(price) FROM trades WHERE price > 1000;
+-- differs: functions that are not there
+SELECT sumWithOverflow(flags) FROM trades;
+-- differs: last digits of floats
+SELECT stddevPop(price), stddevSamp(price), varPop(price), varSamp(price) FROM trades;
+SELECT corr(price, volume), covarPop(price, volume) FROM trades;
+-- differs: functions that are not there
+SELECT round(skewPop(price), 6), round(kurtPop(price), 6) FROM trades;
+-- differs: `avgWeighted(x, weight)` with a whole weight
+SELECT avgWeighted(price, volume) FROM trades;
+SELECT count(), sum(price), avg(price), min(price), max(symbol) FROM trades WHERE price > 1000;
+SELECT sum(quote), avg(quote), max(quote), any(quote) FROM trades WHERE price > 1000;
+SELECT symbol, count(), sum(volume) FROM trades GROUP BY symbol ORDER BY symbol;
+SELECT symbol, count() AS c FROM trades GROUP BY symbol HAVING c > 1 ORDER BY symbol;
+SELECT symbol, exchange, sum(volume) FROM trades GROUP BY symbol, exchange ORDER BY symbol, exchange;
+SELECT symbol, max(price) - min(price) AS spread FROM trades GROUP BY symbol ORDER BY spread, symbol;
+SELECT sum(volume) / count() FROM trades;
+SELECT count() * 2, -count(), count() + 0.5 FROM trades;
+SELECT sum(i8), sum(i32), sum(u8), sum(u64 % 10), sum(f32), sum(d), sum(n) FROM narrow;
+SELECT avg(i8), avg(d), avg(n) FROM narrow;
+-- differs: order of a subquery under an aggregate
+SELECT min(i8), max(u16), min(f32), max(d), max(n), any(s), min(dt), max(ms) FROM narrow;
+-- differs: `countOrNull` of nothing
+SELECT maxOrNull(price), minOrDefault(price), countOrNull(price) FROM trades WHERE price > 1000;
+-- differs: functions that are not there
+SELECT simpleLinearRegression(price, volume) FROM trades WHERE symbol = 'MSFT';
+-- differs: functions that are not there
+SELECT exponentialMovingAverage(60)(price, toUnixTimestamp(ts)) FROM trades WHERE symbol = 'AAPL';
+-- differs: functions that are not there
+SELECT deltaSum(volume) FROM (SELECT volume FROM trades ORDER BY ts);
+-- differs: functions that are not there
+SELECT boundingRatio(volume, price) FROM trades WHERE symbol = 'AAPL';
+-- differs: order of a subquery under an aggregate
+SELECT first_value(price), last_value(price) FROM (SELECT price FROM trades ORDER BY ts);
+-- differs: order of a subquery under an aggregate
+SELECT groupConcat(',')(symbol) FROM (SELECT symbol FROM trades ORDER BY ts);
+-- differs: functions that are not there
+SELECT histogram(2)(price) FROM trades WHERE symbol = 'AAPL';
+-- differs: functions that are not there
+SELECT maxMap(map('a', volume)) FROM trades;
+-- differs: functions that are not there
+SELECT windowFunnel(10)(toDateTime(ts), price = 10, price = 11.5) FROM trades;
+-- differs: functions that are not there
+SELECT retention(price > 9, price > 11) FROM trades;
+-- differs: functions that are not there
+SELECT entropy(symbol) > 1 FROM trades;
+-- differs: syntax that is not there
+SELECT symbol, count() FROM trades GROUP BY symbol WITH TOTALS ORDER BY symbol;
+-- differs: NULL in what ROLLUP sums over
+SELECT symbol, count() FROM trades GROUP BY ROLLUP(symbol) ORDER BY symbol;
+SELECT count() FROM trades GROUP BY ALL;
+SELECT symbol, sum(volume) FROM trades GROUP BY ALL ORDER BY symbol;
+SELECT countDistinct(symbol), sumDistinct(flags) FROM trades;
+-- differs: functions that are not there
+SELECT sumForEach([1, 2]) FROM trades;
+-- differs: functions that are not there
+SELECT sumArray([1, 2]), maxArray(tags) FROM trades;
+SELECT largestTriangleThreeBuckets(2)(volume, price) FROM trades;
+SELECT point.1 AS x, point.2 AS y FROM (SELECT arrayJoin(lttb(3)(volume, price)) AS point FROM trades) ORDER BY x;
+SELECT lttb(3)(toUnixTimestamp(ts), price) FROM trades;
+SELECT lttb(10)(ts, price) FROM trades;
+
+-- section: aliases
+SELECT price * 2 AS double, double + 1 FROM trades ORDER BY ts;
+SELECT price AS p, p * 2 AS q, q + p FROM trades ORDER BY ts;
+SELECT volume AS price FROM trades ORDER BY price;
+SELECT toStartOfMinute(ts) AS ts, sum(volume) FROM trades GROUP BY ts ORDER BY ts;
+SELECT toStartOfInterval(toDateTime(ts), INTERVAL 60 second) AS "time", avg(price) AS p FROM "default"."trades" WHERE ( ts >= toDateTime(1704153600) AND ts <= toDateTime(1704153900) ) AND ( symbol IN ('AAPL', 'MSFT') ) GROUP BY time ORDER BY time ASC LIMIT 1000;
+SELECT upper(symbol) AS symbol FROM trades WHERE symbol = 'AAPL' ORDER BY ts;
+SELECT 1 AS a, a + 1 AS b, b + 1 AS c;
+SELECT symbol AS s FROM trades WHERE s LIKE 'T%';
+SELECT sum(volume) AS v FROM trades HAVING v > 10;
+SELECT count() AS c, c / 2 FROM trades;
+WITH 10 AS x SELECT x + 1;
+WITH (SELECT max(price) FROM trades) AS top SELECT symbol FROM trades WHERE price = top;
+WITH toDate('2024-01-02') AS d SELECT count() FROM trades WHERE day = d;
+WITH x AS (SELECT symbol FROM trades WHERE price > 11) SELECT count() FROM x;
+SELECT t.price FROM trades AS t ORDER BY t.ts LIMIT 1;
+SELECT trades.price, symbol FROM trades ORDER BY ts LIMIT 1;
+SELECT toString(symbol) AS symbol, max(price) AS price FROM trades WHERE ts >= toDateTime(0) GROUP BY symbol ORDER BY symbol;
+SELECT (price + 1) AS x FROM trades ORDER BY x LIMIT 1;
+SELECT * EXCEPT (tags, ts) FROM trades ORDER BY ts LIMIT 1;
+SELECT * EXCEPT (tags) REPLACE (price * 2 AS price) FROM trades ORDER BY ts LIMIT 1;
+-- differs: functions that are not there
+SELECT COLUMNS('^(price|volume)$') FROM trades ORDER BY ts LIMIT 1;
+SELECT price AS "p.q" FROM trades ORDER BY ts LIMIT 1;
+
+-- section: windows
+SELECT row_number() OVER (ORDER BY ts) FROM trades ORDER BY ts;
+SELECT rank() OVER (ORDER BY symbol), dense_rank() OVER (ORDER BY symbol) FROM trades ORDER BY ts;
+SELECT sum(volume) OVER (PARTITION BY symbol ORDER BY ts) FROM trades ORDER BY ts;
+SELECT avg(price) OVER (PARTITION BY symbol) FROM trades ORDER BY ts;
+SELECT lagInFrame(price) OVER (ORDER BY ts) FROM trades ORDER BY ts;
+SELECT lagInFrame(price, 1, price) OVER (PARTITION BY symbol ORDER BY ts ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM trades ORDER BY ts;
+SELECT leadInFrame(price) OVER (ORDER BY ts ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) FROM trades ORDER BY ts;
+SELECT leadInFrame(price) OVER (ORDER BY ts) FROM trades ORDER BY ts;
+SELECT lagInFrame(volume, 2, 7) OVER (ORDER BY ts ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM trades ORDER BY ts;
+SELECT lagInFrame(ts, 1, ts) OVER w FROM trades WINDOW w AS (PARTITION BY symbol ORDER BY ts ASC ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) ORDER BY ts;
+SELECT if((volume - lagInFrame(volume, 1, volume) OVER w) = 0, nan, (price - lagInFrame(price, 1, price) OVER w) / (volume - lagInFrame(volume, 1, volume) OVER w)) AS r FROM trades WINDOW w AS (PARTITION BY symbol ORDER BY ts ASC ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) ORDER BY ts;
+SELECT toStartOfInterval(toDateTime(ts), INTERVAL 60 second) AS t, toString(symbol) AS symbol, max(price) AS price, if((t - lagInFrame(t, 1, t) OVER w) = 0, nan, price - lagInFrame(price, 1, price) OVER w) AS d FROM trades WHERE ts >= toDateTime(1704153600) GROUP BY t, symbol WINDOW w AS (PARTITION BY symbol ORDER BY t ASC ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) ORDER BY t, symbol;
+SELECT first_value(price) OVER (PARTITION BY symbol ORDER BY ts), last_value(price) OVER (PARTITION BY symbol ORDER BY ts) FROM trades ORDER BY ts;
+SELECT sum(volume) OVER (PARTITION BY symbol ORDER BY ts ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) FROM trades ORDER BY ts;
+SELECT max(price) OVER (ORDER BY ts ROWS BETWEEN 1 PRECEDING AND 1 FOLLOWING) FROM trades ORDER BY ts;
+SELECT count() OVER () FROM trades ORDER BY ts;
+SELECT ntile(2) OVER (ORDER BY ts) FROM trades ORDER BY ts;
+SELECT percent_rank() OVER (ORDER BY ts) FROM trades ORDER BY ts;
+SELECT nth_value(price, 2) OVER (ORDER BY ts ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) FROM trades ORDER BY ts;
+SELECT sum(volume) OVER w AS s, avg(price) OVER w AS a FROM trades WINDOW w AS (PARTITION BY symbol) ORDER BY ts;
+SELECT symbol, price FROM (SELECT symbol, price, row_number() OVER (PARTITION BY symbol ORDER BY price DESC) AS n FROM trades) WHERE n = 1 ORDER BY symbol;
+SELECT symbol FROM trades QUALIFY row_number() OVER (PARTITION BY symbol ORDER BY ts) = 1 ORDER BY symbol;
+-- differs: functions that are not there
+SELECT nonNegativeDerivative(price, ts) OVER (ORDER BY ts) FROM trades WHERE symbol = 'AAPL' ORDER BY ts;
+SELECT sum(sum(volume)) OVER (ORDER BY symbol) FROM trades GROUP BY symbol ORDER BY symbol;
+
+-- section: clauses
+SELECT number FROM numbers(3);
+SELECT number FROM numbers(2, 3);
+SELECT number FROM system.numbers LIMIT 2;
+SELECT sum(number) FROM numbers(10);
+SELECT number * 2 AS d, toTypeName(number) FROM numbers(2);
+SELECT number FROM numbers(10) WHERE number % 3 = 0;
+SELECT symbol, price FROM trades ORDER BY symbol, price LIMIT 1 BY symbol;
+SELECT symbol, price FROM trades ORDER BY ts DESC LIMIT 1 BY symbol LIMIT 2;
+SELECT symbol, price FROM trades ORDER BY ts LIMIT 1 OFFSET 1 BY symbol;
+SELECT symbol, exchange, price FROM trades ORDER BY ts LIMIT 1 BY symbol, exchange;
+SELECT * EXCEPT (tags) FROM trades ORDER BY symbol, ts LIMIT 1 BY symbol;
+SELECT symbol AS s, sum(volume) FROM trades GROUP BY s, exchange ORDER BY s, sum(volume) LIMIT 1 BY s;
+SELECT number FROM numbers(5) ORDER BY number LIMIT 1, 2;
+SELECT number FROM numbers(5) ORDER BY number LIMIT 2 OFFSET 1;
+SELECT number FROM numbers(5) ORDER BY number DESC LIMIT 2;
+-- differs: syntax that is not there
+SELECT number % 2 AS n FROM numbers(5) ORDER BY n LIMIT 2 WITH TIES;
+SELECT number * 2 AS n FROM numbers(3) ORDER BY n WITH FILL;
+SELECT number * 2 AS n FROM numbers(3) ORDER BY n WITH FILL FROM 0 TO 8;
+SELECT number * 4 AS n, number AS v FROM numbers(3) ORDER BY n WITH FILL STEP 2;
+SELECT number * 4 AS n, toString(number) AS v FROM numbers(3) ORDER BY n DESC WITH FILL STEP -2;
+SELECT toStartOfMinute(ts) AS t, count() AS c FROM trades WHERE symbol != 'MSFT' GROUP BY t ORDER BY t WITH FILL STEP INTERVAL 1 MINUTE;
+SELECT toStartOfMinute(ts) AS t, count() AS c FROM trades GROUP BY t ORDER BY t WITH FILL FROM toDateTime('2024-01-01 23:59:00') TO toDateTime('2024-01-02 00:06:00') STEP 60;
+SELECT toStartOfMinute(ts) AS t, sum(quote) AS q FROM trades GROUP BY t ORDER BY t WITH FILL FROM toDateTime('2024-01-02 00:00:00') TO toDateTime('2024-01-02 00:06:00') STEP toIntervalMinute(1);
+SELECT day AS d, count() AS c FROM trades GROUP BY d ORDER BY d WITH FILL FROM toDate('2024-01-01') TO toDate('2024-01-05');
+-- differs: syntax that is not there
+SELECT number * 3 AS n, number AS v FROM numbers(3) ORDER BY n WITH FILL INTERPOLATE (v AS v + 10);
+SELECT number * 3 AS n, number AS v FROM numbers(3) ORDER BY n WITH FILL INTERPOLATE (v);
+SELECT DISTINCT symbol FROM trades ORDER BY symbol;
+SELECT symbol FROM trades WHERE price > 10 SETTINGS max_threads = 1, max_block_size = 100;
+SELECT 1 AS x FORMAT JSONEachRow;
+SELECT 1 AS x, 'a' AS y SETTINGS max_threads = 1 FORMAT JSONCompactEachRow;
+SELECT 1 AS x FORMAT CSV SETTINGS max_threads = 1;
+SELECT count() FROM trades SETTINGS additional_table_filters = {'trades': 'symbol = \'AAPL\''};
+SELECT count() FROM trades settings additional_table_filters={'default.trades': ' symbol = \'AAPL\' AND price > 10 '};
+SELECT count() FROM trades AS t settings additional_table_filters={'trades': 'price > 11'};
+SELECT sum(volume) FROM trades PREWHERE price > 10 WHERE symbol = 'MSFT';
+SELECT symbol, price FROM trades ORDER BY ALL LIMIT 2;
+-- differs: names of columns of joins
+SELECT a.symbol, b.price FROM trades a JOIN trades b ON a.ts = b.ts WHERE a.price > 11 ORDER BY a.ts;
+SELECT 1 UNION ALL SELECT 1;
+SELECT * FROM (SELECT 1 AS x UNION ALL SELECT 2) ORDER BY x;
+-- differs: table functions that are not there
+SELECT x FROM VALUES('x Int32, y String', (1, 'a'), (2, 'b')) ORDER BY x;
+SELECT dummy FROM system.one;
+SELECT * FROM (SELECT arrayJoin([3, 1, 2]) AS n) ORDER BY n;
+-- differs: subqueries in the list of columns
+SELECT EXISTS(SELECT 1 FROM trades WHERE price > 11);
+SELECT symbol FROM trades WHERE ts > (SELECT min(ts) FROM trades) ORDER BY ts LIMIT 1;
+-- differs: Nullable of constants
+SELECT (SELECT count() FROM trades);
+-- differs: table functions that are not there
+SELECT generate_series FROM generate_series(1, 5, 2);
+-- differs: `EXPLAIN SYNTAX`
+EXPLAIN SYNTAX SELECT 1;
+DESCRIBE TABLE trades;
+EXISTS TABLE trades;
+EXISTS TABLE nothing_here;
+SHOW TABLES LIKE 'tra%';
+DESCRIBE (SELECT 1 AS a, 'x' AS b);
+
+-- section: others
+SELECT currentDatabase(), database();
+SELECT toTypeName(version()), toTypeName(uptime()), toTypeName(hostName()), toTypeName(rand()), toTypeName(generateUUIDv4());
+SELECT ignore(1, 2), identity(5), materialize(1);
+-- differs: functions that are not there
+SELECT getSetting('max_threads') > 0;
+SELECT toTypeName(currentUser());
+-- differs: functions that are not there
+SELECT isConstant(1);
+-- differs: functions that are not there
+SELECT bar(5, 0, 10, 10);
+SELECT transform(2, [1, 2], ['a', 'b'], 'c');
+SELECT transform(volume, [100, 200], ['low', 'mid'], 'high') FROM trades ORDER BY ts;
+-- differs: functions that are not there
+SELECT toIPv4('1.2.3.4');
+-- differs: functions that are not there
+SELECT sleep(0);
+SELECT throwIf(0);
+SELECT rowNumberInAllBlocks() FROM numbers(2);
+-- differs: functions that are not there
+SELECT blockNumber() FROM numbers(1);
+SELECT widthBucket(5, 0, 10, 5);
+-- differs: functions that are not there
+SELECT roundToExp2(100), roundDown(7, [0, 5, 10]);
+SELECT multiply(toUnixTimestamp64Nano(ts), 0.000001) FROM trades ORDER BY ts LIMIT 1;
+SELECT tupleElement(argMax((price, volume), ts), 1) FROM trades;
+SELECT toFloat64(count()) / 2 FROM trades;
+SELECT intDiv(toUInt32(toDateTime('2024-01-02 00:01:02')), 60) * 60;
+SELECT (intDiv(toUInt32(ts), 60) * 60) * 1000 AS t, count() FROM trades GROUP BY t ORDER BY t;
+SELECT toUnixTimestamp(toStartOfMinute(ts)) * 1000 AS time, symbol AS text FROM trades ORDER BY ts LIMIT 1;
+SELECT toInt64(ts) FROM trades ORDER BY ts LIMIT 1;
+SELECT toUInt32(ts), toFloat64(ts) FROM trades ORDER BY ts LIMIT 2;
+SELECT toFloat64(price), toString(price) FROM trades ORDER BY ts LIMIT 1;
+SELECT count() FROM trades WHERE symbol = 'AAPL' AND (price > 10 OR volume > 50);
+SELECT s, id FROM narrow ORDER BY i8;
+SELECT i8, i16, i32, u8, u16, u32, u64, f32, d, n, dt, dtz, ms FROM narrow ORDER BY i8;
