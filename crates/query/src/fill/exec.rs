@@ -167,7 +167,7 @@ impl Filling {
     fn fill(&self, rows: &RecordBatch) -> Result<RecordBatch> {
         let values = ticks(rows.column(self.column))?;
         let parts = match self.prefix.is_empty() {
-            true => vec![0..rows.num_rows()],
+            true => std::iter::once(0..rows.num_rows()).collect(),
             false => {
                 let keys: Vec<ArrayRef> = self.prefix.iter().map(|at| rows.column(*at).clone()).collect();
                 if rows.num_rows() == 0 { vec![] } else { partition(&keys)?.ranges() }
