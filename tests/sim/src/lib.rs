@@ -1,0 +1,26 @@
+//! The pure cores of the cluster under simulated time, network, disks and clocks: one seed is one history.
+//!
+//! - [`random`]: the only source of chance
+//! - [`network`]: loss, duplication, reordering, delay, cuts in one direction
+//! - [`disk`]: a log whose unsynced end is lost in a crash, from any frame on
+//! - [`node`]: the shell around a node's copies, in place of the storage node
+//! - [`coordinator`]: the agreed placement as one register that can be away
+//! - [`client`]: writers that retry under their keys, readers that know what must be there
+//! - [`checker`]: what must hold in every history
+//! - [`world`]: the events in their order
+//! - [`faults`]: what goes wrong, and when
+//!
+//! A run has two phases. In the first everything that may fail does, and nothing untrue may be seen. Then all is
+//! healed, and everything that was asked must be done within bounded time.
+
+pub mod checker;
+pub mod client;
+pub mod coordinator;
+pub mod disk;
+pub mod faults;
+pub mod network;
+pub mod node;
+pub mod random;
+pub mod world;
+
+pub use world::{Report, Scenario, run};

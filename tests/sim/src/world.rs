@@ -1,0 +1,533 @@
+//! Everything that exists in one history, and the events in their order.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::time::Duration;
+
+use zepto_common::ids::Token;
+use zepto_common::placement::{Placement, Replica};
+use zepto_replication::plant::Plant;
+use zepto_replication::{Change, Outcome, Phase, RequestId, Timing, Write};
+
+use crate::checker::Checker;
+use crate::client::{Next, Writer};
+use crate::coordinator::Coordinator;
+use crate::disk::{Payload, State};
+use crate::faults::sync_time;
+use crate::network::{CLIENTS, COORDINATOR, MS, Network};
+use crate::node::{Action, Node, Peer};
+use crate::random::Random;
+
+/// How large a history is.
+#[derive(Debug, Clone, Copy)]
+pub struct Scenario {
+    /// Storage nodes.
+    pub nodes: usize,
+    /// Partitions.
+    pub partitions: usize,
+    /// Copies of each.
+    pub factor: usize,
+    /// Writers of each.
+    pub writers: usize,
+    /// Writes of each writer.
+    pub writes: u64,
+    /// How long things may fail, in nanoseconds.
+    pub trouble: u64,
+    /// How long healing may take.
+    pub patience: u64,
+    /// A bug to plant.
+    pub plant: Option<Plant>,
+    /// A bug of the writers: each attempt has another key.
+    pub new_keys: bool,
+}
+
+impl Default for Scenario {
+    fn default() -> Self {
+        Self {
+            nodes: 4,
+            partitions: 2,
+            factor: 3,
+            writers: 2,
+            writes: 40,
+            trouble: 12_000 * MS,
+            patience: 40_000 * MS,
+            plant: None,
+            new_keys: false,
+        }
+    }
+}
+
+/// What happened.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// The first promise that was broken, with its time.
+    pub fault: Option<String>,
+    /// Committed frames.
+    pub committed: usize,
+    /// Acknowledged writes.
+    pub acknowledged: usize,
+    /// Reads that were answered.
+    pub reads: u64,
+    /// Refused messages of old owners.
+    pub fenced: u64,
+    /// Owners that were replaced.
+    pub failovers: u64,
+    /// Counts of faults.
+    pub crashes: u64,
+    /// Nodes stopped and continued.
+    pub pauses: u64,
+    /// Links cut.
+    pub cuts: u64,
+    /// Volumes lost.
+    pub lost_disks: u64,
+    /// Copies moved.
+    pub moves: u64,
+}
+
+/// What happens next.
+#[derive(Debug)]
+pub(crate) enum Event {
+    Tick(usize),
+    CoordinatorTick,
+    Heartbeat(Replica),
+    Learn(usize, Placement),
+    Message { to: Replica, partition: usize, from: Replica, message: Peer },
+    SyncEnds { node: usize, start: u64, length: usize, counts: Vec<u64> },
+    Proposal(Change),
+    WriterStep(usize),
+    WriterGivesUp(usize, RequestId),
+    Write { node: usize, partition: usize, write: Write<Payload> },
+    Answered(RequestId, Outcome),
+    Read,
+    ReadArrives { node: usize, partition: usize, mark: usize },
+    Show { node: usize, start: u64, partition: usize, mark: usize, view: State, pinned: Token },
+    Fault,
+    Start(usize),
+    Mend(u32, u32),
+    Calm,
+    CoordinatorBack,
+}
+
+struct Due(u64, u64, Event);
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        (self.0, self.1) == (other.0, other.1)
+    }
+}
+impl Eq for Due {}
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.0, self.1).cmp(&(other.0, other.1))
+    }
+}
+
+/// One history.
+pub struct World {
+    pub(crate) scenario: Scenario,
+    pub(crate) now: u64,
+    count: u64,
+    due: BinaryHeap<Reverse<Due>>,
+    pub(crate) random: Random,
+    pub(crate) network: Network,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) coordinator: Coordinator,
+    writers: Vec<Writer>,
+    /// Which writer waits for which request.
+    requests: BTreeMap<RequestId, usize>,
+    next_request: u64,
+    pub(crate) checker: Checker,
+    pub(crate) report: Report,
+    pub(crate) healed: bool,
+    pub(crate) slow_until: u64,
+    pub(crate) disks: u128,
+}
+
+/// A tenth of the product's times: a history of seconds has what would take minutes.
+fn timing() -> Timing {
+    Timing {
+        lease: Duration::from_millis(500),
+        replicate_timeout: Duration::from_millis(200),
+        heartbeat: Duration::from_millis(50),
+        resend: Duration::from_millis(50),
+    }
+}
+const DEAD_AFTER: u64 = 1000 * MS;
+const TICK: u64 = 25 * MS;
+
+/// Runs the history of a seed to its end.
+#[must_use]
+pub fn run(seed: u64, scenario: Scenario) -> Report {
+    let mut world = World::new(seed, scenario);
+    world.play();
+    world.report()
+}
+
+impl World {
+    fn new(seed: u64, scenario: Scenario) -> Self {
+        let random = Random::new(seed);
+        let nodes: Vec<Node> = (0..scenario.nodes)
+            .map(|id| {
+                let disk = zepto_common::ids::DiskId(1 + id as u128);
+                Node::new(id as u32, disk, timing(), scenario.plant)
+            })
+            .collect();
+        let replicas: Vec<Replica> = nodes.iter().map(Node::replica).collect();
+        let coordinator = Coordinator::new(&replicas, scenario.partitions, scenario.factor, DEAD_AFTER);
+        let writers = (0..scenario.writers * scenario.partitions).map(|id| {
+            let mut writer =
+                Writer::new(id as u64, id % scenario.partitions, scenario.writes, coordinator.placement.clone());
+            writer.new_keys = scenario.new_keys;
+            writer
+        });
+        Self {
+            writers: writers.collect(),
+            checker: Checker::new(scenario.partitions),
+            disks: scenario.nodes as u128 + 1,
+            scenario,
+            now: 0,
+            count: 0,
+            due: BinaryHeap::new(),
+            random,
+            network: Network::default(),
+            nodes,
+            coordinator,
+            requests: BTreeMap::new(),
+            next_request: 1,
+            report: Report::default(),
+            healed: false,
+            slow_until: 0,
+        }
+    }
+
+    /// Plans an event.
+    pub(crate) fn at(&mut self, after: u64, event: Event) {
+        self.count += 1;
+        self.due.push(Reverse(Due(self.now + after, self.count, event)));
+    }
+
+    fn play(&mut self) {
+        for node in 0..self.nodes.len() {
+            self.at(0, Event::Start(node));
+            self.at(node as u64 * MS, Event::Tick(node));
+        }
+        self.at(0, Event::CoordinatorTick);
+        self.at(300 * MS, Event::Fault);
+        self.at(MS, Event::Read);
+        for writer in 0..self.writers.len() {
+            self.at(MS, Event::WriterStep(writer));
+        }
+        let end = self.scenario.trouble + self.scenario.patience;
+        while self.checker.fault.is_none() {
+            let Some(Reverse(Due(at, _, event))) = self.due.pop() else { break };
+            self.now = at;
+            if !self.healed && self.now >= self.scenario.trouble {
+                self.heal();
+            }
+            if self.healed && self.is_done() {
+                return;
+            }
+            if self.now > end {
+                let what = self.unfinished();
+                self.checker.fail(format!("after healing, not done in time: {what}"));
+            }
+            self.happen(event);
+        }
+    }
+
+    fn heal(&mut self) {
+        self.healed = true;
+        self.network.heal();
+        self.coordinator.away = false;
+        self.slow_until = 0;
+        for node in 0..self.nodes.len() {
+            self.nodes[node].paused_until = 0;
+            if !self.nodes[node].alive {
+                self.start(node);
+            }
+        }
+    }
+
+    /// Everything is written, and every partition is served by one owner whose set is full.
+    fn is_done(&self) -> bool {
+        self.writers.iter().all(Writer::finished)
+            && (0..self.scenario.partitions).all(|p| {
+                let it = &self.coordinator.placement.partitions[p].grant;
+                let owner = it.owner.node.0 as usize;
+                let want = self.nodes[owner].positions(p);
+                self.nodes[owner].phase(p) == Some(Phase::Serving)
+                    && it.set.members.len() >= self.scenario.factor
+                    && want.0 == want.1
+                    && it.set.members.iter().all(|it| self.nodes[it.node.0 as usize].positions(p) == want)
+            })
+    }
+
+    fn unfinished(&self) -> String {
+        let writers: Vec<String> = self
+            .writers
+            .iter()
+            .filter(|it| !it.finished())
+            .map(|it| format!("writer {} of partition {} at {}", it.id, it.partition, it.done))
+            .collect();
+        let partitions: Vec<String> = (0..self.scenario.partitions)
+            .map(|p| {
+                let phases: Vec<_> = self.nodes.iter().map(|it| (it.phase(p), it.positions(p))).collect();
+                format!("{:?} {phases:?}", self.coordinator.placement.partitions[p])
+            })
+            .collect();
+        format!("{writers:?}; {partitions:#?}")
+    }
+
+    /// Whether a node takes events now.
+    pub(crate) fn running(&self, node: usize) -> bool {
+        self.nodes[node].alive && self.nodes[node].paused_until <= self.now
+    }
+
+    /// For a stopped process events wait; for a dead one they are lost.
+    fn held_up(&mut self, node: usize, event: Event) -> Option<Event> {
+        let it = &self.nodes[node];
+        if it.alive && it.paused_until > self.now {
+            let wait = it.paused_until - self.now;
+            self.at(wait, event);
+            return None;
+        }
+        it.alive.then_some(event)
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Tick(node) => self.tick(node),
+            Event::Message { to, .. } => {
+                if let Some(event) = self.held_up(to.node.0 as usize, event) {
+                    self.deliver(event);
+                }
+            }
+            Event::SyncEnds { node, .. } | Event::Write { node, .. } | Event::ReadArrives { node, .. } | Event::Show { node, .. } => {
+                if let Some(event) = self.held_up(node, event) {
+                    self.deliver(event);
+                }
+            }
+            Event::Learn(node, _) => {
+                if let Some(event) = self.held_up(node, event) {
+                    self.deliver(event);
+                }
+            }
+            Event::CoordinatorTick => self.coordinator_tick(),
+            Event::Heartbeat(replica) => {
+                if !self.coordinator.away {
+                    self.coordinator.heard(self.now, replica);
+                }
+            }
+            Event::Proposal(change) => {
+                if !self.coordinator.away {
+                    self.coordinator.propose(&change, &mut self.random);
+                    self.publish();
+                }
+            }
+            Event::WriterStep(writer) => self.writer_step(writer),
+            Event::WriterGivesUp(writer, request) => {
+                if self.writers[writer].waiting == Some(request) {
+                    self.writers[writer].waiting = None;
+                    self.writer_step(writer);
+                }
+            }
+            Event::Answered(request, outcome) => self.answered(request, outcome),
+            Event::Read => self.read(),
+            Event::Fault => self.next_fault(),
+            Event::Start(node) => self.start(node),
+            Event::Mend(from, to) => self.network.mend(from, to),
+            Event::Calm => {
+                (self.network.loss, self.network.doubled, self.network.late) = (0, 0, 0);
+            }
+            Event::CoordinatorBack => self.coordinator.away = false,
+        }
+    }
+
+    fn deliver(&mut self, event: Event) {
+        let now = self.now;
+        match event {
+            Event::Message { to, partition, from, message } => {
+                let node = to.node.0 as usize;
+                if self.nodes[node].replica() == to {
+                    let actions = self.nodes[node].message(now, partition, from, message, &mut self.checker);
+                    self.act(node, actions);
+                }
+            }
+            Event::SyncEnds { node, start, length, counts } => {
+                if self.nodes[node].start == start {
+                    let actions = self.nodes[node].synced(now, length, &counts, &mut self.checker);
+                    self.act(node, actions);
+                    if self.nodes[node].disk.len() > length {
+                        self.act(node, vec![Action::Sync]);
+                    }
+                }
+            }
+            Event::Learn(node, placement) => {
+                let actions = self.nodes[node].learn(now, &placement, &mut self.checker);
+                self.act(node, actions);
+            }
+            Event::Write { node, partition, write } => {
+                let actions = self.nodes[node].write(now, partition, write, &mut self.checker);
+                self.act(node, actions);
+            }
+            Event::ReadArrives { node, partition, mark } => {
+                if let Some((view, pinned)) = self.nodes[node].pin(partition) {
+                    let start = self.nodes[node].start;
+                    let work = self.random.range(0, 60 * MS);
+                    self.at(work, Event::Show { node, start, partition, mark, view, pinned });
+                }
+            }
+            Event::Show { node, start, partition, mark, view, pinned } => {
+                if self.nodes[node].start == start && self.nodes[node].may_show(now, partition, pinned) {
+                    self.report.reads += 1;
+                    self.checker.read(node as u32, partition, mark, &view);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Starts a node that does not run.
+    fn start(&mut self, node: usize) {
+        if self.nodes[node].alive {
+            return;
+        }
+        let actions = self.nodes[node].begin(self.now, self.scenario.partitions, &mut self.checker);
+        self.act(node, actions);
+    }
+
+    fn tick(&mut self, node: usize) {
+        self.at(TICK, Event::Tick(node));
+        if !self.running(node) {
+            return;
+        }
+        let actions = self.nodes[node].tick(self.now, &mut self.checker);
+        self.act(node, actions);
+        if self.random.chance(30) {
+            let replica = self.nodes[node].replica();
+            for delay in self.network.delays(&mut self.random, node as u32, COORDINATOR) {
+                self.at(delay, Event::Heartbeat(replica));
+            }
+        }
+    }
+
+    fn coordinator_tick(&mut self) {
+        self.at(4 * TICK, Event::CoordinatorTick);
+        if !self.coordinator.away {
+            self.coordinator.tick(self.now);
+            self.publish();
+        }
+    }
+
+    fn publish(&mut self) {
+        for node in 0..self.nodes.len() {
+            for delay in self.network.delays(&mut self.random, COORDINATOR, node as u32) {
+                let placement = self.coordinator.placement.clone();
+                self.at(delay, Event::Learn(node, placement));
+            }
+        }
+    }
+
+    /// Carries a node's actions into the world.
+    pub(crate) fn act(&mut self, node: usize, actions: Vec<Action>) {
+        let me = node as u32;
+        for action in actions {
+            match action {
+                Action::Send(partition, to, message) => {
+                    let from = self.nodes[node].replica();
+                    for delay in self.network.delays(&mut self.random, me, to.node.0) {
+                        self.at(delay, Event::Message { to, partition, from, message: message.clone() });
+                    }
+                }
+                Action::Answer(request, outcome) => {
+                    for delay in self.network.delays(&mut self.random, me, CLIENTS) {
+                        self.at(delay, Event::Answered(request, outcome));
+                    }
+                }
+                Action::Propose(change) => {
+                    for delay in self.network.delays(&mut self.random, me, COORDINATOR) {
+                        self.at(delay, Event::Proposal(change.clone()));
+                    }
+                }
+                Action::Sync => {
+                    let it = &mut self.nodes[node];
+                    if !it.syncing {
+                        it.syncing = true;
+                        let (start, length, counts) = (it.start, it.disk.len(), it.counts());
+                        let delay = sync_time(&mut self.random, self.now < self.slow_until);
+                        self.at(delay, Event::SyncEnds { node, start, length, counts });
+                    }
+                }
+            }
+        }
+    }
+
+    fn writer_step(&mut self, writer: usize) {
+        if self.writers[writer].finished() || self.writers[writer].waiting.is_some() {
+            return;
+        }
+        if !self.coordinator.away && self.random.chance(70) {
+            self.writers[writer].table = self.coordinator.placement.clone();
+        }
+        let request = RequestId(self.next_request);
+        self.next_request += 1;
+        self.requests.insert(request, writer);
+        let nodes = self.nodes.len() as u32;
+        let (node, write) = self.writers[writer].attempt(request, &mut self.random, nodes);
+        let partition = self.writers[writer].partition;
+        for delay in self.network.delays(&mut self.random, CLIENTS, node) {
+            let node = node as usize;
+            self.at(delay, Event::Write { node, partition, write: write.clone() });
+        }
+        let patience = self.random.range(100 * MS, 1500 * MS);
+        self.at(patience, Event::WriterGivesUp(writer, request));
+    }
+
+    fn answered(&mut self, request: RequestId, outcome: Outcome) {
+        let Some(&writer) = self.requests.get(&request) else { return };
+        match self.writers[writer].answered(request, outcome) {
+            Next::Stored(key) => {
+                let partition = self.writers[writer].partition;
+                self.checker.acknowledged(partition, key);
+                self.requests.remove(&request);
+                let pause = self.random.range(MS, 250 * MS);
+                self.at(pause, Event::WriterStep(writer));
+            }
+            Next::Again => {
+                if outcome == Outcome::OtherContent {
+                    self.checker.fail(format!("writer {writer} never repeats a key with another content"));
+                }
+                let pause = self.random.range(5 * MS, 60 * MS);
+                self.at(pause, Event::WriterStep(writer));
+            }
+            Next::Nothing => {}
+        }
+    }
+
+    /// A reader asks whoever says that it serves.
+    fn read(&mut self) {
+        let pause = self.random.range(5 * MS, 60 * MS);
+        self.at(pause, Event::Read);
+        let partition = self.random.below(self.scenario.partitions);
+        let node = self.random.below(self.nodes.len());
+        let mark = self.checker.mark(partition);
+        for delay in self.network.delays(&mut self.random, CLIENTS, node as u32) {
+            self.at(delay, Event::ReadArrives { node, partition, mark });
+        }
+    }
+
+    fn report(mut self) -> Report {
+        let (committed, acknowledged) = self.checker.totals();
+        self.report.fault = self.checker.fault.map(|what| format!("at {} ms: {what}", self.now / MS));
+        self.report.committed = committed;
+        self.report.acknowledged = acknowledged;
+        self.report.failovers = self.coordinator.failovers;
+        self.report.fenced = self.nodes.iter().map(|it| it.fenced).sum();
+        self.report
+    }
+}
