@@ -55,6 +55,8 @@ pub enum LogOp<P> {
     Truncate(Lsn),
     /// The highest token seen and the grant that it belongs to, with the set as last learned.
     Seen(Token, Grant),
+    /// The owner of this epoch was answered, or this node's own time began: nobody older can hold a lease any more.
+    Followed(Epoch),
     /// Members that are counted although their addition to the set is not known to be agreed.
     Pending(SetVersion, BTreeSet<Replica>),
     /// Frames up to here are committed.
@@ -76,6 +78,8 @@ pub struct Recovered {
     pub seen: Token,
     /// The grant that belongs to it.
     pub grant: Option<Grant>,
+    /// The highest epoch whose owner was answered, or under which this node began.
+    pub followed: Epoch,
     /// Members with a pending addition, and the set version that the proposal builds on.
     pub pending: Option<(SetVersion, BTreeSet<Replica>)>,
     /// The first frame that the log still has; frames below are only in the state.

@@ -12,7 +12,7 @@ mod takeover;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use zepto_common::ids::{Boot, Lsn, PartitionId, Token};
+use zepto_common::ids::{Boot, Epoch, Lsn, PartitionId, Token};
 use zepto_common::placement::{Grant, Replica};
 
 use crate::effect::{Alarm, Effect, LogOp, Outcome, Recovered, RequestId, Write};
@@ -73,6 +73,8 @@ pub struct Copy<P, S> {
     last_answer: Option<Moment>,
     /// The owner under `seen` has given its lease back and was not answered since.
     released: bool,
+    /// The highest epoch whose owner was answered, or under which this node began.
+    followed: Epoch,
     /// The owner under `seen` is not answered before.
     active_from: Moment,
     role: Role,
@@ -146,6 +148,7 @@ impl<P: Clone, S> Copy<P, S> {
             last_sequence: 0,
             last_answer: None,
             released: false,
+            followed: recovered.followed,
             active_from: Moment::default(),
             role: Role::Follower,
             effects: Vec::new(),
@@ -155,6 +158,10 @@ impl<P: Clone, S> Copy<P, S> {
         };
         for (at, (key, content)) in (copy.committed.0 + 1..).zip(recovered.uncommitted) {
             copy.hold(Lsn(at), key, content);
+        }
+        if copy.seen.epoch > copy.followed {
+            // Whom this copy answered last, and when, went with the process.
+            copy.active_from = now.plus(timing.guard());
         }
         if copy.committed.0 > 0 {
             copy.effects.push(Effect::Apply(copy.committed));
@@ -263,8 +270,7 @@ impl<P: Clone, S> Copy<P, S> {
             Message::Confirm { head } => {
                 if self.accept(now, from, &head) {
                     let history = self.history.clone();
-                    let answer =
-                        Message::Confirmed { token: head.token, sequence: head.sequence, history };
+                    let answer = Message::Confirmed { token: head.token, sequence: head.sequence, history };
                     self.gate(now, Effect::Send(from, answer));
                 }
             }
@@ -336,6 +342,14 @@ impl<P: Clone, S> Copy<P, S> {
         self.effects.push(effect);
     }
 
+    /// From here on a restart need not wait for the lease of anybody older.
+    fn follow(&mut self) {
+        if self.followed < self.seen.epoch {
+            self.followed = self.seen.epoch;
+            self.log(LogOp::Followed(self.followed));
+        }
+    }
+
     fn owner_token(&self) -> Option<Token> {
         match &self.role {
             Role::Owner(owner) => Some(owner.token),
@@ -384,9 +398,8 @@ impl<P: Clone, S> Copy<P, S> {
         while self.held.back().is_some_and(|it| it.lsn > to) {
             if let Some(held) = self.held.pop_back() {
                 self.forget_key(&held);
-                self.effects.extend(
-                    held.waiters.iter().map(|waiter| Effect::Answer(waiter.0, Outcome::Unknown)),
-                );
+                self.effects
+                    .extend(held.waiters.iter().map(|waiter| Effect::Answer(waiter.0, Outcome::Unknown)));
             }
         }
         self.history.truncate(to);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use zepto_replication::Key;
 
-use crate::disk::Row;
+use crate::disk::{Payload, Row};
 
 /// What is known of one partition.
 #[derive(Debug, Default, Clone)]
@@ -16,6 +16,8 @@ struct Known {
     /// Acknowledged keys in the order of their acknowledgement.
     acknowledged: Vec<Key>,
     seen: BTreeSet<Key>,
+    /// Position by what was written: a writer writes nothing twice.
+    written: BTreeMap<Payload, u64>,
 }
 
 /// The judge of one history.
@@ -43,7 +45,9 @@ impl Checker {
         let known = &mut self.partitions[partition];
         if let Some(before) = known.committed.get(&row.lsn.0) {
             if before != row {
-                let what = format!("partition {partition}: node {node} applied {row:?}, but {before:?} is committed there");
+                let what = format!(
+                    "partition {partition}: node {node} applied {row:?}, but {before:?} is committed there"
+                );
                 self.fail(what);
             }
             return;
@@ -52,6 +56,14 @@ impl Checker {
             && let Some(before) = known.keys.insert(key, row.lsn.0)
         {
             let what = format!("partition {partition}: {key:?} is committed at {before} and at {}", row.lsn);
+            self.fail(what);
+            return;
+        }
+        if let Some((_, _, payload)) = row.written
+            && let Some(before) = known.written.insert(payload, row.lsn.0)
+        {
+            let what =
+                format!("partition {partition}: {payload:?} is stored twice, at {before} and at {}", row.lsn);
             self.fail(what);
             return;
         }
@@ -82,8 +94,12 @@ impl Checker {
         let missing = known.acknowledged[..mark].iter().find(|key| !seen.contains(key));
         let dirty = state.iter().find(|row| known.committed.get(&row.lsn.0) != Some(row));
         let what = match (missing, dirty) {
-            (Some(key), _) => format!("partition {partition}: a read from node {node} misses acknowledged {key:?}"),
-            (None, Some(row)) => format!("partition {partition}: a read from node {node} saw {row:?}, which is not committed"),
+            (Some(key), _) => {
+                format!("partition {partition}: a read from node {node} misses acknowledged {key:?}")
+            }
+            (None, Some(row)) => {
+                format!("partition {partition}: a read from node {node} saw {row:?}, which is not committed")
+            }
             (None, None) => return,
         };
         self.fail(what);

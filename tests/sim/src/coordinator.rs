@@ -57,7 +57,8 @@ impl Coordinator {
 
     /// A heartbeat; with another disk than before the old one leaves every set.
     pub fn heard(&mut self, now: u64, from: Replica) {
-        let known = self.nodes.entry(from.node).or_insert(Registered { disk: from.disk, heard: now, dead: false });
+        let known =
+            self.nodes.entry(from.node).or_insert(Registered { disk: from.disk, heard: now, dead: false });
         known.heard = now;
         known.dead = false;
         if known.disk == from.disk {
@@ -148,9 +149,14 @@ impl Coordinator {
             Change::Set { partition, epoch, version, members } => {
                 let grant = &self.placement.partitions[usize::from(partition.0)].grant;
                 let known = members.iter().all(|it| {
-                    grant.set.members.contains(it) || self.nodes.get(&it.node).is_some_and(|node| node.disk == it.disk)
+                    grant.set.members.contains(it)
+                        || self.nodes.get(&it.node).is_some_and(|node| node.disk == it.disk)
                 });
-                if grant.epoch != *epoch || grant.set.version != *version || !members.contains(&grant.owner) || !known {
+                if grant.epoch != *epoch
+                    || grant.set.version != *version
+                    || !members.contains(&grant.owner)
+                    || !known
+                {
                     return;
                 }
                 let it = &mut self.placement.partitions[usize::from(partition.0)];
@@ -164,8 +170,13 @@ impl Coordinator {
                 let grant = &self.placement.partitions[p].grant;
                 if grant.epoch == *epoch {
                     let owner = grant.owner;
-                    let others: Vec<Replica> =
-                        grant.set.members.iter().copied().filter(|it| *it != owner && self.alive(*it)).collect();
+                    let others: Vec<Replica> = grant
+                        .set
+                        .members
+                        .iter()
+                        .copied()
+                        .filter(|it| *it != owner && self.alive(*it))
+                        .collect();
                     if !others.is_empty() {
                         self.grant(p, others[random.below(others.len())]);
                     }
@@ -181,7 +192,8 @@ impl Coordinator {
         let set = &it.grant.set.members;
         let all: Vec<Replica> =
             self.nodes.iter().map(|(node, it)| Replica { node: *node, disk: it.disk }).collect();
-        let others: Vec<Replica> = all.into_iter().filter(|it| self.alive(*it) && !set.contains(it)).collect();
+        let others: Vec<Replica> =
+            all.into_iter().filter(|it| self.alive(*it) && !set.contains(it)).collect();
         let leavers: Vec<Replica> = set.iter().copied().filter(|member| *member != it.grant.owner).collect();
         let excess = set.len() > self.factor;
         let it = &mut self.placement.partitions[p];
@@ -200,7 +212,8 @@ impl Coordinator {
             let set = &it.grant.set.members;
             !set.contains(&replica)
                 || set.iter().any(|other| {
-                    *other != replica && self.nodes.get(&other.node).is_some_and(|node| node.disk == other.disk)
+                    *other != replica
+                        && self.nodes.get(&other.node).is_some_and(|node| node.disk == other.disk)
                 })
         })
     }

@@ -119,6 +119,7 @@ impl Replayed {
                 recovered.seen = *token;
                 recovered.grant = Some(grant.clone());
             }
+            Stored::Op(LogOp::Followed(epoch)) => recovered.followed = *epoch,
             Stored::Op(LogOp::Pending(base, members)) => {
                 recovered.pending = Some((*base, members.clone()));
             }

@@ -1,6 +1,6 @@
 //! What goes wrong: one fault at a time is begun, many may last together.
 
-use crate::network::{COORDINATOR, CLIENTS, MS};
+use crate::network::{CLIENTS, COORDINATOR, MS};
 use crate::random::Random;
 use crate::world::{Event, World};
 
@@ -15,7 +15,7 @@ impl World {
         }
         let node = self.random.below(self.nodes.len());
         let long = self.random.range(50 * MS, 4000 * MS);
-        match self.random.range(0, 16) {
+        match self.random.range(0, 22) {
             0..=2 => self.crash(node, long),
             3..=4 => self.pause(node, long),
             5..=7 => self.cut_some(node as u32, long),
@@ -26,7 +26,10 @@ impl World {
             12 => self.give_up_some(node),
             13 => self.move_some(),
             14 => self.forget_some(node),
-            _ => self.other_clock(node),
+            15 => self.other_clock(node),
+            16..=17 => self.isolate(node as u32, long),
+            18..=19 => self.isolate_slowly(node as u32, long),
+            _ => self.split(long),
         }
         let pause = self.random.range(20 * MS, PAUSE);
         self.at(pause, Event::Fault);
@@ -60,6 +63,51 @@ impl World {
             links.push((other, node));
         }
         for (from, to) in links {
+            self.network.cut(from, to);
+            self.at(long, Event::Mend(from, to));
+        }
+    }
+
+    /// Cut from everybody but the clients: an owner that does not know that it is one no more.
+    fn isolate(&mut self, node: u32, long: u64) {
+        self.report.cuts += 1;
+        let others: Vec<u32> =
+            (0..self.nodes.len() as u32).filter(|it| *it != node).chain([COORDINATOR]).collect();
+        for other in others {
+            self.cut_both(node, other, long);
+        }
+    }
+
+    /// First the coordinator misses a node; about when it declares it dead, the others do too: the next owner is
+    /// granted while the one before has just renewed its lease.
+    fn isolate_slowly(&mut self, node: u32, long: u64) {
+        self.cut_both(node, COORDINATOR, long + 2000 * MS);
+        let until_dead = self.random.range(900 * MS, 1400 * MS);
+        self.at(until_dead, Event::Isolate(node, long));
+    }
+
+    pub(crate) fn isolated(&mut self, node: u32, long: u64) {
+        if !self.healed {
+            self.isolate(node, long);
+        }
+    }
+
+    /// Two groups, the coordinator with one of them.
+    fn split(&mut self, long: u64) {
+        self.report.cuts += 1;
+        let ends: Vec<u32> = (0..self.nodes.len() as u32).chain([COORDINATOR]).collect();
+        let side: Vec<bool> = ends.iter().map(|_| self.random.chance(50)).collect();
+        for (i, left) in ends.iter().enumerate() {
+            for (j, right) in ends.iter().enumerate().skip(i + 1) {
+                if side[i] != side[j] {
+                    self.cut_both(*left, *right, long);
+                }
+            }
+        }
+    }
+
+    fn cut_both(&mut self, left: u32, right: u32, long: u64) {
+        for (from, to) in [(left, right), (right, left)] {
             self.network.cut(from, to);
             self.at(long, Event::Mend(from, to));
         }

@@ -7,7 +7,8 @@ use zepto_common::ids::{Boot, DiskId, Lsn, NodeId, PartitionId};
 use zepto_common::placement::{Placement, Replica};
 use zepto_replication::plant::Plant;
 use zepto_replication::{
-    Alarm, Change, Copy, Effect, Entry, Key, LogOp, Message, Moment, Outcome, Phase, RequestId, Timing, Window, Write,
+    Alarm, Change, Copy, Effect, Entry, Key, LogOp, Message, Moment, Outcome, Phase, RequestId, Timing,
+    Window, Write,
 };
 
 use crate::checker::Checker;
@@ -175,7 +176,14 @@ impl Node {
     }
 
     /// A message has come.
-    pub fn message(&mut self, now: u64, p: usize, from: Replica, message: Peer, checker: &mut Checker) -> Vec<Action> {
+    pub fn message(
+        &mut self,
+        now: u64,
+        p: usize,
+        from: Replica,
+        message: Peer,
+        checker: &mut Checker,
+    ) -> Vec<Action> {
         let moment = self.moment(now);
         self.held[p].copy.message(moment, from, message);
         self.carry_out(p, checker)
@@ -281,7 +289,11 @@ impl Node {
                 Effect::Send(to, message) => actions.push(Action::Send(p, to, message)),
                 Effect::SendFrames { to, head, previous, frames, committed } => {
                     let entries = held.entries(frames);
-                    actions.push(Action::Send(p, to, Message::Replicate { head, previous, entries, committed }));
+                    actions.push(Action::Send(
+                        p,
+                        to,
+                        Message::Replicate { head, previous, entries, committed },
+                    ));
                 }
                 Effect::SendTail { to, token, sequence, previous, frames } => {
                     let entries = held.entries(frames);

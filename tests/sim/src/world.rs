@@ -102,6 +102,7 @@ pub(crate) enum Event {
     ReadArrives { node: usize, partition: usize, mark: usize },
     Show { node: usize, start: u64, partition: usize, mark: usize, view: State, pinned: Token },
     Fault,
+    Isolate(u32, u64),
     Start(usize),
     Mend(u32, u32),
     Calm,
@@ -180,8 +181,12 @@ impl World {
         let replicas: Vec<Replica> = nodes.iter().map(Node::replica).collect();
         let coordinator = Coordinator::new(&replicas, scenario.partitions, scenario.factor, DEAD_AFTER);
         let writers = (0..scenario.writers * scenario.partitions).map(|id| {
-            let mut writer =
-                Writer::new(id as u64, id % scenario.partitions, scenario.writes, coordinator.placement.clone());
+            let mut writer = Writer::new(
+                id as u64,
+                id % scenario.partitions,
+                scenario.writes,
+                coordinator.placement.clone(),
+            );
             writer.new_keys = scenario.new_keys;
             writer
         });
@@ -307,7 +312,10 @@ impl World {
                     self.deliver(event);
                 }
             }
-            Event::SyncEnds { node, .. } | Event::Write { node, .. } | Event::ReadArrives { node, .. } | Event::Show { node, .. } => {
+            Event::SyncEnds { node, .. }
+            | Event::Write { node, .. }
+            | Event::ReadArrives { node, .. }
+            | Event::Show { node, .. } => {
                 if let Some(event) = self.held_up(node, event) {
                     self.deliver(event);
                 }
@@ -339,6 +347,7 @@ impl World {
             Event::Answered(request, outcome) => self.answered(request, outcome),
             Event::Read => self.read(),
             Event::Fault => self.next_fault(),
+            Event::Isolate(node, long) => self.isolated(node, long),
             Event::Start(node) => self.start(node),
             Event::Mend(from, to) => self.network.mend(from, to),
             Event::Calm => {
@@ -358,13 +367,11 @@ impl World {
                     self.act(node, actions);
                 }
             }
-            Event::SyncEnds { node, start, length, counts } => {
-                if self.nodes[node].start == start {
-                    let actions = self.nodes[node].synced(now, length, &counts, &mut self.checker);
-                    self.act(node, actions);
-                    if self.nodes[node].disk.len() > length {
-                        self.act(node, vec![Action::Sync]);
-                    }
+            Event::SyncEnds { node, start, length, counts } if self.nodes[node].start == start => {
+                let actions = self.nodes[node].synced(now, length, &counts, &mut self.checker);
+                self.act(node, actions);
+                if self.nodes[node].disk.len() > length {
+                    self.act(node, vec![Action::Sync]);
                 }
             }
             Event::Learn(node, placement) => {
@@ -382,11 +389,11 @@ impl World {
                     self.at(work, Event::Show { node, start, partition, mark, view, pinned });
                 }
             }
-            Event::Show { node, start, partition, mark, view, pinned } => {
-                if self.nodes[node].start == start && self.nodes[node].may_show(now, partition, pinned) {
-                    self.report.reads += 1;
-                    self.checker.read(node as u32, partition, mark, &view);
-                }
+            Event::Show { node, start, partition, mark, view, pinned }
+                if self.nodes[node].start == start && self.nodes[node].may_show(now, partition, pinned) =>
+            {
+                self.report.reads += 1;
+                self.checker.read(node as u32, partition, mark, &view);
             }
             _ => {}
         }

@@ -47,7 +47,8 @@ fn truncation_leaves_what_lies_below() {
 
 #[test]
 fn two_logs_part_where_their_tokens_first_differ() {
-    let cases: &[(&[(u64, u64, u64)], &[(u64, u64, u64)], u64)] = &[
+    type Stretches = &'static [(u64, u64, u64)];
+    let cases: &[(Stretches, Stretches, u64)] = &[
         (&[], &[], 0),
         (&[(1, 1, 3)], &[], 0),
         (&[(1, 1, 3)], &[(1, 1, 5)], 3),

@@ -48,13 +48,15 @@ impl<P: Clone, S> Copy<P, S> {
             return false;
         }
         self.released = false;
+        self.follow();
         true
     }
 
     /// Follows nobody older from here on. Another owner is answered only when the lease of the one before has ended
-    /// whatever its clock says, unless that one gave it back.
+    /// whatever its clock says, unless that one gave it back or is this node, which ceases here.
     pub(super) fn see(&mut self, token: Token, grant: &Grant) {
-        let other = self.grant.as_ref().is_some_and(|before| before.owner != grant.owner);
+        let me = self.me;
+        let other = self.grant.as_ref().is_some_and(|it| it.owner != grant.owner && it.owner != me);
         if other && !self.released {
             let from = self.last_answer.unwrap_or(self.started).plus(self.timing.guard());
             self.active_from = self.active_from.max(from);
@@ -116,14 +118,7 @@ impl<P: Clone, S> Copy<P, S> {
         }
     }
 
-    pub(super) fn install(
-        &mut self,
-        now: Moment,
-        from: Replica,
-        head: &Head,
-        history: History,
-        state: S,
-    ) {
+    pub(super) fn install(&mut self, now: Moment, from: Replica, head: &Head, history: History, state: S) {
         let (token, sequence) = (head.token, head.sequence);
         let at = history.end();
         if self.committed >= at.lsn || self.history.has(at) {

@@ -167,9 +167,7 @@ impl Owner {
 impl<P: Clone, S> Copy<P, S> {
     pub(super) fn append_write(&mut self, write: Write<P>, window: &dyn Window) {
         let outcome = match &self.role {
-            Role::Owner(owner) if write.epoch > owner.token.epoch => {
-                Some(Outcome::NotOwner(self.seen.epoch))
-            }
+            Role::Owner(owner) if write.epoch > owner.token.epoch => Some(Outcome::NotOwner(self.seen.epoch)),
             Role::Owner(owner) if owner.phase == Phase::Released => Some(Outcome::NotOwner(self.seen.epoch)),
             Role::Owner(owner) if owner.phase != Phase::Serving || owner.leaving => Some(Outcome::Busy),
             Role::Owner(_) => self.repeated(&write, window),
@@ -234,14 +232,7 @@ impl<P: Clone, S> Copy<P, S> {
     }
 
     /// An answer from a copy.
-    pub(super) fn heard(
-        &mut self,
-        now: Moment,
-        from: Replica,
-        token: Token,
-        sequence: u64,
-        what: Heard<P>,
-    ) {
+    pub(super) fn heard(&mut self, now: Moment, from: Replica, token: Token, sequence: u64, what: Heard<P>) {
         let Role::Owner(owner) = &mut self.role else { return };
         if owner.token != token {
             return;
@@ -285,7 +276,8 @@ impl<P: Clone, S> Copy<P, S> {
     fn advance_commit(&mut self, now: Moment) {
         let Role::Owner(owner) = &self.role else { return };
         let start = owner.start;
-        let all = self.counted().into_iter().map(|it| owner.peers.get(&it).map_or(Lsn(0), |peer| peer.matched));
+        let all =
+            self.counted().into_iter().map(|it| owner.peers.get(&it).map_or(Lsn(0), |peer| peer.matched));
         let others = if planted!(self, CommitOnFirst) { all.max() } else { all.min() };
         let to = others.map_or(self.own_synced(), |others| others.min(self.own_synced()));
         if to < start || to <= self.committed {
@@ -322,7 +314,8 @@ impl<P: Clone, S> Copy<P, S> {
             return;
         }
         if let Role::Owner(owner) = &mut self.role {
-            self.effects.extend(owner.answers.drain(..).map(|(request, outcome)| Effect::Answer(request, outcome)));
+            self.effects
+                .extend(owner.answers.drain(..).map(|(request, outcome)| Effect::Answer(request, outcome)));
         }
     }
 
@@ -344,7 +337,9 @@ impl<P: Clone, S> Copy<P, S> {
             loop {
                 let Role::Owner(owner) = &self.role else { return };
                 let Some(peer) = owner.peers.get(&to) else { break };
-                if peer.next > end || peer.next.0 - peer.matched.0.min(peer.next.0) > WINDOW || peer.next < self.first
+                if peer.next > end
+                    || peer.next.0 - peer.matched.0.min(peer.next.0) > WINDOW
+                    || peer.next < self.first
                 {
                     break;
                 }

@@ -117,9 +117,7 @@ impl<P: Clone, S> Copy<P, S> {
         let base = grant.set.version;
         let newcomer = match &owner.proposal {
             // One that was asked for stays asked for while it answers.
-            Some(proposal) => {
-                proposal.members.difference(&grant.set.members).copied().find(|it| alive(it))
-            }
+            Some(proposal) => proposal.members.difference(&grant.set.members).copied().find(|it| alive(it)),
             None if members.len() == grant.set.members.len() => self.caught_up(now),
             None => None,
         };
@@ -170,9 +168,11 @@ impl<P: Clone, S> Copy<P, S> {
         let Role::Owner(owner) = &mut self.role else { return };
         let before = owner.proposal.take().map(|it| it.counted).unwrap_or_default();
         let counted: BTreeSet<Replica> = before.union(&members).copied().collect();
-        let grown = counted != before && self.grant.as_ref().is_some_and(|it| !counted.is_subset(&it.set.members));
+        let grown =
+            counted != before && self.grant.as_ref().is_some_and(|it| !counted.is_subset(&it.set.members));
         let epoch = owner.token.epoch;
-        owner.proposal = Some(Proposal { base, members: members.clone(), counted: counted.clone(), sent: Some(now) });
+        owner.proposal =
+            Some(Proposal { base, members: members.clone(), counted: counted.clone(), sent: Some(now) });
         if grown {
             self.log(LogOp::Pending(base, counted));
         }

@@ -43,6 +43,7 @@ impl<P: Clone, S> Copy<P, S> {
     }
 
     pub(super) fn confirm(&mut self, now: Moment) {
+        self.follow();
         let Role::Owner(owner) = &mut self.role else { return };
         owner.enter(Phase::Confirming, now);
         for peer in owner.peers.values_mut() {
