@@ -30,6 +30,7 @@ const SUITES: &[(&str, &[&str])] = &[
     ("power loss", &["--test", "crash", "--test", "faults", "--", ""]),
     ("properties", &["--lib", "--", "wal::", "dedup::", "run::", "segment::", "part::", "disk::"]),
     ("hostile requests", &["--test", "nodes", "--", "no_bad_request"]),
+    ("simulated histories", &["--test", "replication", "--", "every_promise"]),
     ("kill -9", &["--test", "nodes", "--", "survives_kill_nine"]),
 ];
 
@@ -38,6 +39,7 @@ const FIGURES: &[(&str, &str)] = &[
     (" kills: ", "kills"),
     (" crash images of ", "crash images"),
     (" images of a recovery", "crash images"),
+    (" histories: ", "histories"),
     (" bad requests;", "bad requests"),
     (" damaged inputs, ", "damaged inputs"),
     (" damaged statements, ", "damaged statements"),

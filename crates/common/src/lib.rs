@@ -3,6 +3,7 @@
 //! - [`ids`]: newtypes for nodes, partitions, epochs, log positions and batches
 //! - [`error`]: error codes (ClickHouse number, HTTP status, retry action) and the error that carries one
 //! - [`types`]: column types, their names and their Arrow forms
+//! - [`placement`]: who holds which partition: replicas, in-sync sets, grants
 //! - [`schema`]: tables, columns and their versions
 //! - [`partition`]: the key hash and the cut of a batch into partitions
 //! - [`service`]: [`service::RowSink`] and [`service::QueryService`], which doors and feeds talk to

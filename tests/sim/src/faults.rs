@@ -1,8 +1,9 @@
 //! What goes wrong: one fault at a time is begun, many may last together.
 
+use crate::event::Event;
 use crate::network::{CLIENTS, COORDINATOR, MS};
 use crate::random::Random;
-use crate::world::{Event, World};
+use crate::world::World;
 
 /// How long nothing new goes wrong between two faults, at most.
 const PAUSE: u64 = 900 * MS;

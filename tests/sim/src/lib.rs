@@ -7,7 +7,7 @@
 //! - [`coordinator`]: the agreed placement as one register that can be away
 //! - [`client`]: writers that retry under their keys, readers that know what must be there
 //! - [`checker`]: what must hold in every history
-//! - [`world`]: the events in their order
+//! - [`world`]: everything that exists, and what each event does to it
 //! - [`faults`]: what goes wrong, and when
 //!
 //! A run has two phases. In the first everything that may fail does, and nothing untrue may be seen. Then all is
@@ -17,6 +17,7 @@ pub mod checker;
 pub mod client;
 pub mod coordinator;
 pub mod disk;
+mod event;
 pub mod faults;
 pub mod network;
 pub mod node;

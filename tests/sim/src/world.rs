@@ -4,18 +4,17 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
-use zepto_common::ids::Token;
-use zepto_common::placement::{Placement, Replica};
+use zepto_common::placement::Replica;
 use zepto_replication::plant::Plant;
-use zepto_replication::{Change, Outcome, Phase, RequestId, Timing, Write};
+use zepto_replication::{Outcome, Phase, RequestId, Timing};
 
 use crate::checker::Checker;
 use crate::client::{Next, Writer};
 use crate::coordinator::Coordinator;
-use crate::disk::{Payload, State};
+use crate::event::{Due, Event};
 use crate::faults::sync_time;
 use crate::network::{CLIENTS, COORDINATOR, MS, Network};
-use crate::node::{Action, Node, Peer};
+use crate::node::{Action, Node};
 use crate::random::Random;
 
 /// How large a history is.
@@ -82,50 +81,6 @@ pub struct Report {
     pub lost_disks: u64,
     /// Copies moved.
     pub moves: u64,
-}
-
-/// What happens next.
-#[derive(Debug)]
-pub(crate) enum Event {
-    Tick(usize),
-    CoordinatorTick,
-    Heartbeat(Replica),
-    Learn(usize, Placement),
-    Message { to: Replica, partition: usize, from: Replica, message: Peer },
-    SyncEnds { node: usize, start: u64, length: usize, counts: Vec<u64> },
-    Proposal(Change),
-    WriterStep(usize),
-    WriterGivesUp(usize, RequestId),
-    Write { node: usize, partition: usize, write: Write<Payload> },
-    Answered(RequestId, Outcome),
-    Read,
-    ReadArrives { node: usize, partition: usize, mark: usize },
-    Show { node: usize, start: u64, partition: usize, mark: usize, view: State, pinned: Token },
-    Fault,
-    Isolate(u32, u64),
-    Start(usize),
-    Mend(u32, u32),
-    Calm,
-    CoordinatorBack,
-}
-
-struct Due(u64, u64, Event);
-
-impl PartialEq for Due {
-    fn eq(&self, other: &Self) -> bool {
-        (self.0, self.1) == (other.0, other.1)
-    }
-}
-impl Eq for Due {}
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Due {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.0, self.1).cmp(&(other.0, other.1))
-    }
 }
 
 /// One history.

@@ -1,7 +1,7 @@
 //! The replication core in thousands of histories, and proof that its bugs would be seen.
 //!
-//! `ZEPTO_SIM_SEEDS=n` runs more histories, `ZEPTO_SIM_FROM=s` begins at another seed: a failure names its seed, and
-//! `ZEPTO_SIM_FROM=<seed> ZEPTO_SIM_SEEDS=1` plays it again.
+//! A failure names its seed; `ZEPTO_SIM_SEED=<seed>` plays that history alone. `ZEPTO_TEST_FACTOR` multiplies the number
+//! of histories and `ZEPTO_TEST_SEED` begins at others, as `cargo xtask soak` asks.
 
 #![allow(
     clippy::expect_used,
@@ -23,7 +23,7 @@ fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|it| it.parse().ok()).unwrap_or(default)
 }
 
-/// Histories of three sizes: few nodes that hold everything, spare nodes to move to, and pairs.
+/// Histories of several sizes: a spare node to move to, none, pairs, and many nodes.
 fn scenario(seed: u64) -> Scenario {
     let (nodes, factor) = [(4, 3), (3, 3), (3, 2), (5, 2)][(seed % 4) as usize];
     Scenario { nodes, factor, ..Scenario::default() }
@@ -50,7 +50,11 @@ fn reports(from: u64, count: u64, scenario: impl Fn(u64) -> Scenario + Sync) -> 
 
 #[test]
 fn every_promise_holds_in_every_history_and_all_is_done_after_healing() {
-    let reports = reports(number("ZEPTO_SIM_FROM", 1), number("ZEPTO_SIM_SEEDS", SEEDS), scenario);
+    let (from, count) = match number("ZEPTO_SIM_SEED", 0) {
+        0 => (number("ZEPTO_TEST_SEED", 0) * 1_000_000 + 1, SEEDS * number("ZEPTO_TEST_FACTOR", 1)),
+        seed => (seed, 1),
+    };
+    let reports = reports(from, count, scenario);
     let mut sum = Report::default();
     for (seed, report) in &reports {
         assert!(report.fault.is_none(), "seed {seed}: {}", report.fault.as_deref().unwrap_or_default());

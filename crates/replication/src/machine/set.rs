@@ -19,7 +19,7 @@ const MAX_LAG: u64 = 16;
 pub(super) struct Proposal {
     /// The version that it builds on. Whatever is agreed next decides all proposals of this base.
     base: SetVersion,
-    /// What is asked for now.
+    /// What the coordinator is asked for.
     members: BTreeSet<Replica>,
     /// Everybody whose addition was ever asked for on this base.
     counted: BTreeSet<Replica>,
