@@ -1,0 +1,243 @@
+//! The task that sends and hears heartbeats: one UDP socket, one loop. It re-resolves the names of the others for ever,
+//! because pods come, go and change their addresses behind one name.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+use zepto_common::{Error, ErrorCode, Result};
+
+use crate::heartbeat::{Dropped, Heartbeat, MAX_DATAGRAM, Secret};
+use crate::members::{Changed, Members, Timing};
+
+/// Changes that wait for their reader; beyond it the oldest news is found by asking [`Pulse::members`].
+const CHANGES_MAX: usize = 1024;
+/// Longest wait for the resolver.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What the pulse needs to know.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where to hear.
+    pub bind: SocketAddr,
+    /// The cluster's name.
+    pub cluster: String,
+    /// Its secret.
+    pub secret: Secret,
+    /// The times.
+    pub timing: Timing,
+    /// `host:port` of the others: a name that resolves to many addresses (a headless service), or single nodes.
+    pub peers: Vec<String>,
+    /// How often the names are resolved again.
+    pub resolve_every: Duration,
+}
+
+/// Datagrams that were dropped, by reason.
+#[derive(Debug, Default)]
+pub struct DroppedCounts {
+    not_ours: AtomicU64,
+    malformed: AtomicU64,
+    wrong_secret: AtomicU64,
+    other_cluster: AtomicU64,
+}
+
+impl DroppedCounts {
+    fn of(&self, reason: Dropped) -> &AtomicU64 {
+        match reason {
+            Dropped::NotOurs => &self.not_ours,
+            Dropped::Malformed => &self.malformed,
+            Dropped::WrongSecret => &self.wrong_secret,
+            Dropped::OtherCluster => &self.other_cluster,
+        }
+    }
+
+    /// How many were dropped for this reason.
+    #[must_use]
+    pub fn count(&self, reason: Dropped) -> u64 {
+        self.of(reason).load(Ordering::Relaxed)
+    }
+}
+
+/// A running pulse.
+#[derive(Debug)]
+pub struct Pulse {
+    members: Arc<Mutex<Members>>,
+    dropped: Arc<DroppedCounts>,
+    address: SocketAddr,
+    stop: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+}
+
+/// What the loop owns.
+struct Loop<F> {
+    socket: UdpSocket,
+    options: Options,
+    say: F,
+    counter: u64,
+    targets: BTreeSet<SocketAddr>,
+    members: Arc<Mutex<Members>>,
+    dropped: Arc<DroppedCounts>,
+    changes: mpsc::Sender<Changed>,
+    begun: Instant,
+}
+
+impl Pulse {
+    /// Binds and begins. `say` gives this node's heartbeat of the moment; its counter and cluster are filled in here.
+    ///
+    /// # Errors
+    /// `InvalidConfigParameter` when the address cannot be bound.
+    pub async fn start<F>(options: Options, say: F) -> Result<(Self, mpsc::Receiver<Changed>)>
+    where
+        F: Fn() -> Heartbeat + Send + 'static,
+    {
+        let bound = UdpSocket::bind(options.bind).await;
+        let refuse = |error| {
+            let message = format!("heartbeats cannot be heard on {}: {error}", options.bind);
+            Error::new(ErrorCode::InvalidConfigParameter, message)
+        };
+        let socket = bound.map_err(refuse)?;
+        let address = socket.local_addr().map_err(refuse)?;
+        let members = Arc::new(Mutex::new(Members::new(say().node, options.timing, Duration::ZERO)));
+        let dropped = Arc::new(DroppedCounts::default());
+        let stop = CancellationToken::new();
+        let (changes, receiver) = mpsc::channel(CHANGES_MAX);
+        let pulse = Loop {
+            socket,
+            options,
+            say,
+            counter: 0,
+            targets: BTreeSet::new(),
+            members: Arc::clone(&members),
+            dropped: Arc::clone(&dropped),
+            changes,
+            begun: Instant::now(),
+        };
+        let task = tokio::spawn(pulse.run(stop.clone()));
+        Ok((Self { members, dropped, address, stop, task }, receiver))
+    }
+
+    /// Where it hears.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Asks or tells what is known of the others.
+    pub fn members<T>(&self, f: impl FnOnce(&mut Members) -> T) -> T {
+        f(&mut self.members.lock())
+    }
+
+    /// Datagrams that were not believed.
+    #[must_use]
+    pub fn dropped(&self) -> &DroppedCounts {
+        &self.dropped
+    }
+
+    /// Says goodbye and ends.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "the heartbeat task ended badly");
+        }
+    }
+}
+
+impl<F: Fn() -> Heartbeat> Loop<F> {
+    async fn run(mut self, stop: CancellationToken) {
+        self.resolve().await;
+        let mut beat = tokio::time::interval(self.options.timing.interval);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut resolve = tokio::time::interval(self.options.resolve_every);
+        resolve.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        resolve.reset();
+        let mut buffer = vec![0; MAX_DATAGRAM + 1];
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                _ = beat.tick() => {
+                    self.send(false).await;
+                    let now = self.begun.elapsed();
+                    let changed = self.members.lock().tick(now);
+                    changed.into_iter().for_each(|it| self.tell(it));
+                }
+                _ = resolve.tick() => self.resolve().await,
+                received = self.socket.recv_from(&mut buffer) => match received {
+                    Ok((length, _)) => self.hear(&buffer[..length]),
+                    // On some systems an unreachable target shows here; the next datagram is as good as before.
+                    Err(error) => tracing::debug!(%error, "hearing heartbeats"),
+                },
+            }
+        }
+        self.send(true).await;
+    }
+
+    async fn send(&mut self, leaving: bool) {
+        self.counter += 1;
+        let mut heartbeat = (self.say)();
+        heartbeat.counter = self.counter;
+        heartbeat.leaving |= leaving;
+        heartbeat.cluster.clone_from(&self.options.cluster);
+        let datagram = heartbeat.encode(&self.options.secret);
+        for target in &self.targets {
+            if let Err(error) = self.socket.send_to(&datagram, target).await {
+                tracing::debug!(%error, %target, "sending a heartbeat");
+            }
+        }
+    }
+
+    fn hear(&self, datagram: &[u8]) {
+        match Heartbeat::decode(datagram, &self.options.cluster, &self.options.secret) {
+            Ok(heartbeat) => {
+                let changed = self.members.lock().heard(self.begun.elapsed(), heartbeat);
+                changed.into_iter().for_each(|it| self.tell(it));
+            }
+            Err(reason) => {
+                // Anybody can send datagrams: what is wrong is counted, and logged the first time only.
+                if self.dropped.of(reason).fetch_add(1, Ordering::Relaxed) == 0 {
+                    tracing::warn!(?reason, "a heartbeat was dropped; further ones are counted");
+                }
+            }
+        }
+    }
+
+    fn tell(&self, changed: Changed) {
+        tracing::info!(node = %changed.node, from = ?changed.from, to = ?changed.to, "member");
+        if self.changes.try_send(changed).is_err() {
+            tracing::debug!("nobody reads the changes of members");
+        }
+    }
+
+    /// Asks for the addresses again. A name that does not resolve keeps the addresses that it had.
+    async fn resolve(&mut self) {
+        let mut targets = BTreeSet::new();
+        let mut all = true;
+        for peer in &self.options.peers {
+            match tokio::time::timeout(RESOLVE_TIMEOUT, tokio::net::lookup_host(peer)).await {
+                Ok(Ok(addresses)) => targets.extend(addresses),
+                Ok(Err(error)) => {
+                    all = false;
+                    tracing::warn!(%error, %peer, "a peer's name does not resolve; its last addresses are kept");
+                }
+                Err(_) => {
+                    all = false;
+                    tracing::warn!(%peer, "the resolver does not answer; the last addresses are kept");
+                }
+            }
+        }
+        if all {
+            self.targets = targets;
+        } else {
+            self.targets.extend(targets);
+        }
+    }
+}
