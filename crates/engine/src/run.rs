@@ -5,6 +5,7 @@
 
 mod build;
 pub(crate) mod columns;
+mod gather;
 pub mod index;
 pub(crate) mod keys;
 mod layout;

@@ -3,11 +3,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray};
+use arrow::array::ArrayRef;
+use arrow::buffer::ScalarBuffer;
 use arrow::row::{RowConverter, Rows, SortField};
 use zepto_common::schema::TableSchema;
 use zepto_common::{PartitionId, Result};
 
+use super::gather::{Gather, Sources, array_of, is_dictionary};
 use super::layout::{self, ChunkKeys, Layout};
 use super::{Run, RunIndex, columns, keys, stats};
 use crate::chunk::Chunk;
@@ -25,60 +27,51 @@ impl Run {
             chunks.iter().map(|chunk| Evolution::new(&chunk.schema, schema)?.columns(&chunk.rows)).collect();
         let inputs = inputs?;
         let key = schema.key_index();
-        let chunk_keys: Result<Vec<ChunkKeys>> = inputs
-            .iter()
-            .zip(chunks)
-            .map(|(input, chunk)| ChunkKeys::new(key.map(|key| Arc::clone(&input[key])), chunk.parts.clone()))
-            .collect();
+        let keys_of = |(input, chunk): (&Vec<ArrayRef>, &Arc<Chunk>)| {
+            ChunkKeys::new(key.map(|key| &input[key]), chunk.parts.clone())
+        };
+        let chunk_keys: Result<Vec<ChunkKeys>> = inputs.iter().zip(chunks).map(keys_of).collect();
         let chunk_keys = chunk_keys?;
         let layout = layout::of_chunks(&chunk_keys, rows);
-        let all = |column: usize| inputs.iter().map(|input| Arc::clone(&input[column])).collect();
-        finish(schema, layout, &all, None)
+        let columns = inputs.into_iter().map(|input| input.into_iter().map(Some).collect()).collect();
+        let sources = Sources::new(columns, chunks.iter().map(|chunk| chunk.rows.num_rows()));
+        finish(schema, layout, &sources, None)
     }
 }
-
-/// The pieces of one column (by index) whose concatenation a layout orders.
-pub(super) type Pieces<'a> = dyn Fn(usize) -> Vec<ArrayRef> + 'a;
 
 /// Sorts within slots, gathers each column once and makes the index.
 pub(super) fn finish(
     schema: &Arc<TableSchema>,
     mut layout: Layout<'_>,
-    pieces: &Pieces<'_>,
+    sources: &Sources,
     cutoff: Option<i64>,
 ) -> Result<Run> {
-    let key = schema.key_index();
-    let time = schema.time_index();
-    let concat = |column: usize| match pieces(column) {
-        pieces if pieces.is_empty() => {
-            Ok(arrow::array::new_empty_array(&schema.columns[column].ty.storage_type()))
-        }
-        pieces => columns::concat(&pieces),
-    };
+    let (key, time) = (schema.key_index(), schema.time_index());
     let mut ticks = None;
-    let mut time_column = None;
     if let Some(time) = time {
-        let unsorted = concat(time)?;
-        let raw = columns::ticks(&unsorted)?;
-        let mut sorted = layout::sort_by_time(&mut layout, &raw);
+        let mut sorted = sources.ticks(time, &layout)?;
+        layout::sort_by_time(&mut layout, &mut sorted);
         if let Some(cutoff) = cutoff {
             layout.drop_leading(|range| sorted[range].partition_point(|&tick| tick < cutoff));
             sorted.retain(|&tick| tick >= cutoff);
         }
         ticks = Some(sorted);
-        time_column = Some(columns::gather(unsorted, &layout.order)?);
-    } else if let Some(rows) = order_rows(schema, &concat)? {
-        layout::sort_by_rows(&mut layout, &rows);
+    } else if let Some(rows) = order_rows(schema, sources)? {
+        layout::sort_by_rows(&mut layout, &rows, &sources.places);
     }
+    let ticks = ticks.map(ScalarBuffer::from);
+    let gather = Gather::new(sources, &layout);
     let mut gathered: Vec<Option<ArrayRef>> = Vec::with_capacity(schema.columns.len());
-    for column in 0..schema.columns.len() {
-        gathered.push(match column {
+    for (column, of) in schema.columns.iter().enumerate() {
+        let ty = of.ty.storage_type();
+        gathered.push(match &ticks {
             _ if key == Some(column) => None,
-            _ if time == Some(column) => time_column.take(),
+            // The ticks are the column: it shares their memory.
+            Some(ticks) if time == Some(column) => Some(array_of(ticks.inner().clone(), &ty)?),
             _ => {
-                let rows = columns::gather(concat(column)?, &layout.order)?;
+                let rows = gather.column(column, &ty)?;
                 // Values of expired rows leave the dictionary, whose extremes are the column's.
-                let symbols = cutoff.is_some() && rows.as_any_dictionary_opt().is_some();
+                let symbols = cutoff.is_some() && is_dictionary(&rows);
                 Some(if symbols { columns::concat(&[rows])? } else { rows })
             }
         });
@@ -88,7 +81,7 @@ pub(super) fn finish(
 }
 
 /// What rows of a slot are compared by in a table without a time column; None if by nothing.
-fn order_rows(schema: &TableSchema, concat: &dyn Fn(usize) -> Result<ArrayRef>) -> Result<Option<Rows>> {
+fn order_rows(schema: &TableSchema, sources: &Sources) -> Result<Option<Rows>> {
     let by: Vec<usize> = schema
         .order_by
         .iter()
@@ -98,7 +91,8 @@ fn order_rows(schema: &TableSchema, concat: &dyn Fn(usize) -> Result<ArrayRef>) 
     if by.is_empty() {
         return Ok(None);
     }
-    let columns: Result<Vec<ArrayRef>> = by.iter().map(|&column| concat(column)).collect();
+    let concat = |&column: &usize| sources.concat(column, &schema.columns[column].ty.storage_type());
+    let columns: Result<Vec<ArrayRef>> = by.iter().map(concat).collect();
     let columns = columns?;
     let fields = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
     Ok(Some(RowConverter::new(fields)?.convert_columns(&columns)?))
@@ -111,8 +105,7 @@ fn index_of(
     gathered: &[Option<ArrayRef>],
 ) -> Result<RunIndex> {
     let key_type = schema.key_index().map(|key| keys::value_type(&schema.columns[key].ty.storage_type()));
-    let bytes: Vec<Option<&[u8]>> = layout.slots.iter().map(|pair| pair.key).collect();
-    let keys = key_type.map(|ty| keys::array_of(&bytes, &ty)).transpose()?;
+    let keys = key_type.map(|ty| keys::array_of(&layout.keys, &ty)).transpose()?;
     let of_slots = |pick: &dyn Fn(Range<usize>) -> usize, ticks: &[i64]| -> Vec<i64> {
         layout.ranges().map(|range| ticks[pick(range)]).collect()
     };

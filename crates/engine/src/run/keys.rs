@@ -30,6 +30,14 @@ impl KeyBytes {
         })
     }
 
+    /// Number of values.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Rows(rows) => rows.num_rows(),
+        }
+    }
+
     /// The bytes of value `i`; None is NULL.
     #[inline]
     pub(crate) fn get(&self, i: usize) -> Option<&[u8]> {
@@ -103,33 +111,23 @@ impl<'a> Interner<'a> {
     }
 }
 
-/// One (partition, key) pair: a slot of the run to be.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Pair<'a> {
-    /// Where the key lives.
-    pub(crate) partition: u16,
-    /// The key's bytes; None is NULL, or a table without a key.
-    pub(crate) key: Option<&'a [u8]>,
-}
-
 /// Bytes of a key that stand in the hash table itself: most keys are no longer, and compared without another access.
 const HEAD_BYTES: usize = 16;
 /// The length that an entry notes for a NULL; keys are shorter than Arrow's 32-bit offsets.
 const NULL_LENGTH: u32 = u32::MAX;
 
-/// A pair in the hash table: 32 bytes, all that a comparison of short keys needs.
+/// A key in the hash table: all that a comparison of short keys needs.
 #[derive(Clone, Copy)]
 struct Entry {
     /// The whole key if it is short, else its first and last bytes.
     head: (u64, u64),
     length: u32,
     id: u32,
-    partition: u16,
 }
 
 impl Entry {
-    /// A slot without a pair; there are fewer pairs than rows, of which there are fewer than this number.
-    const FREE: Self = Self { head: (0, 0), length: 0, id: u32::MAX, partition: 0 };
+    /// A place without a key; there are fewer keys than rows, of which there are fewer than this number.
+    const FREE: Self = Self { head: (0, 0), length: 0, id: u32::MAX };
 }
 
 /// First and last bytes of a key; with the length they are all of it up to [`HEAD_BYTES`].
@@ -145,38 +143,27 @@ fn head(key: &[u8]) -> (u64, u64) {
     }
 }
 
-/// What is looked for in the table.
-#[derive(Clone, Copy)]
-struct Probe {
-    hash: u64,
-    head: (u64, u64),
-    length: u32,
-    partition: u16,
-}
+/// Places of the smallest table.
+const PLACES_MIN: usize = 64;
 
-/// Pairs that are looked up together: enough for the processor to wait for all their table lines at once.
-pub(crate) const PROBES: usize = 32;
-/// Slots of the first table.
-const SLOTS_MIN: usize = 64;
-
-/// Numbers distinct pairs densely, in the order of first sight, and ranks them in the end.
+/// Numbers the distinct keys of one partition densely, in the order of first sight, and ranks them in the end.
 ///
-/// The table is open and probed in line. With many keys it is larger than the caches near the processor, and what a
-/// lookup costs is the wait for one line of it, so lookups come in groups of [`PROBES`].
-pub(crate) struct Pairs<'a> {
+/// The table is open and probed in line. A partition has few of a table's keys, so that it stays near the processor:
+/// one table for all keys of a run is larger than its caches, and each row would wait for a line of it.
+pub(crate) struct Numbers<'a> {
     hasher: RandomState,
     /// Secrets of the hash of short keys.
     seeds: (u64, u64),
     /// A power of two, at most half full.
-    slots: Vec<Entry>,
-    pairs: Vec<Pair<'a>>,
+    places: Vec<Entry>,
+    keys: Vec<Option<&'a [u8]>>,
 }
 
-impl Default for Pairs<'_> {
+impl Default for Numbers<'_> {
     fn default() -> Self {
         let hasher = RandomState::default();
         let seeds = (hasher.hash_one(0u64), hasher.hash_one(1u64));
-        Self { hasher, seeds, slots: vec![Entry::FREE; SLOTS_MIN], pairs: Vec::new() }
+        Self { hasher, seeds, places: vec![Entry::FREE; PLACES_MIN], keys: Vec::new() }
     }
 }
 
@@ -187,118 +174,117 @@ fn hash_of_head((low, high): (u64, u64), length: u32, seeds: (u64, u64)) -> u64 
     (wide as u64) ^ ((wide >> 64) as u64)
 }
 
-impl<'a> Pairs<'a> {
-    /// The number of this pair.
+impl<'a> Numbers<'a> {
+    /// The number of this key; None is NULL.
     #[inline]
-    pub(crate) fn intern(&mut self, partition: u16, key: Option<&'a [u8]>) -> u32 {
-        let probe = self.probe(partition, key);
-        self.find_or_add(probe, key)
-    }
-
-    /// The numbers of these keys of one partition, in their order, appended to `ids`.
-    pub(crate) fn intern_all(&mut self, partition: u16, keys: &[Option<&'a [u8]>], ids: &mut Vec<u32>) {
-        let nothing = Probe { hash: 0, head: (0, 0), length: 0, partition };
-        for keys in keys.chunks(PROBES) {
-            let mut probes = [nothing; PROBES];
-            let (mut lines, mask) = (0u32, self.slots.len() - 1);
-            for (probe, key) in probes.iter_mut().zip(keys) {
-                *probe = self.probe(partition, *key);
-                // Loads that depend on nothing: the waits for them overlap.
-                lines ^= self.slots[probe.hash as usize & mask].length;
-            }
-            std::hint::black_box(lines);
-            ids.extend(probes.iter().zip(keys).map(|(probe, key)| self.find_or_add(*probe, *key)));
-        }
-    }
-
-    #[inline]
-    fn probe(&self, partition: u16, key: Option<&[u8]>) -> Probe {
+    pub(crate) fn intern(&mut self, key: Option<&'a [u8]>) -> u32 {
         let bytes = key.unwrap_or(&[]);
         let length = if key.is_some() { bytes.len() as u32 } else { NULL_LENGTH };
         let head = head(bytes);
-        let hash = match bytes.len() {
-            ..=HEAD_BYTES => hash_of_head(head, length, self.seeds),
-            _ => self.hasher.hash_one(bytes),
-        };
-        Probe { hash, head, length, partition }
-    }
-
-    #[inline]
-    fn find_or_add(&mut self, probe: Probe, key: Option<&'a [u8]>) -> u32 {
-        let mask = self.slots.len() - 1;
-        let mut at = probe.hash as usize & mask;
+        let short = bytes.len() <= HEAD_BYTES;
+        let mask = self.places.len() - 1;
+        let mut at = self.hash(head, length, bytes) as usize & mask;
         loop {
-            let entry = &self.slots[at];
+            let entry = &self.places[at];
             if entry.id == Entry::FREE.id {
-                return self.add(at, probe, key);
+                return self.add(at, head, length, key);
             }
-            let same =
-                (entry.head, entry.length, entry.partition) == (probe.head, probe.length, probe.partition);
-            let short = probe.length <= HEAD_BYTES as u32 || probe.length == NULL_LENGTH;
-            if same && (short || self.pairs[entry.id as usize].key == key) {
+            let same = (entry.head, entry.length) == (head, length);
+            if same && (short || self.keys[entry.id as usize] == key) {
                 return entry.id;
             }
             at = (at + 1) & mask;
         }
     }
 
-    fn add(&mut self, at: usize, probe: Probe, key: Option<&'a [u8]>) -> u32 {
-        let Probe { head, length, partition, .. } = probe;
-        let id = self.pairs.len() as u32;
-        self.slots[at] = Entry { head, length, id, partition };
-        self.pairs.push(Pair { partition, key });
-        if self.pairs.len() * 2 > self.slots.len() {
+    #[inline]
+    fn hash(&self, head: (u64, u64), length: u32, bytes: &[u8]) -> u64 {
+        match bytes.len() {
+            ..=HEAD_BYTES => hash_of_head(head, length, self.seeds),
+            _ => self.hasher.hash_one(bytes),
+        }
+    }
+
+    fn add(&mut self, at: usize, head: (u64, u64), length: u32, key: Option<&'a [u8]>) -> u32 {
+        let id = self.keys.len() as u32;
+        self.places[at] = Entry { head, length, id };
+        self.keys.push(key);
+        if self.keys.len() * 2 > self.places.len() {
             self.grow();
         }
         id
     }
 
     fn grow(&mut self) {
-        let mut slots = vec![Entry::FREE; self.slots.len() * 2];
-        let mask = slots.len() - 1;
-        for entry in self.slots.iter().filter(|entry| entry.id != Entry::FREE.id) {
-            let pair = self.pairs[entry.id as usize];
-            let mut at = self.probe(pair.partition, pair.key).hash as usize & mask;
-            while slots[at].id != Entry::FREE.id {
+        let mut places = vec![Entry::FREE; self.places.len() * 2];
+        let mask = places.len() - 1;
+        for entry in self.places.iter().filter(|entry| entry.id != Entry::FREE.id) {
+            let bytes = self.keys[entry.id as usize].unwrap_or(&[]);
+            let mut at = self.hash(entry.head, entry.length, bytes) as usize & mask;
+            while places[at].id != Entry::FREE.id {
                 at = (at + 1) & mask;
             }
-            slots[at] = *entry;
+            places[at] = *entry;
         }
-        self.slots = slots;
+        self.places = places;
     }
 
-    /// The pair with this number.
+    /// Forgets all keys, for the next partition, which is expected to have about as many.
+    pub(crate) fn clear(&mut self) {
+        let expected = (self.keys.len() * 2).next_power_of_two().clamp(PLACES_MIN, self.places.len());
+        self.places.truncate(expected);
+        self.places.fill(Entry::FREE);
+        self.keys.clear();
+    }
+
+    /// The key with this number.
     #[inline]
-    pub(crate) fn get(&self, id: u32) -> Pair<'a> {
-        self.pairs[id as usize]
+    pub(crate) fn get(&self, id: u32) -> Option<&'a [u8]> {
+        self.keys[id as usize]
     }
 
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
-        self.pairs.len()
+        self.keys.len()
     }
 
-    /// The numbers in the order of (partition, key).
+    /// The numbers in the order of their keys.
     pub(crate) fn ranked(&self) -> Vec<u32> {
-        // Most comparisons end at the first eight bytes, which stand beside the number.
-        let mut order: Vec<(u16, bool, u64, u32)> = (0..self.pairs.len() as u32)
-            .map(|id| {
-                let pair = self.get(id);
-                (pair.partition, pair.key.is_some(), prefix(pair.key.unwrap_or(&[])), id)
-            })
-            .collect();
-        order.sort_unstable_by(|a, b| {
-            (a.0, a.1, a.2).cmp(&(b.0, b.1, b.2)).then_with(|| self.get(a.3).key.cmp(&self.get(b.3).key))
-        });
-        order.into_iter().map(|(.., id)| id).collect()
+        let mut order: Vec<(Rank<'a>, u32)> =
+            (0u32..).zip(&self.keys).map(|(id, key)| (Rank::of(*key), id)).collect();
+        order.sort_unstable();
+        order.into_iter().map(|(_, id)| id).collect()
     }
 }
 
-fn prefix(key: &[u8]) -> u64 {
-    let mut bytes = [0u8; 8];
-    let length = key.len().min(8);
-    bytes[..length].copy_from_slice(&key[..length]);
-    u64::from_be_bytes(bytes)
+/// A key that is compared by its first bytes as long as they differ: they stand beside the pointer. NULL is first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Rank<'a> {
+    /// 0 for NULL, else 1.
+    valid: u8,
+    first: u128,
+    key: Option<&'a [u8]>,
+}
+
+impl<'a> Rank<'a> {
+    /// Of this key.
+    pub(crate) fn of(key: Option<&'a [u8]>) -> Self {
+        let bytes = key.unwrap_or(&[]);
+        let first = match bytes.first_chunk::<16>() {
+            Some(first) => u128::from_be_bytes(*first),
+            None => {
+                let mut padded = [0u8; 16];
+                padded[..bytes.len()].copy_from_slice(bytes);
+                u128::from_be_bytes(padded)
+            }
+        };
+        Self { valid: u8::from(key.is_some()), first, key }
+    }
+
+    /// The key.
+    pub(crate) fn key(&self) -> Option<&'a [u8]> {
+        self.key
+    }
 }
 
 /// Wanted keys as an index's key type; an error if one of them is no such value.

@@ -1,43 +1,84 @@
 //! The order of a run's rows: which slot each row belongs to, and the sort within each slot.
 //!
-//! Keys are hashed once per distinct dictionary value, distinct keys are ranked, and rows are counted into their
-//! slots; only slots whose rows did not arrive in time order are sorted by comparison.
+//! Chunks and runs have their rows grouped by partition already, so a layout is made partition by partition: what is
+//! looked up and moved then fits the caches near the processor, however many keys a table has. Only slots whose rows
+//! did not arrive in time order are sorted by comparison.
 
 use std::ops::Range;
 
 use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::buffer::{NullBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Int32Type};
 use zepto_common::{PartitionId, Result};
 
-use super::keys::{KeyBytes, Pair, Pairs};
+use super::keys::{KeyBytes, Numbers, Rank};
 
-/// A key value that was not met yet.
-const UNMET: u32 = u32::MAX;
+/// Rows of one source (a chunk or a run) that lie together and belong to one partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Piece {
+    pub(crate) source: usize,
+    pub(crate) rows: Range<usize>,
+}
 
-/// A dictionary has many values if this many times as many are more than the rows.
-const MANY_SHARE: usize = 4;
+/// One partition of a layout.
+#[derive(Debug, Clone)]
+pub(crate) struct Section {
+    pub(crate) partition: PartitionId,
+    /// Its slots.
+    pub(crate) slots: Range<u32>,
+    /// Its rows: pieces, source after source.
+    pub(crate) pieces: Vec<Piece>,
+}
 
 /// Rows in their order and slots in theirs.
+#[derive(Default)]
 pub(crate) struct Layout<'a> {
-    /// The pair of each slot.
-    pub(crate) slots: Vec<Pair<'a>>,
+    /// Partitions, ascending, each with at least one row.
+    pub(crate) sections: Vec<Section>,
+    /// The key of each slot; None is NULL, or a table without a key.
+    pub(crate) keys: Vec<Option<&'a [u8]>>,
     /// First position of each slot, and the end.
     pub(crate) offsets: Vec<u32>,
-    /// The row (in the concatenation of all inputs) at each position.
+    /// The row at each position, counted through the pieces of its section.
     pub(crate) order: Vec<u32>,
 }
 
-impl Layout<'_> {
+impl<'a> Layout<'a> {
+    fn with_rows(rows: usize) -> Self {
+        Self { offsets: vec![0], order: Vec::with_capacity(rows), ..Self::default() }
+    }
+
+    /// Ends a section whose slots from `first` on, with their rows, were added.
+    fn end_section(&mut self, partition: PartitionId, first: usize, pieces: Vec<Piece>) {
+        self.sections.push(Section { partition, slots: first as u32..self.keys.len() as u32, pieces });
+    }
+
+    /// Adds the slots and rows of one partition, given the number of each row's key.
+    fn scatter(&mut self, numbers: &Numbers<'a>, ids: &[u32]) {
+        let mut next = vec![0u32; numbers.len()];
+        for &id in ids {
+            next[id as usize] += 1;
+        }
+        let start = self.order.len();
+        let mut end = start as u32;
+        for id in numbers.ranked() {
+            let count = std::mem::replace(&mut next[id as usize], end - start as u32);
+            end += count;
+            self.keys.push(numbers.get(id));
+            self.offsets.push(end);
+        }
+        self.order.resize(start + ids.len(), 0);
+        let order = &mut self.order[start..];
+        for (row, &id) in (0u32..).zip(ids) {
+            let position = &mut next[id as usize];
+            order[*position as usize] = row;
+            *position += 1;
+        }
+    }
+
     /// Each partition's slots.
     pub(crate) fn partitions(&self) -> Vec<(PartitionId, Range<u32>)> {
-        let mut partitions: Vec<(PartitionId, Range<u32>)> = Vec::new();
-        for (slot, pair) in (0u32..).zip(&self.slots) {
-            match partitions.last_mut() {
-                Some((last, slots)) if last.0 == pair.partition => slots.end = slot + 1,
-                _ => partitions.push((PartitionId(pair.partition), slot..slot + 1)),
-            }
-        }
-        partitions
+        self.sections.iter().map(|section| (section.partition, section.slots.clone())).collect()
     }
 
     /// Positions of each slot.
@@ -45,201 +86,230 @@ impl Layout<'_> {
         self.offsets.windows(2).map(|pair| pair[0] as usize..pair[1] as usize)
     }
 
+    /// Positions of a section.
+    pub(crate) fn positions(&self, section: &Section) -> Range<usize> {
+        let position = |slot: u32| self.offsets[slot as usize] as usize;
+        position(section.slots.start)..position(section.slots.end)
+    }
+
     /// Drops the first rows of each slot that `expired` counts, and slots without rows.
     pub(crate) fn drop_leading(&mut self, expired: impl Fn(Range<usize>) -> usize) {
-        let (mut order, mut slots) =
-            (Vec::with_capacity(self.order.len()), Vec::with_capacity(self.slots.len()));
-        let mut offsets = vec![0u32];
-        for (slot, range) in self.ranges().enumerate() {
-            let kept = range.start + expired(range.clone())..range.end;
-            if !kept.is_empty() {
-                order.extend_from_slice(&self.order[kept]);
-                slots.push(self.slots[slot]);
-                offsets.push(order.len() as u32);
+        let mut kept = Layout::with_rows(self.order.len());
+        for section in &self.sections {
+            let first = kept.keys.len();
+            for slot in section.slots.start as usize..section.slots.end as usize {
+                let range = self.offsets[slot] as usize..self.offsets[slot + 1] as usize;
+                let stays = range.start + expired(range.clone())..range.end;
+                if !stays.is_empty() {
+                    kept.order.extend_from_slice(&self.order[stays]);
+                    kept.keys.push(self.keys[slot]);
+                    kept.offsets.push(kept.order.len() as u32);
+                }
+            }
+            if kept.keys.len() > first {
+                kept.end_section(section.partition, first, section.pieces.clone());
             }
         }
-        (self.order, self.slots, self.offsets) = (order, slots, offsets);
+        *self = kept;
     }
+}
+
+/// The pieces of each partition that has rows, given each source's partitions and their rows.
+fn pieces_of(sources: &[&[(PartitionId, Range<u32>)]]) -> Vec<(PartitionId, Vec<Piece>)> {
+    let of = |(source, parts): (usize, &&[(PartitionId, Range<u32>)])| {
+        let filled = parts.iter().filter(|(_, rows)| !rows.is_empty());
+        let piece = move |(p, r): &(PartitionId, Range<u32>)| {
+            (*p, Piece { source, rows: r.start as usize..r.end as usize })
+        };
+        filled.map(piece).collect::<Vec<_>>()
+    };
+    let mut pieces: Vec<(PartitionId, Piece)> = sources.iter().enumerate().flat_map(of).collect();
+    // Stable: within a partition the pieces stay in the order of the sources.
+    pieces.sort_by_key(|(partition, _)| *partition);
+    let mut grouped: Vec<(PartitionId, Vec<Piece>)> = Vec::new();
+    for (partition, piece) in pieces {
+        match grouped.last_mut() {
+            Some((last, pieces)) if *last == partition => pieces.push(piece),
+            _ => grouped.push((partition, vec![piece])),
+        }
+    }
+    grouped
 }
 
 /// One chunk's part in a layout.
 pub(crate) struct ChunkKeys {
-    /// The key column's storage array; None for a table without a key.
-    pub(crate) column: Option<ArrayRef>,
-    /// Its values as bytes.
-    pub(crate) bytes: Option<KeyBytes>,
-    /// Partition and row range.
-    pub(crate) parts: Vec<(PartitionId, Range<u32>)>,
+    /// Its key values as bytes; None for a table without a key.
+    bytes: Option<KeyBytes>,
+    /// Which value each row has, if the key column is a dictionary.
+    dictionary: Option<(ScalarBuffer<i32>, Option<NullBuffer>)>,
+    rows: usize,
+    parts: Vec<(PartitionId, Range<u32>)>,
 }
 
 impl ChunkKeys {
     /// Of this key column.
-    pub(crate) fn new(column: Option<ArrayRef>, parts: Vec<(PartitionId, Range<u32>)>) -> Result<Self> {
-        let bytes = column.as_ref().map(KeyBytes::new).transpose()?;
-        Ok(Self { column, bytes, parts })
+    pub(crate) fn new(column: Option<&ArrayRef>, parts: Vec<(PartitionId, Range<u32>)>) -> Result<Self> {
+        let bytes = column.map(KeyBytes::new).transpose()?;
+        let dictionary = column.filter(|column| matches!(column.data_type(), DataType::Dictionary(..)));
+        let dictionary = dictionary.map(|column| {
+            let keys = column.as_dictionary::<Int32Type>().keys();
+            (keys.values().clone(), keys.nulls().cloned())
+        });
+        Ok(Self { bytes, dictionary, rows: column.map_or(0, |column| column.len()), parts })
+    }
+}
+
+/// The number that a dictionary's value has in a section: the section's number, from 1, and the value's.
+type Met = (u32, u32);
+
+/// Numbers of the values of the dictionaries that have few: they are met again and again.
+struct Known {
+    /// By source and value; empty for a dictionary of which hardly a value comes twice.
+    met: Vec<Vec<Met>>,
+    section: u32,
+}
+
+/// A dictionary has few values if this many times as many are no more than the rows.
+const FEW_SHARE: usize = 4;
+
+impl Known {
+    fn new(chunks: &[ChunkKeys]) -> Self {
+        let of = |chunk: &ChunkKeys| match (&chunk.dictionary, &chunk.bytes) {
+            (Some(_), Some(bytes)) if bytes.len() * FEW_SHARE <= chunk.rows => vec![(0, 0); bytes.len()],
+            _ => Vec::new(),
+        };
+        Self { met: chunks.iter().map(of).collect(), section: 0 }
+    }
+
+    /// Appends the number of the key of each row of a piece.
+    fn number<'a>(
+        &mut self,
+        chunk: &'a ChunkKeys,
+        piece: &Piece,
+        numbers: &mut Numbers<'a>,
+        ids: &mut Vec<u32>,
+    ) {
+        let (bytes, (values, nulls)) = match (&chunk.bytes, &chunk.dictionary) {
+            (Some(bytes), Some((values, nulls))) => (bytes, (&values[piece.rows.clone()], nulls)),
+            (bytes, _) => return by_row(bytes.as_ref(), piece, numbers, ids),
+        };
+        let met = &mut self.met[piece.source];
+        for (row, &value) in piece.rows.clone().zip(values) {
+            if nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
+                ids.push(numbers.intern(None));
+                continue;
+            }
+            let value = value as usize;
+            ids.push(match met.get_mut(value) {
+                None => numbers.intern(bytes.get(value)),
+                Some((section, id)) => {
+                    if *section != self.section {
+                        (*section, *id) = (self.section, numbers.intern(bytes.get(value)));
+                    }
+                    *id
+                }
+            });
+        }
+    }
+}
+
+fn by_row<'a>(bytes: Option<&'a KeyBytes>, piece: &Piece, numbers: &mut Numbers<'a>, ids: &mut Vec<u32>) {
+    let mut last: Option<(Option<&[u8]>, u32)> = None;
+    for row in piece.rows.clone() {
+        let key = bytes.and_then(|bytes| bytes.get(row));
+        let id = match last {
+            Some((before, id)) if before == key => id,
+            _ => numbers.intern(key),
+        };
+        last = Some((key, id));
+        ids.push(id);
     }
 }
 
 /// Slots and order (arrival order within a slot) of the rows of these chunks.
 pub(crate) fn of_chunks(chunks: &[ChunkKeys], rows: usize) -> Layout<'_> {
-    let mut pairs = Pairs::default();
-    let mut pair_of_row: Vec<u32> = Vec::with_capacity(rows);
-    for chunk in chunks {
-        match (&chunk.column, &chunk.bytes) {
-            (Some(column), Some(bytes)) if matches!(column.data_type(), DataType::Dictionary(..)) => {
-                by_dictionary(chunk, column, bytes, &mut pairs, &mut pair_of_row);
-            }
-            (_, bytes) => by_row(chunk, bytes.as_ref(), &mut pairs, &mut pair_of_row),
+    let sources: Vec<_> = chunks.iter().map(|chunk| chunk.parts.as_slice()).collect();
+    let mut known = Known::new(chunks);
+    let (mut layout, mut numbers, mut ids) = (Layout::with_rows(rows), Numbers::default(), Vec::new());
+    for (partition, pieces) in pieces_of(&sources) {
+        known.section += 1;
+        for piece in &pieces {
+            known.number(&chunks[piece.source], piece, &mut numbers, &mut ids);
         }
-    }
-    scatter(&pairs, &pair_of_row)
-}
-
-fn by_dictionary<'a>(
-    chunk: &ChunkKeys,
-    column: &ArrayRef,
-    bytes: &'a KeyBytes,
-    pairs: &mut Pairs<'a>,
-    pair_of_row: &mut Vec<u32>,
-) {
-    let symbols = column.as_dictionary::<Int32Type>();
-    let (keys, nulls) = (symbols.keys().values(), symbols.keys().nulls());
-    let mut met = vec![UNMET; symbols.values().len()];
-    // Few values are met soon and stay near the processor; each of many is looked up about once, far away.
-    let many = met.len() * MANY_SHARE > keys.len();
-    let mut open: Vec<(usize, usize)> = Vec::new();
-    let mut values: Vec<Option<&'a [u8]>> = Vec::new();
-    let mut ids: Vec<u32> = Vec::new();
-    for (partition, range) in &chunk.parts {
-        // Rows whose pair is known get it at once; the others are looked up together.
-        for row in range.start as usize..range.end as usize {
-            if nulls.is_some_and(|nulls| nulls.is_null(row)) {
-                pair_of_row.push(pairs.intern(partition.0, None));
-                continue;
-            }
-            let key = keys[row] as usize;
-            let known = met[key];
-            if known != UNMET && pairs.get(known).partition == partition.0 {
-                pair_of_row.push(known);
-                continue;
-            }
-            if !many {
-                met[key] = pairs.intern(partition.0, bytes.get(key));
-                pair_of_row.push(met[key]);
-                continue;
-            }
-            open.push((pair_of_row.len(), key));
-            values.push(bytes.get(key));
-            pair_of_row.push(UNMET);
-        }
-        if open.is_empty() {
-            continue;
-        }
+        let first = layout.keys.len();
+        layout.scatter(&numbers, &ids);
+        layout.end_section(partition, first, pieces);
+        numbers.clear();
         ids.clear();
-        pairs.intern_all(partition.0, &values, &mut ids);
-        for (&(at, key), &id) in open.iter().zip(&ids) {
-            (met[key], pair_of_row[at]) = (id, id);
-        }
-        open.clear();
-        values.clear();
     }
+    layout
 }
 
-fn by_row<'a>(
-    chunk: &ChunkKeys,
-    bytes: Option<&'a KeyBytes>,
-    pairs: &mut Pairs<'a>,
-    pair_of_row: &mut Vec<u32>,
-) {
-    for (partition, range) in &chunk.parts {
-        let mut last: Option<(Option<&[u8]>, u32)> = None;
-        for row in range.start as usize..range.end as usize {
-            let key = bytes.and_then(|bytes| bytes.get(row));
-            let pair = match last {
-                Some((before, pair)) if before == key => pair,
-                _ => pairs.intern(partition.0, key),
-            };
-            last = Some((key, pair));
-            pair_of_row.push(pair);
-        }
-    }
-}
-
-/// Counting sort of rows by the rank of their pair.
-fn scatter<'a>(pairs: &Pairs<'a>, pair_of_row: &[u32]) -> Layout<'a> {
-    let mut counts = vec![0u32; pairs.len()];
-    for &pair in pair_of_row {
-        counts[pair as usize] += 1;
-    }
-    let ranked = pairs.ranked();
-    let mut offsets = Vec::with_capacity(ranked.len() + 1);
-    let mut next = vec![0u32; pairs.len()];
-    let mut end = 0u32;
-    offsets.push(0);
-    for &pair in &ranked {
-        next[pair as usize] = end;
-        end += counts[pair as usize];
-        offsets.push(end);
-    }
-    let mut order = vec![0u32; pair_of_row.len()];
-    for (row, &pair) in (0u32..).zip(pair_of_row) {
-        let position = &mut next[pair as usize];
-        order[*position as usize] = row;
-        *position += 1;
-    }
-    Layout { slots: ranked.iter().map(|&id| pairs.get(id)).collect(), offsets, order }
-}
-
-/// A sorted input: its slots as bytes, and their rows.
-pub(crate) struct SortedKeys {
-    /// Partition of each slot.
-    pub(crate) partitions: Vec<u16>,
+/// A sorted input.
+pub(crate) struct SortedKeys<'a> {
+    /// Partitions and their slots.
+    pub(crate) partitions: &'a [(PartitionId, Range<u32>)],
+    /// First row of each slot, and the end.
+    pub(crate) offsets: &'a [u32],
     /// Keys by slot; None for a table without a key.
     pub(crate) bytes: Option<KeyBytes>,
-    /// Rows of each slot, in the concatenation of all inputs.
-    pub(crate) rows: Vec<Range<u32>>,
+}
+
+impl SortedKeys<'_> {
+    /// The slots of some rows, which begin and end with a slot.
+    fn slots_of(&self, rows: &Range<usize>) -> Range<usize> {
+        let slot = |row: usize| self.offsets.partition_point(|&offset| (offset as usize) < row);
+        slot(rows.start)..slot(rows.end)
+    }
 }
 
 /// Slots and order of the rows of sorted inputs: within a slot, input after input.
-pub(crate) fn of_sorted(inputs: &[SortedKeys]) -> Layout<'_> {
-    let mut pairs = Pairs::default();
-    let mut pieces: Vec<(u32, &Range<u32>)> = Vec::new();
-    for input in inputs {
-        for (slot, rows) in input.rows.iter().enumerate() {
-            let key = input.bytes.as_ref().and_then(|bytes| bytes.get(slot));
-            pieces.push((pairs.intern(input.partitions[slot], key), rows));
+pub(crate) fn of_sorted<'a>(inputs: &'a [SortedKeys<'_>], rows: usize) -> Layout<'a> {
+    let parts: Vec<Vec<(PartitionId, Range<u32>)>> = inputs
+        .iter()
+        .map(|input| {
+            let row = |slot: u32| input.offsets[slot as usize];
+            input.partitions.iter().map(|(p, slots)| (*p, row(slots.start)..row(slots.end))).collect()
+        })
+        .collect();
+    let sources: Vec<_> = parts.iter().map(Vec::as_slice).collect();
+    let mut layout = Layout::with_rows(rows);
+    let mut slots: Vec<(Rank<'a>, Range<u32>)> = Vec::new();
+    for (partition, pieces) in pieces_of(&sources) {
+        slots.clear();
+        let mut base = 0;
+        for piece in &pieces {
+            let input = &inputs[piece.source];
+            let row = |slot: usize| input.offsets[slot] + base - piece.rows.start as u32;
+            slots.extend(input.slots_of(&piece.rows).map(|slot| {
+                let key = input.bytes.as_ref().and_then(|bytes| bytes.get(slot));
+                (Rank::of(key), row(slot)..row(slot + 1))
+            }));
+            base += piece.rows.len() as u32;
         }
-    }
-    let ranked = pairs.ranked();
-    let mut rank_of = vec![0u32; pairs.len()];
-    for (rank, &pair) in (0u32..).zip(&ranked) {
-        rank_of[pair as usize] = rank;
-    }
-    // Stable: pieces of one slot stay in the order of the inputs.
-    pieces.sort_by_key(|(pair, _)| rank_of[*pair as usize]);
-    let mut order = Vec::with_capacity(pieces.iter().map(|(_, rows)| rows.len()).sum());
-    let mut offsets = vec![0u32];
-    let mut current = None;
-    for (pair, rows) in pieces {
-        if current.is_some_and(|before| before != pair) {
-            offsets.push(order.len() as u32);
+        // Each input's slots are sorted: the standard stable sort merges them, and keeps the order of the inputs.
+        slots.sort_by(|a, b| a.0.cmp(&b.0));
+        let first = layout.keys.len();
+        for (rank, rows) in &slots {
+            layout.order.extend(rows.clone());
+            if layout.keys.len() > first && layout.keys.last() == Some(&rank.key()) {
+                layout.offsets.pop();
+            } else {
+                layout.keys.push(rank.key());
+            }
+            layout.offsets.push(layout.order.len() as u32);
         }
-        current = Some(pair);
-        order.extend(rows.clone());
+        layout.end_section(partition, first, pieces);
     }
-    if current.is_some() {
-        offsets.push(order.len() as u32);
-    }
-    Layout { slots: ranked.iter().map(|&id| pairs.get(id)).collect(), offsets, order }
+    layout
 }
 
-/// Sorts each slot by tick, stably, where it is not sorted yet. Returns the ticks by position.
-pub(crate) fn sort_by_time(layout: &mut Layout<'_>, ticks: &[i64]) -> Vec<i64> {
-    let mut sorted: Vec<i64> = layout.order.iter().map(|&row| ticks[row as usize]).collect();
-    let ranges: Vec<Range<usize>> = layout.ranges().collect();
+/// Sorts each slot by tick, stably, where it is not sorted yet; `ticks` are those of the layout's order.
+pub(crate) fn sort_by_time(layout: &mut Layout<'_>, ticks: &mut [i64]) {
     let mut scratch: Vec<(i64, u32)> = Vec::new();
-    for range in ranges {
-        let times = &mut sorted[range.clone()];
+    for pair in layout.offsets.windows(2) {
+        let range = pair[0] as usize..pair[1] as usize;
+        let times = &mut ticks[range.clone()];
         if times.is_sorted() {
             continue;
         }
@@ -252,13 +322,42 @@ pub(crate) fn sort_by_time(layout: &mut Layout<'_>, ticks: &[i64]) -> Vec<i64> {
             (times[i], order[i]) = (*tick, *row);
         }
     }
-    sorted
 }
 
-/// Sorts each slot by comparing rows, stably.
-pub(crate) fn sort_by_rows(layout: &mut Layout<'_>, rows: &arrow::row::Rows) {
-    let ranges: Vec<Range<usize>> = layout.ranges().collect();
-    for range in ranges {
-        layout.order[range].sort_by(|&a, &b| rows.row(a as usize).cmp(&rows.row(b as usize)));
+/// Sorts each slot by comparing rows, stably; `rows` are those of all sources, source after source.
+pub(crate) fn sort_by_rows(layout: &mut Layout<'_>, rows: &arrow::row::Rows, places: &Places) {
+    for section in &layout.sections {
+        let places = places.of(section);
+        for slot in section.slots.start as usize..section.slots.end as usize {
+            let range = layout.offsets[slot] as usize..layout.offsets[slot + 1] as usize;
+            let row = |at: u32| rows.row(places[at as usize] as usize);
+            layout.order[range].sort_by(|&a, &b| row(a).cmp(&row(b)));
+        }
+    }
+}
+
+/// Where sources begin in the concatenation of all.
+pub(crate) struct Places {
+    starts: Vec<usize>,
+}
+
+impl Places {
+    /// Of sources with so many rows.
+    pub(crate) fn new(rows: impl Iterator<Item = usize>) -> Self {
+        let mut end = 0;
+        let starts = rows.map(|rows| {
+            end += rows;
+            end - rows
+        });
+        Self { starts: starts.collect() }
+    }
+
+    /// The rows of a section in the concatenation of all sources.
+    pub(crate) fn of(&self, section: &Section) -> Vec<u32> {
+        let piece = |piece: &Piece| {
+            let start = self.starts[piece.source];
+            (start + piece.rows.start) as u32..(start + piece.rows.end) as u32
+        };
+        section.pieces.iter().flat_map(piece).collect()
     }
 }

@@ -1,14 +1,15 @@
 //! Merging sorted parts into one run.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use zepto_common::Result;
 use zepto_common::schema::TableSchema;
 
+use super::gather::Sources;
+use super::keys::KeyBytes;
 use super::layout::{self, SortedKeys};
-use super::{Run, build, columns, keys::KeyBytes};
+use super::{Run, build, columns};
 use crate::part::Part;
 use crate::part::evolve::Evolution;
 
@@ -36,21 +37,14 @@ impl Run {
     pub fn merge_with(schema: &Arc<TableSchema>, parts: &[Part], options: MergeOptions) -> Result<Self> {
         let runs: Result<Vec<Arc<Self>>> = parts.iter().map(|part| sorted(schema, part)).collect();
         let runs = runs?;
-        columns::check_rows(runs.iter().map(|run| run.rows()).sum())?;
-        let mut base = 0u32;
-        let mut inputs = Vec::with_capacity(runs.len());
-        for run in &runs {
-            inputs.push(keys_of(run, base)?);
-            base += run.rows() as u32;
-        }
-        let evolutions: Result<Vec<Evolution>> =
-            runs.iter().map(|run| Evolution::new(run.schema(), schema)).collect();
-        let evolutions = evolutions?;
-        let evolved: Result<Vec<Vec<Option<ArrayRef>>>> =
-            runs.iter().zip(&evolutions).map(|(run, evolution)| evolution.run_columns(run)).collect();
-        let evolved = evolved?;
-        let pieces = |column: usize| evolved.iter().filter_map(|columns| columns[column].clone()).collect();
-        build::finish(schema, layout::of_sorted(&inputs), &pieces, options.cutoff)
+        let rows = runs.iter().map(|run| run.rows()).sum();
+        columns::check_rows(rows)?;
+        let columns: Result<Vec<Vec<Option<ArrayRef>>>> =
+            runs.iter().map(|run| Evolution::new(run.schema(), schema)?.run_columns(run)).collect();
+        let sources = Sources::new(columns?, runs.iter().map(|run| run.rows()));
+        let inputs: Result<Vec<SortedKeys<'_>>> = runs.iter().map(|run| keys_of(run)).collect();
+        let inputs = inputs?;
+        build::finish(schema, layout::of_sorted(&inputs, rows), &sources, options.cutoff)
     }
 }
 
@@ -62,13 +56,8 @@ fn sorted(schema: &Arc<TableSchema>, part: &Part) -> Result<Arc<Run>> {
     }
 }
 
-fn keys_of(run: &Run, base: u32) -> Result<SortedKeys> {
+fn keys_of(run: &Run) -> Result<SortedKeys<'_>> {
     let index = run.index();
-    let mut partitions = vec![0u16; index.slots()];
-    for (partition, slots) in &index.partitions {
-        partitions[slots.start as usize..slots.end as usize].fill(partition.0);
-    }
     let bytes = index.keys.as_ref().map(KeyBytes::new).transpose()?;
-    let rows: Vec<Range<u32>> = index.offsets.windows(2).map(|pair| base + pair[0]..base + pair[1]).collect();
-    Ok(SortedKeys { partitions, bytes, rows })
+    Ok(SortedKeys { partitions: &index.partitions, offsets: &index.offsets, bytes })
 }

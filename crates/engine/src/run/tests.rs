@@ -210,7 +210,7 @@ fn a_nan_is_neither_smallest_nor_largest_beside_numbers() {
 }
 
 #[test]
-fn pairs_are_numbered_by_first_sight_whatever_their_length_and_however_they_are_asked() {
+fn keys_are_numbered_by_first_sight_whatever_their_length() {
     let mut keys: Vec<Option<Vec<u8>>> = vec![None, Some(Vec::new())];
     // Lengths around all that the table treats apart, with zeros that must not look like an end.
     for length in 1..40usize {
@@ -220,22 +220,24 @@ fn pairs_are_numbered_by_first_sight_whatever_their_length_and_however_they_are_
         }
     }
     keys.extend((0..5_000u32).map(|i| Some(format!("K{i}").into_bytes())));
+    keys.push(Some(vec![b'x'; 10_000]));
     let borrowed: Vec<Option<&[u8]>> = keys.iter().map(|key| key.as_deref()).collect();
-    let mut known: Vec<(u16, Option<&[u8]>)> = Vec::new();
-    let (mut one_by_one, mut together) = (keys::Pairs::default(), keys::Pairs::default());
-    for partition in [3u16, 0, 3] {
-        let mut ids = Vec::new();
-        together.intern_all(partition, &borrowed, &mut ids);
-        for (key, id) in borrowed.iter().zip(ids) {
-            if id as usize == known.len() {
-                known.push((partition, *key));
+    let mut numbers = keys::Numbers::default();
+    // A table that was cleared knows nothing, whether it was large or small.
+    for count in [borrowed.len(), 3, borrowed.len()] {
+        let mut known: Vec<Option<&[u8]>> = Vec::new();
+        for key in borrowed[..count].iter().chain(&borrowed[..count]) {
+            let id = numbers.intern(*key) as usize;
+            if id == known.len() {
+                known.push(*key);
             }
-            assert_eq!(known[id as usize], (partition, *key));
-            assert_eq!(one_by_one.intern(partition, *key), id);
+            assert_eq!(known[id], *key);
         }
+        let distinct: std::collections::BTreeSet<_> = borrowed[..count].iter().collect();
+        assert_eq!((distinct.len(), numbers.len()), (known.len(), known.len()));
+        let ranked: Vec<_> = numbers.ranked().into_iter().map(|id| known[id as usize]).collect();
+        assert!(ranked.is_sorted());
+        numbers.clear();
+        assert_eq!(numbers.len(), 0);
     }
-    let distinct: std::collections::BTreeSet<_> = known.iter().collect();
-    assert_eq!((distinct.len(), together.len()), (known.len(), known.len()));
-    let ranked: Vec<_> = together.ranked().into_iter().map(|id| known[id as usize]).collect();
-    assert!(ranked.is_sorted());
 }
