@@ -9,7 +9,10 @@
 #[cfg(test)]
 mod tests;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, Int32Array, RecordBatch, UInt32Array};
 use arrow::compute::{cast, take};
 use arrow::datatypes::{DataType, Int32Type, Int64Type, UInt64Type};
 use xxhash_rust::xxh3::xxh3_64;
@@ -28,7 +31,9 @@ pub fn key_hash(canonical: &[u8]) -> u64 {
 /// Partition of a hash.
 #[must_use]
 pub fn partition_of(hash: u64, partitions: u16) -> PartitionId {
-    PartitionId((hash % u64::from(partitions.max(1))) as u16)
+    let partitions = u64::from(partitions.max(1));
+    // The remainder by a power of two are the low bits: a division costs more than the hash.
+    PartitionId(if partitions.is_power_of_two() { hash & (partitions - 1) } else { hash % partitions } as u16)
 }
 
 /// The partition of each row of a key column.
@@ -99,11 +104,11 @@ pub struct Grouped {
     /// The group (a drain thread here, an owner at an edge).
     pub group: usize,
     /// Partition and row range within `rows`, ascending, covering it.
-    pub parts: Vec<(PartitionId, std::ops::Range<u32>)>,
+    pub parts: Vec<(PartitionId, Range<u32>)>,
 }
 
 /// Cuts a batch by partition, with partition `p` in group `group_of(p)`. Groups come in ascending order; a group
-/// without rows is left out.
+/// without rows is left out. A dictionary of many values is cut as well: each group has those of its rows.
 ///
 /// # Errors
 /// Arrow's, for a batch that contradicts its schema.
@@ -133,17 +138,28 @@ pub fn group_rows(
         next[usize::from(p)] = position;
         position += count;
     }
-    let permuted = if order.len() <= 1 { rows.clone() } else { permute(rows, partition_of_row, next)? };
-    Ok(cuts
-        .into_iter()
-        .map(|(group, start, parts)| {
+    let ranges: Vec<Range<usize>> = cuts
+        .iter()
+        .map(|(_, start, parts)| {
             let length = parts.last().map_or(0, |(_, range)| range.end);
-            Grouped { rows: permuted.slice(start as usize, length as usize), group, parts }
+            *start as usize..(*start + length) as usize
         })
-        .collect())
+        .collect();
+    let permuted = match order.len() {
+        ..=1 => vec![rows.clone(); cuts.len()],
+        _ => permute(rows, partition_of_row, next, &ranges)?,
+    };
+    let grouped = cuts.into_iter().zip(permuted);
+    Ok(grouped.map(|((group, _, parts), rows)| Grouped { rows, group, parts }).collect())
 }
 
-fn permute(rows: &RecordBatch, partition_of_row: &[u16], mut next: Vec<u32>) -> Result<RecordBatch> {
+/// The rows of each range of positions, given the first position of each partition.
+fn permute(
+    rows: &RecordBatch,
+    partition_of_row: &[u16],
+    mut next: Vec<u32>,
+    ranges: &[Range<usize>],
+) -> Result<Vec<RecordBatch>> {
     let mut from = vec![0u32; partition_of_row.len()];
     for (row, &partition) in partition_of_row.iter().enumerate() {
         let slot = &mut next[usize::from(partition)];
@@ -151,7 +167,59 @@ fn permute(rows: &RecordBatch, partition_of_row: &[u16], mut next: Vec<u32>) -> 
         *slot += 1;
     }
     let from = UInt32Array::from(from);
-    let columns: Result<Vec<ArrayRef>, _> =
-        rows.columns().iter().map(|column| take(column.as_ref(), &from, None)).collect();
-    Ok(RecordBatch::try_new(rows.schema(), columns?)?)
+    let mut columns: Vec<Vec<ArrayRef>> = vec![Vec::with_capacity(rows.num_columns()); ranges.len()];
+    for column in rows.columns() {
+        if let Some(symbols) = many_symbols(column) {
+            for (range, columns) in ranges.iter().zip(&mut columns) {
+                columns.push(own_dictionary(symbols, &from.values()[range.clone()])?);
+            }
+            continue;
+        }
+        let taken = take(column.as_ref(), &from, None)?;
+        for (range, columns) in ranges.iter().zip(&mut columns) {
+            columns.push(taken.slice(range.start, range.len()));
+        }
+    }
+    columns.into_iter().map(|columns| Ok(RecordBatch::try_new(rows.schema(), columns)?)).collect()
+}
+
+/// A dictionary has many values if this many times as many are more than its rows.
+const MANY_SHARE: usize = 4;
+
+/// A column of symbols with so many values that groups should not share them.
+fn many_symbols(column: &ArrayRef) -> Option<&DictionaryArray<Int32Type>> {
+    let symbols = column.as_any().downcast_ref::<DictionaryArray<Int32Type>>()?;
+    let values = symbols.values();
+    let text = *values.data_type() == DataType::Utf8 && values.null_count() == 0;
+    (text && values.len() * MANY_SHARE > symbols.len()).then_some(symbols)
+}
+
+/// These rows of a column of symbols, with a dictionary of the values that they have, in the order of the rows: what
+/// reads the rows of one partition then finds their values side by side, and no other group's are stored with them.
+fn own_dictionary(symbols: &DictionaryArray<Int32Type>, rows: &[u32]) -> Result<ArrayRef> {
+    /// A value that no row had so far.
+    const UNMET: i32 = -1;
+    let values = symbols.values();
+    let (keys, nulls) = (symbols.keys().values(), symbols.keys().nulls());
+    let mut number = vec![UNMET; values.len()];
+    let mut own_keys: Vec<i32> = Vec::with_capacity(rows.len());
+    let mut own: Vec<u32> = Vec::with_capacity(rows.len().min(values.len()));
+    for &row in rows {
+        if nulls.is_some_and(|nulls| nulls.is_null(row as usize)) {
+            own_keys.push(0);
+            continue;
+        }
+        let value = keys[row as usize];
+        let number = &mut number[value as usize];
+        if *number == UNMET {
+            *number = own.len() as i32;
+            own.push(value as u32);
+        }
+        own_keys.push(*number);
+    }
+    // The key of a NULL row may be any number.
+    let own = take(values, &UInt32Array::from(own), None)?;
+    let own_nulls = nulls.map(|nulls| rows.iter().map(|&row| nulls.is_valid(row as usize)).collect());
+    let own_keys = Int32Array::try_new(own_keys.into(), own_nulls)?;
+    Ok(Arc::new(DictionaryArray::try_new(own_keys, own)?))
 }
