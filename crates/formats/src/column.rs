@@ -231,6 +231,15 @@ impl Column {
         )
     }
 
+    /// Makes room for this many more rows, without their text.
+    pub(crate) fn reserve(&mut self, rows: usize) {
+        each_vec!(&mut self.values, vec => vec.reserve(rows),
+            Values::Text(text) => text.ends.reserve(rows),
+            Values::Symbol(symbols) => symbols.ids.reserve(rows),
+            Values::Array(..) | Values::Map(..) | Values::Tuple(..) | Values::Nothing(_) => {},
+        );
+    }
+
     /// Says that the value just pushed is not NULL.
     #[inline]
     pub(crate) fn mark_valid(&mut self) {

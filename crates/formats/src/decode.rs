@@ -49,6 +49,12 @@ pub(crate) trait RowFormat: Send {
     /// Reads the next row into `block.columns`; columns it leaves alone get their defaults.
     fn row(&mut self, cursor: &mut Cursor<'_>, block: &mut Block) -> Scan<Found>;
 
+    /// Reads some rows at once, where the fields are the table's columns in its order; gives how many. None means that
+    /// the next is to be read by [`Self::row`].
+    fn rows(&mut self, _cursor: &mut Cursor<'_>, _block: &mut Block) -> usize {
+        0
+    }
+
     /// What is read at once and so has a bound, for messages.
     fn unit(&self) -> &'static str {
         "row"
@@ -135,6 +141,11 @@ impl Block {
         self.row_width
     }
 
+    /// Bytes that count for the block's bound.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Arrow schema of the batches.
     pub(crate) fn schema(&self) -> &SchemaRef {
         &self.schema
@@ -177,6 +188,13 @@ impl Block {
         }
         self.rows += 1;
         self.bytes += bytes + self.row_width;
+    }
+
+    /// Ends rows of so many bytes, for which every column has a value; what columns have beyond them is taken back.
+    pub(crate) fn end_rows(&mut self, rows: usize, bytes: usize) {
+        self.rows += rows;
+        self.bytes += bytes + rows * self.row_width;
+        self.rollback();
     }
 
     /// Takes back what the current row has pushed.
@@ -295,7 +313,14 @@ impl<F: RowFormat> RowDecoder<F> {
     fn read(&mut self, data: &[u8], last: bool, out: &mut Vec<RecordBatch>) -> Result<usize> {
         let mut cursor = Cursor::new(data, last);
         let full = self.format.fills_targets() && self.block.targets.len() == self.block.columns.len();
+        let in_order = full && self.block.targets.is_sorted();
         while !self.ended {
+            if in_order && self.format.rows(&mut cursor, &mut self.block) > 0 {
+                if self.block.is_full() {
+                    out.push(self.cut()?);
+                }
+                continue;
+            }
             let start = cursor.at;
             match self.format.row(&mut cursor, &mut self.block) {
                 Ok(Found::Row) => {

@@ -3,6 +3,10 @@
 //! Numbers are little-endian; a string is its length as LEB128 and its bytes; Nullable is a byte (1 = NULL)
 //! before the value; Array is a length and the elements; UUID is two 64-bit halves, each little-endian.
 
+mod bulk;
+#[cfg(test)]
+mod tests;
+
 use zepto_common::limits::{COLUMNS_MAX, DEPTH_MAX, NAME_BYTES_MAX, VALUE_BYTES_MAX};
 use zepto_common::types::ColumnType;
 use zepto_common::{Error, ErrorCode, Result};
@@ -19,11 +23,12 @@ pub(crate) struct RowBinary {
     header: Header,
     /// Columns for fields that the table does not have, so that their bytes can be passed over.
     unknown: Vec<Option<Column>>,
+    bulk: bulk::Bulk,
 }
 
 impl RowBinary {
     pub(crate) fn new(names: Names) -> Self {
-        Self { names, header: Header::new(names), unknown: Vec::new() }
+        Self { names, header: Header::new(names), unknown: Vec::new(), bulk: bulk::Bulk::default() }
     }
 
     /// `n`, n names, and n types when the format has them.
@@ -224,6 +229,10 @@ fn elements(cursor: &mut Cursor<'_>, item: &Column) -> Scan<usize> {
 impl RowFormat for RowBinary {
     fn fills_targets(&self) -> bool {
         self.header.is_absent()
+    }
+
+    fn rows(&mut self, cursor: &mut Cursor<'_>, block: &mut Block) -> usize {
+        self.bulk.read(cursor, block)
     }
 
     fn row(&mut self, cursor: &mut Cursor<'_>, block: &mut Block) -> Scan<Found> {

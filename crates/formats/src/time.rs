@@ -255,7 +255,12 @@ impl Clock {
 
     /// The stored number of ClickHouse's binary form.
     pub(crate) fn of_binary(&self, value: i64) -> Result<i64> {
-        value.checked_mul(self.ticks / 10i64.pow(u32::from(self.precision))).ok_or_else(out_of_range)
+        value.checked_mul(self.binary_step()).ok_or_else(out_of_range)
+    }
+
+    /// Stored ticks of one step of ClickHouse's binary form.
+    pub(crate) fn binary_step(&self) -> i64 {
+        self.ticks / 10i64.pow(u32::from(self.precision))
     }
 }
 
