@@ -5,6 +5,7 @@
 
 mod file;
 mod format;
+mod key_pages;
 mod read;
 #[cfg(test)]
 mod tests;
