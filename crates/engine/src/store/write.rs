@@ -20,6 +20,7 @@ use super::Store;
 use super::shared::{Shared, closing};
 use crate::chunk::Chunk;
 use crate::queue::Full;
+use crate::run::columns;
 use crate::shard::{Stored, WriteItem};
 
 /// How often a writer without room looks again even if nobody told it to.
@@ -139,9 +140,16 @@ fn cut(shared: &Shared, schema: &TableSchema, request: &WriteRequest) -> Result<
     group_rows(&request.rows, &partitions, shared.partitions, groups, |partition| shared.shard_of(partition))
 }
 
+/// Bytes of a stream for a column without its rows, about.
+const COLUMN_BYTES: usize = 512;
+/// Bytes of a stream without columns, about.
+const STREAM_BYTES: usize = 1_024;
+
 /// Rows as one self-describing Arrow IPC stream.
 pub(crate) fn encode_rows(rows: &RecordBatch) -> Result<Bytes> {
-    let mut out = Vec::with_capacity(1_024 + rows.get_array_memory_size() / 2);
+    // What the columns need, their padding and the schema: a buffer that grows is copied, and its pages are made anew.
+    let columns: usize = rows.columns().iter().map(|column| columns::memory(column) + COLUMN_BYTES).sum();
+    let mut out = Vec::with_capacity(STREAM_BYTES + columns);
     let mut writer = StreamWriter::try_new(&mut out, &rows.schema())?;
     writer.write(rows)?;
     writer.finish()?;
