@@ -89,7 +89,7 @@ fn plain() -> Vec<T> {
 
 /// A value's bytes; a seed that is a multiple of 97 makes some that no value has.
 fn value(ty: &T, seed: u64, out: &mut Vec<u8>) {
-    let wrong = seed % 97 == 0;
+    let wrong = seed.is_multiple_of(97);
     let number = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 8;
     match ty {
         T::Symbol => write_string(format!("S{}", number % 50).as_bytes(), out),
@@ -142,13 +142,13 @@ fn blocks_are_cut_at_the_same_row_however_rows_are_read() {
 
 #[test]
 fn what_is_wrong_with_a_row_is_said_with_its_number() {
-    let mut body = vec![1, b'a', 0].repeat(700);
+    let mut body = [1, b'a', 0].repeat(700);
     body.extend_from_slice(&[1, b'b', 9]);
     let error = read(&table(&[T::String, T::Bool]), Format::RowBinary, &body, 4096).unwrap_err();
     assert!(error.message.ends_with("while reading column c1 (at row 701)"), "{}", error.message);
     // A length that no value may have, and a text that is cut off.
     for end in [&[0xFF, 0xFF, 0xFF, 0xFF, 0x7F][..], &[5, b'x'][..], &[0x80; 11][..]] {
-        let mut body = vec![1, b'a', 0].repeat(700);
+        let mut body = [1, b'a', 0].repeat(700);
         body.extend_from_slice(end);
         check(&[T::String, T::Bool], &body, 1000).unwrap();
     }

@@ -63,7 +63,7 @@ fn keys_in(file: &Bytes, selection: Option<RowSelection>) -> Vec<Option<String>>
 fn keys_of(run: &Arc<Run>) -> Vec<Option<String>> {
     let schema = run.schema().clone();
     let mut keys = Vec::new();
-    for batch in Part::Run(run.clone()).scan(&schema, &[0], &[0..run.rows()], 4_096) {
+    for batch in Part::Run(run.clone()).scan(&schema, &[0], std::slice::from_ref(&(0..run.rows())), 4_096) {
         let column = cast(batch.unwrap().column(0), &DataType::Utf8).unwrap();
         keys.extend(column.as_string::<i32>().iter().map(|key| key.map(str::to_owned)));
     }
