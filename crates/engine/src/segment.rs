@@ -70,7 +70,7 @@ impl Segment {
         let file = disk.open(path).map_err(|error| {
             Error::new(ErrorCode::CannotOpenFile, format!("cannot open segment {}: {error}", path.display()))
         })?;
-        read::open(file, path)
+        read::open(file, path, None)
     }
 
     /// The schema version that its rows have, as written into the file.

@@ -96,12 +96,18 @@ pub(super) fn is_signed(tail: &[u8]) -> bool {
 /// What the footer's entries say.
 pub(super) struct Entries {
     pub(super) schema: TableSchema,
-    pub(super) index: RunIndex,
+    pub(super) index: Arc<RunIndex>,
     pub(super) checksums: Vec<u32>,
 }
 
-/// Reads the entries of a verified footer; `offset` is where it starts, for errors.
-pub(super) fn read_entries(path: &Path, offset: u64, entries: &[KeyValue]) -> Result<Entries> {
+/// Reads the entries of a verified footer; `offset` is where it starts, for errors. The index is `known` if it was
+/// written just now.
+pub(super) fn read_entries(
+    path: &Path,
+    offset: u64,
+    entries: &[KeyValue],
+    known: Option<&Arc<RunIndex>>,
+) -> Result<Entries> {
     let value = |key: &str| {
         let entry = entries.iter().find(|entry| entry.key == key).and_then(|entry| entry.value.as_deref());
         entry.ok_or_else(|| damaged(path, offset, format!("the footer has no entry {key}")))
@@ -109,8 +115,13 @@ pub(super) fn read_entries(path: &Path, offset: u64, entries: &[KeyValue]) -> Re
     let fault =
         |key: &str, error: &dyn std::fmt::Display| damaged(path, offset, format!("entry {key}: {error}"));
     let schema = serde_json::from_str(value(SCHEMA)?).map_err(|error| fault(SCHEMA, &error))?;
-    let index = STANDARD.decode(value(INDEX)?).map_err(|error| fault(INDEX, &error))?;
-    let index = decode_index(&index).map_err(|error| fault(INDEX, &error))?;
+    let index = match known {
+        Some(known) => Arc::clone(known),
+        None => {
+            let bytes = STANDARD.decode(value(INDEX)?).map_err(|error| fault(INDEX, &error))?;
+            Arc::new(decode_index(&bytes).map_err(|error| fault(INDEX, &error))?)
+        }
+    };
     let blocks = STANDARD.decode(value(BLOCKS)?).map_err(|error| fault(BLOCKS, &error))?;
     let checksums = blocks.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
     let rows: usize = value(ROWS)?.parse().map_err(|error| fault(ROWS, &error))?;

@@ -21,7 +21,7 @@ use super::{Segment, format, write};
 use crate::disk::DiskFile;
 use crate::part::Batches;
 use crate::part::scan::{Groups, Output};
-use crate::run::{Run, columns};
+use crate::run::{Run, RunIndex, columns};
 
 /// Footer length and Parquet's magic at the very end.
 const END_BYTES: usize = 8;
@@ -30,7 +30,8 @@ const MAGIC: &[u8; 4] = b"PAR1";
 /// Rows read at once when a whole segment is loaded.
 const LOAD_ROWS: usize = 64 << 10;
 
-pub(super) fn open(file: Arc<dyn DiskFile>, path: &Path) -> Result<Segment> {
+/// Opens a file; `known` is its index if it was written just now, so that run and segment share one.
+pub(super) fn open(file: Arc<dyn DiskFile>, path: &Path, known: Option<&Arc<RunIndex>>) -> Result<Segment> {
     let length = file.len().map_err(|error| {
         Error::new(ErrorCode::CannotReadAllData, format!("length of segment {}: {error}", path.display()))
     })?;
@@ -42,7 +43,7 @@ pub(super) fn open(file: Arc<dyn DiskFile>, path: &Path) -> Result<Segment> {
     reader.try_parse_sized(&tail, length).map_err(fault)?;
     let metadata = Arc::new(reader.finish().map_err(fault)?);
     let entries = metadata.file_metadata().key_value_metadata().map_or(&[][..], Vec::as_slice);
-    let format::Entries { schema, index, checksums } = format::read_entries(path, data, entries)?;
+    let format::Entries { schema, index, checksums } = format::read_entries(path, data, entries, known)?;
     if metadata.file_metadata().num_rows() != index.rows() as i64 {
         return Err(damaged(path, data, "the file and its index differ in their rows"));
     }
@@ -59,7 +60,7 @@ pub(super) fn open(file: Arc<dyn DiskFile>, path: &Path) -> Result<Segment> {
         file,
         schema: Arc::new(schema),
         time_range: index.time_range(),
-        index: Arc::new(index),
+        index,
         metadata,
         hot: ArcSwapOption::const_empty(),
     })

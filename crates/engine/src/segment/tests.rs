@@ -232,3 +232,15 @@ fn write_the_golden_file() {
     let _ = std::fs::remove_file(&path);
     Segment::write(&RealDisk, &path, &golden_run(), Codec::Lz4).unwrap();
 }
+
+#[test]
+fn a_segment_just_written_shares_the_index_of_its_run() {
+    let (disk, path) = disk();
+    let schema = rows::table(Some(T::Symbol), Some(T::DateTime64(9, None)), &[T::Float64]);
+    let run = run_of(&schema, 3, 200, 5, &mut Chance(4));
+    let segment = Segment::write(disk.as_ref(), &path, &run, Codec::Lz4).unwrap();
+    assert!(Arc::ptr_eq(segment.index(), run.index()));
+    let opened = Segment::open(disk.as_ref(), &path).unwrap();
+    assert_eq!(opened.index().offsets, run.index().offsets);
+    assert_eq!(opened.index().memory(), run.index().memory());
+}

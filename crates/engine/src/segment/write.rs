@@ -33,7 +33,7 @@ const BATCH_ROWS: usize = 64 << 10;
 pub(super) fn write(disk: &dyn Disk, path: &Path, run: &Arc<Run>, codec: Codec) -> Result<Segment> {
     let file = disk.create(path).map_err(|error| of_io(path, &error))?;
     let written = write_file(BlockWriter::new(Arc::clone(&file)), path, run, codec);
-    match written.and_then(|()| read::open(file, path)) {
+    match written.and_then(|()| read::open(file, path, Some(run.index()))) {
         Ok(segment) => Ok(segment),
         Err(error) => {
             // Best effort: a file that no manifest names is removed at the next start.
@@ -96,7 +96,7 @@ fn write_group(
     let by_rows: Vec<usize> = (0..table.columns.len())
         .filter(|&column| key.is_none() || table.key_index() != Some(column))
         .collect();
-    for batch in Part::Run(Arc::clone(run)).scan(table, &by_rows, &[rows.clone()], BATCH_ROWS) {
+    for batch in Part::Run(Arc::clone(run)).scan(table, &by_rows, std::slice::from_ref(&rows), BATCH_ROWS) {
         for (&column, array) in by_rows.iter().zip(batch?.columns()) {
             let first = roots.partition_point(|&root| root < column);
             let parts = compute_leaves(schema.field(column), array).map_err(fault)?;
