@@ -184,6 +184,12 @@ codes! {
 }
 
 impl ErrorCode {
+    /// The code with this number, as another process sent it.
+    #[must_use]
+    pub fn of_number(number: u32) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.number() == number)
+    }
+
     /// What a caller may do.
     #[must_use]
     pub const fn retry(self) -> Retry {

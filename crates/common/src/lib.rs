@@ -5,7 +5,9 @@
 //! - [`types`]: column types, their names and their Arrow forms
 //! - [`placement`]: who holds which partition: replicas, in-sync sets, grants
 //! - [`schema`]: tables, columns and their versions
+//! - [`catalog`]: what exists, and the statements that change it
 //! - [`partition`]: the key hash and the cut of a batch into partitions
+//! - [`placement`]: who holds which partition
 //! - [`service`]: [`service::RowSink`] and [`service::QueryService`], which doors and feeds talk to
 //! - [`limits`]: every named maximum
 //! - [`auth`]: API keys, their file, and who is asking
@@ -13,6 +15,7 @@
 //! - [`metric_names`]: each exported metric's name
 
 pub mod auth;
+pub mod catalog;
 pub mod clock;
 pub mod error;
 pub mod ids;

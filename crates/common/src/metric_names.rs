@@ -53,6 +53,16 @@ names! {
     PROCESS_CPU = "process_cpu_seconds_total";
     /// Version of the catalog.
     CATALOG_VERSION = "zepto_catalog_version";
+    /// Version of the placement.
+    PLACEMENT_VERSION = "zepto_placement_version";
+    /// Partitions with fewer in-sync copies than the replication factor.
+    PARTITIONS_UNDER_REPLICATED = "zepto_partitions_under_replicated";
+    /// Partitions that nobody can own: no in-sync copy is on an able node.
+    PARTITIONS_UNAVAILABLE = "zepto_partitions_unavailable";
+    /// Moves and repairs of copies that are under way.
+    MOVES_UNDER_WAY = "zepto_moves_under_way";
+    /// 1 on the coordinator that leads.
+    COORDINATOR_LEADS = "zepto_coordinator_leads";
     /// Requests by route and status.
     HTTP_REQUESTS = "zepto_http_requests_total";
     /// Open HTTP connections.

@@ -71,7 +71,11 @@ impl Background {
             created_nanos: wall_nanos(),
         };
         let mark = serde_json::to_vec(&info).map_err(|error| Error::internal(error.to_string()))?;
-        let files = [("CATALOG", catalog.encode()?), ("MANIFEST", manifest.encode()?), (MARK, mark)];
+        let files = [
+            ("CATALOG", crate::catalog::file::encode(&catalog)?),
+            ("MANIFEST", manifest.encode()?),
+            (MARK, mark),
+        ];
         for (file, contents) in files {
             let path = dir.join(file);
             replace_file(disk, &path, &contents).map_err(fault(IoAction::Write, &path))?;

@@ -2,9 +2,10 @@ use std::path::Path;
 
 use zepto_common::schema::{Column, ColumnDefault, TableName};
 use zepto_common::types::ColumnType;
-use zepto_common::{ColumnId, ErrorCode, TableId};
+use zepto_common::{ColumnId, TableId};
 
-use super::{AlterOp, Catalog, ColumnPosition, NewTable, ViewDefinition};
+use super::file::{decode, encode};
+use super::{Catalog, NewTable, ViewDefinition};
 
 fn column(name: &str, ty: ColumnType) -> Column {
     Column {
@@ -35,59 +36,6 @@ fn with(names: &[&str]) -> Catalog {
 }
 
 #[test]
-fn ids_of_tables_and_columns_are_never_reused() {
-    let catalog = with(&["a", "b"]);
-    let name = TableName::new("default", "b");
-    assert_eq!(catalog.table(&name).expect("exists").id, TableId(2));
-    let catalog = catalog.without_table(&name).expect("drops");
-    let catalog = catalog.with_table(table("b")).expect("makes it again").0;
-    assert_eq!(catalog.table(&name).expect("exists").id, TableId(3));
-    assert!(catalog.ever_had(TableId(2)) && !catalog.ever_had(TableId(4)));
-    let add = |name: &str| AlterOp::AddColumn {
-        column: column(name, ColumnType::Int64),
-        position: ColumnPosition::After("k".to_owned()),
-        if_not_exists: true,
-    };
-    let catalog = catalog.with_table_altered(&name, &[add("x")]).expect("adds");
-    let drop_x = AlterOp::DropColumn { name: "x".to_owned(), if_exists: false };
-    let catalog = catalog.with_table_altered(&name, &[drop_x, add("x"), add("x")]).expect("again");
-    let schema = catalog.table(&name).expect("exists");
-    let ids: Vec<(u32, &str)> = schema.columns.iter().map(|c| (c.id.0, c.name.as_str())).collect();
-    assert_eq!(ids, [(1, "k"), (4, "x"), (2, "t")]);
-    assert_eq!(schema.version.0, 3);
-    assert_eq!(catalog.entry(schema.id).expect("exists").versions.len(), 3);
-}
-
-#[test]
-fn what_cannot_be_is_refused_with_clickhouses_code_and_changes_nothing() {
-    let catalog = with(&["a"]);
-    let a = TableName::new("default", "a");
-    let code = |result: zepto_common::Result<Catalog>| result.expect_err("refused").code;
-    let made = |table: NewTable| catalog.with_table(table).map(|(next, _)| next);
-    assert_eq!(code(made(table("a"))), ErrorCode::TableAlreadyExists);
-    let elsewhere = NewTable { name: TableName::new("nowhere", "a"), ..table("a") };
-    assert_eq!(code(made(elsewhere)), ErrorCode::UnknownDatabase);
-    assert_eq!(code(made(NewTable { columns: vec![], ..table("b") })), ErrorCode::EmptyListOfColumnsQueried);
-    let twice = vec![column("k", ColumnType::Symbol), column("k", ColumnType::Bool)];
-    assert_eq!(code(made(NewTable { columns: twice, time: None, ..table("b") })), ErrorCode::DuplicateColumn);
-    let no_time = NewTable { time: Some("k".to_owned()), ..table("b") };
-    assert_eq!(code(made(no_time)), ErrorCode::BadArguments);
-    assert_eq!(
-        code(made(NewTable { key: Some("z".to_owned()), ..table("b") })),
-        ErrorCode::UnknownIdentifier
-    );
-    assert_eq!(code(made(table(""))), ErrorCode::BadArguments);
-    assert_eq!(code(catalog.without_table(&TableName::new("default", "b"))), ErrorCode::UnknownTable);
-    let drop_key = AlterOp::DropColumn { name: "k".to_owned(), if_exists: false };
-    assert_eq!(code(catalog.with_table_altered(&a, &[drop_key])), ErrorCode::AlterOfColumnIsForbidden);
-    let rename = AlterOp::RenameColumn { from: "k".to_owned(), to: "t".to_owned(), if_exists: false };
-    assert_eq!(code(catalog.with_table_altered(&a, &[rename])), ErrorCode::DuplicateColumn);
-    let missing = AlterOp::DropColumn { name: "z".to_owned(), if_exists: false };
-    assert_eq!(code(catalog.with_table_altered(&a, &[missing])), ErrorCode::NotFoundColumnInBlock);
-    assert_eq!(code(catalog.with_database("default")), ErrorCode::DatabaseAlreadyExists);
-}
-
-#[test]
 fn a_catalog_reads_back_as_it_was_written_and_damage_is_seen() {
     let catalog = with(&["a", "b"]).with_database("lab").expect("makes");
     let view = ViewDefinition {
@@ -103,26 +51,16 @@ fn a_catalog_reads_back_as_it_was_written_and_damage_is_seen() {
     let catalog = catalog.with_view(view).expect("makes");
     let renamed = TableName::new("lab", "moved");
     let catalog = catalog.with_table_renamed(&TableName::new("default", "a"), &renamed).expect("renames");
-    let bytes = catalog.encode().expect("encodes");
-    let read = Catalog::decode(&bytes, Path::new("CATALOG")).expect("decodes");
-    assert_eq!(read.encode().expect("encodes"), bytes);
+    let bytes = encode(&catalog).expect("encodes");
+    let read = decode(&bytes, Path::new("CATALOG")).expect("decodes");
+    assert_eq!(encode(&read).expect("encodes"), bytes);
     assert_eq!(read.table(&renamed), catalog.table(&renamed));
     assert!(read.table(&TableName::new("default", "a")).is_none());
     assert_eq!(read.views().count(), 1);
     for at in 0..bytes.len() {
         let mut damaged = bytes.clone();
         damaged[at] ^= 1;
-        let error = Catalog::decode(&damaged, Path::new("/d/CATALOG")).expect_err("a changed byte is seen");
+        let error = decode(&damaged, Path::new("/d/CATALOG")).expect_err("a changed byte is seen");
         assert!(error.message.starts_with("/d/CATALOG: byte "), "{}", error.message);
     }
-}
-
-#[test]
-fn a_dropped_database_takes_its_tables_and_views_along() {
-    let catalog = with(&["a"]).with_database("lab").expect("makes");
-    let inside = NewTable { name: TableName::new("lab", "a"), ..table("a") };
-    let catalog = catalog.with_table(inside).expect("makes").0.without_database("lab").expect("drops");
-    assert_eq!(catalog.tables().count(), 1);
-    assert!(catalog.table(&TableName::new("default", "a")).is_some());
-    assert_eq!(catalog.databases(), ["default"]);
 }

@@ -69,8 +69,9 @@ pub(super) fn open(options: StoreOptions) -> Result<Arc<Store>> {
 fn find(options: &StoreOptions) -> Result<Found> {
     let (disk, dir) = (options.disk.as_ref(), &options.data_dir);
     let (catalog_path, manifest_path) = (dir.join("CATALOG"), dir.join("MANIFEST"));
-    let catalog =
-        envelope::read(disk, &catalog_path)?.map(|b| Catalog::decode(&b, &catalog_path)).transpose()?;
+    let catalog = envelope::read(disk, &catalog_path)?
+        .map(|b| crate::catalog::file::decode(&b, &catalog_path))
+        .transpose()?;
     let manifest =
         envelope::read(disk, &manifest_path)?.map(|b| Manifest::decode(&b, &manifest_path)).transpose()?;
     if manifest.is_none() {

@@ -123,7 +123,7 @@ impl Shared {
     /// The disk's; the catalog of before is in force then.
     pub(crate) fn commit_catalog(&self, next: Catalog) -> Result<()> {
         let path = self.options.data_dir.join("CATALOG");
-        let bytes = next.encode()?;
+        let bytes = crate::catalog::file::encode(&next)?;
         replace_file(self.disk(), &path, &bytes)
             .map_err(|error| EngineError::io(IoAction::Write, &path, &error))?;
         let mut tables = HashMap::clone(&self.tables.load());

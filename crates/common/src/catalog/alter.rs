@@ -1,12 +1,13 @@
 //! ALTER TABLE: what each operation does to a schema. Columns keep their ids, so no stored row is touched.
 
-use zepto_common::schema::{Column, TableSchema};
-use zepto_common::{Error, ErrorCode, Result};
+use serde::{Deserialize, Serialize};
 
 use super::{TableEntry, check_columns};
+use crate::schema::{Column, TableSchema};
+use crate::{Error, ErrorCode, Result};
 
 /// Where a new column goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ColumnPosition {
     /// Behind all others.
     Last,
@@ -17,7 +18,7 @@ pub enum ColumnPosition {
 }
 
 /// One operation of ALTER TABLE.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AlterOp {
     /// ADD COLUMN. Rows from before have its default; the id given is ignored.
     AddColumn {

@@ -1,0 +1,23 @@
+//! What nodes say to each other, in protobuf over gRPC, and what both sides check before they believe it.
+//!
+//! - [`coordinate`]: the coordinator's services, generated from `proto/coordinate.proto`, whose comments tell the design
+//! - [`handshake`]: cluster, protocol and secret, checked by both sides
+//! - [`refusal`]: why a peer is not believed, as a gRPC status and back
+//! - [`convert`]: between messages and the common crate's types
+//! - [`client`]: the coordinators as a node sees them: finds the leader, retries within a deadline
+//! - [`view`]: what the watch stream has told so far
+
+pub mod client;
+pub mod convert;
+pub mod handshake;
+pub mod refusal;
+pub mod view;
+
+/// Generated from `proto/coordinate.proto`.
+#[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, rustdoc::all)]
+pub mod coordinate {
+    tonic::include_proto!("zepto.coordinate.v1");
+}
+
+#[cfg(test)]
+mod tests;
