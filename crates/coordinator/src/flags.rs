@@ -47,7 +47,7 @@ pub(crate) struct Flags {
     #[arg(long, env = "ZEPTO_MEMBERS", value_name = "ID@HOST:PORT", value_delimiter = ',')]
     members: Vec<String>,
     /// Begin a new group; refused if any listed member belongs to one
-    #[arg(long, env = "ZEPTO_BOOTSTRAP_GROUP")]
+    #[arg(long, env = "ZEPTO_BOOTSTRAP")]
     bootstrap: bool,
     /// Partitions of a new cluster
     #[arg(long, env = "ZEPTO_PARTITIONS", value_name = "N", default_value_t = 256)]
