@@ -1,5 +1,4 @@
 //! Turns the .proto files into Rust, without any program from outside.
-#![expect(clippy::print_stdout, reason = "the way in which a build script talks to cargo")]
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // One file per service; each is a module of its own in src/lib.rs.

@@ -177,7 +177,7 @@ fn check(options: &Options, members: &BTreeMap<u64, String>) -> Result<(), Start
     if !options.members.is_empty() && members.len() != options.members.len() {
         return fault("--members names an id twice".to_owned());
     }
-    if members.len() > 7 || members.len() % 2 == 0 {
+    if members.len() > 5 || members.len().is_multiple_of(2) {
         return fault(format!("a group has 1, 3 or 5 members, not {}", members.len()));
     }
     if options.member > u64::from(u32::MAX) {

@@ -158,8 +158,8 @@ impl<'a> Batch<'a> {
     /// A copy that should not be there: rather a follower's, and rather one that cannot come back.
     fn extra(&self, assignment: &Assignment, wish: &Home) -> Option<Replica> {
         let unwished = |it: &&Replica| {
-            !assignment.leaving.contains(*it)
-                && !(wish.copies.contains(&it.node) && self.state.is_current(**it))
+            let wished = wish.copies.contains(&it.node) && self.state.is_current(**it);
+            !(wished || assignment.leaving.contains(*it))
         };
         let rank = |it: &&Replica| (self.state.is_able(**it), **it == assignment.grant.owner, **it);
         assignment.grant.set.members.iter().filter(unwished).min_by_key(rank).copied()

@@ -1,7 +1,7 @@
 //! Where copies and ownership should be: bounded load on a ring, with as few moves as the bounds allow.
 //!
 //! No node has more than `ceil(P*RF/N) + 1` copies nor owns more than `ceil(P/N) + 1` partitions, and a node that takes
-//! copies has not less than `floor(P*RF/N) - 1` of them. What is there stays where the bounds allow; what has to go
+//! copies has not less than `floor(P*RF/N) - 1` of them unless zones forbid it. What is there stays where the bounds allow; what has to go
 //! somewhere goes to the first node of the partition's walk over the ring that has room, in a zone that the partition
 //! is not in yet if there is one. Ownership moves only among copies, along shortest paths.
 
@@ -53,8 +53,7 @@ pub fn target(current: &[Home], candidates: &[Candidate], factor: usize) -> Vec<
     plan.keep(current);
     plan.fill();
     plan.shed();
-    plan.spread_zones();
-    plan.lift();
+    plan.settle();
     plan.choose_owners(current);
     plan.homes
 }
@@ -116,6 +115,15 @@ impl<'a> Plan<'a> {
         !self.homes[partition].copies.iter().filter(stays).any(|&it| self.same_zone(it, node))
     }
 
+    /// In how many zones a partition is, if one copy were on another node.
+    fn zones_with(&self, partition: usize, moved: Option<(NodeId, NodeId)>) -> usize {
+        let place = |node: NodeId| moved.filter(|(from, _)| *from == node).map_or(node, |(_, to)| to);
+        let nodes: Vec<NodeId> = self.homes[partition].copies.iter().map(|it| place(*it)).collect();
+        let first_of_zone =
+            |(index, node): &(usize, &NodeId)| !nodes[..*index].iter().any(|it| self.same_zone(*it, **node));
+        nodes.iter().enumerate().filter(first_of_zone).count()
+    }
+
     /// What is there and may stay; of too many copies the owner's and those of the emptier nodes.
     fn keep(&mut self, current: &[Home]) {
         for (partition, home) in current.iter().enumerate() {
@@ -137,7 +145,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// The first node of the walk that has room, in a new zone if there is one.
+    /// The first node of the walk that has room, in a new zone if there is one, rather one below the mean.
     fn choose(&self, partition: usize, without: Option<NodeId>) -> Option<NodeId> {
         let room = |it: &&NodeId| {
             self.takes(**it)
@@ -145,9 +153,12 @@ impl<'a> Plan<'a> {
                 && Some(**it) != without
                 && !self.homes[partition].copies.contains(it)
         };
-        let walk = &self.walks[partition];
-        let new_zone = walk.iter().filter(room).find(|it| self.is_new_zone(partition, **it, without));
-        new_zone.or_else(|| walk.iter().find(room)).copied()
+        let rank = |it: &&NodeId| {
+            // Up to the mean first: a node that is filled above it now may have to give something away later.
+            (!self.is_new_zone(partition, **it, without), self.load(**it) + 1 >= self.copies_max)
+        };
+        // Of equals the first in the walk.
+        self.walks[partition].iter().filter(room).min_by_key(rank).copied()
     }
 
     fn fill(&mut self) {
@@ -218,6 +229,19 @@ impl<'a> Plan<'a> {
         self.walks[partition].iter().position(|it| *it == node).unwrap_or(usize::MAX)
     }
 
+    /// Zones apart and nobody far below the mean, until neither changes anything. It ends: lifting never
+    /// leaves a partition in fewer zones, spreading puts one in more each time, and lifts between even loads out.
+    fn settle(&mut self) {
+        for _ in 0..=self.homes.len() {
+            let before = self.homes.clone();
+            self.spread_zones();
+            self.lift();
+            if self.homes == before {
+                return;
+            }
+        }
+    }
+
     /// A partition with two copies in one zone moves one of them, if a node elsewhere has room.
     fn spread_zones(&mut self) {
         for partition in 0..self.homes.len() {
@@ -262,10 +286,12 @@ impl<'a> Plan<'a> {
                 continue;
             }
             for &from in home.copies.iter().filter(|it| self.load(**it) > to_load + 1) {
-                let worse_zone = !self.is_new_zone(partition, to, Some(from));
+                if self.zones_with(partition, Some((from, to))) < self.zones_with(partition, None) {
+                    continue;
+                }
                 let owned = self.owned_before[partition] == Some(from);
                 let fullness = std::cmp::Reverse(self.load(from));
-                let rank = (worse_zone, fullness, owned, self.distance(partition, to), partition, from);
+                let rank = (fullness, owned, self.distance(partition, to), partition, from);
                 if best.as_ref().is_none_or(|(known, _, _)| rank < *known) {
                     best = Some((rank, partition, from));
                 }

@@ -33,7 +33,7 @@ impl State {
             let message = format!("a work has a name and a lease of 1 to {LEASE_MS_MAX} ms");
             return Err(Refusal::new(Reason::BadRequest, message));
         }
-        if !self.nodes.get(&claimer.0).is_some_and(|it| it.incarnation == claimer.1) {
+        if self.nodes.get(&claimer.0).is_none_or(|it| it.incarnation != claimer.1) {
             return Err(Refusal::new(
                 Reason::StaleIncarnation,
                 format!("node {} is not this start", claimer.0),
