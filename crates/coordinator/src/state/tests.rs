@@ -445,6 +445,8 @@ fn a_work_has_one_holder_whose_term_fences_the_one_before() {
     assert_eq!(apply_at(&mut state, 6_400, renew(0, 1)), Outcome::Done { changed: true });
     // A leader with a slower clock does not turn time back.
     assert_eq!(reason(&apply_at(&mut state, 100, claim(1))), Some(Reason::Held));
+    assert_eq!(apply_at(&mut state, 100, renew(0, 1)), Outcome::Done { changed: true });
+    assert_eq!(reason(&apply_at(&mut state, 7_300, claim(1))), Some(Reason::Held));
     assert_eq!(apply_at(&mut state, 7_400, claim(1)), Outcome::Claimed { term: 2 });
     assert_eq!(reason(&apply_at(&mut state, 7_400, renew(0, 1))), Some(Reason::Held));
     accept(&mut state, Command::MarkDead { node: NodeId(1), incarnation: Boot(1) });
