@@ -1,4 +1,8 @@
 //! Programs of others that the tests talk to, fetched into the build's folder in pinned versions.
+//!
+//! Each has its folder `tests/integration/peers/<name>` with what pins it: hashes of Python's packages, npm's and
+//! cargo's lock files, Go's sums. It is fetched and built once per state of that folder, under `<target>/peers/<name>`.
+//! One that cannot be had is a failure of its test, which says what is missing.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -8,32 +12,115 @@ use anyhow::{Context, Result, ensure};
 
 use crate::place::project_file;
 
-/// The Python of a virtual environment with what `tests/integration/peers/<name>/requirements.txt` pins.
-///
-/// It is made under `root` once per list of requirements; tests that want it meanwhile wait.
-///
-/// # Errors
-/// When there is no `python3` with `venv`, or a package cannot be had: a peer that is missing is a failure.
-pub fn python(root: &str, name: &str) -> Result<PathBuf> {
-    let wanted = project_file(&format!("tests/integration/peers/{name}/requirements.txt"));
-    let list = fs::read_to_string(&wanted).with_context(|| wanted.display().to_string())?;
-    let root = Path::new(root).join("peers");
-    fs::create_dir_all(&root)?;
-    let lock = File::create(root.join(format!("{name}.lock")))?;
-    lock.lock()?;
-    let home = root.join(name);
-    let python = home.join("bin/python");
-    let done = home.join("installed.txt");
-    if fs::read_to_string(&done).is_ok_and(|installed| installed == list) {
-        return Ok(python);
+/// A peer: the name of its folder, and what it is written in.
+#[derive(Debug, Clone, Copy)]
+pub enum Peer {
+    /// `client.py`, with the packages of `requirements.txt`.
+    Python(&'static str),
+    /// `client.mjs`, with the packages of `package-lock.json`.
+    Node(&'static str),
+    /// A module of Go.
+    Go(&'static str),
+    /// A crate of its own, whose package has this name.
+    Rust(&'static str, &'static str),
+}
+
+impl Peer {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Python(name) | Self::Node(name) | Self::Go(name) | Self::Rust(name, _) => name,
+        }
     }
-    if home.exists() {
-        fs::remove_dir_all(&home)?;
+
+    /// The peer's program, to which arguments can be added; fetched and built if it was not yet. `root` is a folder
+    /// in the target directory. Tests that want the same peer meanwhile wait.
+    ///
+    /// # Errors
+    /// When its tools (`python3` with `venv`, `npm`, `go`, `cargo`) are not there, or a package cannot be had.
+    pub fn command(self, root: &str) -> Result<Command> {
+        let source = project_file(&format!("tests/integration/peers/{}", self.name())).canonicalize()?;
+        let peers = Path::new(root).with_file_name("peers");
+        fs::create_dir_all(&peers)?;
+        let home = peers.join(self.name());
+        let lock = File::create(peers.join(format!("{}.lock", self.name())))?;
+        lock.lock()?;
+        let done = home.join("installed.txt");
+        let state = state_of(&source)?;
+        if fs::read_to_string(&done).is_ok_and(|installed| installed == state) {
+            return Ok(self.program(&source, &home));
+        }
+        fs::create_dir_all(&home)?;
+        self.install(&source, &home).with_context(|| {
+            format!("the client {} cannot be had; README.md says which tools the tests need", self.name())
+        })?;
+        fs::write(&done, state)?;
+        Ok(self.program(&source, &home))
     }
-    run(Command::new("python3").arg("-m").arg("venv").arg(&home))?;
-    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--no-input", "-r"]).arg(&wanted))?;
-    fs::write(&done, list)?;
-    Ok(python)
+
+    fn program(self, source: &Path, home: &Path) -> Command {
+        let mut command = Command::new(match self {
+            Self::Python(_) => home.join("bin/python"),
+            Self::Node(_) => PathBuf::from("node"),
+            Self::Go(_) => home.join("peer"),
+            Self::Rust(_, package) => home.join("debug").join(package),
+        });
+        match self {
+            Self::Python(_) => command.arg(source.join("client.py")),
+            Self::Node(_) => command.arg(source.join("client.mjs")),
+            Self::Go(_) | Self::Rust(..) => &mut command,
+        };
+        command.current_dir(home);
+        command
+    }
+
+    fn install(self, source: &Path, home: &Path) -> Result<()> {
+        match self {
+            Self::Python(_) => {
+                run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(home))?;
+                let pip = ["-m", "pip", "install", "--quiet", "--no-input", "--require-hashes", "-r"];
+                run(Command::new(home.join("bin/python")).args(pip).arg(source.join("requirements.txt")))
+            }
+            Self::Node(_) => {
+                for file in ["package.json", "package-lock.json"] {
+                    fs::copy(source.join(file), home.join(file))?;
+                }
+                run(Command::new("npm")
+                    .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+                    .current_dir(home))
+            }
+            Self::Go(_) => {
+                let build = ["build", "-mod=readonly", "-modcacherw", "-buildvcs=false", "-o"];
+                let mut go = Command::new("go");
+                go.args(build).arg(home.join("peer")).arg(".").current_dir(source);
+                // Its own caches: what others have there does not count, and they keep what they have.
+                go.env_remove("GOFLAGS").env("GOWORK", "off").env("GOPATH", home.join("path"));
+                run(go.env("GOMODCACHE", home.join("path/mod")).env("GOCACHE", home.join("cache")))
+            }
+            Self::Rust(..) => {
+                let mut cargo = Command::new("cargo");
+                cargo
+                    .args(["build", "--quiet", "--locked", "--manifest-path"])
+                    .arg(source.join("Cargo.toml"));
+                run(cargo.env("CARGO_TARGET_DIR", home).env_remove("CARGO_BUILD_TARGET_DIR"))
+            }
+        }
+    }
+}
+
+/// The texts of all files of a peer's folder: when one changes, it is made again.
+fn state_of(folder: &Path) -> Result<String> {
+    let mut entries = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    entries.sort();
+    let mut state = String::new();
+    for path in entries {
+        let text = if path.is_dir() {
+            state_of(&path)?
+        } else {
+            fs::read_to_string(&path).with_context(|| path.display().to_string())?
+        };
+        state.push_str(&text);
+    }
+    Ok(state)
 }
 
 fn run(command: &mut Command) -> Result<()> {
