@@ -46,6 +46,7 @@ const SETTINGS: &[&str] = &[
     "send_timeout",
     "receive_timeout",
     "network_compression_method",
+    "network_zstd_compression_level",
     "send_progress_in_http_headers",
     "http_zlib_compression_level",
     "http_write_exception_in_output_format",

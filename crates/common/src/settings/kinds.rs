@@ -143,7 +143,7 @@ const TIME_OUTPUTS: &[&str] = &["simple", "iso", "unix_timestamp"];
 /// The kind of a setting that is known; of others [`Kind::Text`].
 pub(super) fn of(name: &str) -> Kind {
     match name {
-        "http_zlib_compression_level" => Kind::Signed,
+        "http_zlib_compression_level" | "network_zstd_compression_level" => Kind::Signed,
         "max_threads" => Kind::Threads,
         "insert_quorum" | "output_format_pretty_color" => Kind::UnsignedOrAuto,
         "read_overflow_mode" | "result_overflow_mode" | "timeout_overflow_mode" => {

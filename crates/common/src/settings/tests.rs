@@ -40,6 +40,8 @@ fn a_malformed_value_is_refused_with_clickhouses_code_even_where_a_setting_is_on
         ("http_zlib_compression_level", "-1", 0),
         ("http_zlib_compression_level", "", 32),
         ("http_zlib_compression_level", "abc", 27),
+        ("network_zstd_compression_level", "3", 0),
+        ("network_zstd_compression_level", "abc", 27),
         ("timeout_overflow_mode", "THROW", 145),
         ("timeout_overflow_mode", "throw", 0),
         ("union_default_mode", "abc", 557),
