@@ -108,6 +108,15 @@ impl BatchId {
         Self::Token(xxhash_rust::xxh3::xxh3_128(token.as_bytes()))
     }
 
+    /// As one number, by which the blocks of tables without a key are spread.
+    #[must_use]
+    pub fn number(&self) -> u128 {
+        match *self {
+            Self::Token(token) => token,
+            Self::Producer { producer, sequence } => u128::from(producer) << 64 | u128::from(sequence),
+        }
+    }
+
     /// Whether a client named it.
     #[must_use]
     pub fn is_token(&self) -> bool {

@@ -126,3 +126,23 @@ pub const RESULT_HEAD_TIME: Duration = Duration::from_millis(50);
 pub const RESULT_WAIT_BYTES_MAX: usize = 32 << 20;
 /// Bytes of an exception's text.
 pub const EXCEPTION_BYTES_MAX: usize = 16 << 10;
+/// Bytes of one message of rows between nodes: what a log frame can hold, and its head.
+pub const WRITE_MESSAGE_BYTES_MAX: usize = FRAME_BYTES_MAX + (1 << 20);
+/// Bytes of rows that one edge may have on their way to one owner.
+pub const OWNER_BYTES_IN_FLIGHT: usize = 128 << 20;
+/// Sub-requests that one edge may have on their way to one owner.
+pub const OWNER_REQUESTS_IN_FLIGHT: usize = 1_024;
+/// Bytes of rows that an owner holds for all edges together before it stops reading.
+pub const OWNER_BYTES_TAKEN: usize = 512 << 20;
+/// How long an edge waits for an owner's answer before it cuts the stream and asks again.
+pub const OWNER_ANSWER_TIME_MAX: Duration = Duration::from_secs(15);
+/// How long connecting to an owner may take, and its first message.
+pub const OWNER_CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
+/// How long an edge tries to bring one block to its owners: longer than a failover takes.
+pub const ROUTE_TIME_MAX: Duration = Duration::from_secs(30);
+/// How often it sends parts of one block.
+pub const ROUTE_TRIES_MAX: u32 = 128;
+/// The first wait between two tries; doubles up to [`ROUTE_PAUSE_MAX`].
+pub const ROUTE_PAUSE_MIN: Duration = Duration::from_millis(10);
+/// The longest wait between two tries.
+pub const ROUTE_PAUSE_MAX: Duration = Duration::from_millis(500);

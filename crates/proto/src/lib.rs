@@ -1,6 +1,7 @@
 //! What nodes say to each other, in protobuf over gRPC, and what both sides check before they believe it.
 //!
 //! - [`coordinate`]: the coordinator's services, generated from `proto/coordinate.proto`, whose comments tell the design
+//! - [`write`]: the owners' service for rows, generated from `proto/write.proto`, likewise
 //! - [`handshake`]: cluster, protocol and secret, checked by both sides
 //! - [`refusal`]: why a peer is not believed, as a gRPC status and back
 //! - [`convert`]: between messages and the common crate's types
@@ -16,7 +17,13 @@ pub mod view;
 /// Generated from `proto/coordinate.proto`.
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, rustdoc::all)]
 pub mod coordinate {
-    tonic::include_proto!("zepto.coordinate.v1");
+    tonic::include_proto!("coordinate/zepto.coordinate.v1");
+}
+
+/// Generated from `proto/write.proto`.
+#[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, rustdoc::all)]
+pub mod write {
+    tonic::include_proto!("write/zepto.write.v1");
 }
 
 #[cfg(test)]
