@@ -4,13 +4,19 @@
 //! - [`members`]: what a node makes of the heartbeats that it hears: who is active, who is silent
 //! - [`pulse`]: the task that sends and hears heartbeats, and resolves the others' names again and again
 //! - [`router`]: the cut of a block of rows by owner, after a routing table that may be old
+//! - [`write`]: rows to the owners: streams, bounds, retries, the [`zepto_common::service::RowSink`] of an edge
 
 pub mod heartbeat;
 pub mod members;
 pub mod pulse;
 pub mod router;
+pub mod write;
 
 pub use heartbeat::{Heartbeat, Secret};
 pub use members::{Member, Members, State};
 pub use pulse::Pulse;
 pub use router::{OwnerRows, PartitionRouter};
+pub use write::pool::{EdgeIdentity, OwnerPool, PoolLimits};
+pub use write::server::{OwnerIdentity, owner_server};
+pub use write::sink::{RoutedSink, Tables};
+pub use write::{OwnerBatch, OwnerWrites, PartOutcome, Verdict};
