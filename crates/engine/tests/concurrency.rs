@@ -2,6 +2,8 @@
 //! of awkward shapes.
 
 mod common;
+#[path = "common/slow_disk.rs"]
+mod slow_disk;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use common::{Row, ids, quiet, read, row, trades, write};
+use slow_disk::SlowDisk;
 use zepto_common::ErrorCode;
 use zepto_engine::{Selection, Store, StoreOptions};
 
@@ -91,7 +94,10 @@ async fn single_row_writers_share_syncs() {
     const WRITERS: i64 = 64;
     const ROWS: i64 = 20;
     let dir = tempfile::tempdir().expect("a folder");
-    let store = Store::open(quiet(StoreOptions::new(dir.path()))).expect("opens");
+    let mut options = quiet(StoreOptions::new(dir.path()));
+    // A common disk's time. Where a sync takes next to none, few writers come meanwhile.
+    options.disk = Arc::new(SlowDisk(Duration::from_millis(4)));
+    let store = Store::open(options).expect("opens");
     let schema = store.create_table(trades("t")).await.expect("creates");
     let before = store.stats().syncs;
     let mut writers = Vec::new();
@@ -109,7 +115,7 @@ async fn single_row_writers_share_syncs() {
     }
     assert_eq!(ids(&store, schema.id).len() as i64, WRITERS * ROWS);
     let syncs = store.stats().syncs - before;
-    assert!(syncs < (WRITERS * ROWS / 2) as u64, "{syncs} syncs for {} rows", WRITERS * ROWS);
+    assert!(syncs < (WRITERS * ROWS / 4) as u64, "{syncs} syncs for {} rows", WRITERS * ROWS);
     assert!(store.snapshot(schema.id).expect("exists").parts.len() < 64, "chunks are merged");
 }
 
