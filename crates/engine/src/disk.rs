@@ -1,12 +1,14 @@
 //! The seam between storage and the file system.
 //!
 //! [`RealDisk`] is the operating system's. [`SimDisk`] keeps what a file *shows* and what would *survive* a power
-//! cut apart, so a test can cut the power at every sync and look at what is left. The rules both follow:
+//! cut apart, so a test can cut the power at every sync and look at what is left. [`PacedDisk`] is the real one with the
+//! sync time of a slower one. The rules all follow:
 //!
 //! - written bytes survive for certain only after [`DiskFile::sync_data`];
 //! - a created, linked, renamed or removed name survives for certain only after [`Disk::sync_dir`] of its folder;
 //! - folders made by [`Disk::create_dir_all`] are durable when it returns.
 
+mod paced;
 mod real;
 pub mod sim;
 #[cfg(test)]
@@ -17,6 +19,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use paced::PacedDisk;
 pub use real::RealDisk;
 pub use sim::SimDisk;
 

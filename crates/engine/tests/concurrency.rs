@@ -2,8 +2,6 @@
 //! of awkward shapes.
 
 mod common;
-#[path = "common/slow_disk.rs"]
-mod slow_disk;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,8 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use common::{Row, ids, quiet, read, row, trades, write};
-use slow_disk::SlowDisk;
 use zepto_common::ErrorCode;
+use zepto_engine::disk::PacedDisk;
 use zepto_engine::{Selection, Store, StoreOptions};
 
 /// Options under which rows change their form all the time.
@@ -95,8 +93,8 @@ async fn single_row_writers_share_syncs() {
     const ROWS: i64 = 20;
     let dir = tempfile::tempdir().expect("a folder");
     let mut options = quiet(StoreOptions::new(dir.path()));
-    // A common disk's time. Where a sync takes next to none, few writers come meanwhile.
-    options.disk = Arc::new(SlowDisk(Duration::from_millis(4)));
+    // Where a sync takes next to no time, few writers come meanwhile.
+    options.disk = Arc::new(PacedDisk::new(Duration::from_millis(4)));
     let store = Store::open(options).expect("opens");
     let schema = store.create_table(trades("t")).await.expect("creates");
     let before = store.stats().syncs;

@@ -9,6 +9,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use zepto_common::auth::Authenticator;
+use zepto_engine::disk::PacedDisk;
 use zepto_engine::store::Codec;
 use zepto_engine::{Store, StoreOptions};
 use zepto_http::{Door, DoorLimits, Tls, TlsFiles, serve};
@@ -201,6 +202,9 @@ fn store_options(config: &Config) -> StoreOptions {
         Compression::Snappy => Codec::Snappy,
     };
     options.allow_corrupt_tail = config.allow_corrupt_tail;
+    if config.sync_at_least_us > 0 {
+        options.disk = Arc::new(PacedDisk::new(Duration::from_micros(config.sync_at_least_us)));
+    }
     options
 }
 

@@ -1,6 +1,7 @@
 //! Many connections, each sending its prepared requests as fast as the answers come.
 
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -56,6 +57,31 @@ pub(super) fn paced(rig: &Rig, requests: &[Request], per_second: u32, time: Dura
             pause(due.saturating_duration_since(Instant::now()));
             timed(connection, &requests[writer])?;
             times.push(due.elapsed());
+            due += step * connections;
+        }
+        Ok(times)
+    })
+}
+
+/// Sends each connection's requests, over and over, at a fixed rate of all connections together, until it is over.
+/// A connection that falls behind sends the next one at once.
+pub(super) fn stream(
+    rig: &Rig,
+    requests: &[Vec<Request>],
+    per_second: u32,
+    over: &AtomicBool,
+) -> Result<Load> {
+    let connections = u32::try_from(requests.len())?;
+    let step = Duration::from_secs(1) / per_second.max(1);
+    drive(rig, requests.len(), |writer, connection| {
+        let mut due = Instant::now() + step * u32::try_from(writer)?;
+        let mut times = Vec::new();
+        for request in requests[writer].iter().cycle() {
+            if over.load(Ordering::Relaxed) {
+                break;
+            }
+            pause(due.saturating_duration_since(Instant::now()));
+            times.push(timed(connection, request)?);
             due += step * connections;
         }
         Ok(times)

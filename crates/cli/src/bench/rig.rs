@@ -49,17 +49,20 @@ pub(super) fn data_root(options: &Bench) -> Result<PathBuf> {
 impl Rig {
     /// A fresh node, or the one named on the command line.
     pub(super) fn new(options: &Bench) -> Result<Self> {
+        Self::with_flags(options, &[])
+    }
+
+    /// As [`Rig::new`]; a fresh node gets these flags too.
+    pub(super) fn with_flags(options: &Bench, flags: &[&str]) -> Result<Self> {
         if let Some(url) = &options.url {
             let host = url.trim_start_matches("http://").trim_end_matches('/');
             let address = host.to_socket_addrs()?.next().with_context(|| format!("{host} has no address"))?;
             return Ok(Self { node: None, launch: None, address, _folder: None });
         }
         let folder = TempDir::with_prefix_in("bench-", data_root(options)?)?;
-        let launch = Launch::new(&node::program_beside_this()?, &folder.path().join("data"))
-            .flag("--log-level")
-            .flag(LOG_FILTER)
-            .flag("--log-format")
-            .flag("json");
+        let launch = Launch::new(&node::program_beside_this()?, &folder.path().join("data"));
+        let log = ["--log-level", LOG_FILTER, "--log-format", "json"];
+        let launch = log.iter().chain(flags).fold(launch, |launch, flag| launch.flag(*flag));
         let node = launch.start()?;
         let address = node.address();
         Ok(Self { node: Some(node), launch: Some(launch), address, _folder: Some(folder) })

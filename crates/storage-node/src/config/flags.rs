@@ -62,6 +62,9 @@ pub struct Flags {
     /// Milliseconds between saying "not ready" and closing the port after SIGTERM [default: 500]
     #[arg(long, env = "ZEPTO_LEAVE_MS", value_name = "N")]
     pub leave_ms: Option<u64>,
+    /// Microseconds that a sync takes at least, to measure as on a slower disk [default: 0]
+    #[arg(long, env = "ZEPTO_SYNC_AT_LEAST_US", value_name = "N")]
+    pub sync_at_least_us: Option<u64>,
     /// SQL run once on a fresh data folder
     #[arg(long, env = "ZEPTO_BOOTSTRAP", value_name = "FILE")]
     pub bootstrap: Option<PathBuf>,
@@ -107,6 +110,7 @@ impl Flags {
         set(&self.ring_buffer_capacity, &mut config.pipeline.ring_buffer_capacity);
         set(&self.memory_limit, &mut config.memory_limit);
         set(&self.leave_ms, &mut config.leave_ms);
+        set(&self.sync_at_least_us, &mut config.sync_at_least_us);
         set_some(&self.bootstrap, &mut config.bootstrap);
         config.allow_corrupt_tail |= self.allow_corrupt_tail;
     }

@@ -1,34 +1,43 @@
-//! The real disk with syncs that take a given time, so that what depends on it is the same on every machine.
+//! The real disk with syncs that take at least a given time: what depends on a disk's speed can be tested and measured
+//! alike on machines whose disks differ, or answer a sync from a cache.
 
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use zepto_engine::disk::{Disk, DiskFile, RealDisk, Space};
+use super::{Disk, DiskFile, RealDisk, Space};
 
-/// A disk whose every sync of a file takes this much longer.
+/// A disk whose every [`DiskFile::sync_data`] takes at least this long.
 #[derive(Debug)]
-pub(crate) struct SlowDisk(pub(crate) Duration);
+pub struct PacedDisk {
+    sync: Duration,
+}
 
 #[derive(Debug)]
-struct SlowFile {
+struct PacedFile {
     file: Arc<dyn DiskFile>,
     sync: Duration,
 }
 
-impl SlowDisk {
-    fn slow(&self, file: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
-        Arc::new(SlowFile { file, sync: self.0 })
+impl PacedDisk {
+    /// The system's disk with a sync of at least this long.
+    #[must_use]
+    pub fn new(sync: Duration) -> Self {
+        Self { sync }
+    }
+
+    fn paced(&self, file: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
+        Arc::new(PacedFile { file, sync: self.sync })
     }
 }
 
-impl Disk for SlowDisk {
+impl Disk for PacedDisk {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        RealDisk.create(path).map(|file| self.slow(file))
+        RealDisk.create(path).map(|file| self.paced(file))
     }
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        RealDisk.open(path).map(|file| self.slow(file))
+        RealDisk.open(path).map(|file| self.paced(file))
     }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         RealDisk.rename(from, to)
@@ -56,7 +65,7 @@ impl Disk for SlowDisk {
     }
 }
 
-impl DiskFile for SlowFile {
+impl DiskFile for PacedFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         self.file.read_at(buffer, offset)
     }
@@ -74,8 +83,10 @@ impl DiskFile for SlowFile {
         reason = "stands for a device's time: there is no event to wait for"
     )]
     fn sync_data(&self) -> io::Result<()> {
-        std::thread::sleep(self.sync);
-        self.file.sync_data()
+        let start = Instant::now();
+        self.file.sync_data()?;
+        std::thread::sleep(self.sync.saturating_sub(start.elapsed()));
+        Ok(())
     }
     fn len(&self) -> io::Result<u64> {
         self.file.len()
