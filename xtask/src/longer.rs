@@ -10,13 +10,16 @@ use crate::workspace::Workspace;
 /// Builds a release and measures it over loopback.
 #[derive(Args)]
 pub(crate) struct Bench {
-    /// Arguments for `zepto bench` (default: `all`)
+    /// Arguments for `zepto bench` (default: `all`), or `formats`: the formats beside ClickHouse's own (needs python3)
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
 
 impl Bench {
     pub(crate) fn run(&self, workspace: &Workspace) -> Result<bool> {
+        if self.arguments.first().is_some_and(|first| first == "formats") {
+            return formats(workspace);
+        }
         let build = ["build", "--locked", "--release", "--workspace", "--bins"];
         if !program::succeeds(program::cargo(workspace).args(build))? {
             return Ok(false);
@@ -29,6 +32,13 @@ impl Bench {
         }
         program::succeeds(command.args(&self.arguments))
     }
+}
+
+/// Measures the formats beside the oracle's own, without a node. Only this package, which knows no DataFusion.
+fn formats(workspace: &Workspace) -> Result<bool> {
+    let oracle = program::python(workspace, SltGenerate::REQUIREMENTS)?;
+    let run = ["run", "--locked", "--release", "-p", "zepto-formats", "--example", "rates", "--"];
+    program::succeeds(program::cargo(workspace).args(run).arg(oracle.get_program()))
 }
 
 /// Writes the fixture of this version: data, statements with their answers, HTTP answers.

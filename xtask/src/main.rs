@@ -5,12 +5,14 @@
 //! - [`tidy`]: `tidy`, sizes, names, module docs, links
 //! - [`licences`]: `licences`, every dependency's licence and the bans of deny.toml
 //! - [`longer`]: `bench`, `fixture`, `slt-generate`, which take more time or need Python
+//! - [`fuzz`]: `fuzz`, the decoders under inputs led by coverage
 //! - [`soak`]: the tests that loop, for minutes or hours
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool speaks to its terminal")]
 
 mod deps;
 mod finding;
+mod fuzz;
 mod libtest;
 mod licences;
 mod longer;
@@ -51,6 +53,8 @@ enum Command {
     Bench(longer::Bench),
     /// Runs the long versions of the tests
     Soak(soak::Soak),
+    /// Fuzzes the decoders, led by the branches that inputs reach
+    Fuzz(fuzz::Fuzz),
     /// Writes the fixture of this version, which later versions must be able to read
     Fixture(longer::Fixture),
     /// Computes the expected results of the .slt files anew with the oracle (needs python3)
@@ -77,6 +81,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
         Command::Licences => Ok(show("licences", &licences::check(&workspace)?)),
         Command::Bench(options) => options.run(&workspace),
         Command::Soak(options) => options.run(&workspace),
+        Command::Fuzz(options) => options.run(&workspace),
         Command::Fixture(options) => options.run(&workspace),
         Command::SltGenerate(options) => options.run(&workspace),
     }

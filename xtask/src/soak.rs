@@ -20,11 +20,16 @@ use crate::workspace::Workspace;
 const FACTOR: &str = "ZEPTO_TEST_FACTOR";
 /// Environment variable that gives random tests their seed.
 const SEED: &str = "ZEPTO_TEST_SEED";
+/// The suite that is no `cargo test`: the decoders, led by the branches that inputs reach.
+const DECODERS: &str = "decoders";
+/// Seconds for each decoder in one round, as in the tests.
+const DECODER_SECONDS: u32 = 5;
 /// Random cases of each property in one round; the usual number is at most this.
 const PROPERTY_CASES: u32 = 512;
 
 /// The suites of a round: name, and what `cargo test` is asked for.
 const SUITES: &[(&str, &[&str])] = &[
+    (DECODERS, &[]),
     ("formats", &["--test", "formats", "--", "hostile", "damaged", "any_rows"]),
     ("statements", &["--lib", "--", "damaged_statements"]),
     ("power loss", &["--test", "crash", "--test", "faults", "--", ""]),
@@ -124,6 +129,9 @@ fn suite(
     seed: u64,
     total: &mut Total,
 ) -> Result<()> {
+    if name == DECODERS {
+        return decoders(workspace, factor, seed, total);
+    }
     let start = Instant::now();
     let mut reader = Reader::default();
     let mut cargo = program::cargo(workspace);
@@ -144,6 +152,27 @@ fn suite(
         println!("{}", kept.join("\n"));
     }
     total.tally.add(tally);
+    total.seconds += start.elapsed().as_secs_f64();
+    Ok(())
+}
+
+/// Every decoder for some seconds, in a build of its own. A line without a finding is a check that passed.
+fn decoders(workspace: &Workspace, factor: u32, seed: u64, total: &mut Total) -> Result<()> {
+    let start = Instant::now();
+    let seconds = DECODER_SECONDS.saturating_mul(factor).to_string();
+    let arguments = ["--seconds".to_owned(), seconds, "--seed".to_owned(), seed.to_string()];
+    let mut passed = 0;
+    let succeeded = crate::fuzz::campaign(workspace, &arguments, |line| {
+        println!("{line}");
+        if let Some((count, figure)) = figure(line) {
+            *total.figures.entry(figure).or_default() += count;
+            passed += u64::from(line.contains(" 0 findings"));
+        }
+    })?;
+    total.tally.passed += passed;
+    if !succeeded || passed == 0 {
+        total.tally.failed.push(format!("{DECODERS}, seed {seed}"));
+    }
     total.seconds += start.elapsed().as_secs_f64();
     Ok(())
 }

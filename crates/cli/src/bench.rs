@@ -9,6 +9,7 @@ mod query;
 mod report;
 mod rig;
 mod rows;
+mod single;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

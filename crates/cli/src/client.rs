@@ -6,10 +6,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use ureq::http::Response;
-use ureq::{Agent, Body, SendBody};
+use ureq::{Agent, Body, RequestBuilder, SendBody};
 
 /// Bytes of an error text that are read.
 const ERROR_BYTES_MAX: u64 = 64 << 10;
+/// Bytes of a status that are read.
+const ANSWER_BYTES_MAX: u64 = 64 << 20;
 
 /// Where the server is and who asks.
 #[derive(Args, Clone, Debug)]
@@ -110,10 +112,25 @@ impl Client {
     }
 
     fn send(&self, params: &[(&str, &str)], body: SendBody<'_>) -> Result<Response<Body>> {
-        let mut request = self.agent.post(format!("{}/", self.server.url));
+        let mut request = self.with_credentials(self.agent.post(format!("{}/", self.server.url)));
         for (name, value) in params {
             request = request.query(name, value);
         }
+        let sent = request.send(body).with_context(|| format!("cannot ask {}", self.server.url))?;
+        accepted(sent)
+    }
+
+    /// What a path shows, as text.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub(crate) fn get(&self, path: &str) -> Result<String> {
+        let request = self.with_credentials(self.agent.get(format!("{}{path}", self.server.url)));
+        let sent = request.call().with_context(|| format!("cannot ask {}", self.server.url))?;
+        Ok(accepted(sent)?.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string()?)
+    }
+
+    fn with_credentials<B>(&self, mut request: RequestBuilder<B>) -> RequestBuilder<B> {
         if let Some(key) = &self.server.key {
             request = request.header("Authorization", format!("Bearer {key}"));
         }
@@ -123,17 +140,20 @@ impl Client {
         if let Some(password) = &self.server.password {
             request = request.header("X-ClickHouse-Key", password);
         }
-        let mut response = request.send(body).with_context(|| format!("cannot ask {}", self.server.url))?;
-        if response.status() == 200 {
-            return Ok(response);
-        }
-        let status = response.status();
-        let text =
-            response.body_mut().with_config().limit(ERROR_BYTES_MAX).lossy_utf8(true).read_to_string()?;
-        let text = text.trim_end();
-        if text.is_empty() {
-            return Err(anyhow!(Refused(format!("the server answered {status} without a word"))));
-        }
-        Err(anyhow!(Refused(text.to_owned())))
+        request
     }
+}
+
+/// The answer, if the server did what it was asked.
+fn accepted(mut response: Response<Body>) -> Result<Response<Body>> {
+    if response.status() == 200 {
+        return Ok(response);
+    }
+    let status = response.status();
+    let text = response.body_mut().with_config().limit(ERROR_BYTES_MAX).lossy_utf8(true).read_to_string()?;
+    let text = text.trim_end();
+    if text.is_empty() {
+        return Err(anyhow!(Refused(format!("the server answered {status} without a word"))));
+    }
+    Err(anyhow!(Refused(text.to_owned())))
 }

@@ -18,7 +18,7 @@ pub(crate) enum Keys {
 /// Makes one key.
 #[derive(Args)]
 pub(crate) struct Create {
-    /// What the key may do; each role includes the ones before it
+    /// What the key may do; writer includes reader, admin everything
     #[arg(long, value_enum)]
     role: RoleName,
     /// Whom it stands for; also the user name of clients that send one

@@ -3,12 +3,14 @@
 //! - [`playground`]: a node in this process with real data, and queries about them
 //! - [`sql`]: the interactive client; also for scripts and pipes
 //! - [`keys`]: makes API keys
+//! - [`cluster`]: what a cluster has agreed on
 //! - [`bench`]: measures a real node over loopback
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool speaks to its terminal")]
 
 mod bench;
 mod client;
+mod cluster;
 mod keys;
 mod playground;
 mod sql;
@@ -37,6 +39,9 @@ enum Command {
     /// Makes API keys
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Shows what a cluster has agreed on
+    #[command(subcommand)]
+    Cluster(cluster::Cluster),
     /// Measures a node over loopback
     Bench(bench::Bench),
 }
@@ -46,6 +51,7 @@ fn main() -> ExitCode {
         Command::Playground(options) => options.run(),
         Command::Sql(options) => options.run(),
         Command::Keys(options) => options.run(),
+        Command::Cluster(options) => options.run(),
         Command::Bench(options) => options.run(),
     };
     result.unwrap_or_else(|error| {

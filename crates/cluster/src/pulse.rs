@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::net::UdpSocket;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use zepto_common::{Error, ErrorCode, Result};
@@ -36,7 +36,8 @@ pub struct Options {
     pub secret: Secret,
     /// The times.
     pub timing: Timing,
-    /// `host:port` of the others: a name that resolves to many addresses (a headless service), or single nodes.
+    /// `host:port` of the others: a name that resolves to many addresses (a headless service), or single nodes. More
+    /// can be told later.
     pub peers: Vec<String>,
     /// How often the names are resolved again.
     pub resolve_every: Duration,
@@ -74,8 +75,9 @@ pub struct Pulse {
     members: Arc<Mutex<Members>>,
     dropped: Arc<DroppedCounts>,
     address: SocketAddr,
+    told: watch::Sender<BTreeSet<String>>,
     stop: CancellationToken,
-    task: tokio::task::JoinHandle<()>,
+    task: Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
 
 /// What the loop owns.
@@ -85,6 +87,8 @@ struct Loop<F> {
     say: F,
     counter: u64,
     targets: BTreeSet<SocketAddr>,
+    /// Peers that were told after the start.
+    told: watch::Receiver<BTreeSet<String>>,
     members: Arc<Mutex<Members>>,
     dropped: Arc<DroppedCounts>,
     changes: mpsc::Sender<Changed>,
@@ -111,25 +115,36 @@ impl Pulse {
         let dropped = Arc::new(DroppedCounts::default());
         let stop = CancellationToken::new();
         let (changes, receiver) = mpsc::channel(CHANGES_MAX);
+        let told = watch::Sender::default();
         let pulse = Loop {
             socket,
             options,
             say,
             counter: 0,
             targets: BTreeSet::new(),
+            told: told.subscribe(),
             members: Arc::clone(&members),
             dropped: Arc::clone(&dropped),
             changes,
             begun: Instant::now(),
         };
-        let task = tokio::spawn(pulse.run(stop.clone()));
-        Ok((Self { members, dropped, address, stop, task }, receiver))
+        let task = Mutex::new(Some(tokio::spawn(pulse.run(stop.clone()))));
+        Ok((Self { members, dropped, address, told, stop, task }, receiver))
     }
 
     /// Where it hears.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Sends to these too from now on, instead of those that were told before.
+    pub fn tell_peers(&self, peers: BTreeSet<String>) {
+        self.told.send_if_modified(|told| {
+            let differs = *told != peers;
+            *told = peers;
+            differs
+        });
     }
 
     /// Asks or tells what is known of the others.
@@ -145,8 +160,16 @@ impl Pulse {
 
     /// Says goodbye and ends.
     pub async fn stop(self) {
+        self.end().await;
+    }
+
+    /// As [`Self::stop`], for a pulse that is shared; a second call does nothing.
+    pub async fn end(&self) {
         self.stop.cancel();
-        if let Err(error) = self.task.await {
+        let task = self.task.lock().take();
+        if let Some(task) = task
+            && let Err(error) = task.await
+        {
             tracing::error!(%error, "the heartbeat task ended badly");
         }
     }
@@ -171,6 +194,7 @@ impl<F: Fn() -> Heartbeat> Loop<F> {
                     changed.into_iter().for_each(|it| self.tell(it));
                 }
                 _ = resolve.tick() => self.resolve().await,
+                Ok(()) = self.told.changed() => self.resolve().await,
                 received = self.socket.recv_from(&mut buffer) => match received {
                     Ok((length, _)) => self.hear(&buffer[..length]),
                     // On some systems an unreachable target shows here; the next datagram is as good as before.
@@ -221,7 +245,8 @@ impl<F: Fn() -> Heartbeat> Loop<F> {
     async fn resolve(&mut self) {
         let mut targets = BTreeSet::new();
         let mut all = true;
-        for peer in &self.options.peers {
+        let told = self.told.borrow_and_update().clone();
+        for peer in self.options.peers.iter().chain(&told) {
             match tokio::time::timeout(RESOLVE_TIMEOUT, tokio::net::lookup_host(peer)).await {
                 Ok(Ok(addresses)) => targets.extend(addresses),
                 Ok(Err(error)) => {

@@ -7,8 +7,8 @@
 //! - [`schema`]: tables, columns and their versions
 //! - [`catalog`]: what exists, and the statements that change it
 //! - [`partition`]: the key hash and the cut of a batch into partitions
-//! - [`placement`]: who holds which partition
 //! - [`service`]: [`service::RowSink`] and [`service::QueryService`], which doors and feeds talk to
+//! - [`tally`]: what became of the blocks of one INSERT
 //! - [`limits`]: every named maximum
 //! - [`auth`]: API keys, their file, and who is asking
 //! - [`clock`]: monotonic order and wall-clock labels
@@ -26,6 +26,7 @@ pub mod placement;
 pub mod schema;
 pub mod service;
 pub mod settings;
+pub mod tally;
 pub mod types;
 
 pub use error::{Error, ErrorCode, Result};

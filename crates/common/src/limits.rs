@@ -58,6 +58,8 @@ pub const MEMTABLE_ROWS_MAX: usize = 1 << 20;
 pub const MEMTABLE_BYTES_MAX: usize = 128 << 20;
 /// Age at which an active memtable is sealed.
 pub const MEMTABLE_AGE_MAX: Duration = Duration::from_secs(60);
+/// Time in which a start verifies segments; what is left is verified while the store serves.
+pub const SEGMENT_CHECK_TIME: Duration = Duration::from_secs(60);
 /// Deduplication keys kept per table and drain thread.
 pub const DEDUP_WINDOW_BATCHES: usize = 10_000;
 /// Producers per table and drain thread whose oldest known sequence is remembered.
@@ -68,6 +70,10 @@ pub const DEDUP_WINDOW_AGE: Duration = Duration::from_secs(3_600);
 pub const QUERY_TIME_DEFAULT: Duration = Duration::from_secs(300);
 /// Rows of a batch that leaves a query (ClickHouse's default block).
 pub const RESULT_BLOCK_ROWS: usize = 65_409;
+/// Bytes that one call of a function makes for one block of rows.
+pub const FUNCTION_BYTES_MAX: usize = 256 << 20;
+/// Bytes of a constant that is computed once, as a part of the plan: its text becomes a part of names.
+pub const CONSTANT_BYTES_MAX: usize = 64 << 10;
 /// Queries that may run at once.
 pub const QUERIES_MAX: usize = 256;
 /// HTTP connections that may be open at once; further ones wait in the listener's backlog.
@@ -128,6 +134,8 @@ pub const RESULT_WAIT_BYTES_MAX: usize = 32 << 20;
 pub const EXCEPTION_BYTES_MAX: usize = 16 << 10;
 /// Bytes of one message of rows between nodes: what a log frame can hold, and its head.
 pub const WRITE_MESSAGE_BYTES_MAX: usize = FRAME_BYTES_MAX + (1 << 20);
+/// Bytes of one message of a query's rows between nodes.
+pub const QUERY_MESSAGE_BYTES_MAX: usize = 64 << 20;
 /// Bytes of rows that one edge may have on their way to one owner.
 pub const OWNER_BYTES_IN_FLIGHT: usize = 128 << 20;
 /// Sub-requests that one edge may have on their way to one owner.

@@ -39,6 +39,8 @@ names! {
     MEMTABLE_BYTES = "zepto_memtable_bytes";
     /// Segments, by tier.
     SEGMENTS = "zepto_segments";
+    /// Damaged segments that were found after the start.
+    SEGMENTS_DAMAGED = "zepto_segments_damaged_total";
     /// Bytes free on the data disk.
     DISK_FREE = "zepto_disk_free_bytes";
     /// Bytes of the data disk.
@@ -55,10 +57,14 @@ names! {
     CATALOG_VERSION = "zepto_catalog_version";
     /// Version of the placement.
     PLACEMENT_VERSION = "zepto_placement_version";
+    /// Partitions that this node owns.
+    PARTITIONS_OWNED = "zepto_partitions_owned";
     /// Partitions with fewer in-sync copies than the replication factor.
     PARTITIONS_UNDER_REPLICATED = "zepto_partitions_under_replicated";
     /// Partitions that nobody can own: no in-sync copy is on an able node.
     PARTITIONS_UNAVAILABLE = "zepto_partitions_unavailable";
+    /// Statements answered by plain scans because an owner planned them otherwise.
+    FRAGMENTS_REFUSED = "zepto_query_fragments_refused_total";
     /// Moves and repairs of copies that are under way.
     MOVES_UNDER_WAY = "zepto_moves_under_way";
     /// 1 on the coordinator that leads.

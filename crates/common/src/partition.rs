@@ -201,6 +201,7 @@ fn own_dictionary(symbols: &DictionaryArray<Int32Type>, rows: &[u32]) -> Result<
     const UNMET: i32 = -1;
     let values = symbols.values();
     let (keys, nulls) = (symbols.keys().values(), symbols.keys().nulls());
+    let nulls = nulls.filter(|nulls| nulls.null_count() > 0);
     let mut number = vec![UNMET; values.len()];
     let mut own_keys: Vec<i32> = Vec::with_capacity(rows.len());
     let mut own: Vec<u32> = Vec::with_capacity(rows.len().min(values.len()));
@@ -222,4 +223,26 @@ fn own_dictionary(symbols: &DictionaryArray<Int32Type>, rows: &[u32]) -> Result<
     let own_nulls = nulls.map(|nulls| rows.iter().map(|&row| nulls.is_valid(row as usize)).collect());
     let own_keys = Int32Array::try_new(own_keys.into(), own_nulls)?;
     Ok(Arc::new(DictionaryArray::try_new(own_keys, own)?))
+}
+
+/// The same rows in the one form that does not depend on what they were cut out of: encoded, equal rows have equal bytes.
+/// A dictionary has the values of these rows in their order, and no bits of other rows fill the last byte of a bitmap.
+///
+/// # Errors
+/// Arrow's, for a batch that contradicts its schema.
+pub fn in_one_form(rows: &RecordBatch) -> Result<RecordBatch> {
+    let all: Vec<u32> = (0..rows.num_rows() as u32).collect();
+    let of = |column: &ArrayRef| match column.as_any().downcast_ref::<DictionaryArray<Int32Type>>() {
+        Some(symbols) => own_dictionary(symbols, &all),
+        // Numbers and texts without NULL are written without what stands beside them.
+        None if column.nulls().is_none() && !has_bits(column.data_type()) => Ok(column.clone()),
+        None => Ok(take(column.as_ref(), &UInt32Array::from(all.clone()), None)?),
+    };
+    let columns = rows.columns().iter().map(of).collect::<Result<Vec<_>>>()?;
+    Ok(RecordBatch::try_new(rows.schema(), columns)?)
+}
+
+/// Whether values of this type are bits, or have parts with bitmaps of their own.
+fn has_bits(ty: &DataType) -> bool {
+    *ty == DataType::Boolean || ty.is_nested()
 }

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use futures::Stream;
 use tokio_util::sync::CancellationToken;
 
+use crate::catalog::Ddl;
 use crate::error::Result;
 use crate::ids::{BatchId, PartitionId};
 use crate::schema::{TableName, TableSchema};
@@ -89,11 +90,59 @@ pub trait RowSink: Send + Sync {
     /// `UnknownTable`, `UnknownDatabase`.
     async fn table(&self, name: &TableName) -> Result<Arc<TableSchema>>;
 
+    /// The table's schema after every change that was answered before this call, on whichever node. Asked when a name
+    /// is missing in what [`Self::table`] gave.
+    ///
+    /// # Errors
+    /// As there; `NotReady` while that cannot be known.
+    async fn newest_table(&self, name: &TableName) -> Result<Arc<TableSchema>> {
+        self.table(name).await
+    }
+
     /// Makes a block durable.
     ///
     /// # Errors
     /// `Overloaded`, `NotEnoughSpace`, `TableIsReadOnly`: nothing was stored. `UnknownStatusOfInsert`: perhaps stored.
     async fn write(&self, request: WriteRequest, deadline: Instant) -> Result<WriteReceipt>;
+}
+
+/// Has changes of the catalog agreed on, on a node that is one of several.
+#[async_trait]
+pub trait CatalogChanges: Send + Sync {
+    /// Makes a change true everywhere and waits until this node has it.
+    ///
+    /// # Errors
+    /// The change's own; `NotReady` while nobody can agree: perhaps it comes in force later all the same.
+    async fn change(&self, change: Ddl) -> Result<()>;
+}
+
+/// A node, as another or itself sees it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct NodeStatus {
+    /// Its id.
+    pub id: u32,
+    /// `storage` or `ingest`.
+    pub role: String,
+    /// `JOINING`, `ACTIVE`, `SUSPECT`, `DEAD`, `LEAVING`.
+    pub state: String,
+    /// Which start of it.
+    pub incarnation: u64,
+    /// Where it is.
+    pub zone: String,
+    /// `host:port` of its door.
+    pub http: String,
+    /// `host:port` for other nodes; empty = none.
+    pub rpc: String,
+    /// Partitions that it owns.
+    pub partitions_owned: u64,
+    /// Rows per second that it takes; None while it was not heard.
+    pub rows_per_second: Option<u64>,
+}
+
+/// Knows the nodes.
+pub trait ClusterNodes: Send + Sync {
+    /// All of them, by id.
+    fn nodes(&self) -> Vec<NodeStatus>;
 }
 
 /// Evaluates an expression inside VALUES that is not a literal; the query service has one.

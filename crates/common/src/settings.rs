@@ -151,6 +151,30 @@ const SIZES: &[&str] = &[
     "async_insert_busy_timeout_ms",
 ];
 
+/// Settings that would change answers and are not obeyed here: the values with which nothing is missed. Any other is
+/// refused, because an answer that is not the one asked for is worse than none.
+const NEUTRAL: &[(&str, &[&str])] = &[
+    ("additional_result_filter", &[""]),
+    ("aggregate_functions_null_for_empty", &["0", "false"]),
+    ("any_join_distinct_right_table_keys", &["0", "false"]),
+    ("cast_keep_nullable", &["0", "false"]),
+    ("extremes", &["0", "false"]),
+    ("format_csv_null_representation", &["\\N"]),
+    ("format_tsv_null_representation", &["\\N"]),
+    ("http_write_exception_in_output_format", &["0", "false"]),
+    ("implicit_select", &["0", "false"]),
+    ("input_format_allow_errors_num", &["0"]),
+    ("input_format_allow_errors_ratio", &["0", "0.0"]),
+    ("input_format_csv_skip_first_lines", &["0"]),
+    ("input_format_tsv_skip_first_lines", &["0"]),
+    ("insert_quorum", &["0", "1", "auto"]),
+    ("output_format_csv_crlf_end_of_line", &["0", "false"]),
+    ("output_format_decimal_trailing_zeros", &["0", "false"]),
+    ("output_format_tsv_crlf_end_of_line", &["0", "false"]),
+    ("transform_null_in", &["0", "false"]),
+    ("union_default_mode", &["", "DISTINCT"]),
+];
+
 /// Whether the name is a setting's.
 #[must_use]
 pub fn is_known(name: &str) -> bool {
@@ -175,7 +199,13 @@ pub fn check(name: &str, value: &str) -> Result<()> {
         let text = format!("Cannot use {what}: it must be an unsigned number");
         return Err(Error::new(ErrorCode::CannotConvertType, text));
     }
-    kinds::of(name).check(value, &what)
+    kinds::of(name).check(value, &what)?;
+    match NEUTRAL.iter().find(|(known, _)| *known == name) {
+        Some((_, values)) if !values.iter().any(|neutral| neutral.eq_ignore_ascii_case(value)) => {
+            Err(Error::new(ErrorCode::NotImplemented, format!("Cannot use {what}: it is not supported")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A whole number that may have a suffix: k or K, M, G, T for powers of 1000, with an `i` behind it of 1024.

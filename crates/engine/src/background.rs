@@ -1,6 +1,7 @@
 //! The background thread: it alone replaces the manifest and touches segment files, one job at a time, so nothing
 //! it does needs a lock against itself. Jobs asked for by people wait for an answer; the rest it finds by looking.
 
+mod check;
 mod checkpoint;
 mod compact;
 pub(crate) mod files;
@@ -13,6 +14,7 @@ mod ttl;
 mod upkeep;
 pub(crate) mod views;
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -28,7 +30,7 @@ use crate::disk::replace_file;
 use crate::error::{EngineError, IoAction};
 use crate::manifest::Manifest;
 use crate::store::shared::Shared;
-use crate::table::TableData;
+use crate::table::{StoredSegment, TableData};
 use crate::wal::ReplaySummary;
 
 /// Jobs that may wait.
@@ -133,6 +135,8 @@ pub(crate) struct Background {
     pub(crate) flush_failed: Option<Instant>,
     /// By shard.
     pub(crate) checkpointed: Vec<Instant>,
+    /// Segments that the start had no time to verify.
+    pub(crate) unchecked: VecDeque<Arc<StoredSegment>>,
 }
 
 impl Background {
@@ -148,6 +152,7 @@ impl Background {
             manifest_known: true,
             looked_for_expired: Instant::now(),
             flush_failed: None,
+            unchecked: VecDeque::new(),
         }
     }
 

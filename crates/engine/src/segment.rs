@@ -73,6 +73,14 @@ impl Segment {
         read::open(file, path, None)
     }
 
+    /// Reads the whole file once and verifies it.
+    ///
+    /// # Errors
+    /// `CorruptedData` and `CannotReadAllData`, naming file and offset.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.file.check()
+    }
+
     /// The schema version that its rows have, as written into the file.
     #[must_use]
     pub fn schema(&self) -> &Arc<TableSchema> {

@@ -9,6 +9,7 @@ mod health;
 mod mutate;
 mod open;
 mod options;
+mod parts;
 pub(crate) mod shared;
 mod snapshots;
 mod stats;
@@ -33,6 +34,7 @@ pub use crate::table::{TableSnapshot, ViewSnapshot};
 pub use health::LogState;
 pub use mutate::RewriteFn;
 pub use options::{SealLimits, StoreOptions};
+pub use parts::{PartResult, PartStored};
 pub use stats::{StoreStats, TableStats};
 
 /// How long [`Store::close`] waits for one thread to take the word that it should end.

@@ -251,13 +251,14 @@ impl TableData {
 
     /// All parts and the cutoff.
     pub(crate) fn snapshot(&self, schema: Arc<TableSchema>) -> TableSnapshot {
-        let (mut parts, mut cutoff) = (Vec::new(), None);
+        let (mut parts, mut ends, mut cutoff) = (Vec::new(), Vec::new(), None);
         for cell in &self.cells().shards {
             let state = cell.state.load();
             state.collect(&mut parts);
+            ends.push(parts.len());
             cutoff = cutoff.max(state.cutoff);
         }
-        TableSnapshot { schema, parts, cutoff }
+        TableSnapshot { schema, parts, ends, cutoff }
     }
 
     /// What a materialized view over this table is made of: states and the rows that they lack, of each drain
@@ -297,6 +298,9 @@ pub struct TableSnapshot {
     pub schema: Arc<TableSchema>,
     /// All rows, each in exactly one part.
     pub parts: Vec<Part>,
+    /// For each drain thread, where its parts end. A key's rows are in the parts of one, which are in the order in
+    /// which their rows arrived.
+    pub ends: Vec<usize>,
     /// Rows whose time is below this (raw ticks of the time column) are expired: filter them out.
     pub cutoff: Option<i64>,
 }

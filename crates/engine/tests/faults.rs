@@ -4,7 +4,7 @@
 mod common;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{ids, row, trades, write};
 use zepto_common::ErrorCode;
@@ -183,14 +183,40 @@ async fn a_corrupt_small_file_or_segment_is_refused_with_file_and_offset() {
         if name.contains("/wal/") {
             continue;
         }
-        // The end of a segment is its footer; its data is checked when it is read.
-        let offset = if name.contains("segments") { length - 20 } else { length / 2 };
-        disk.flip(&path, offset, 0x20).expect("the file exists");
-        let error = Store::open(options(&disk)).expect_err("a changed byte is seen");
-        assert_eq!(error.code, ErrorCode::CorruptedData, "{name}: {}", error.message);
-        let placed = error.message.contains("byte ") || error.message.contains("offset ");
-        assert!(error.message.contains(&name) && placed, "{}", error.message);
-        disk.flip(&path, offset, 0x20).expect("the file exists");
+        // The end of a segment is its footer.
+        for offset in [length - 20, length / 2, 5] {
+            disk.flip(&path, offset, 0x20).expect("the file exists");
+            let error = Store::open(options(&disk)).expect_err("a changed byte is seen");
+            assert_eq!(error.code, ErrorCode::CorruptedData, "{name} at {offset}: {}", error.message);
+            let placed = error.message.contains("byte ") || error.message.contains("offset ");
+            assert!(error.message.contains(&name) && placed, "{}", error.message);
+            disk.flip(&path, offset, 0x20).expect("the file exists");
+        }
     }
     Store::open(options(&disk)).expect("all is well again");
+}
+
+/// A store with more segments than the start has time for serves, and finds the damage soon after.
+#[tokio::test]
+async fn damage_that_the_start_had_no_time_to_see_is_found_while_the_store_serves() {
+    let disk = SimDisk::new();
+    let store = Store::open(options(&disk)).expect("opens");
+    let schema = store.create_table(trades("t")).await.expect("creates");
+    write(&store, &schema, None, &some(0, 1000)).await.expect("writes");
+    store.close().expect("closes");
+    drop(store);
+    let (path, _) = disk
+        .files()
+        .into_iter()
+        .find(|(path, _)| path.display().to_string().contains("segments"))
+        .expect("one");
+    disk.flip(&path, 5, 0x20).expect("the file exists");
+    let mut hurried = StoreOptions { check_time: Duration::ZERO, ..options(&disk) };
+    hurried.seal.tick = Duration::from_millis(5);
+    let store = Store::open(hurried).expect("there was no time to look");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while store.stats().segments_damaged == 0 {
+        assert!(Instant::now() < deadline, "the damage was not found");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }

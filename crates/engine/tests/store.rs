@@ -5,11 +5,15 @@ mod common;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Row, column, ids, quiet, read, row, trades, write};
-use zepto_common::ErrorCode;
+use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow::compute::{cast, filter_record_batch};
+use common::{Row, column, deadline, ids, quiet, read, row, trades, write};
+use zepto_common::partition::partitions_of;
 use zepto_common::schema::{ColumnDefault, TableName};
+use zepto_common::service::WriteRequest;
 use zepto_common::types::ColumnType;
-use zepto_engine::store::{AlterOp, ColumnPosition};
+use zepto_common::{BatchId, ErrorCode};
+use zepto_engine::store::{AlterOp, ColumnPosition, PartStored};
 use zepto_engine::{Store, StoreOptions};
 
 fn options(dir: &std::path::Path) -> StoreOptions {
@@ -42,6 +46,58 @@ async fn rows_survive_reopening_by_the_log_and_by_segments() {
     assert_eq!(read(&store, schema.id), rows(0, 1500));
     let stats = store.stats();
     assert_eq!((stats.rows, stats.memtable_bytes), (1500, 0), "all rows are in segments");
+}
+
+/// A block of a table with text, NULL and Bool, as the owner of some of its partitions gets it.
+async fn mixed(store: &Store) -> zepto_common::Result<WriteRequest> {
+    let mut table = trades("mixed");
+    table.columns.push(column("flag", ColumnType::Bool));
+    table.columns.push(column("note", ColumnType::Nullable(Box::new(ColumnType::Int64))));
+    let schema = store.create_table(table).await?;
+    let key = |row: usize| format!("K{}", row % 37);
+    let count = 200;
+    let columns: [ArrayRef; 6] = [
+        Arc::new(StringArray::from_iter_values((0..count).map(key))),
+        Arc::new(Int64Array::from_iter_values(0..count as i64)),
+        Arc::new(Float64Array::from_iter_values((0..count).map(|row| row as f64))),
+        Arc::new(Int64Array::from_iter_values(0..count as i64)),
+        Arc::new(BooleanArray::from_iter((0..count).map(|row| Some(row % 3 == 0)))),
+        Arc::new(Int64Array::from_iter((0..count).map(|row| (row % 5 > 0).then_some(row as i64)))),
+    ];
+    let storage = schema.storage_schema();
+    let columns = columns.iter().zip(storage.fields());
+    let columns = columns.map(|(array, field)| cast(array, field.data_type()));
+    let rows = RecordBatch::try_new(storage.clone(), columns.collect::<Result<_, _>>()?)?;
+    let batch = Some(BatchId::from_token("mixed"));
+    Ok(WriteRequest { table: schema, batch, block: 0, repeatable: true, rows })
+}
+
+#[tokio::test]
+async fn parts_of_a_block_are_known_again_in_whatever_cut_they_come() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = Store::open(options(dir.path())).expect("opens");
+    let whole = mixed(&store).await.expect("a block");
+    let stored = store.write_parts(whole.clone(), deadline()).await.expect("stores");
+    let all = stored.len();
+    assert!(stored.into_iter().all(|(_, part)| part.expect("stored") == PartStored::Now));
+    // Each of the two drain threads has the even or the odd partitions: a retry with those of one of them.
+    let partitions = partitions_of(whole.rows.column(0), store.partitions()).expect("text");
+    let mut seen = 0;
+    for thread in 0..2 {
+        let mine = BooleanArray::from_iter(partitions.iter().map(|it| Some(it % 2 == thread)));
+        let rows = filter_record_batch(&whole.rows, &mine).expect("filters");
+        let retry = WriteRequest { rows, ..whole.clone() };
+        for (partition, part) in store.write_parts(retry, deadline()).await.expect("is known") {
+            assert_eq!(part.expect("is known"), PartStored::Before, "{partition}");
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, all);
+    assert_eq!(store.stats().rows, 200);
+    let mut other = whole.clone();
+    other.rows = whole.rows.slice(0, 199);
+    let refused = store.write_parts(other, deadline()).await.expect("an outcome for each part");
+    assert!(refused.iter().any(|(_, part)| part.is_err()), "other rows under the same token");
 }
 
 #[tokio::test]

@@ -170,6 +170,23 @@ fn every_kind_of_frame_that_was_ever_written_is_read() {
     }
 }
 
+/// Version 0.1 left its files' length out of the header.
+#[test]
+fn files_of_version_0_1_are_read() {
+    for name in ["rows_with_token", "schema"] {
+        let old = golden(name).parent().unwrap().with_file_name("wal_0_1").join(format!("{name}.bin"));
+        let disk = SimDisk::new();
+        disk.create_dir_all(Path::new("/wal")).unwrap();
+        let file = disk.create(Path::new(FILE)).unwrap();
+        file.write_at(&std::fs::read(old).unwrap(), 0).unwrap();
+        let options = ReplayOptions { disk_id: DISK, allow_corrupt_tail: false };
+        let found: Vec<Frame> =
+            replay(disk, Path::new("/wal"), options).unwrap().map(|next| next.unwrap().1).collect();
+        let wanted = frames().into_iter().find(|(known, _)| *known == name).unwrap().1;
+        assert_eq!(found, [wanted], "{name}");
+    }
+}
+
 #[test]
 fn there_is_no_golden_file_that_nothing_checks() {
     let dir = golden("x").parent().unwrap().to_owned();

@@ -176,7 +176,8 @@ fn check(message: &Message<'_>, body: &[u8]) -> Result<()> {
     }
     // A bit per row is the least a column takes; columns of nothing but NULL take nothing.
     let rows_max = bytes.saturating_mul(8).saturating_add(1 << 16);
-    let too_long = |length: i64| u64::try_from(length).is_ok_and(|length| length > rows_max);
+    // Below zero, a length is read as the largest ones.
+    let too_long = |length: i64| u64::try_from(length).map_or(true, |length| length > rows_max);
     if too_long(batch.length()) || batch.nodes().into_iter().flatten().any(|node| too_long(node.length())) {
         return Err(broken("Arrow batch says it has more rows than its buffers hold"));
     }

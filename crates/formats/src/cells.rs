@@ -1,6 +1,7 @@
 //! Values of one column of a result, ready to be written as text.
 
 mod binary;
+mod binary_rows;
 mod msgpack;
 mod numbers;
 
@@ -15,6 +16,7 @@ use arrow::datatypes::{self as dt, DataType, TimeUnit};
 use zepto_common::types::ColumnType;
 use zepto_common::{Error, Result};
 
+pub(crate) use binary_rows::write_rows;
 pub(crate) use numbers::write_float;
 use numbers::{decimal, integer};
 

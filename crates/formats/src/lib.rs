@@ -30,6 +30,7 @@ mod msgpack_rows;
 mod native;
 mod number;
 mod parquet_file;
+mod parquet_pages;
 mod pretty;
 mod row_binary;
 mod scan;

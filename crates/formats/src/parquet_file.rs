@@ -6,6 +6,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use parquet::file::properties::WriterProperties;
 use zepto_common::limits::{BLOCK_ROWS, BODY_RATIO_FREE_BYTES, BODY_RATIO_MAX, COLUMNAR_BYTES_MAX};
 use zepto_common::{Error, ErrorCode, Result};
@@ -13,6 +14,7 @@ use zepto_common::{Error, ErrorCode, Result};
 use crate::columnar::{Columnar, file_batch, file_schema, guarded};
 use crate::decode::{Block, Decoder};
 use crate::encode::{Encoder, Fields, ResultTotals};
+use crate::parquet_pages::plain_bytes;
 
 /// Rows of a row group in a result.
 const GROUP_ROWS: usize = 1 << 20;
@@ -57,7 +59,7 @@ impl Decoder for ParquetReader {
 }
 
 fn read(file: Bytes, columnar: &mut Columnar, out: &mut Vec<RecordBatch>) -> Result<()> {
-    let length = file.len() as u64;
+    let (length, content) = (file.len() as u64, file.clone());
     // The Arrow schema that a writer may have put beside its own is only a hint: what the file holds counts.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)
@@ -71,6 +73,15 @@ fn read(file: Bytes, columnar: &mut Columnar, out: &mut Vec<RecordBatch>) -> Res
             "Broken Parquet file: it says it holds far more than it does",
         ));
     }
+    let pages = builder.metadata().row_groups().iter().flat_map(RowGroupMetaData::columns);
+    let mut pages = pages.map(|column| plain_bytes(chunk_of(&content, column)?));
+    let total = pages.try_fold(0u64, |sum, size| size.map(|size| sum.saturating_add(size)))?;
+    if total > justified {
+        return Err(Error::new(
+            ErrorCode::IncorrectData,
+            "Broken Parquet file: its pages say that they hold far more than they do",
+        ));
+    }
     let reader = builder.with_batch_size(BLOCK_ROWS).build().map_err(|error| broken(&error))?;
     for batch in reader {
         let batch = batch
@@ -78,6 +89,14 @@ fn read(file: Bytes, columnar: &mut Columnar, out: &mut Vec<RecordBatch>) -> Res
         columnar.push(&batch, out)?;
     }
     columnar.finish(out)
+}
+
+/// The bytes of a column's pages.
+fn chunk_of<'a>(file: &'a Bytes, column: &ColumnChunkMetaData) -> Result<&'a [u8]> {
+    let first = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
+    let range = usize::try_from(first).ok().zip(usize::try_from(column.compressed_size()).ok());
+    let chunk = range.and_then(|(start, length)| file.get(start..start.checked_add(length)?));
+    chunk.ok_or_else(|| Error::new(ErrorCode::IncorrectData, "Broken Parquet file: a column is not in it"))
 }
 
 /// Writes a file.

@@ -11,6 +11,7 @@ use zepto_common::limits::{COLUMNS_MAX, DEPTH_MAX, NAME_BYTES_MAX, VALUE_BYTES_M
 use zepto_common::types::ColumnType;
 use zepto_common::{Error, ErrorCode, Result};
 
+use crate::cells::write_rows;
 use crate::column::{Column, Values};
 use crate::decode::{Block, Found, RowFormat, in_column};
 use crate::encode::{Encoder, Fields, ResultTotals};
@@ -305,6 +306,9 @@ impl Encoder for RowBinaryWriter {
 
     fn batch(&mut self, batch: &arrow::array::RecordBatch, out: &mut Vec<u8>) -> Result<()> {
         let cells = self.fields.cells(batch)?;
+        if write_rows(&cells, self.fields.types(), batch.num_rows(), out) {
+            return Ok(());
+        }
         for row in 0..batch.num_rows() {
             for (cell, ty) in cells.iter().zip(self.fields.types()) {
                 cell.write_binary(row, ty, out);

@@ -9,7 +9,6 @@ mod formats {
     mod insert_head;
     mod msgpack;
     mod native;
-    mod rates;
     mod round_trip;
     mod rules;
     pub(crate) mod support;

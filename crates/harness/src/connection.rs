@@ -49,6 +49,12 @@ impl Request {
         Self::new("POST", &format!("/?query={}", percent_encode(statement)), &[], rows)
     }
 
+    /// All bytes of it, head and body.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        [&self.head[..], &self.body[..]].concat()
+    }
+
     /// `GET target`.
     #[must_use]
     pub fn get(target: &str) -> Self {
@@ -68,6 +74,18 @@ pub struct Response {
 }
 
 impl Response {
+    /// The answer that these bytes begin with; None while some of it is missing.
+    ///
+    /// # Errors
+    /// When they are no answer.
+    pub fn parse(bytes: &[u8]) -> io::Result<Option<Self>> {
+        match ReplyReader::default().read(&mut &*bytes) {
+            Ok(response) => Ok(Some(response)),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The first header of this (lower-case) name.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {

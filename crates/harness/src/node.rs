@@ -1,4 +1,4 @@
-//! A storage node's process: started, asked, terminated, killed.
+//! A node's process: started, asked, terminated, killed.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::connection::{Connection, Request};
 use crate::cost::{self, Cost};
 
-/// The program's name.
+/// The storage node's program.
 pub const PROGRAM: &str = "zepto_storage_node";
 /// How long a node may take until it listens.
 pub const START_WAIT: Duration = Duration::from_secs(120);
@@ -38,6 +38,10 @@ pub struct Launch {
     pub wrapper: Vec<OsString>,
     /// Where its log lines are appended.
     pub log: PathBuf,
+    /// Whether the program has a data directory; an ingest node has none.
+    pub has_disk: bool,
+    /// The HTTP port, 0 = any free one.
+    pub http_port: u16,
 }
 
 impl Launch {
@@ -52,7 +56,16 @@ impl Launch {
             flags: Vec::new(),
             wrapper: Vec::new(),
             log: PathBuf::from(log),
+            has_disk: true,
+            http_port: 0,
         }
+    }
+
+    /// For a program without a data directory; `data_dir` only names its log.
+    #[must_use]
+    pub fn diskless(mut self) -> Self {
+        self.has_disk = false;
+        self
     }
 
     /// With one more flag.
@@ -81,7 +94,10 @@ impl Launch {
         let mut words = self.wrapper.iter().cloned().chain([self.program.clone().into_os_string()]);
         let mut command = Command::new(words.next().unwrap_or_default());
         command.args(words);
-        command.arg("--data-dir").arg(&self.data_dir).args(["--http-port", "0"]).args(&self.flags);
+        if self.has_disk {
+            command.arg("--data-dir").arg(&self.data_dir);
+        }
+        command.args(["--http-port", &self.http_port.to_string()]).args(&self.flags);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         let child = command.spawn().map_err(|error| {
             io::Error::new(error.kind(), format!("cannot start {}: {error}", self.program.display()))
@@ -101,7 +117,7 @@ impl Launch {
 #[derive(Debug)]
 pub struct Node {
     pid: Pid,
-    address: SocketAddr,
+    addresses: Addresses,
     /// Gives the end once; locked, so that a node can be shared by the threads that write to it.
     ended: Mutex<Receiver<ExitStatus>>,
     /// Whether the end was seen: the number may belong to another process then.
@@ -112,17 +128,17 @@ impl Node {
     fn follow(mut child: Child) -> io::Result<Self> {
         let pid = Pid::from_child(&child);
         let stdout = child.stdout.take().ok_or_else(|| io::Error::other("the output is piped"))?;
-        let (tell_address, address) = sync_channel(1);
+        let (tell_addresses, addresses) = sync_channel(1);
         let (tell_end, ended) = sync_channel(1);
-        thread::spawn(move || read_address(BufReader::new(stdout), &tell_address));
+        thread::spawn(move || read_addresses(BufReader::new(stdout), &tell_addresses));
         thread::spawn(move || {
             // A child that cannot be waited for looks like one that still runs: the waiter's deadline ends that.
             if let Ok(status) = child.wait() {
                 let _nobody_waits = tell_end.send(status);
             }
         });
-        match address.recv_timeout(START_WAIT) {
-            Ok(address) => Ok(Self { pid, address, ended: Mutex::new(ended), gone: false }),
+        match addresses.recv_timeout(START_WAIT) {
+            Ok(addresses) => Ok(Self { pid, addresses, ended: Mutex::new(ended), gone: false }),
             Err(RecvTimeoutError::Timeout) => {
                 let _already_gone = kill_process(pid, Signal::KILL);
                 Err(io::Error::new(io::ErrorKind::TimedOut, "the node did not listen in time"))
@@ -137,7 +153,13 @@ impl Node {
     /// Its HTTP address.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.addresses.http
+    }
+
+    /// Its address for other nodes, if it has one.
+    #[must_use]
+    pub fn rpc_address(&self) -> Option<SocketAddr> {
+        self.addresses.rpc
     }
 
     /// Its process id.
@@ -151,7 +173,7 @@ impl Node {
     /// # Errors
     /// When it does not listen any more.
     pub fn connect(&self) -> io::Result<Connection> {
-        Connection::open(self.address)
+        Connection::open(self.addresses.http)
     }
 
     /// What it costs.
@@ -243,36 +265,52 @@ impl Drop for Node {
     }
 }
 
-/// Sends on the address of the `listening` line, then reads on so that the pipe never fills.
-fn read_address(mut from: impl BufRead, tell: &SyncSender<SocketAddr>) {
+/// Where a process listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Addresses {
+    http: SocketAddr,
+    rpc: Option<SocketAddr>,
+}
+
+/// Sends on the addresses of the `listening` line, then reads on so that the pipe never fills.
+fn read_addresses(mut from: impl BufRead, tell: &SyncSender<Addresses>) {
     let mut line = String::new();
     while from.read_line(&mut line).is_ok_and(|length| length > 0) {
-        if let Some(address) = address_in(&line) {
-            let _nobody_waits = tell.try_send(address);
+        if let Some(addresses) = addresses_in(&line) {
+            let _nobody_waits = tell.try_send(addresses);
         }
         line.clear();
     }
 }
 
-fn address_in(line: &str) -> Option<SocketAddr> {
+fn addresses_in(line: &str) -> Option<Addresses> {
     let event: serde_json::Value = serde_json::from_str(line).ok()?;
     if event["event"].as_str() != Some("listening") {
         return None;
     }
-    event["http"].as_str()?.parse().ok()
+    let address = |name: &str| event[name].as_str()?.parse().ok();
+    Some(Addresses { http: address("http")?, rpc: address("rpc") })
 }
 
-/// The node's program beside the running one: cargo puts programs into the profile's folder and tests into its
+/// The storage node's program, as [`program_named`].
+///
+/// # Errors
+/// As there.
+pub fn program_beside_this() -> io::Result<PathBuf> {
+    program_named(PROGRAM)
+}
+
+/// The program of this name beside the running one: cargo puts programs into the profile's folder and tests into its
 /// `deps`.
 ///
 /// # Errors
 /// When it was not built; the message says how to.
-pub fn program_beside_this() -> io::Result<PathBuf> {
+pub fn program_named(name: &str) -> io::Result<PathBuf> {
     let this = std::env::current_exe()?;
-    let beside = this.ancestors().skip(1).take(2).map(|dir| dir.join(PROGRAM)).find(|path| path.is_file());
+    let beside = this.ancestors().skip(1).take(2).map(|dir| dir.join(name)).find(|path| path.is_file());
     beside.ok_or_else(|| {
         let message = format!(
-            "there is no {PROGRAM} beside {}: build it first (`cargo xtask test` does), \
+            "there is no {name} beside {}: build it first (`cargo xtask test` does), \
              in the same profile and target directory: cargo build --workspace --all-targets",
             this.display()
         );
@@ -287,9 +325,13 @@ mod tests {
     #[test]
     fn the_listening_line_gives_the_address() {
         let line = r#"{"event":"listening","http":"127.0.0.1:4711"}"#;
-        assert_eq!(address_in(line), Some(SocketAddr::from(([127, 0, 0, 1], 4711))));
-        assert_eq!(address_in("starting"), None);
-        assert_eq!(address_in(r#"{"event":"other","http":"127.0.0.1:1"}"#), None);
+        let http = SocketAddr::from(([127, 0, 0, 1], 4711));
+        assert_eq!(addresses_in(line), Some(Addresses { http, rpc: None }));
+        let line = r#"{"event":"listening","http":"127.0.0.1:4711","rpc":"127.0.0.1:4712"}"#;
+        let rpc = Some(SocketAddr::from(([127, 0, 0, 1], 4712)));
+        assert_eq!(addresses_in(line), Some(Addresses { http, rpc }));
+        assert_eq!(addresses_in("starting"), None);
+        assert_eq!(addresses_in(r#"{"event":"other","http":"127.0.0.1:1"}"#), None);
     }
 
     #[test]

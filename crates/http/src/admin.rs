@@ -53,6 +53,23 @@ pub(crate) async fn settings(State(service): Shared, request: Request) -> Respon
     answer(&service, allowed.map(|_| service.door.node.settings()))
 }
 
+/// `GET /admin/nodes`.
+pub(crate) async fn nodes(State(service): Shared, request: Request) -> Response {
+    let allowed = admin(&service, &request);
+    answer(&service, allowed.map(|_| service.door.node.nodes()))
+}
+
+/// `GET /admin/cluster`.
+pub(crate) async fn cluster(State(service): Shared, request: Request) -> Response {
+    let allowed = admin(&service, &request);
+    drop(request);
+    let told = match allowed {
+        Ok(_) => service.door.node.cluster().await,
+        Err(error) => Err(error),
+    };
+    answer(&service, told)
+}
+
 pub(crate) async fn version(State(service): Shared, request: Request) -> Response {
     let identity = service.identity();
     let value = json!({

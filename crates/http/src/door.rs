@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use metrics_exporter_prometheus::PrometheusHandle;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use zepto_common::auth::Authenticator;
@@ -31,7 +31,35 @@ pub struct Identity {
     pub started: Instant,
 }
 
-/// What the door tells about its node. Every method answers at once, but for [`Self::create_snapshot`].
+/// A statement on its way to a node that runs statements.
+#[derive(Debug)]
+pub struct ForwardedStatement {
+    /// The path and parameters as they came.
+    pub uri: http::Uri,
+    /// The headers as they came, the credentials among them.
+    pub headers: http::HeaderMap,
+    /// It came by a method that only reads; its text is among the parameters then.
+    pub read_only: bool,
+    /// Its text, inflated; no INSERT with data.
+    pub sql: String,
+    /// Its id, the client's or one of the door.
+    pub query_id: String,
+    /// End of the wait for the head of the answer.
+    pub deadline: Instant,
+}
+
+/// Runs statements elsewhere, for a node without a SQL engine.
+#[async_trait]
+pub trait Forward: Send + Sync {
+    /// The other node's answer, whatever it is; its body streams.
+    ///
+    /// # Errors
+    /// `NotReady` when nobody can be reached: nothing was run. `SocketTimeout` when the answer did not begin in time.
+    async fn forward(&self, statement: ForwardedStatement) -> Result<http::Response<axum::body::Body>>;
+}
+
+/// What the door tells about its node. Every method answers at once, but for [`Self::create_snapshot`] and
+/// [`Self::cluster`].
 #[async_trait]
 pub trait NodeInfo: Send + Sync {
     /// Who the node is.
@@ -45,6 +73,11 @@ pub trait NodeInfo: Send + Sync {
     /// Why the node should get no requests now; empty when it is ready.
     fn not_ready(&self) -> Vec<String>;
 
+    /// Who runs the statements that are no INSERT with data; None = this node's own [`Door::queries`].
+    fn forward(&self) -> Option<&dyn Forward> {
+        None
+    }
+
     /// The node's counters, for `/stats`.
     fn stats(&self) -> Value;
 
@@ -53,6 +86,21 @@ pub trait NodeInfo: Send + Sync {
 
     /// Sets the gauges of the metrics registry to what holds now.
     fn refresh_gauges(&self);
+
+    /// The nodes with their states, for `/admin/nodes`; without a cluster there is this one.
+    fn nodes(&self) -> Value {
+        let identity = self.identity();
+        let id = identity.node_id.parse::<u32>().unwrap_or_default();
+        json!({"nodes": [{"id": id, "role": identity.role, "state": "ACTIVE"}]})
+    }
+
+    /// What the cluster has agreed on, for `/admin/cluster`.
+    ///
+    /// # Errors
+    /// `NotImplemented` on a node that runs alone.
+    async fn cluster(&self) -> Result<Value> {
+        Err(Error::new(ErrorCode::NotImplemented, "this node runs alone: there is no cluster"))
+    }
 
     /// Makes a consistent snapshot; the name is the node's choice when there is none.
     ///

@@ -39,7 +39,7 @@ pub mod settings;
 pub mod statement;
 pub mod tls;
 
-pub use door::{Door, DoorLimits, Identity, NodeInfo};
+pub use door::{Door, DoorLimits, Forward, ForwardedStatement, Identity, NodeInfo};
 pub use server::serve;
 pub use tls::{Tls, TlsFiles};
 #[cfg(test)]

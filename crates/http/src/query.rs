@@ -16,7 +16,7 @@ use http::header::HeaderValue;
 use http::{Method, StatusCode};
 use tokio_util::sync::CancellationToken;
 use zepto_common::auth::Subject;
-use zepto_common::limits::STATEMENT_BYTES_MAX;
+use zepto_common::limits::{QUEUE_WAIT, STATEMENT_BYTES_MAX};
 use zepto_common::schema::TableName;
 use zepto_common::service::{RequestContext, Role};
 use zepto_common::{Error, ErrorCode, Result};
@@ -26,7 +26,7 @@ use zepto_formats::insert::InsertHead;
 use crate::access;
 use crate::connection::Flushes;
 use crate::deflate::Encoding;
-use crate::door::Service;
+use crate::door::{Forward, ForwardedStatement, Service};
 use crate::reply::{self, QUERY_ID, TIMEZONE};
 use crate::sessions::Lease;
 use crate::settings::RequestSettings;
@@ -50,6 +50,15 @@ struct Call {
     form: Arc<Form>,
     /// The session that this request uses.
     lease: Option<Arc<Lease>>,
+    head: Arc<Head>,
+}
+
+/// A request's head as it came, for a node that passes statements on.
+struct Head {
+    uri: http::Uri,
+    headers: http::HeaderMap,
+    /// Its body was a form.
+    form: bool,
 }
 
 /// `/`: a statement by GET or POST.
@@ -161,7 +170,27 @@ impl Call {
             return self.insert(head, source).await;
         }
         let sql = source.whole_statement(STATEMENT_BYTES_MAX).await?;
-        self.select(&sql, kind).await
+        match self.service.door.node.forward() {
+            Some(forward) => self.forward(forward, sql).await,
+            None => self.select(&sql, kind).await,
+        }
+    }
+
+    /// Lets another node run the statement; who asks was checked here, and is again there.
+    async fn forward(&self, forward: &dyn Forward, sql: String) -> Result<Response> {
+        if self.head.form {
+            let text = "this node passes no multipart/form-data on: send it to a storage node";
+            return Err(Error::new(ErrorCode::NotImplemented, text));
+        }
+        let statement = ForwardedStatement {
+            uri: self.head.uri.clone(),
+            headers: self.head.headers.clone(),
+            read_only: self.read_only,
+            sql,
+            query_id: self.query_id.clone(),
+            deadline: self.started + self.query_time() + QUEUE_WAIT,
+        };
+        forward.forward(statement).await
     }
 
     async fn insert(self: &Arc<Self>, head: InsertHead, source: &mut Source) -> Result<Response> {

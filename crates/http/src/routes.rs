@@ -49,6 +49,8 @@ impl Routes {
             .route("/admin/queries/{id}", delete(admin::kill))
             .route("/admin/keys", get(admin::keys).post(admin::create_key))
             .route("/admin/keys/{id}", delete(admin::revoke_key))
+            .route("/admin/nodes", get(admin::nodes))
+            .route("/admin/cluster", get(admin::cluster))
             .route("/admin/settings", get(admin::settings))
             .route("/admin/version", get(admin::version))
             .route("/admin/snapshot", post(admin::create_snapshot))
@@ -117,6 +119,8 @@ fn label(path: &str) -> &'static str {
         "/insert/msgpack",
         "/admin/queries",
         "/admin/keys",
+        "/admin/nodes",
+        "/admin/cluster",
         "/admin/settings",
         "/admin/version",
         "/admin/snapshot",

@@ -198,7 +198,6 @@ impl RequestSettings {
                     "readonly" => self.read_only = value != "0" && !value.is_empty(),
                     _ => {}
                 }
-                neutral(name, value)?;
                 self.settings.insert(name.to_owned(), value.to_owned());
             }
             _ => return Err(unknown(name)),
@@ -218,17 +217,6 @@ fn shorten(name: &str) -> String {
 fn bad_value(name: &str, value: &str) -> Error {
     let text = format!("Cannot use value '{}' for setting {name}", shorten(value));
     Error::new(ErrorCode::BadArguments, text)
-}
-
-/// Refuses what would be taken and not done.
-fn neutral(name: &str, value: &str) -> Result<()> {
-    match known::NEUTRAL.iter().find(|(known, _)| *known == name) {
-        Some((_, values)) if !values.contains(&value) => {
-            let text = format!("Setting {name} is not supported with the value '{}'", shorten(value));
-            Err(Error::new(ErrorCode::NotImplemented, text))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn flag(name: &str, value: &str) -> Result<bool> {

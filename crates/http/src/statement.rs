@@ -56,6 +56,15 @@ impl StatementKind {
             .is_some_and(|word| word.eq_ignore_ascii_case(b"SET") || word.eq_ignore_ascii_case(b"USE"))
     }
 
+    /// Whether the statement changes what exists: databases, tables, views.
+    #[must_use]
+    pub fn changes_catalog(sql: &[u8]) -> bool {
+        const WORDS: &[&str] =
+            &["CREATE", "DROP", "ALTER", "RENAME", "TRUNCATE", "ATTACH", "DETACH", "EXCHANGE", "UNDROP"];
+        first_word(sql)
+            .is_some_and(|word| WORDS.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(word)))
+    }
+
     /// Whether it certainly or perhaps only reads.
     #[must_use]
     pub fn reads(self) -> bool {

@@ -2,6 +2,7 @@
 //!
 //! - [`coordinate`]: the coordinator's services, generated from `proto/coordinate.proto`, whose comments tell the design
 //! - [`write`]: the owners' service for rows, generated from `proto/write.proto`, likewise
+//! - [`query`]: the owners' service for reads, generated from `proto/query.proto`, likewise
 //! - [`handshake`]: cluster, protocol and secret, checked by both sides
 //! - [`refusal`]: why a peer is not believed, as a gRPC status and back
 //! - [`convert`]: between messages and the common crate's types
@@ -24,6 +25,12 @@ pub mod coordinate {
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, rustdoc::all)]
 pub mod write {
     tonic::include_proto!("write/zepto.write.v1");
+}
+
+/// Generated from `proto/query.proto`.
+#[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, rustdoc::all)]
+pub mod query {
+    tonic::include_proto!("query/zepto.query.v1");
 }
 
 #[cfg(test)]

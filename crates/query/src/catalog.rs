@@ -95,11 +95,15 @@ impl SchemaProvider for Database {
         let catalog = self.core.store.catalog();
         let full = TableName::new(&self.database, name);
         if let Some(schema) = catalog.table(&full) {
-            return Ok(Some(Arc::new(EngineTable::new(self.core.store.clone(), schema.clone()))));
+            let elsewhere = self.core.reads.is_some();
+            return Ok(Some(Arc::new(EngineTable::new(self.core.store.clone(), schema.clone(), elsewhere))));
         }
         let Some(view) = catalog.view(&full) else { return Ok(None) };
         if let Some(source) = view.source.filter(|_| view.materialized) {
             let Some(schema) = catalog.table_by_id(source) else { return Ok(None) };
+            if self.core.reads.is_some() {
+                self.core.require_alone("Reading a materialized view").map_err(external)?;
+            }
             let recipe = self.core.recipes.of(&self.core.sessions, view, schema).await.map_err(external)?;
             return Ok(Some(Arc::new(MaterializedView::new(self.core.store.clone(), view.clone(), recipe))));
         }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use futures::stream;
+use zepto_common::catalog::Ddl;
 use zepto_common::error::{Error, ErrorCode, Result};
 use zepto_common::schema::{TableName, TableSchema};
 use zepto_common::service::Answer;
@@ -120,14 +121,21 @@ async fn drop_objects(run: Run, kind: ObjectKind, names: &[NameText], if_exists:
             ObjectKind::Database if name.table == SYSTEM => {
                 Err(Error::new(ErrorCode::AccessDenied, "The database system cannot be dropped"))
             }
-            ObjectKind::Database => run.core.store.drop_database(&name.table).await,
-            ObjectKind::View => run.core.store.drop_view(&run.writable_name(name)?).await,
+            ObjectKind::Database => {
+                run.core.change(Ddl::DropDatabase { name: name.table.clone(), if_exists: false }).await
+            }
+            ObjectKind::View => {
+                run.core.change(Ddl::DropView { name: run.writable_name(name)?, if_exists: false }).await
+            }
             ObjectKind::Table => {
                 let name = run.writable_name(name)?;
-                match run.core.store.catalog().view(&name) {
-                    Some(_) => run.core.store.drop_view(&name).await,
-                    None => run.core.store.drop_table(&name).await,
-                }
+                let is_view = run.core.store.catalog().view(&name).is_some();
+                run.core
+                    .change(match is_view {
+                        true => Ddl::DropView { name, if_exists: false },
+                        false => Ddl::DropTable { name, if_exists: false },
+                    })
+                    .await
             }
         };
         match result {
@@ -145,14 +153,16 @@ fn is_missing(code: ErrorCode) -> bool {
 async fn rename(run: Run, pairs: &[(NameText, NameText)]) -> Result<Answer> {
     for (from, to) in pairs {
         let (from, to) = (run.writable_name(from)?, run.writable_name(to)?);
-        run.core.store.rename_table(&from, &to).await?;
+        run.core.change(Ddl::RenameTable { from, to }).await?;
     }
     Ok(run.done())
 }
 
 async fn truncate(run: Run, table: &NameText, if_exists: bool) -> Result<Answer> {
     match run.table(table) {
-        Ok(schema) => run.core.store.truncate_table(&schema.name).await?,
+        Ok(schema) => {
+            run.core.change(Ddl::TruncateTable { name: schema.name.clone(), if_exists: false }).await?;
+        }
         Err(error) if if_exists && is_missing(error.code) => {}
         Err(error) => return Err(error),
     }

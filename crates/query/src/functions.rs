@@ -6,6 +6,7 @@
 //!
 //! The next function is one more row in the table of its topic.
 
+mod accurate;
 mod aggregates;
 mod arrays;
 mod best;
@@ -14,6 +15,7 @@ mod calendar;
 mod casts;
 mod convert;
 mod dates;
+mod decimals;
 mod differences;
 mod json;
 mod lambdas;
@@ -22,6 +24,7 @@ mod logic;
 mod lttb;
 mod maps;
 mod math;
+mod meter;
 mod more;
 mod render;
 pub(crate) mod rewrites;
@@ -47,7 +50,7 @@ pub(crate) use lambdas::{lambda_args, with_lambda};
 pub use logic::{CLICKHOUSE_REVISION, CLICKHOUSE_VERSION};
 pub(crate) use render::float64 as write_float;
 pub(crate) use rewrites::interval_parts;
-pub(crate) use scalar::{fault, nullable};
+pub(crate) use scalar::{column_of, fault, nullable};
 
 use scalar::{Scalar, ScalarFunction};
 

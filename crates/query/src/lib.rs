@@ -4,6 +4,7 @@
 //! - [`SqlOptions`]: bounds and the runtime
 //! - `statement`: text to statement; `rewrite`, `semantics`: ClickHouse's meaning of a query's tree
 //! - `planner`, `plan_cache`, `session`, `catalog`: from a tree to a plan
+//! - [`cluster`]: statements over the rows of several nodes
 //! - `external`: tables that came with a request
 //! - `provider`: tables of the engine as plans see them
 //! - `fill`: ORDER BY … WITH FILL; `filters`: `additional_table_filters`
@@ -14,8 +15,11 @@
 //! - `yielding`: joins that can be stopped
 //! - `error`: DataFusion's errors as ClickHouse's codes
 
+mod arrival;
 mod asof;
 mod catalog;
+pub mod cluster;
+mod constants;
 mod dialect;
 mod error;
 mod execute;
@@ -24,6 +28,7 @@ mod fill;
 mod filters;
 pub mod functions;
 mod index_aggregate;
+mod latest;
 mod memory;
 mod options;
 mod plan_cache;
@@ -41,6 +46,6 @@ mod views;
 mod yielding;
 
 pub use options::SqlOptions;
-pub use service::SqlService;
+pub use service::{ClusterSide, SqlService};
 pub use statement::split_statements;
 pub use views::view_fold;

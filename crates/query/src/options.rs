@@ -33,6 +33,8 @@ pub struct SqlOptions {
     pub result_rows: u64,
     /// Whether aggregates may be answered from run indexes; off only to compare with what the rows say.
     pub index_aggregates: bool,
+    /// Whether other owners answer parts of a statement; off only to compare with what their rows say.
+    pub fragments: bool,
 }
 
 impl SqlOptions {
@@ -49,6 +51,7 @@ impl SqlOptions {
             plans: PLANS_DEFAULT,
             result_rows: 0,
             index_aggregates: true,
+            fragments: true,
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::filters::{ADDITIONAL_TABLE_FILTERS, Filters};
 use crate::plan_cache::{PlanKey, is_lasting};
 use crate::service::Core;
 use crate::statement::{self, Tokens};
-use crate::{asof, fill, rewrite, semantics};
+use crate::{asof, constants, fill, rewrite, semantics};
 
 /// Settings that change what a query means.
 const PLANNING_SETTINGS: [&str; 4] =
@@ -74,7 +74,7 @@ impl Core {
     pub(crate) async fn optimized(&self, state: &SessionState, tokens: Tokens) -> Result<Arc<LogicalPlan>> {
         if state.config().get_extension::<ExternalTables>().is_some() {
             let plan = self.logical_plan(state, tokens).await?;
-            return state.optimize(&plan).map(Arc::new).map_err(from_datafusion);
+            return constants::optimize(state, &plan).map(Arc::new);
         }
         let key = self.plan_key(state, &tokens);
         if let Some(plan) = self.plans.get(&key) {
@@ -82,7 +82,7 @@ impl Core {
         }
         let plan = self.logical_plan(state, tokens).await?;
         let lasting = is_lasting(&plan);
-        let plan = Arc::new(state.optimize(&plan).map_err(from_datafusion)?);
+        let plan = Arc::new(constants::optimize(state, &plan)?);
         if lasting {
             self.plans.put(key, plan.clone());
         }

@@ -8,13 +8,16 @@ mod statistics;
 
 use std::sync::Arc;
 
+use arrow::array::ArrayRef;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::{DFSchema, Result, internal_err};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType, utils::conjunction};
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
+use zepto_common::PartitionId;
 use zepto_common::schema::TableSchema;
+use zepto_engine::store::TableSnapshot;
 use zepto_engine::{Part, Store};
 
 pub(crate) use convert::{to_query, to_storage};
@@ -25,6 +28,8 @@ pub(crate) use statistics::unknown as unknown_statistics;
 
 use self::predicate::Wanted;
 use self::scan::Source;
+use crate::arrival::AsArrived;
+use crate::cluster::{Attempt, PinnedReads, RemoteExec, Scan};
 use crate::error::external;
 
 /// One version of one table. What it reads is decided when it is scanned, so a cached plan never gives old rows.
@@ -33,13 +38,15 @@ pub(crate) struct EngineTable {
     store: Arc<Store>,
     schema: Arc<TableSchema>,
     query_schema: SchemaRef,
+    /// Whether other nodes have rows of it.
+    elsewhere: bool,
 }
 
 impl EngineTable {
     /// This version of the table.
-    pub(crate) fn new(store: Arc<Store>, schema: Arc<TableSchema>) -> Self {
+    pub(crate) fn new(store: Arc<Store>, schema: Arc<TableSchema>, elsewhere: bool) -> Self {
         let query_schema = schema.query_schema();
-        Self { store, schema, query_schema }
+        Self { store, schema, query_schema, elsewhere }
     }
 
     /// The version.
@@ -74,33 +81,110 @@ impl TableProvider for EngineTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let snapshot = self.store.snapshot(self.schema.id).map_err(external)?;
         let output: Vec<usize> = match projection {
             Some(columns) => columns.clone(),
             None => (0..self.query_schema.fields().len()).collect(),
         };
-        let mut wanted = Wanted::new(filters, &self.schema, &self.query_schema);
-        wanted.not_before(snapshot.cutoff);
-        let work = Work::plan(&snapshot.parts, &wanted, limit);
-        let filter = self.row_filter(state, filters, snapshot.cutoff, &work)?;
-        let source = Source { schema: self.schema.clone(), output, filter, limit };
-        Ok(Arc::new(PartScan::new(source, work, state.config().target_partitions())))
+        let wanted = Wanted::new(filters, &self.schema, &self.query_schema);
+        if self.elsewhere {
+            let Some(here) = state.config().get_extension::<PinnedReads>() else {
+                return self.scan_owners(state, output, &wanted, limit);
+            };
+            let snapshot = here.snapshot(self.schema.id).map_err(external)?;
+            let rows = Rows { schema: &self.schema, query_schema: &self.query_schema, snapshot: &snapshot };
+            let wanted = wanted.only(here.partitions());
+            return Ok(Arc::new(rows.scan(state, output, filters, wanted, limit)?));
+        }
+        let snapshot = self.store.snapshot(self.schema.id).map_err(external)?;
+        let rows = Rows { schema: &self.schema, query_schema: &self.query_schema, snapshot: &snapshot };
+        Ok(Arc::new(rows.scan(state, output, filters, wanted, limit)?))
     }
 }
 
 impl EngineTable {
+    /// The keys that can satisfy these filters, in the index's type; None if any can.
+    pub(crate) fn wanted_keys(&self, filters: &[Expr]) -> Option<ArrayRef> {
+        Wanted::new(filters, &self.schema, &self.query_schema).bounds().ok()?.0
+    }
+
+    /// Whether no row can satisfy these filters.
+    pub(crate) fn wants_nothing(&self, filters: &[Expr]) -> bool {
+        Wanted::new(filters, &self.schema, &self.query_schema).is_nothing()
+    }
+
+    /// Every partition's rows from its owner.
+    fn scan_owners(
+        &self,
+        state: &dyn Session,
+        columns: Vec<usize>,
+        wanted: &Wanted,
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let Some(attempt) = state.config().get_extension::<Attempt>() else {
+            return internal_err!("a table of a cluster is read outside of a statement");
+        };
+        let (keys, time) = wanted.bounds()?;
+        let (table, version) = (self.schema.id, self.schema.version);
+        let scan = Scan { table, version, columns, keys, time, limit };
+        RemoteExec::of_scan(attempt, &self.schema, scan)
+    }
+}
+
+/// The rows of these partitions (ascending) that the request wants.
+///
+/// # Errors
+/// Keys that are not of the table's key type.
+pub(crate) fn pinned_scan(
+    state: &dyn Session,
+    schema: &Arc<TableSchema>,
+    snapshot: &TableSnapshot,
+    scan: &Scan,
+    partitions: Vec<PartitionId>,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let query_schema = schema.query_schema();
+    let wanted = Wanted::of(scan.keys.as_ref(), scan.time)?;
+    let filters = wanted.filters(schema, &query_schema)?;
+    let wanted = wanted.only(partitions);
+    let rows = Rows { schema, query_schema: &query_schema, snapshot };
+    Ok(Arc::new(rows.scan(state, scan.columns.clone(), &filters, wanted, scan.limit)?))
+}
+
+/// A table's rows at one moment, under one version of its schema.
+struct Rows<'a> {
+    schema: &'a Arc<TableSchema>,
+    query_schema: &'a SchemaRef,
+    snapshot: &'a TableSnapshot,
+}
+
+impl Rows<'_> {
+    fn scan(
+        &self,
+        state: &dyn Session,
+        output: Vec<usize>,
+        filters: &[Expr],
+        mut wanted: Wanted,
+        limit: Option<usize>,
+    ) -> Result<PartScan> {
+        wanted.not_before(self.snapshot.cutoff);
+        let mut work = Work::plan(self.snapshot, &wanted, limit);
+        work.as_arrived = state.config().get_extension::<AsArrived>().is_some();
+        let filter = self.row_filter(state, filters, &work)?;
+        let source = Source { schema: self.schema.clone(), output, filter, limit };
+        Ok(PartScan::new(source, work, state.config().target_partitions()))
+    }
+
     /// The predicate for parts whose ranges may hold other rows too; None when there are none such.
     fn row_filter(
         &self,
         state: &dyn Session,
         filters: &[Expr],
-        cutoff: Option<i64>,
         work: &Work,
     ) -> Result<Option<Arc<dyn PhysicalExpr>>> {
         if work.is_exact() {
             return Ok(None);
         }
-        let alive = cutoff.and_then(|cutoff| predicate::not_before(cutoff, &self.schema, &self.query_schema));
+        let cutoff = self.snapshot.cutoff;
+        let alive = cutoff.and_then(|cutoff| predicate::not_before(cutoff, self.schema, self.query_schema));
         // A filter has the table's name as qualifier here or none; the table's own schema has none.
         let filters = filters.iter().cloned().map(predicate::unqualified).chain(alive);
         let Some(all) = conjunction(filters) else { return Ok(None) };

@@ -7,9 +7,9 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident,
-    JoinConstraint, JoinOperator, LimitClause, ObjectName, ObjectNamePart, Query, Select, SelectItem,
-    SetExpr, Statement, TableAlias, TableFactor, TableWithJoins, Value, VisitMut, VisitorMut,
-    WildcardAdditionalOptions,
+    JoinConstraint, JoinOperator, LimitClause, ObjectName, ObjectNamePart, OrderByExpr, OrderByKind, Query,
+    Select, SelectItem, SetExpr, Statement, TableAlias, TableFactor, TableWithJoins, Value, VisitMut,
+    VisitorMut, WildcardAdditionalOptions,
 };
 use zepto_common::error::{Error, ErrorCode, Result};
 
@@ -31,12 +31,32 @@ pub(crate) fn before(statement: &mut Statement) -> Result<()> {
                 });
             }
             refuse_totals(select)?;
+            select.from.iter().try_for_each(refuse_sampling)?;
             latest(select)?;
             array_join(select)?;
             select.from.iter_mut().try_for_each(match_conditions)
         })?;
+        order_by_all(query);
         limit_by::rewrite(query)
     })
+}
+
+/// `ORDER BY ALL` becomes the numbers of the result's columns. DataFusion's own takes columns alone; with an asterisk in
+/// the list it has to do.
+fn order_by_all(query: &mut Query) {
+    let (Some(order), SetExpr::Select(select)) = (&mut query.order_by, query.body.as_ref()) else { return };
+    let OrderByKind::All(options) = &order.kind else { return };
+    let named =
+        |item: &SelectItem| matches!(item, SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. });
+    if !select.projection.iter().all(named) {
+        return;
+    }
+    let by = |number: usize| OrderByExpr {
+        expr: Expr::value(Value::Number(number.to_string(), false)),
+        options: *options,
+        with_fill: None,
+    };
+    order.kind = OrderByKind::Expressions((1..=select.projection.len()).map(by).collect());
 }
 
 /// DataFusion would leave out the rows that WITH TOTALS, ROLLUP and CUBE add.
@@ -48,6 +68,17 @@ fn refuse_totals(select: &Select) -> Result<()> {
         }
         None => Ok(()),
     }
+}
+
+/// SAMPLE would be passed over: the answer would be another than the one asked for.
+fn refuse_sampling(from: &TableWithJoins) -> Result<()> {
+    let joined = from.joins.iter().map(|join| &join.relation);
+    for table in std::iter::once(&from.relation).chain(joined) {
+        if let TableFactor::Table { name, sample: Some(_), .. } = table {
+            return Err(Error::new(ErrorCode::NotImplemented, format!("SAMPLE is not supported: {name}")));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses what the pass over functions has left and DataFusion would overlook.

@@ -32,6 +32,30 @@ pub(crate) struct QueryHandle {
 }
 
 impl QueryHandle {
+    fn new(text: &str, context: &RequestContext, deadline: Instant) -> Self {
+        Self {
+            progress: Arc::new(Progress::default()),
+            memory: AtomicUsize::new(0),
+            cancel: context.cancel.child_token(),
+            deadline,
+            id: context.query_id.clone(),
+            user: context.user.clone(),
+            text: shortened(text),
+            started: Instant::now(),
+            killed: AtomicBool::new(false),
+        }
+    }
+
+    /// A part of a statement that another node lists.
+    pub(crate) fn of_fragment(context: &RequestContext) -> Arc<Self> {
+        Arc::new(Self::new("", context, context.deadline))
+    }
+
+    /// Its id for people.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
     /// Who sent it.
     pub(crate) fn user(&self) -> &str {
         &self.user
@@ -115,17 +139,7 @@ impl Running {
         context: &RequestContext,
         deadline: Instant,
     ) -> Result<RunningGuard> {
-        let handle = Arc::new(QueryHandle {
-            progress: Arc::new(Progress::default()),
-            memory: AtomicUsize::new(0),
-            cancel: context.cancel.child_token(),
-            deadline,
-            id: context.query_id.clone(),
-            user: context.user.clone(),
-            text: shortened(text),
-            started: Instant::now(),
-            killed: AtomicBool::new(false),
-        });
+        let handle = Arc::new(QueryHandle::new(text, context, deadline));
         let mut handles = self.handles.lock();
         if handles.len() >= self.most {
             let message = format!("Too many simultaneous queries. Maximum: {}", self.most);

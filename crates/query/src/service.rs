@@ -5,11 +5,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use zepto_common::catalog::Ddl;
 use zepto_common::error::{Error, ErrorCode, Result};
 use zepto_common::schema::TableName;
-use zepto_common::service::{Answer, ExpressionEvaluator, QueryService, RequestContext, Role, RunningQuery};
+use zepto_common::service::{
+    Answer, CatalogChanges, ClusterNodes, ExpressionEvaluator, QueryService, RequestContext, Role, RowSink,
+    RunningQuery,
+};
 use zepto_engine::Store;
 
+use crate::cluster::{ClusterMode, Clustered, Owner};
 use crate::execute::{self, Evaluator};
 use crate::options::SqlOptions;
 use crate::plan_cache::PlanCache;
@@ -33,6 +38,21 @@ pub(crate) struct Core {
     pub(crate) running: Arc<Running>,
     /// Bounds.
     pub(crate) options: SqlOptions,
+    /// The other nodes, if there are any.
+    pub(crate) cluster: Option<ClusterSide>,
+    /// How rows of other nodes are read.
+    pub(crate) reads: Option<ClusterMode>,
+}
+
+/// What a node that is one of several has instead of its store alone.
+#[derive(Clone)]
+pub struct ClusterSide {
+    /// Has changes of the catalog agreed on.
+    pub changes: Arc<dyn CatalogChanges>,
+    /// Takes rows to the owners of their partitions.
+    pub rows: Arc<dyn RowSink>,
+    /// Knows the nodes.
+    pub nodes: Arc<dyn ClusterNodes>,
 }
 
 impl std::fmt::Debug for Core {
@@ -50,6 +70,39 @@ impl Core {
     pub(crate) fn full_name(name: &NameText, context: &RequestContext) -> TableName {
         let database = name.database.as_deref().unwrap_or(&context.database);
         TableName::new(database, &name.table)
+    }
+
+    /// Makes a change of the catalog true: on this node, or by agreement.
+    ///
+    /// # Errors
+    /// The change's own; `NotReady` while nobody can agree.
+    pub(crate) async fn change(&self, change: Ddl) -> Result<()> {
+        match &self.cluster {
+            Some(cluster) => cluster.changes.change(change).await,
+            None => self.store.change(change).await,
+        }
+    }
+
+    /// Where the rows of INSERT … SELECT go.
+    pub(crate) fn rows(&self) -> &dyn RowSink {
+        match &self.cluster {
+            Some(cluster) => cluster.rows.as_ref(),
+            None => self.store.as_ref(),
+        }
+    }
+
+    /// Refuses what this node can only do to its own rows.
+    ///
+    /// # Errors
+    /// `NotImplemented` on a node that is one of several.
+    pub(crate) fn require_alone(&self, what: &str) -> Result<()> {
+        match self.cluster {
+            None => Ok(()),
+            Some(_) => {
+                let message = format!("{what} is not supported in a cluster yet, only on a single node");
+                Err(Error::new(ErrorCode::NotImplemented, message))
+            }
+        }
     }
 
     /// Whether there is a database of this name.
@@ -82,6 +135,34 @@ impl SqlService {
     /// # Errors
     /// A spill directory that cannot be made.
     pub fn new(store: Arc<Store>, options: SqlOptions) -> Result<Self> {
+        Self::of(store, options, None, None)
+    }
+
+    /// Over the stores of several nodes, of which this is one's.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn distributed(
+        store: Arc<Store>,
+        options: SqlOptions,
+        cluster: ClusterSide,
+        reads: Clustered,
+    ) -> Result<Self> {
+        Self::of(store, options, Some(cluster), Some(ClusterMode::new(reads)))
+    }
+
+    /// Answers other nodes' fragments of statements; None without [`Self::distributed`].
+    #[must_use]
+    pub fn owner(&self) -> Option<Owner> {
+        self.core.reads.is_some().then(|| Owner::new(self.core.clone()))
+    }
+
+    fn of(
+        store: Arc<Store>,
+        options: SqlOptions,
+        cluster: Option<ClusterSide>,
+        reads: Option<ClusterMode>,
+    ) -> Result<Self> {
         let core = Core {
             store,
             sessions: Sessions::new(&options)?,
@@ -89,6 +170,8 @@ impl SqlService {
             recipes: Recipes::default(),
             running: Running::new(options.queries),
             options,
+            cluster,
+            reads,
         };
         Ok(Self { core: Arc::new(core) })
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProviderList, Session};
-use datafusion::common::Result as DfResult;
+use datafusion::common::{Result as DfResult, internal_err};
 use datafusion::execution::TaskContext;
 use datafusion::execution::context::QueryPlanner;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -13,15 +13,22 @@ use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
+use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use datafusion::physical_planner::{DefaultPhysicalPlanner, PhysicalPlanner};
 use datafusion::prelude::SessionConfig;
 use zepto_common::error::Result;
 
+use crate::arrival;
 use crate::asof::{AsOfPlanner, PushBelowAsOf};
 use crate::catalog::Databases;
+use crate::cluster::{RemotePlanner, TakeStates};
+use crate::constants::MeterConstants;
 use crate::error::from_datafusion;
 use crate::fill::FillPlanner;
+use crate::latest::{LatestPlanner, TakeLatest};
 use crate::memory::QueryPool;
 use crate::options::SqlOptions;
 use crate::running::QueryHandle;
@@ -44,6 +51,59 @@ pub(crate) struct Sessions {
 #[derive(Debug)]
 struct Planner;
 
+fn physical_planner() -> DefaultPhysicalPlanner {
+    DefaultPhysicalPlanner::with_extension_planners(vec![
+        Arc::new(AsOfPlanner),
+        Arc::new(FillPlanner),
+        Arc::new(LatestPlanner),
+        Arc::new(RemotePlanner),
+    ])
+}
+
+/// The states of the aggregation at the root of a plan: the half of it that makes them.
+///
+/// # Errors
+/// DataFusion's.
+pub(crate) async fn states_plan(
+    plan: &LogicalPlan,
+    state: &SessionState,
+) -> DfResult<Arc<dyn ExecutionPlan>> {
+    let ordered = arrival::ordered(plan, state)?;
+    let state = ordered.as_ref().unwrap_or(state);
+    let bare = SessionStateBuilder::new_from_existing(state.clone());
+    let bare = bare.with_physical_optimizer_rules(Vec::new()).build();
+    let planner = physical_planner();
+    let whole = planner.create_physical_plan(plan, &bare).await?;
+    let is_half = |plan: &&Arc<dyn ExecutionPlan>| {
+        plan.downcast_ref::<AggregateExec>().is_some_and(|half| *half.mode() == AggregateMode::Partial)
+    };
+    let Some(half) = whole.children().into_iter().find(is_half).cloned() else {
+        return internal_err!("the plan of an aggregation has no half that makes states");
+    };
+    let states = planner.optimize_physical_plan(half.clone(), state, |_, _| {})?;
+    match half.downcast_ref::<AggregateExec>() {
+        Some(half) if half.group_expr().is_true_no_grouping() => reduced(half, states),
+        _ => Ok(states),
+    }
+}
+
+/// One state for all threads, parts and slots of an aggregation without groups.
+fn reduced(half: &AggregateExec, states: Arc<dyn ExecutionPlan>) -> DfResult<Arc<dyn ExecutionPlan>> {
+    let states: Arc<dyn ExecutionPlan> = match states.output_partitioning().partition_count() {
+        1 => states,
+        _ => Arc::new(CoalescePartitionsExec::new(states)),
+    };
+    let reduce = AggregateExec::try_new(
+        AggregateMode::PartialReduce,
+        half.group_expr().as_final(),
+        half.aggr_expr().to_vec(),
+        half.filter_expr().to_vec(),
+        states,
+        half.input_schema(),
+    )?;
+    Ok(Arc::new(reduce))
+}
+
 #[async_trait]
 impl QueryPlanner for Planner {
     async fn create_physical_plan(
@@ -51,15 +111,22 @@ impl QueryPlanner for Planner {
         plan: &LogicalPlan,
         session: &dyn Session,
     ) -> DfResult<Arc<dyn ExecutionPlan>> {
-        let planner = DefaultPhysicalPlanner::with_extension_planners(vec![
-            Arc::new(AsOfPlanner),
-            Arc::new(FillPlanner),
-        ]);
-        planner.create_physical_plan(plan, session).await
+        let ordered = match session.as_any().downcast_ref::<SessionState>() {
+            Some(state) => arrival::ordered(plan, state)?,
+            None => None,
+        };
+        let session = ordered.as_ref().map_or(session, |state| state as &dyn Session);
+        physical_planner().create_physical_plan(plan, session).await
     }
 }
 
 impl Sessions {
+    /// Bytes of memory that statements hold.
+    #[cfg(test)]
+    pub(crate) fn memory_reserved(&self) -> usize {
+        self.runtime.memory_pool.reserved()
+    }
+
     /// The template under these options.
     ///
     /// # Errors
@@ -80,11 +147,16 @@ impl Sessions {
             .with_config(config(options))
             .with_runtime_env(runtime.clone())
             .with_query_planner(Arc::new(Planner))
-            .with_optimizer_rule(Arc::new(PushBelowAsOf));
-        if options.index_aggregates {
-            builder = builder.with_physical_optimizer_rules(crate::index_aggregate::rules());
-        }
-        builder = builder.with_physical_optimizer_rule(Arc::new(PauseInLoops));
+            .with_optimizer_rule(Arc::new(PushBelowAsOf))
+            .with_optimizer_rule(Arc::new(TakeLatest));
+        let mut rules = match options.index_aggregates {
+            true => crate::index_aggregate::rules(),
+            false => PhysicalOptimizer::new().rules,
+        };
+        rules.insert(0, Arc::new(TakeStates));
+        rules.push(Arc::new(PauseInLoops));
+        rules.push(Arc::new(MeterConstants));
+        builder = builder.with_physical_optimizer_rules(rules);
         for rule in crate::semantics::analyzer_rules() {
             builder = builder.with_analyzer_rule(rule);
         }

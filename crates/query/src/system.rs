@@ -33,11 +33,12 @@ pub(crate) fn register(state: &mut SessionState) {
 type Rows = fn(&Core) -> zepto_common::Result<RecordBatch>;
 
 /// Every table here, by name.
-const TABLES: [(&str, Rows); 10] = [
+const TABLES: [(&str, Rows); 11] = [
     ("columns", tables::columns),
     ("databases", tables::databases),
     ("functions", tables::functions),
     ("metrics", tables::metrics),
+    ("nodes", tables::nodes),
     ("one", tables::one),
     ("parts", tables::parts),
     ("processes", tables::processes),

@@ -5,6 +5,7 @@
 
 mod check;
 mod fold;
+mod in_order;
 mod leaf;
 mod provider;
 mod recipe;

@@ -1,6 +1,7 @@
 //! Joins that can be stopped. DataFusion's operators give way when their leaves are read, but a nested loop compares
 //! each batch that it reads with every row of its other side: without a pause in between, its task holds its thread,
-//! and neither a deadline nor a kill gets to it.
+//! and neither a deadline nor a kill gets to it. A join by a key with few values gives rows for as long out of one
+//! batch, to an aggregate that asks for the next and the next.
 
 use std::fmt;
 use std::pin::Pin;
@@ -15,7 +16,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::execution_plan::ChildrenPropertiesMode;
-use datafusion::physical_plan::joins::{CrossJoinExec, NestedLoopJoinExec};
+use datafusion::physical_plan::joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec};
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties, ReplaceChildrenOptions,
 };
@@ -27,22 +28,27 @@ use crate::running::QueryHandle;
 /// Rows that a nested loop gets at once.
 const ROWS_MAX: usize = 1_024;
 
-/// Puts a pause between the batches that a nested loop reads.
+/// Puts a pause between the batches that a nested loop reads, and between those that a join gives.
 #[derive(Debug)]
 pub(crate) struct PauseInLoops;
 
 impl PhysicalOptimizerRule for PauseInLoops {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let paused = plan.transform_up(|node| {
+            let given =
+                |node| Arc::new(PauseExec { input: node, rows: usize::MAX }) as Arc<dyn ExecutionPlan>;
+            if node.is::<HashJoinExec>() || node.is::<SortMergeJoinExec>() {
+                return Ok(Transformed::yes(given(node)));
+            }
             if !node.is::<NestedLoopJoinExec>() && !node.is::<CrossJoinExec>() {
                 return Ok(Transformed::no(node));
             }
             let pause = |child: &Arc<dyn ExecutionPlan>| {
-                Arc::new(PauseExec(Arc::clone(child))) as Arc<dyn ExecutionPlan>
+                Arc::new(PauseExec { input: Arc::clone(child), rows: ROWS_MAX }) as Arc<dyn ExecutionPlan>
             };
             let children = node.children().into_iter().map(pause).collect();
             let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
-            Ok(Transformed::yes(node.replace_children(children, options)?))
+            Ok(Transformed::yes(given(node.replace_children(children, options)?)))
         })?;
         Ok(paused.data)
     }
@@ -58,7 +64,11 @@ impl PhysicalOptimizerRule for PauseInLoops {
 
 /// Gives its input's batches in slices, a pause after each, and ends with the statement.
 #[derive(Debug)]
-struct PauseExec(Arc<dyn ExecutionPlan>);
+struct PauseExec {
+    input: Arc<dyn ExecutionPlan>,
+    /// Rows of a slice.
+    rows: usize,
+}
 
 impl DisplayAs for PauseExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -72,7 +82,7 @@ impl ExecutionPlan for PauseExec {
     }
 
     fn properties(&self) -> &Arc<PlanProperties> {
-        self.0.properties()
+        self.input.properties()
     }
 
     fn maintains_input_order(&self) -> Vec<bool> {
@@ -80,7 +90,7 @@ impl ExecutionPlan for PauseExec {
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.0]
+        vec![&self.input]
     }
 
     fn apply_expressions(
@@ -96,7 +106,7 @@ impl ExecutionPlan for PauseExec {
         _: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         match children.pop() {
-            Some(child) => Ok(Arc::new(Self(child))),
+            Some(input) => Ok(Arc::new(Self { input, rows: self.rows })),
             None => Ok(self),
         }
     }
@@ -110,14 +120,16 @@ impl ExecutionPlan for PauseExec {
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let query = context.session_config().get_extension::<QueryHandle>();
-        let input = self.0.execute(partition, context)?;
-        Ok(Box::pin(Pauses { input, query, rest: None, pause: false }))
+        let input = self.input.execute(partition, context)?;
+        Ok(Box::pin(Pauses { input, query, most: self.rows, rest: None, pause: false }))
     }
 }
 
 struct Pauses {
     input: SendableRecordBatchStream,
     query: Option<Arc<QueryHandle>>,
+    /// Rows of a slice.
+    most: usize,
     /// What is left of a batch.
     rest: Option<RecordBatch>,
     /// Whether a pause is due.
@@ -144,11 +156,11 @@ impl Stream for Pauses {
         };
         self.pause = true;
         let rows = batch.num_rows();
-        if rows <= ROWS_MAX {
+        if rows <= self.most {
             return Poll::Ready(Some(Ok(batch)));
         }
-        self.rest = Some(batch.slice(ROWS_MAX, rows - ROWS_MAX));
-        Poll::Ready(Some(Ok(batch.slice(0, ROWS_MAX))))
+        self.rest = Some(batch.slice(self.most, rows - self.most));
+        Poll::Ready(Some(Ok(batch.slice(0, self.most))))
     }
 }
 

@@ -14,6 +14,13 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use zepto_common::limits;
 
+/// Ingest nodes have ids from here on.
+const INGEST_ID_MIN: u32 = 99_999;
+/// Bytes of a cluster's name: what a heartbeat can hold.
+const CLUSTER_ID_BYTES_MAX: usize = 255;
+/// The usual UDP port of heartbeats.
+const HEARTBEAT_PORT: u16 = 9100;
+
 pub use flags::Flags;
 pub use memory::memory_limit_default;
 
@@ -35,6 +42,8 @@ pub struct Config {
     pub i_know_this_is_open: bool,
     /// Start although the tail of a log is corrupt (it is cut there).
     pub allow_corrupt_tail: bool,
+    /// Seconds in which the start verifies segments; what is left is verified while the node serves.
+    pub segment_check_seconds: u64,
     /// Bytes of memory for the whole process; 0 (default) = 75 % of the machine's or the control group's limit.
     pub memory_limit: u64,
     /// Milliseconds between saying "not ready" and closing the port after SIGTERM; 500 by default.
@@ -53,7 +62,7 @@ pub struct Config {
     pub config: DataConfig,
     /// The way from the door to the log.
     pub pipeline: PipelineConfig,
-    /// What is fixed when a data directory is made.
+    /// What is fixed when a data directory is made, and the node's place among others.
     pub cluster: ClusterConfig,
 }
 
@@ -141,8 +150,38 @@ pub struct PipelineConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ClusterConfig {
-    /// Hash partitions of a fresh data directory; 256 by default, at most 4,096.
+    /// Hash partitions of a fresh data directory; 256 by default, at most 4,096. The cluster's number in a cluster.
     pub partitions: u16,
+    /// RPC addresses of the coordinators, `host:port`; none by default: the node runs alone.
+    pub coordinators: Vec<String>,
+    /// Name of the cluster; every process of it has the same. `zeptodb` by default.
+    pub id: String,
+    /// File with the secret that all processes of the cluster share.
+    pub secret_file: Option<PathBuf>,
+    /// Added to the HTTP port where no RPC port is given; 100 by default.
+    pub rpc_port_offset: u16,
+    /// RPC port, 0 means any free one; HTTP port + offset by default, or any free one if that is.
+    pub rpc_port: Option<u16>,
+    /// UDP port of heartbeats, 0 means any free one; 9100 by default, or any free one if the HTTP port is.
+    pub heartbeat_port: Option<u16>,
+    /// Host under which others reach this node; the bind address by default.
+    pub advertise_host: Option<String>,
+    /// Name (a headless service) that resolves to the other nodes, for heartbeats before the coordinators name them.
+    pub discovery: Option<String>,
+    /// Where the node is; copies are spread over zones.
+    pub zone: String,
+    /// Milliseconds between two signs of life; 1,000 by default.
+    pub heartbeat_interval_ms: u64,
+    /// Milliseconds of silence after which another node is suspected; 3,000 by default.
+    pub suspect_ms: u64,
+}
+
+impl ClusterConfig {
+    /// Whether the node is one of several.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        !self.coordinators.is_empty()
+    }
 }
 
 impl Default for Config {
@@ -155,6 +194,7 @@ impl Default for Config {
             no_auth: false,
             i_know_this_is_open: false,
             allow_corrupt_tail: false,
+            segment_check_seconds: zepto_common::limits::SEGMENT_CHECK_TIME.as_secs(),
             memory_limit: 0,
             leave_ms: 500,
             sync_at_least_us: 0,
@@ -189,7 +229,20 @@ impl Default for DataConfig {
 
 impl Default for ClusterConfig {
     fn default() -> Self {
-        Self { partitions: limits::PARTITIONS_DEFAULT }
+        Self {
+            partitions: limits::PARTITIONS_DEFAULT,
+            coordinators: Vec::new(),
+            id: "zeptodb".to_owned(),
+            secret_file: None,
+            rpc_port_offset: 100,
+            rpc_port: None,
+            heartbeat_port: None,
+            advertise_host: None,
+            discovery: None,
+            zone: String::new(),
+            heartbeat_interval_ms: 1_000,
+            suspect_ms: 3_000,
+        }
     }
 }
 
@@ -253,6 +306,7 @@ impl Config {
             faults.push("tls.clientCa needs tls.cert and tls.key".to_owned());
         }
         self.validate_auth(&mut faults);
+        self.validate_cluster(&mut faults);
         if faults.is_empty() { Ok(()) } else { Err(ConfigFaults(faults)) }
     }
 
@@ -268,6 +322,49 @@ impl Config {
                 self.bind
             ));
         }
+    }
+
+    fn validate_cluster(&self, faults: &mut Vec<String>) {
+        let cluster = &self.cluster;
+        if !cluster.is_on() {
+            return;
+        }
+        if cluster.secret_file.is_none() && !self.bind.is_loopback() {
+            faults.push("cluster.secretFile is needed on an address that others can reach".to_owned());
+        }
+        if self.bind.is_unspecified() && cluster.advertise_host.is_none() {
+            faults.push(format!("cluster.advertiseHost is needed: others cannot reach {}", self.bind));
+        }
+        if self.node_id >= INGEST_ID_MIN {
+            faults.push(format!("nodeId = {}: storage nodes have ids below {INGEST_ID_MIN}", self.node_id));
+        }
+        if cluster.id.is_empty() || cluster.id.len() > CLUSTER_ID_BYTES_MAX {
+            faults.push(format!("cluster.id: 1 to {CLUSTER_ID_BYTES_MAX} bytes"));
+        }
+        if !(10..cluster.suspect_ms).contains(&cluster.heartbeat_interval_ms) {
+            faults.push(
+                "cluster.heartbeatIntervalMs must be at least 10 and below cluster.suspectMs".to_owned(),
+            );
+        }
+        if self.bootstrap.is_some() {
+            faults
+                .push("bootstrap is for a node that runs alone: send the statements to any node".to_owned());
+        }
+    }
+
+    /// The RPC port to listen on.
+    #[must_use]
+    pub fn rpc_port(&self) -> u16 {
+        let beside =
+            if self.http_port == 0 { 0 } else { self.http_port.saturating_add(self.cluster.rpc_port_offset) };
+        self.cluster.rpc_port.unwrap_or(beside)
+    }
+
+    /// The UDP port to hear heartbeats on.
+    #[must_use]
+    pub fn heartbeat_port(&self) -> u16 {
+        let usual = if self.http_port == 0 { 0 } else { HEARTBEAT_PORT };
+        self.cluster.heartbeat_port.unwrap_or(usual)
     }
 
     /// Drain threads in effect.

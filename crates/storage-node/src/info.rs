@@ -7,38 +7,42 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use zepto_common::Result;
 use zepto_common::metric_names as names;
+use zepto_common::{Error, ErrorCode, Result};
 use zepto_engine::Store;
 use zepto_engine::store::{LogState, SnapshotInfo, StoreStats};
 use zepto_http::{Identity, NodeInfo};
 
+use crate::cluster::agreed::Agreed;
+use crate::cluster::nodes::Nodes;
 use crate::config::{Config, cores};
-
-/// Least distance of two looks at the row counter, so that a rate means something.
-const RATE_WINDOW_MIN: Duration = Duration::from_secs(1);
+use crate::rate::Rate;
 
 /// The storage node's answers.
-#[derive(Debug)]
 pub(crate) struct StorageInfo {
     identity: Identity,
+    node_id: u32,
     settings: Value,
     memory_limit: u64,
     store: Arc<Store>,
     leaving: AtomicBool,
     rate: Mutex<Rate>,
+    /// What is agreed on and who is there, if the node is one of several.
+    cluster: Option<(Arc<Agreed>, Arc<Nodes>)>,
 }
 
-/// Rows per second between the last two looks that were far enough apart.
-#[derive(Debug)]
-struct Rate {
-    at: Instant,
-    rows: u64,
-    per_second: f64,
+impl std::fmt::Debug for StorageInfo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StorageInfo").field("identity", &self.identity).finish_non_exhaustive()
+    }
 }
 
 impl StorageInfo {
-    pub(crate) fn new(config: &Config, store: Arc<Store>) -> Self {
+    pub(crate) fn new(
+        config: &Config,
+        store: Arc<Store>,
+        cluster: Option<(Arc<Agreed>, Arc<Nodes>)>,
+    ) -> Self {
         let settings = config.settings().into_iter().map(|(name, value)| (name, Value::String(value)));
         Self {
             identity: Identity {
@@ -48,28 +52,19 @@ impl StorageInfo {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 started: Instant::now(),
             },
+            node_id: config.node_id,
             settings: Value::Object(settings.collect()),
             memory_limit: config.memory_limit(),
             store,
             leaving: AtomicBool::new(false),
-            rate: Mutex::new(Rate { at: Instant::now(), rows: 0, per_second: 0.0 }),
+            rate: Mutex::new(Rate::new()),
+            cluster,
         }
     }
 
     /// Not ready from now on.
     pub(crate) fn leave(&self) {
         self.leaving.store(true, Ordering::Relaxed);
-    }
-
-    fn rows_per_second(&self, rows: u64) -> f64 {
-        let mut rate = self.rate.lock();
-        let elapsed = rate.at.elapsed();
-        if elapsed >= RATE_WINDOW_MIN {
-            rate.per_second = rows.saturating_sub(rate.rows) as f64 / elapsed.as_secs_f64();
-            rate.at = Instant::now();
-            rate.rows = rows;
-        }
-        rate.per_second
     }
 }
 
@@ -81,6 +76,7 @@ impl NodeInfo for StorageInfo {
 
     fn not_ready(&self) -> Vec<String> {
         let mut reasons = self.store.ready();
+        reasons.extend(self.cluster.iter().flat_map(|(agreed, _)| agreed.not_ready()));
         if self.leaving.load(Ordering::Relaxed) {
             reasons.push("the node is shutting down".to_owned());
         }
@@ -88,7 +84,12 @@ impl NodeInfo for StorageInfo {
     }
 
     fn stats(&self) -> Value {
-        stats_json(&self.store.stats())
+        let mut stats = stats_json(&self.store.stats());
+        if let Some((agreed, _)) = &self.cluster {
+            stats["placement_version"] = json!(agreed.placement_version());
+            stats["partitions_owned"] = json!(agreed.owned().len());
+        }
+        stats
     }
 
     fn settings(&self) -> Value {
@@ -106,21 +107,40 @@ impl NodeInfo for StorageInfo {
         for name in [names::TICKS_DROPPED, names::QUERIES_EXECUTED, names::ROWS_SCANNED] {
             metrics::counter!(name).increment(0);
         }
-        metrics::gauge!(names::INGEST_RATE).set(self.rows_per_second(stats.rows_ingested));
+        metrics::gauge!(names::INGEST_RATE).set(self.rate.lock().per_second(stats.rows_ingested));
         metrics::gauge!(names::QUEUE_ROWS).set(stats.queue_rows as f64);
         metrics::gauge!(names::QUEUE_CAPACITY).set(stats.queue_capacity as f64);
         metrics::gauge!(names::MEMTABLE_BYTES).set(stats.memtable_bytes as f64);
+        metrics::counter!(names::SEGMENTS_DAMAGED).absolute(stats.segments_damaged);
         metrics::gauge!(names::SEGMENTS, "tier" => "hot").set(stats.segments_hot as f64);
         metrics::gauge!(names::SEGMENTS, "tier" => "warm").set(stats.segments_warm as f64);
         metrics::gauge!(names::DISK_FREE).set(stats.disk_free as f64);
         metrics::gauge!(names::DISK_TOTAL).set(stats.disk_total as f64);
         metrics::gauge!(names::CATALOG_VERSION).set(stats.catalog_version as f64);
+        if let Some((agreed, _)) = &self.cluster {
+            metrics::gauge!(names::PLACEMENT_VERSION).set(agreed.placement_version().0 as f64);
+            metrics::gauge!(names::PARTITIONS_OWNED).set(agreed.owned().len() as f64);
+        }
         metrics::gauge!(names::MEMORY_LIMIT).set(self.memory_limit as f64);
         metrics::gauge!(names::CPU_LIMIT).set(cores() as f64);
         if let Some(bytes) = resident_bytes() {
             metrics::gauge!(names::MEMORY_USED).set(bytes as f64);
         }
         metrics::counter!(names::PROCESS_CPU).absolute(cpu_time().as_secs());
+    }
+
+    fn nodes(&self) -> Value {
+        match &self.cluster {
+            Some((_, nodes)) => nodes.json(),
+            None => json!({"nodes": [{"id": self.node_id, "role": "storage", "state": "ACTIVE"}]}),
+        }
+    }
+
+    async fn cluster(&self) -> Result<Value> {
+        match &self.cluster {
+            Some((_, nodes)) => nodes.cluster().await,
+            None => Err(Error::new(ErrorCode::NotImplemented, "this node runs alone: there is no cluster")),
+        }
     }
 
     async fn create_snapshot(&self, name: Option<&str>) -> Result<Value> {
@@ -173,6 +193,7 @@ fn stats_json(stats: &StoreStats) -> Value {
         "syncs": stats.syncs,
         "checkpoints": stats.checkpoints,
         "compactions": stats.compactions,
+        "segmentsDamaged": stats.segments_damaged,
         "drain_threads": stats.drain_threads,
         "catalog_version": stats.catalog_version,
         "resident_bytes": resident_bytes(),

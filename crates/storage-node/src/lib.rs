@@ -3,15 +3,19 @@
 //!
 //! - [`config`]: one YAML file, environment, flags; the only reader of the environment
 //! - [`telemetry`]: log output and the metrics recorder
+//! - `cluster`: what it is as one of several: the coordinators, ownership, rows from other nodes
 //! - `node`: wires engine, query and door; starts and stops them in order
 //! - `bootstrap`: the statements that a fresh data directory begins with, all or none
 //! - `upkeep`: gives freed memory back to the system when the node comes to rest
+//! - `rate`: rows per second
 //! - `info`: what the door asks about the node: health, readiness, gauges, settings
 
 mod bootstrap;
+mod cluster;
 pub mod config;
 mod info;
 mod node;
+mod rate;
 pub mod telemetry;
 mod upkeep;
 

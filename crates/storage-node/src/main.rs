@@ -40,7 +40,11 @@ fn run(flags: &Flags) -> anyhow::Result<()> {
     let mut stop = signals.block_on(async { Stop::new() }).context("cannot catch signals")?;
     let notice = Duration::from_millis(config.leave_ms);
     let node = start(config)?;
-    let listening = serde_json::json!({ "event": "listening", "http": node.http_address().to_string() });
+    let mut listening = serde_json::json!({ "event": "listening", "http": node.http_address().to_string() });
+    if let Some((rpc, heartbeat)) = node.cluster_addresses() {
+        listening["rpc"] = rpc.to_string().into();
+        listening["heartbeat"] = heartbeat.to_string().into();
+    }
     writeln!(out, "{listening}")?;
     out.flush()?;
     let cause = signals.block_on(stop.wait());

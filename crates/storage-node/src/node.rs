@@ -9,6 +9,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use zepto_common::auth::Authenticator;
+use zepto_common::service::{QueryService, RowSink};
 use zepto_engine::disk::PacedDisk;
 use zepto_engine::store::Codec;
 use zepto_engine::{Store, StoreOptions};
@@ -16,6 +17,7 @@ use zepto_http::{Door, DoorLimits, Tls, TlsFiles, serve};
 use zepto_query::{SqlOptions, SqlService, view_fold};
 
 use crate::bootstrap;
+use crate::cluster::{self, Cluster, Sockets};
 use crate::config::{Compression, Config, ConfigFaults};
 use crate::info::StorageInfo;
 use crate::telemetry;
@@ -75,6 +77,7 @@ pub struct RunningNode {
     query_runtime: Option<Runtime>,
     store: Arc<Store>,
     info: Arc<StorageInfo>,
+    cluster: Option<Cluster>,
 }
 
 /// Starts a node: opens its storage (replaying the logs), then listens.
@@ -98,21 +101,37 @@ pub fn start(config: Config) -> Result<RunningNode, StartError> {
         .block_on(TcpListener::bind(address))
         .map_err(system(format!("cannot listen on {address}")))?;
     let http = listener.local_addr().map_err(system("cannot tell the address in use"))?;
+    let clustered = config.cluster.is_on();
+    if !clustered && cluster::was_clustered(&config.config.data_dir) {
+        let what = "the data directory belongs to a cluster: name its coordinators (cluster.coordinators)";
+        return Err(ConfigFaults(vec![what.to_owned()]).into());
+    }
+    let sockets = clustered.then(|| Sockets::bind(&config, &door_runtime)).transpose()?;
     log_start(&config, http, auth.is_open());
 
     let sql = sql_options(&config, &query_runtime);
     let fold = view_fold(&sql).map_err(part("queries"))?;
     let store = StoreOptions { fold: Some(fold), ..store_options(&config) };
     let store = Store::open(store).map_err(part("storage"))?;
-    let queries = SqlService::new(store.clone(), sql);
+    let cluster = sockets.map(|sockets| Cluster::start(&config, &store, http, sockets, &door_runtime));
+    let cluster = cluster.transpose()?;
+    let queries = match &cluster {
+        Some(cluster) => cluster.sql(store.clone(), sql),
+        None => SqlService::new(store.clone(), sql),
+    };
     let queries = Arc::new(queries.map_err(part("queries"))?);
     if let Some(path) = &config.bootstrap {
         door_runtime.block_on(bootstrap::run(path, &config.config.data_dir, &store, queries.as_ref()))?;
     }
     let shutdown = CancellationToken::new();
-    let info = Arc::new(StorageInfo::new(&config, store.clone()));
+    let known = cluster.as_ref().map(|cluster| (cluster.agreed().clone(), cluster.nodes().clone()));
+    let info = Arc::new(StorageInfo::new(&config, store.clone(), known));
+    let (sink, queries): (Arc<dyn RowSink>, Arc<dyn QueryService>) = match &cluster {
+        Some(cluster) => (cluster.sink(), cluster.queries(queries)),
+        None => (store.clone(), queries),
+    };
     let door = Door {
-        sink: store.clone(),
+        sink,
         queries,
         node: info.clone(),
         auth: Arc::new(auth),
@@ -131,6 +150,7 @@ pub fn start(config: Config) -> Result<RunningNode, StartError> {
         query_runtime: Some(query_runtime),
         store,
         info,
+        cluster,
     })
 }
 
@@ -139,6 +159,12 @@ impl RunningNode {
     #[must_use]
     pub fn http_address(&self) -> SocketAddr {
         self.http
+    }
+
+    /// The addresses for other nodes, RPC and heartbeats; None for a node that runs alone.
+    #[must_use]
+    pub fn cluster_addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
+        self.cluster.as_ref().map(Cluster::addresses)
     }
 
     /// Says from now on that it is not ready, and goes on to serve: who sends requests here learns to stop before
@@ -160,6 +186,9 @@ impl RunningNode {
                 Ok(Err(error)) => return Err(system("the HTTP door ended badly")(error)),
                 Err(error) => tracing::error!(%error, "the HTTP door's task failed"),
             }
+        }
+        if let (Some(runtime), Some(cluster)) = (&self.door_runtime, self.cluster.take()) {
+            runtime.block_on(cluster.stop());
         }
         for runtime in [self.door_runtime.take(), self.query_runtime.take()].into_iter().flatten() {
             runtime.shutdown_timeout(RUNTIME_PATIENCE);
@@ -202,6 +231,7 @@ fn store_options(config: &Config) -> StoreOptions {
         Compression::Snappy => Codec::Snappy,
     };
     options.allow_corrupt_tail = config.allow_corrupt_tail;
+    options.check_time = Duration::from_secs(config.segment_check_seconds);
     if config.sync_at_least_us > 0 {
         options.disk = Arc::new(PacedDisk::new(Duration::from_micros(config.sync_at_least_us)));
     }

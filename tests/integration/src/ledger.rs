@@ -4,7 +4,8 @@
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use anyhow::{Context, Result, bail, ensure};
 use rand::rngs::StdRng;
@@ -20,6 +21,8 @@ pub const VIEW: &str = "CREATE MATERIALIZED VIEW IF NOT EXISTS ledger_counts POP
      sum(checksum % 1000) AS s, max(sequence) AS m, last(sequence, ts) AS l FROM ledger GROUP BY k";
 /// Rows of one INSERT, at most.
 const BATCH_MAX: u64 = 200;
+/// ClickHouse's number for an INSERT whose outcome is not known.
+const UNKNOWN_STATUS: u32 = 319;
 /// Keys that one writer uses.
 const KEYS: u64 = 37;
 
@@ -30,8 +33,8 @@ pub struct Writer {
     random: StdRng,
     /// Rows below this sequence were attempted.
     attempted: u64,
-    /// Rows below this sequence were acknowledged.
-    acknowledged: u64,
+    /// Rows below this sequence were acknowledged; others may look while the writer writes.
+    acknowledged: Arc<AtomicU64>,
 }
 
 impl Writer {
@@ -39,13 +42,19 @@ impl Writer {
     #[must_use]
     pub fn new(number: u32, seed: u64) -> Self {
         let random = StdRng::seed_from_u64(seed ^ u64::from(number));
-        Self { number, random, attempted: 0, acknowledged: 0 }
+        Self { number, random, attempted: 0, acknowledged: Arc::default() }
     }
 
     /// Rows acknowledged so far.
     #[must_use]
     pub fn acknowledged(&self) -> u64 {
-        self.acknowledged
+        self.acknowledged.load(Ordering::Relaxed)
+    }
+
+    /// The same number for those who wait for it to grow.
+    #[must_use]
+    pub fn progress(&self) -> Arc<AtomicU64> {
+        self.acknowledged.clone()
     }
 
     /// Writes until told to stop or until the node is gone. A batch without an answer is tried again with the same
@@ -56,13 +65,17 @@ impl Writer {
     pub fn write(&mut self, address: SocketAddr, stop: &AtomicBool) -> Result<()> {
         let Ok(mut connection) = Connection::open(address) else { return Ok(()) };
         while !stop.load(Ordering::Relaxed) {
-            if self.attempted == self.acknowledged {
+            if self.attempted == self.acknowledged() {
                 self.attempted += self.random.random_range(1..=BATCH_MAX);
             }
             let request = self.request();
             match connection.send(&request) {
-                Ok(response) if response.status == 200 => self.acknowledged = self.attempted,
+                Ok(response) if response.status == 200 => {
+                    self.acknowledged.store(self.attempted, Ordering::Relaxed);
+                }
                 Ok(response) if response.status == 429 || response.status == 503 => {}
+                // Nobody knows, so the same rows come again under the same token.
+                Ok(response) if response.exception_code() == Some(UNKNOWN_STATUS) => {}
                 Ok(response) => bail!("writer {}: {} {}", self.number, response.status, response.text()),
                 Err(_) => return Ok(()),
             }
@@ -73,7 +86,7 @@ impl Writer {
     /// The batch that waits for its acknowledgement.
     fn request(&self) -> Request {
         let mut body = String::new();
-        for sequence in self.acknowledged..self.attempted {
+        for sequence in self.acknowledged()..self.attempted {
             // Writing to a String cannot fail.
             let _infallible = writeln!(
                 body,
@@ -86,7 +99,7 @@ impl Writer {
             );
         }
         let statement = percent_encode("INSERT INTO ledger FORMAT TabSeparated");
-        let token = format!("w{}s{}", self.number, self.acknowledged);
+        let token = format!("w{}s{}", self.number, self.acknowledged());
         let target = format!("/?query={statement}&insert_deduplication_token={token}");
         Request::new("POST", &target, &[], body.into_bytes())
     }
@@ -129,6 +142,16 @@ pub fn audit(connection: &mut Connection, writers: &[Writer]) -> Result<u64> {
     Ok(rows)
 }
 
+/// Holds what each of several nodes answers against the books; the number of stored rows, which all must agree on.
+///
+/// # Errors
+/// As [`audit`].
+pub fn audit_nodes(nodes: &mut [Connection], writers: &[Writer]) -> Result<u64> {
+    let counts: Vec<u64> = nodes.iter_mut().map(|node| audit(node, writers)).collect::<Result<_>>()?;
+    ensure!(counts.windows(2).all(|two| two[0] == two[1]), "the nodes count {counts:?}");
+    counts.first().copied().context("there is a node")
+}
+
 fn audit_rows(text: &str, writers: &[Writer]) -> Result<u64> {
     let mut seen: Vec<HashSet<u64>> = writers.iter().map(|_| HashSet::new()).collect();
     for line in text.lines() {
@@ -144,7 +167,7 @@ fn audit_rows(text: &str, writers: &[Writer]) -> Result<u64> {
         ensure!(seen[slot].insert(sequence), "a row that is there twice: {line}");
     }
     for (writer, seen) in writers.iter().zip(&seen) {
-        if let Some(lost) = (0..writer.acknowledged).find(|sequence| !seen.contains(sequence)) {
+        if let Some(lost) = (0..writer.acknowledged()).find(|sequence| !seen.contains(sequence)) {
             bail!("writer {}: row {lost} was acknowledged and is lost", writer.number);
         }
     }
@@ -157,7 +180,8 @@ mod tests {
 
     fn books() -> Vec<Writer> {
         let mut writer = Writer::new(3, 1);
-        (writer.attempted, writer.acknowledged) = (5, 3);
+        writer.attempted = 5;
+        writer.acknowledged.store(3, Ordering::Relaxed);
         vec![writer]
     }
 

@@ -1,6 +1,7 @@
 //! What the integration tests share. The tests themselves lie in `tests/nodes` (our own
 //! client) and `tests/clients` (ClickHouse's); they start the real `zepto_storage_node` and talk to it over HTTP.
 //!
+//! - [`cluster`]: coordinator, storage nodes and an ingest node
 //! - [`place`]: a folder and a node in it
 //! - [`fixture`]: what releases leave for their successors
 //! - [`ledger`]: writers that remember what they sent and what was acknowledged
@@ -8,6 +9,7 @@
 //! - [`peers`]: programs of others, fetched in pinned versions
 //! - [`terminal`]: a program on a pseudo-terminal
 
+pub mod cluster;
 pub mod corpus;
 pub mod fixture;
 pub mod ledger;

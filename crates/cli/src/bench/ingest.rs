@@ -5,19 +5,13 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use zepto_harness::Request;
 use zepto_harness::cost::Cost;
-use zepto_harness::disk::{percentile, sync_times};
+use zepto_harness::disk::percentile;
 
-use super::Bench;
-use super::load;
-use super::machine::SYNC_ROUNDS;
 use super::report::{Report, million_per_second, ms, us_per_row};
-use super::rig::{Rig, data_root};
+use super::rig::Rig;
 use super::rows::{Encoding, Maker};
+use super::{Bench, load, single};
 
-/// Connections of the single-row measurement.
-const SINGLE_CONNECTIONS: usize = 64;
-/// Requests per second of the single-row measurement by schedule: the rate that is to be reached.
-const SINGLE_RATE: u32 = 6_000;
 /// Keys of the measurement with many keys.
 const MANY_KEYS: u32 = 100_000;
 
@@ -48,7 +42,7 @@ pub(super) fn measure(options: &Bench, report: &mut Report) -> Result<()> {
     for case in CASES.iter().filter(|case| options.wants(case.work)) {
         measure_case(options, case, report)?;
     }
-    if options.wants("single-row") { measure_single(options, report) } else { Ok(()) }
+    if options.wants("single-row") { single::measure(options, report) } else { Ok(()) }
 }
 
 fn measure_case(options: &Bench, case: &Case, report: &mut Report) -> Result<()> {
@@ -121,72 +115,4 @@ pub(super) fn fill(options: &Bench, rig: &Rig, table: &str, keys: u32, rows: u64
         sent += rounds * per_round;
     }
     Ok(sent)
-}
-
-/// A measurement of single rows.
-struct Single {
-    work: &'static str,
-    /// By schedule, or as fast as answers come.
-    rate: Option<u32>,
-    /// A sync takes at least this long; None: as long as it takes here.
-    sync: Option<Duration>,
-    target: &'static str,
-}
-
-/// What a sync takes on a common disk that does not answer from a cache. Sixty-four connections that wait for each
-/// other's processor time, not for the disk, say nothing about sharing syncs.
-const COMMON_SYNC: Duration = Duration::from_millis(4);
-
-const SINGLES: &[Single] = &[
-    Single { work: "a sync takes 4 ms or more", rate: None, sync: Some(COMMON_SYNC), target: SHARED },
-    Single { work: "this disk", rate: None, sync: None, target: "≥ 6 k/s" },
-    Single {
-        work: "this disk, 6,000 per second by schedule",
-        rate: Some(SINGLE_RATE),
-        sync: None,
-        target: SHARED,
-    },
-];
-const SHARED: &str = "≥ 6 k/s, p99 ≤ 3 syncs";
-
-fn measure_single(options: &Bench, report: &mut Report) -> Result<()> {
-    SINGLES.iter().try_for_each(|case| single(options, report, case))
-}
-
-/// Single rows under some load, with the disk's own sync times from just before it.
-fn single(options: &Bench, report: &mut Report, case: &Single) -> Result<()> {
-    let at_least = case.sync.unwrap_or_default();
-    if options.url.is_some() && !at_least.is_zero() {
-        eprintln!("left out, a running node's disk cannot be slowed: {}", case.work);
-        return Ok(());
-    }
-    let micros = at_least.as_micros().to_string();
-    let rig = Rig::with_flags(options, &["--sync-at-least-us", &micros])?;
-    rig.create_table("ticks")?;
-    let requests = (0..SINGLE_CONNECTIONS)
-        .map(|writer| Maker::new(100, 1, u32::try_from(writer)?).request("ticks", Encoding::Values));
-    let requests = requests.collect::<Result<Vec<_>>>()?;
-    let mut syncs = sync_times(&data_root(options)?, SYNC_ROUNDS)?;
-    syncs.iter_mut().for_each(|took| *took = at_least.max(*took));
-    let time = Duration::from_secs(options.seconds);
-    let load = match case.rate {
-        Some(rate) => load::paced(&rig, &requests, rate, time),
-        None => load::repeat(&rig, &requests, time),
-    }?;
-    let counted: usize = rig.query("SELECT count() FROM ticks")?.trim().parse()?;
-    ensure!(counted == load.times.len(), "{} acknowledged, {counted} there", load.times.len());
-    let rate = load.times.len() as f64 / load.wall.as_secs_f64() / 1e3;
-    let (p50, p99) = (percentile(&load.times, 0.5), percentile(&load.times, 0.99));
-    let sync = percentile(&syncs, 0.5);
-    let measured = format!(
-        "{rate:.1} k/s; p50 {}, p99 {} ({:.1} syncs); one sync p50 {}, p99 {}",
-        ms(p50),
-        ms(p99),
-        p99.as_secs_f64() / sync.as_secs_f64().max(1e-9),
-        ms(sync),
-        ms(percentile(&syncs, 0.99))
-    );
-    let work = format!("single-row INSERTs, {SINGLE_CONNECTIONS} connections, {}", case.work);
-    report.add(work, case.target, measured);
-    Ok(())
 }

@@ -31,38 +31,6 @@ pub(super) fn send_all(rig: &Rig, requests: &[Vec<Request>]) -> Result<Load> {
     })
 }
 
-/// Sends each connection's one request again and again until the time is over.
-pub(super) fn repeat(rig: &Rig, requests: &[Request], time: Duration) -> Result<Load> {
-    drive(rig, requests.len(), |writer, connection| {
-        let end = Instant::now() + time;
-        let mut times = Vec::new();
-        while Instant::now() < end {
-            times.push(timed(connection, &requests[writer])?);
-        }
-        Ok(times)
-    })
-}
-
-/// Sends each connection's one request at a fixed rate of all connections together, until the time is over. Each
-/// time counts from the moment at which the schedule wanted the request to be sent: what waits because an answer
-/// before it was slow is not forgiven.
-pub(super) fn paced(rig: &Rig, requests: &[Request], per_second: u32, time: Duration) -> Result<Load> {
-    let connections = u32::try_from(requests.len())?;
-    let step = Duration::from_secs(1) / per_second.max(1);
-    drive(rig, requests.len(), |writer, connection| {
-        let start = Instant::now();
-        let mut due = start + step * u32::try_from(writer)?;
-        let mut times = Vec::new();
-        while due < start + time {
-            pause(due.saturating_duration_since(Instant::now()));
-            timed(connection, &requests[writer])?;
-            times.push(due.elapsed());
-            due += step * connections;
-        }
-        Ok(times)
-    })
-}
-
 /// Sends each connection's requests, over and over, at a fixed rate of all connections together, until it is over.
 /// A connection that falls behind sends the next one at once.
 pub(super) fn stream(

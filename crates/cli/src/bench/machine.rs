@@ -10,7 +10,7 @@ use zepto_harness::disk;
 use super::report::ms;
 
 /// Syncs that are measured.
-pub(super) const SYNC_ROUNDS: usize = 200;
+const SYNC_ROUNDS: usize = 200;
 
 /// One paragraph about this machine and the disk under `dir`.
 pub(super) fn describe(dir: &Path) -> Result<String> {

@@ -68,6 +68,11 @@ impl Rig {
         Ok(Self { node: Some(node), launch: Some(launch), address, _folder: Some(folder) })
     }
 
+    /// Where the node listens.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// A new connection.
     pub(super) fn connect(&self) -> Result<Connection> {
         Connection::open(self.address).with_context(|| format!("cannot connect to {}", self.address))
@@ -120,6 +125,13 @@ impl Rig {
     fn open_rows(&self) -> Result<f64> {
         let text = self.connect()?.send(&Request::get("/metrics"))?.text();
         Ok(gauge(&text, metric_names::MEMTABLE_BYTES) + gauge(&text, metric_names::QUEUE_ROWS))
+    }
+
+    /// Log syncs so far: how many, and their seconds in all.
+    pub(super) fn syncs(&self) -> Result<(f64, f64)> {
+        let text = self.connect()?.send(&Request::get("/metrics"))?.text();
+        let of = |what| gauge(&text, &format!("{}_{what}", metric_names::WAL_SYNC_DURATION));
+        Ok((of("count"), of("sum")))
     }
 
     /// Rows that the newest start took from the logs, by its log line.

@@ -80,7 +80,7 @@ async fn who_falls_silent_is_suspected() {
     let (second, _changes) =
         Pulse::start(options(&two.to_string(), "s", vec![one.to_string()]), says(2)).await.unwrap();
     until(&mut heard, 2, State::Joining).await;
-    second.task.abort();
+    second.task.lock().take().unwrap().abort();
     until(&mut heard, 2, State::Suspect).await;
     assert!(first.members(|members| members.cut_off()));
     first.stop().await;

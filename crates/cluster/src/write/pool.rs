@@ -15,6 +15,8 @@ use zepto_proto::coordinate::Envelope;
 use zepto_proto::handshake::{PROTOCOL, Secret};
 use zepto_proto::write as wire;
 
+use super::OwnerWrites;
+use super::codec::{outcome_message, owner_batch};
 use super::link::{Link, Lost};
 
 /// Bytes that one permit stands for.
@@ -69,6 +71,9 @@ pub struct OwnerPool {
     limits: PoolLimits,
     owners: Mutex<BTreeMap<NodeId, Arc<Owner>>>,
     catalog: AtomicU64,
+    incarnation: AtomicU64,
+    /// This node as an owner: its rows need no socket.
+    local: Option<Arc<dyn OwnerWrites>>,
 }
 
 /// One of them.
@@ -91,7 +96,26 @@ impl OwnerPool {
     /// Nobody is known yet.
     #[must_use]
     pub fn new(identity: EdgeIdentity, limits: PoolLimits) -> Self {
-        Self { identity, limits, owners: Mutex::default(), catalog: AtomicU64::new(0) }
+        let incarnation = AtomicU64::new(identity.incarnation);
+        Self {
+            identity,
+            limits,
+            owners: Mutex::default(),
+            catalog: AtomicU64::new(0),
+            incarnation,
+            local: None,
+        }
+    }
+
+    /// With this node as an owner: its own rows take the bounds of every owner, and no socket.
+    #[must_use]
+    pub fn with_local(self, owner: Arc<dyn OwnerWrites>) -> Self {
+        Self { local: Some(owner), ..self }
+    }
+
+    /// Takes over the number of this start, for the envelopes to come.
+    pub fn set_incarnation(&self, incarnation: u64) {
+        self.incarnation.store(incarnation, Ordering::Relaxed);
     }
 
     /// Takes over where the nodes are reached, `host:port` each. A node with another address gets another stream; what
@@ -140,6 +164,9 @@ impl OwnerPool {
         permit: OwnedSemaphorePermit,
         until: Instant,
     ) -> Result<wire::SubReply, Lost> {
+        if let Some(local) = self.local.as_ref().filter(|_| owner.node == self.identity.node) {
+            return write_here(local.as_ref(), owner.node, placement, request, permit, until).await;
+        }
         let link = match tokio::time::timeout_at(until, owner.link(&self.identity)).await {
             Ok(link) => link?,
             Err(_) => return Err(Lost::NotSent("the time is over".to_owned())),
@@ -150,6 +177,7 @@ impl OwnerPool {
         let envelope = Envelope {
             placement_version: placement.0,
             catalog_version: self.catalog.load(Ordering::Relaxed),
+            incarnation: self.incarnation.load(Ordering::Relaxed),
             ..self.identity.envelope()
         };
         let answered = tokio::time::timeout_at(until.min(patience), async {
@@ -167,6 +195,25 @@ impl OwnerPool {
             }
         }
     }
+}
+
+/// The way of a sub-request whose owner is this node.
+async fn write_here(
+    local: &dyn OwnerWrites,
+    me: NodeId,
+    placement: PlacementVersion,
+    mut request: wire::SubRequest,
+    permit: OwnedSemaphorePermit,
+    until: Instant,
+) -> Result<wire::SubReply, Lost> {
+    let wait = until.saturating_duration_since(Instant::now());
+    request.wait_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
+    let id = request.id;
+    let batch = owner_batch(me, placement, request).map_err(Lost::Refused)?;
+    let written = tokio::time::timeout_at(until, local.write(batch)).await;
+    drop(permit);
+    let outcomes = written.map_err(|_| Lost::Unanswered("this node did not store in time".to_owned()))?;
+    Ok(wire::SubReply { id, parts: outcomes.iter().map(outcome_message).collect() })
 }
 
 impl Owner {

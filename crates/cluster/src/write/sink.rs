@@ -43,6 +43,12 @@ pub trait Tables: Send + Sync {
     /// # Errors
     /// `UnknownTable`, `UnknownDatabase`; `NotReady` while that cannot be known.
     async fn table(&self, name: &TableName) -> Result<Arc<TableSchema>>;
+
+    /// The table's schema after every change that was answered before.
+    ///
+    /// # Errors
+    /// As [`Self::table`].
+    async fn newest_table(&self, name: &TableName) -> Result<Arc<TableSchema>>;
 }
 
 /// Times of a sink; the defaults are those of [`zepto_common::limits`].
@@ -92,6 +98,10 @@ pub struct RoutedSink {
 impl RowSink for RoutedSink {
     async fn table(&self, name: &TableName) -> Result<Arc<TableSchema>> {
         self.tables.table(name).await
+    }
+
+    async fn newest_table(&self, name: &TableName) -> Result<Arc<TableSchema>> {
+        self.tables.newest_table(name).await
     }
 
     async fn write(&self, request: WriteRequest, deadline: Instant) -> Result<WriteReceipt> {

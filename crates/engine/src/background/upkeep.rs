@@ -38,6 +38,7 @@ impl Background {
                 break;
             }
         }
+        self.check_some_segments();
         self.collect_garbage();
     }
 

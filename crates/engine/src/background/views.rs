@@ -248,12 +248,12 @@ impl Background {
             for shard in 0..self.shared.drains.len() {
                 let views = table.cells().shards[shard].load().views.clone();
                 for (&id, states) in views.iter() {
-                    let small = |stored: &&Arc<StoredSegment>| stored.rows <= MERGE_ROWS_MAX;
-                    let chosen: Vec<_> = states.segments.iter().filter(small).cloned().collect();
-                    if chosen.len() < STATE_SEGMENTS_MAX || states.broken.is_some() {
-                        continue;
-                    }
-                    match self.merge_states(&table, shard, id, &chosen) {
+                    let small = |stored: &Arc<StoredSegment>| stored.rows <= MERGE_ROWS_MAX;
+                    // Neighbours only: their order is that in which the rows arrived, which breaks ties.
+                    let mut neighbours = states.segments.split(|stored| !small(stored));
+                    let chosen = neighbours.find(|chosen| chosen.len() >= STATE_SEGMENTS_MAX);
+                    let Some(chosen) = chosen.filter(|_| states.broken.is_none()) else { continue };
+                    match self.merge_states(&table, shard, id, chosen) {
                         Ok(()) => return true,
                         Err(error) => tracing::warn!(%error, "states of a view could not be merged"),
                     }
@@ -282,13 +282,16 @@ impl Background {
         let gone: Vec<u64> = old.iter().map(|stored| stored.id).collect();
         self.commit(|manifest| {
             let known = &mut manifest.table(table.id).views.entry(id).or_default().segments;
+            let place = known.iter().position(|entry| gone.contains(&entry.id)).unwrap_or(known.len());
             known.retain(|entry| !gone.contains(&entry.id));
-            known.extend(added.iter().map(|stored| entry_of(stored, shard)));
+            known.splice(place..place, added.iter().map(|stored| entry_of(stored, shard)));
         })?;
         table.cells().shards[shard].update(&self.shared.memory, |cell| {
             cell.change_view(id, |states| {
-                states.segments.retain(|stored| !gone.contains(&stored.id));
-                states.segments.extend(added);
+                let known = &mut states.segments;
+                let place = known.iter().position(|stored| gone.contains(&stored.id)).unwrap_or(known.len());
+                known.retain(|stored| !gone.contains(&stored.id));
+                known.splice(place..place, added);
             });
         });
         self.remove_segments(gone);

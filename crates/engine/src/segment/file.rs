@@ -17,6 +17,9 @@ pub(super) const BLOCK_BYTES: usize = 64 << 10;
 /// Bytes gathered before they go to the disk.
 const WRITE_BYTES: usize = 1 << 20;
 
+/// Bytes verified at once, a multiple of [`BLOCK_BYTES`].
+const CHECK_BYTES: usize = 1 << 20;
+
 /// Takes a file's bytes in order. Before [`BlockWriter::seal`] each block gets its checksum; after it, bytes are kept as
 /// the tail, which the caller completes.
 #[derive(Debug)]
@@ -129,6 +132,17 @@ impl SegmentFile {
 
     pub(super) fn length(&self) -> u64 {
         self.length
+    }
+
+    /// Verifies all data, a stretch at a time.
+    pub(super) fn check(&self) -> Result<()> {
+        let mut at = 0;
+        while at < self.data {
+            let length = CHECK_BYTES.min((self.data - at) as usize);
+            self.read(at, length)?;
+            at += length as u64;
+        }
+        Ok(())
     }
 
     /// Verified bytes of the data.

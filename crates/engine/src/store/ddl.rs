@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
+use zepto_common::catalog::Ddl;
 use zepto_common::schema::{TableName, TableSchema};
-use zepto_common::{Error, Result};
+use zepto_common::{Error, ErrorCode, Result};
 
 use super::Store;
 use super::shared::Shared;
@@ -116,6 +117,68 @@ impl Store {
     pub async fn drop_view(&self, name: &TableName) -> Result<()> {
         let name = name.clone();
         self.drop_tables(move |catalog| catalog.without_view(&name)).await
+    }
+
+    /// Does a change of the catalog on this node alone. A materialized view begins without the rows there already.
+    ///
+    /// # Errors
+    /// As the function for the change.
+    pub async fn change(&self, change: Ddl) -> Result<()> {
+        use ErrorCode::{DatabaseAlreadyExists, TableAlreadyExists, UnknownDatabase, UnknownTable};
+        const MISSING: [ErrorCode; 2] = [UnknownTable, UnknownDatabase];
+        let (done, forgiven, forgivable): (Result<()>, bool, &[ErrorCode]) = match change {
+            Ddl::CreateDatabase { name, if_not_exists } => {
+                (self.create_database(&name).await, if_not_exists, &[DatabaseAlreadyExists])
+            }
+            Ddl::DropDatabase { name, if_exists } => (self.drop_database(&name).await, if_exists, &MISSING),
+            Ddl::CreateTable { table, if_not_exists } => {
+                (self.create_table(table).await.map(drop), if_not_exists, &[TableAlreadyExists])
+            }
+            Ddl::DropTable { name, if_exists } => (self.drop_table(&name).await, if_exists, &MISSING),
+            Ddl::RenameTable { from, to } => (self.rename_table(&from, &to).await, false, &[]),
+            Ddl::AlterTable { name, operations } => (self.alter_table(&name, operations).await, false, &[]),
+            Ddl::TruncateTable { name, if_exists } => (self.truncate_table(&name).await, if_exists, &MISSING),
+            Ddl::CreateView { view, if_not_exists } => {
+                let made = match view.materialized {
+                    true => self.create_materialized_view(view, false).await,
+                    false => self.create_view(view).await,
+                };
+                (made, if_not_exists, &[TableAlreadyExists])
+            }
+            Ddl::DropView { name, if_exists } => (self.drop_view(&name).await, if_exists, &MISSING),
+        };
+        match done {
+            Err(error) if forgiven && forgivable.contains(&error.code) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Takes over the catalog that a cluster has agreed on, whatever lies between: tables that it has no more are
+    /// dropped with their rows. One that is not newer changes nothing.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub async fn take_catalog(&self, agreed: Arc<Catalog>) -> Result<()> {
+        let before = self.catalog();
+        if agreed.version() <= before.version() {
+            return Ok(());
+        }
+        let longer = |table: &&Arc<TableSchema>| {
+            let old = before.table_by_id(table.id).and_then(|old| old.ttl_seconds);
+            old.is_some_and(|old| table.ttl_seconds.is_none_or(|new| new > old))
+        };
+        let longer: Vec<_> = agreed.tables().filter(longer).map(|table| table.id).collect();
+        self.drop_tables(move |now| {
+            let newest = if agreed.version() > now.version() { &agreed } else { now };
+            Ok(Catalog::clone(newest))
+        })
+        .await?;
+        for table in longer {
+            if let Ok(table) = self.shared.data(table) {
+                self.job(|done| Job::ResetCutoff { table, done }).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn drop_tables(

@@ -39,6 +39,15 @@ impl Store {
         self.job(|done| Job::Truncate { table, done }).await
     }
 
+    /// Removes all rows of a table, whatever follows it: the decision is the cluster's.
+    ///
+    /// # Errors
+    /// `UnknownTable`; the disk's.
+    pub async fn empty_table(&self, table: TableId) -> Result<()> {
+        let table = self.shared.data(table)?;
+        self.job(|done| Job::Truncate { table, done }).await
+    }
+
     /// Flushes a table and merges its segments.
     ///
     /// # Errors

@@ -159,6 +159,7 @@ fn restore(background: &mut Background) -> Result<(Replayed, ReplaySummary)> {
     }
     remove_orphans(background)?;
     open_segments(background)?;
+    background.check_segments(shared.options.check_time)?;
     let options =
         ReplayOptions { disk_id: shared.disk_id, allow_corrupt_tail: shared.options.allow_corrupt_tail };
     let mut frames = replay(disk, &dir.join(WAL), options)?;

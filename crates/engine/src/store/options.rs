@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use zepto_common::limits::{
     LOG_FILE_BYTES, MEMTABLE_AGE_MAX, MEMTABLE_BYTES_MAX, MEMTABLE_ROWS_MAX, PARTITIONS_DEFAULT,
-    PARTITIONS_MAX, RING_BYTES_MAX, RING_CAPACITY_DEFAULT,
+    PARTITIONS_MAX, RING_BYTES_MAX, RING_CAPACITY_DEFAULT, SEGMENT_CHECK_TIME,
 };
 use zepto_common::{Error, ErrorCode, Result};
 
@@ -80,6 +80,8 @@ pub struct StoreOptions {
     pub compression: Codec,
     /// Cut a log at its first corrupt frame if nothing valid follows, instead of refusing to start.
     pub allow_corrupt_tail: bool,
+    /// Time in which the start verifies segments; what is left is verified while the store serves.
+    pub check_time: Duration,
     /// Bytes that must be free on the disk for writes to be taken.
     pub disk_reserve: u64,
     /// When memtables are closed and logs are checkpointed.
@@ -102,6 +104,7 @@ impl StoreOptions {
             partitions: None,
             compression: Codec::default(),
             allow_corrupt_tail: false,
+            check_time: SEGMENT_CHECK_TIME,
             disk_reserve: 64 << 20,
             seal: SealLimits::default(),
             fold: None,

@@ -29,6 +29,7 @@ pub(crate) struct Counters {
     pub(crate) syncs: AtomicU64,
     pub(crate) checkpoints: AtomicU64,
     pub(crate) compactions: AtomicU64,
+    pub(crate) segments_damaged: AtomicU64,
 }
 
 /// Everything that more than one thread touches.
@@ -127,25 +128,21 @@ impl Shared {
         replace_file(self.disk(), &path, &bytes)
             .map_err(|error| EngineError::io(IoAction::Write, &path, &error))?;
         let mut tables = HashMap::clone(&self.tables.load());
-        tables.retain(|id, data| {
-            let stays = next.table_by_id(*id).is_some();
-            if !stays {
-                data.mark_dropped();
-            }
-            stays
-        });
         for table in next.tables() {
             let fresh = || Arc::new(TableData::new(table.id, self.drains.len()));
             tables.entry(table.id).or_insert_with(fresh);
         }
-        // Data first: whoever finds a table in the catalog finds its data too.
-        let gone_first = next.tables().count() < self.catalog.load().tables().count();
-        if gone_first {
-            self.catalog.store(Arc::new(next));
+        let mut gone = Vec::new();
+        for (id, data) in tables.iter().filter(|(id, _)| next.table_by_id(**id).is_none()) {
+            data.mark_dropped();
+            gone.push(*id);
+        }
+        // New data first, gone data last: whoever finds a table in the catalog finds its data too.
+        self.tables.store(Arc::new(tables.clone()));
+        self.catalog.store(Arc::new(next));
+        if !gone.is_empty() {
+            tables.retain(|id, _| !gone.contains(id));
             self.tables.store(Arc::new(tables));
-        } else {
-            self.tables.store(Arc::new(tables));
-            self.catalog.store(Arc::new(next));
         }
         Ok(())
     }

@@ -48,6 +48,8 @@ pub struct StoreStats {
     pub checkpoints: u64,
     /// Compactions since the start.
     pub compactions: u64,
+    /// Damaged segments found since the start.
+    pub segments_damaged: u64,
     /// Drain threads.
     pub drain_threads: u64,
     /// Version of the catalog.
@@ -114,6 +116,7 @@ impl Store {
             syncs: counters.syncs.load(Ordering::Relaxed),
             checkpoints: counters.checkpoints.load(Ordering::Relaxed),
             compactions: counters.compactions.load(Ordering::Relaxed),
+            segments_damaged: counters.segments_damaged.load(Ordering::Relaxed),
             drain_threads: shared.drains.len() as u64,
             catalog_version: shared.catalog.load().version(),
             log_state: shared.health.worst(),

@@ -11,10 +11,10 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use zepto_common::limits::{FRAME_BYTES_MAX, QUEUE_WAIT};
 use zepto_common::metric_names::TICKS_DROPPED;
-use zepto_common::partition::{Grouped, group_rows, partition_of_block, partitions_of};
+use zepto_common::partition::{Grouped, group_rows, in_one_form, partition_of_block, partitions_of};
 use zepto_common::schema::{TableName, TableSchema};
 use zepto_common::service::{RowSink, WriteReceipt, WriteRequest};
-use zepto_common::{BatchId, Error, ErrorCode, Result};
+use zepto_common::{BatchId, Error, ErrorCode, PartitionId, Result};
 
 use super::Store;
 use super::shared::{Shared, closing};
@@ -60,35 +60,65 @@ struct Prepared {
     answer: oneshot::Receiver<Result<Stored>>,
 }
 
+/// One drain thread's part of a block in its ring.
+pub(super) struct Entered {
+    pub(super) rows: u64,
+    pub(super) partitions: Vec<PartitionId>,
+    pub(super) answer: oneshot::Receiver<Result<Stored>>,
+}
+
 async fn write(shared: &Arc<Shared>, request: WriteRequest, deadline: Instant) -> Result<WriteReceipt> {
+    collect(enter(shared, &request, Cut::Whole, deadline).await?, deadline).await
+}
+
+/// What the rows of a request are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// A block as its writer made it: a retry has the same bytes.
+    Whole,
+    /// Some partitions of a block: a retry may come with others beside them, and must be known all the same.
+    Parts,
+}
+
+/// Puts all parts of a block into the rings, or none.
+pub(super) async fn enter(
+    shared: &Arc<Shared>,
+    request: &WriteRequest,
+    cut: Cut,
+    deadline: Instant,
+) -> Result<Vec<Entered>> {
     if shared.is_closed() {
         return Err(closing());
     }
     if request.rows.num_rows() == 0 {
-        return Ok(WriteReceipt::default());
+        return Ok(Vec::new());
     }
-    let prepared = prepare(shared, &request)?;
+    let prepared = prepare(shared, request, cut)?;
     make_room(shared, &prepared, deadline).await?;
-    let mut answers = Vec::with_capacity(prepared.len());
+    let mut entered = Vec::with_capacity(prepared.len());
     for Prepared { shard, item, answer } in prepared {
         let rows = item.chunk.rows.num_rows() as u64;
+        let partitions = item.chunk.parts.iter().map(|(partition, _)| *partition).collect();
         if shared.drains[shard].ring.push(item, rows).is_err() {
             return Err(Error::internal("a ring has no slot for what was reserved"));
         }
-        answers.push((rows, answer));
+        entered.push(Entered { rows, partitions, answer });
     }
-    collect(answers, deadline).await
+    Ok(entered)
 }
 
 /// Cuts and encodes a block: one item per drain thread that has a part of it.
-fn prepare(shared: &Arc<Shared>, request: &WriteRequest) -> Result<Vec<Prepared>> {
+fn prepare(shared: &Arc<Shared>, request: &WriteRequest, form: Cut) -> Result<Vec<Prepared>> {
     let table = shared.data(request.table.id)?;
     let schema = known_schema(shared, &request.table)?;
     if request.rows.num_rows() > u32::MAX as usize {
         return Err(Error::new(ErrorCode::TooManyRows, "a block has more than 2^32 rows"));
     }
     let mut prepared = Vec::new();
-    for group in cut(shared, &schema, request)? {
+    for mut group in cut(shared, &schema, request)? {
+        if form == Cut::Parts {
+            group.rows = in_one_form(&group.rows)?;
+        }
         let payload = encode_rows(&group.rows)?;
         if payload.len() + (64 << 10) > FRAME_BYTES_MAX {
             let message = format!("a block of {} bytes is too large: send fewer rows at once", payload.len());
@@ -207,19 +237,21 @@ fn reserve_all(shared: &Shared, prepared: &[Prepared]) -> Result<(), &'static st
     Ok(())
 }
 
+/// Waits for a drain thread's answer.
+pub(super) async fn answered(answer: oneshot::Receiver<Result<Stored>>, deadline: Instant) -> Result<Stored> {
+    match tokio::time::timeout_at(deadline.into(), answer).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_)) => Err(unknown("the node stopped before it answered")),
+        Err(_) => Err(unknown("the time given for the INSERT is over")),
+    }
+}
+
 /// Waits for all parts and makes one answer of theirs.
-async fn collect(
-    answers: Vec<(u64, oneshot::Receiver<Result<Stored>>)>,
-    deadline: Instant,
-) -> Result<WriteReceipt> {
+async fn collect(entered: Vec<Entered>, deadline: Instant) -> Result<WriteReceipt> {
     let mut receipt = WriteReceipt::default();
     let (mut refused_rows, mut fault): (u64, Option<Error>) = (0, None);
-    for (rows, answer) in answers {
-        let outcome = match tokio::time::timeout_at(deadline.into(), answer).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) => Err(unknown("the node stopped before it answered")),
-            Err(_) => Err(unknown("the time given for the INSERT is over")),
-        };
+    for Entered { rows, answer, .. } in entered {
+        let outcome = answered(answer, deadline).await;
         match outcome {
             Ok(stored) => {
                 receipt.rows += stored.rows;

@@ -76,6 +76,8 @@ pub(super) struct FileHeader {
     pub(super) identity: FileIdentity,
     /// The start of the node that wrote it.
     pub(super) boot: Boot,
+    /// Bytes that were reserved for it before its first frame; 0 when none were, and in files of before 0.2.
+    pub(super) reserved: u64,
 }
 
 /// The header of a frame.
@@ -109,7 +111,8 @@ impl FileHeader {
         out.extend_from_slice(&self.identity.disk_id.0.to_le_bytes());
         out.extend_from_slice(&self.identity.sequence.to_le_bytes());
         out.extend_from_slice(&self.boot.0.to_le_bytes());
-        out.extend_from_slice(&[0; 12]);
+        out.extend_from_slice(&self.reserved.to_le_bytes());
+        out.extend_from_slice(&[0; 4]);
         let crc = crc32c::crc32c(&out[start..]);
         out.extend_from_slice(&crc.to_le_bytes());
     }
@@ -135,7 +138,8 @@ impl FileHeader {
         cursor.take(4)?;
         let disk_id = DiskId(cursor.u128()?);
         let sequence = cursor.u64()?;
-        Ok(Self { identity: FileIdentity { disk_id, thread, sequence }, boot: Boot(cursor.u64()?) })
+        let (boot, reserved) = (Boot(cursor.u64()?), cursor.u64()?);
+        Ok(Self { identity: FileIdentity { disk_id, thread, sequence }, boot, reserved })
     }
 }
 

@@ -56,6 +56,8 @@ struct OpenFile {
     capacity: u64,
     /// Bytes reserved on the disk.
     reserved: u64,
+    /// There was no room to reserve: the file grows as it is written.
+    unreserved: bool,
 }
 
 /// The part of a group that goes into one file.
@@ -302,7 +304,10 @@ impl Log {
         }
         self.begin_segment();
         if self.next.offset == 0 {
-            FileHeader { identity: self.identity(), boot: self.options.boot }.encode(&mut self.group);
+            let unreserved = self.files.get(&self.next.sequence).is_some_and(|file| file.unreserved);
+            let reserved = if unreserved { 0 } else { self.capacity };
+            let header = FileHeader { identity: self.identity(), boot: self.options.boot, reserved };
+            header.encode(&mut self.group);
             self.next.offset = FILE_HEADER_BYTES as u64;
         }
     }
@@ -361,7 +366,7 @@ impl Log {
         if !self.files.contains_key(&sequence) {
             let file = self.new_file(&path, capacity)?;
             self.names_dirty = true;
-            self.files.insert(sequence, OpenFile { file, capacity, reserved: 0 });
+            self.files.insert(sequence, OpenFile { file, capacity, reserved: 0, unreserved: false });
         }
         match self.files.get_mut(&sequence) {
             Some(open) if open.reserved < capacity => {
@@ -371,6 +376,7 @@ impl Log {
                     // refused while the disk has less than its reserve.
                     tracing::warn!(path = %path.display(), "the disk is nearly full: no room is reserved for the log");
                     allocated = Ok(());
+                    open.unreserved = true;
                 }
                 allocated.map_err(|error| EngineError::io(IoAction::Write, &path, &error))?;
                 open.reserved = capacity;

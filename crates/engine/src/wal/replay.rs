@@ -85,6 +85,8 @@ struct Current {
     path: PathBuf,
     identity: FileIdentity,
     newest: bool,
+    /// From the header: bytes that the file was made with, 0 for not known.
+    reserved: u64,
     last_group: u64,
     offset: u64,
     frames: u64,
@@ -285,16 +287,25 @@ impl Replay {
             path: file.path,
             identity,
             newest: file.newest,
+            reserved: 0,
             last_group: 0,
             offset: 0,
             frames: 0,
         };
         match file.beginning {
-            Beginning::Begun(_) => {
+            Beginning::Begun(header) => {
+                current.reserved = header.reserved;
                 current.offset = FILE_HEADER_BYTES as u64;
                 self.current = Some(current);
             }
             Beginning::NotBegun => {
+                if current.scanner.length() == 0 {
+                    tracing::warn!(
+                        path = %current.path.display(),
+                        "this log file is empty: so it is after a loss of power while it was made, or on a full disk; if there \
+                         was neither, somebody cut it and the rows in it are lost"
+                    );
+                }
                 self.judge_tail(&mut current)?;
                 self.not_begun.push(current.path);
             }
@@ -311,9 +322,32 @@ impl Replay {
             let what = "a frame is missing or damaged, and later files follow";
             return Err(EngineError::corrupt(&current.path, current.offset, what));
         }
+        self.judge_length(&current)?;
         self.judge_tail(&mut current)?;
         self.current = Some(current);
         self.close_current();
+        Ok(())
+    }
+
+    /// A file's length is durable with its first group: once a later one is there, a shorter file was cut by somebody. Only
+    /// a full disk makes the log itself cut a file, and then at a frame's end.
+    fn judge_length(&self, current: &Current) -> Result<()> {
+        let Current { scanner, path, reserved, last_group, offset, .. } = current;
+        let length = scanner.length();
+        if length >= *reserved {
+            return Ok(());
+        }
+        if *last_group > 0 && length > *offset && !self.options.allow_corrupt_tail {
+            let what = format!(
+                "the file ends here, it was made with {reserved} bytes; if losing what stood behind is acceptable, start \
+                 once with allow_corrupt_tail"
+            );
+            return Err(EngineError::corrupt(path, length, what));
+        }
+        tracing::warn!(
+            path = %path.display(), length, reserved,
+            "this log file is shorter than it was made: without a loss of power the rows behind its end are lost"
+        );
         Ok(())
     }
 

@@ -47,6 +47,11 @@ impl Scanner {
         Ok(Self { file, length, identity, window: Vec::new(), window_start: 0 })
     }
 
+    /// Bytes of the file.
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
     /// The file's header.
     pub(super) fn file_header(&mut self) -> io::Result<Result<FileHeader, HeaderFault>> {
         Ok(FileHeader::decode(self.bytes(0, FILE_HEADER_BYTES)?))

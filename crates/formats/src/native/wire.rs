@@ -41,13 +41,14 @@ fn parse_at(name: &str, depth: usize) -> Result<(Wire, ColumnType)> {
     }
     let nested = |name: &str| parse_at(name, depth + 1);
     let Some((family, inside)) = name.split_once('(') else {
-        let wire = if name == "Date32" { Wire::LongDate } else { Wire::Flat };
-        return Ok((wire, name.parse()?));
+        let wire = if name.eq_ignore_ascii_case("Date32") { Wire::LongDate } else { Wire::Flat };
+        return Ok((wire, flat(name)?));
     };
     let inside = inside.strip_suffix(')').ok_or_else(|| unknown(name))?;
     let arguments = split(inside);
-    Ok(match (family, arguments.as_slice()) {
-        ("Nullable", [of]) => match nested(of)? {
+    // Names of types are taken in any case, here as in a statement: what is missed here would be read as plain values.
+    Ok(match (family.trim().to_ascii_lowercase().as_str(), arguments.as_slice()) {
+        ("nullable", [of]) => match nested(of)? {
             (wire @ (Wire::Flat | Wire::LongDate), ty) if !ty.is_nullable() => {
                 (Wire::Nullable(Box::new(wire)), ty.nullable())
             }
@@ -56,7 +57,7 @@ fn parse_at(name: &str, depth: usize) -> Result<(Wire, ColumnType)> {
                 return Err(Error::new(ErrorCode::IllegalTypeOfArgument, message));
             }
         },
-        ("LowCardinality", [of]) => {
+        ("lowcardinality", [of]) => {
             let (wire, ty) = nested(of)?;
             let wire = match wire {
                 Wire::Nullable(wire) => *wire,
@@ -76,21 +77,30 @@ fn parse_at(name: &str, depth: usize) -> Result<(Wire, ColumnType)> {
             };
             (Wire::Low(Box::new(wire), words), ty)
         }
-        ("Array", [of]) => {
+        ("array", [of]) => {
             let (wire, ty) = nested(of)?;
             (Wire::Array(Box::new(wire)), T::Array(Box::new(ty)))
         }
-        ("Map", [key, value]) => {
+        ("map", [key, value]) => {
             let ((key, key_type), (value, value_type)) = (nested(key)?, nested(value)?);
             (Wire::Map(Box::new((key, value))), T::Map(Box::new(key_type), Box::new(value_type)))
         }
-        ("Tuple", parts) => {
+        ("tuple", parts) => {
             let parts = parts.iter().map(|part| parse_at(unnamed(part), depth + 1));
             let (wires, types): (Vec<_>, Vec<_>) = parts.collect::<Result<Vec<_>>>()?.into_iter().unzip();
             (Wire::Tuple(wires), T::Tuple(types))
         }
-        _ => (Wire::Flat, name.parse()?),
+        _ => (Wire::Flat, flat(name)?),
     })
+}
+
+/// A type whose values stand one after another.
+fn flat(name: &str) -> Result<ColumnType> {
+    use ColumnType as T;
+    match name.parse()? {
+        T::Nullable(_) | T::Array(_) | T::Map(..) | T::Tuple(_) | T::Symbol => Err(unknown(name)),
+        ty => Ok(ty),
+    }
 }
 
 /// A tuple's element without its name.

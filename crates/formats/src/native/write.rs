@@ -278,6 +278,16 @@ fn of_dictionary<'a>(
     found
 }
 
+/// Views that are remembered with their numbers, each in the one place that its bits choose.
+const RECENT: usize = 1 << 10;
+
+/// The place of a view among those remembered.
+#[inline]
+fn recent_place(view: u128) -> usize {
+    let mixed = (view as u64 ^ (view >> 64) as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (mixed >> (64 - RECENT.trailing_zeros())) as usize
+}
+
 fn of_views<'a>(array: &'a StringViewArray, nulls: Option<&NullBuffer>, nullable: bool) -> Numbered<'a> {
     let mut found = Numbered { words: first_words(nullable), numbers: Vec::with_capacity(array.len()) };
     let empty = found.words.len() as u32 - 1;
@@ -285,13 +295,21 @@ fn of_views<'a>(array: &'a StringViewArray, nulls: Option<&NullBuffer>, nullable
     // Equal views are equal words. Long words can have several views: those are looked up by their text.
     let mut views: HashTable<(u128, u32)> = HashTable::new();
     let mut long: HashTable<u32> = HashTable::new();
+    // Most words are found here, before anything is hashed with care. No word has a length of u32::MAX.
+    let mut recent = [(u128::from(u32::MAX), 0); RECENT];
     for (row, view) in array.views().iter().enumerate() {
         if nulls.is_some_and(|nulls| nulls.is_null(row)) {
             found.numbers.push(0);
             continue;
         }
+        let place = &mut recent[recent_place(*view)];
+        if place.0 == *view {
+            found.numbers.push(place.1);
+            continue;
+        }
         let hash = state.hash_one(view);
         if let Some((_, number)) = views.find(hash, |(known, _)| known == view) {
+            *place = (*view, *number);
             found.numbers.push(*number);
             continue;
         }

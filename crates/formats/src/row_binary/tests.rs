@@ -9,7 +9,7 @@ use zepto_common::types::ColumnType as T;
 use zepto_common::{ColumnId, Result, SchemaVersion, TableId};
 
 use super::{write_length, write_string};
-use crate::{Format, FormatSettings, decoder};
+use crate::{Format, FormatSettings, ResultTotals, decoder, encoder};
 
 fn table(types: &[T]) -> Arc<TableSchema> {
     let column = |(at, ty): (usize, &T)| Column {
@@ -126,6 +126,30 @@ proptest! {
         body.truncate(body.len().saturating_sub(lost));
         check(&types, &body, cut)?;
     }
+
+    #[test]
+    fn rows_that_were_read_are_written_as_they_came(
+        picks in prop::collection::vec(0usize..20, 1..6), rows in 0u64..1_500, offset in 1u64..40_000
+    ) {
+        let types: Vec<T> = picks.iter().map(|&pick| plain()[pick].clone()).collect();
+        let mut body = Vec::new();
+        for row in 0..rows {
+            types.iter().for_each(|ty| value(ty, (offset + row) * 97 + 1, &mut body));
+        }
+        prop_assert_eq!(write(&table(&types), &body), body);
+    }
+}
+
+/// What becomes of a body that is read and written again.
+fn write(table: &Arc<TableSchema>, body: &[u8]) -> Vec<u8> {
+    let mut written = Vec::new();
+    let settings = FormatSettings::default();
+    let mut writer = encoder(Format::RowBinary, table.storage_schema(), &settings).unwrap();
+    for batch in read(table, Format::RowBinary, body, body.len()).unwrap() {
+        writer.batch(&batch, &mut written).unwrap();
+    }
+    writer.finish(&ResultTotals::default(), &mut written).unwrap();
+    written
 }
 
 #[test]
@@ -162,4 +186,5 @@ fn symbols_that_hardly_repeat_and_long_texts_are_read() {
         write_string(&vec![b'x'; if row % 1_000 == 0 { 10_000 } else { 0 }], &mut body);
     }
     check(&[T::Symbol, T::String], &body, 7_777).unwrap();
+    assert!(write(&table(&[T::Symbol, T::String]), &body) == body);
 }

@@ -200,6 +200,22 @@ fn declared_counts_allocate_nothing() {
     }
 }
 
+#[test]
+fn names_of_types_are_taken_in_any_case() {
+    let table = table("a Nullable(UInt8)");
+    let columns =
+        |name: &str, rest: &[u8]| [b"\x01\x01\x01a", &[name.len() as u8][..], name.as_bytes(), rest].concat();
+    for name in ["Nullable(UInt8)", "NullaBle(UInt8)", "nullable(uint8)", "NULLABLE (UInt8)"] {
+        let rows =
+            read(Format::Native, &table, &FormatSettings::default(), &columns(name, b"\x00\x05")).unwrap();
+        assert_eq!(write(Format::TabSeparated, &table, &FormatSettings::default(), &rows), b"5\n", "{name}");
+    }
+    // A name of our own that Native has no layout for.
+    let error =
+        read(Format::Native, &table, &FormatSettings::default(), &columns("symbol", b"\x01x")).unwrap_err();
+    assert_eq!(error.code.number(), 50, "{error}");
+}
+
 /// The rows in the form that queries give.
 fn in_query_form(table: &zepto_common::schema::TableSchema, rows: &RecordBatch) -> RecordBatch {
     let fields: Vec<_> = table.columns.iter().map(|column| column.ty.query_field(&column.name)).collect();

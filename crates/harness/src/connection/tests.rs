@@ -47,3 +47,14 @@ fn a_cut_answer_is_an_error_and_never_a_shorter_answer() {
 fn statements_are_encoded_for_urls() {
     assert_eq!(percent_encode("a b'~ü"), "a%20b%27~%C3%BC");
 }
+
+#[test]
+fn an_answer_is_parsed_when_its_last_byte_has_come_and_not_before() {
+    let whole = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc";
+    for end in 0..whole.len() {
+        assert_eq!(Response::parse(&whole[..end]).expect("so far it is HTTP"), None, "{end} bytes");
+    }
+    let response = Response::parse(whole).expect("it is HTTP").expect("it is whole");
+    assert_eq!((response.status, response.text().as_str()), (200, "abc"));
+    assert!(Response::parse(b"GET / HTTP/1.1\r\n\r\n").is_err());
+}

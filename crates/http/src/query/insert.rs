@@ -5,7 +5,6 @@
 //! how many rows are and which blocks; 429 and 503 mean that nothing of this request was stored.
 
 mod ingest;
-mod tally;
 #[cfg(test)]
 mod tests;
 
@@ -25,16 +24,16 @@ use zepto_common::limits::{INSERT_BLOCKS_IN_FLIGHT, QUEUE_WAIT};
 use zepto_common::metric_names::INSERT_DURATION;
 use zepto_common::schema::{ColumnDefault, TableName, TableSchema};
 use zepto_common::service::{WriteReceipt, WriteRequest};
+use zepto_common::tally::Tally;
 use zepto_common::{BatchId, Error, ErrorCode, Result};
 use zepto_formats::{Format, FormatSettings};
 
 use super::Call;
 use super::source::{Rest, Source};
 use crate::body::RawBody;
-use crate::reply;
+use crate::reply::{self, Summary};
 use crate::statement::StatementKind;
 use ingest::Ingest;
-use tally::Tally;
 
 use arrow::array::RecordBatch;
 
@@ -56,7 +55,10 @@ pub(super) struct Target {
 /// Those before anything was stored; later ones are an answer that tells the outcomes.
 pub(super) async fn run(call: &Arc<Call>, target: Target, source: &mut Source) -> Result<Response> {
     let door = &call.service.door;
-    let schema = door.sink.table(&target.table).await?;
+    let mut schema = door.sink.table(&target.table).await?;
+    if target.columns.iter().flatten().any(|column| schema.index_of(column).is_none()) {
+        schema = door.sink.newest_table(&target.table).await?;
+    }
     let settings = FormatSettings::from_map(&call.settings.settings)?;
     let evaluator = (target.format == Format::Values).then(|| {
         let context = call.context("", StatementKind::Insert, CancellationToken::new());
@@ -84,8 +86,23 @@ async fn answer(call: &Call, tally: Tally, fault: Option<Error>, raw: &mut RawBo
             reply::packed_error_reply(&partial, &call.service.identity().version, call.settings.packed)
         }
     };
-    tally.summary().put(response.headers_mut(), call.started);
+    summary(&tally).put(response.headers_mut(), call.started);
     Ok(response)
+}
+
+/// The numbers for the client.
+fn summary(tally: &Tally) -> Summary {
+    let (rows, bytes) = (tally.stored_rows(), tally.stored_bytes());
+    Summary {
+        read_rows: rows + tally.duplicate_rows(),
+        read_bytes: bytes,
+        written_rows: rows,
+        written_bytes: bytes,
+        result_rows: rows,
+        result_bytes: bytes,
+        duplicate_rows: tally.duplicate_rows(),
+        ..Summary::default()
+    }
 }
 
 /// Decodes the body to its end and hands on each block but the last, which `writes` holds.

@@ -12,7 +12,7 @@ use zepto_common::{Error, ErrorCode, Result};
 
 use super::form::{self, Form};
 use super::source::Source;
-use super::{Call, Told, fresh_query_id};
+use super::{Call, Head, Told, fresh_query_id};
 use crate::access;
 use crate::body::{RawBody, inflate_for};
 use crate::connection::Flushes;
@@ -70,8 +70,21 @@ pub(super) async fn prepare(
     told.cors = settings.cors;
     let flushes = parts.extensions.get::<Arc<Flushes>>().cloned().unwrap_or_default();
     let (service, started, form) = (service.clone(), Instant::now(), Arc::new(form));
-    let call =
-        Call { service, subject, settings, query_id, encoding, read_only, started, flushes, form, lease };
+    let is_form = !read_only && form_type(headers).is_some();
+    let head = Arc::new(Head { uri: parts.uri, headers: parts.headers, form: is_form });
+    let call = Call {
+        service,
+        subject,
+        settings,
+        query_id,
+        encoding,
+        read_only,
+        started,
+        flushes,
+        form,
+        lease,
+        head,
+    };
     Ok((call, source))
 }
 

@@ -1,5 +1,6 @@
 //! ALTER TABLE: schema operations go to the engine in one step; DELETE and UPDATE are rewrites.
 
+use zepto_common::catalog::Ddl;
 use zepto_common::error::{Error, ErrorCode, Result};
 use zepto_common::service::Answer;
 use zepto_engine::store::{AlterOp, ColumnPosition};
@@ -20,7 +21,7 @@ pub(super) async fn alter(run: Run, table: &NameText, mut actions: Vec<AlterActi
             }
             Some(AlterAction::RenameTo(to)) => {
                 let to = run.writable_name(&to)?;
-                run.core.store.rename_table(&schema.name, &to).await?;
+                run.core.change(Ddl::RenameTable { from: schema.name.clone(), to }).await?;
                 return Ok(run.done());
             }
             Some(other) => actions.push(other),
@@ -28,7 +29,7 @@ pub(super) async fn alter(run: Run, table: &NameText, mut actions: Vec<AlterActi
         }
     }
     let operations: Result<Vec<AlterOp>> = actions.iter().map(|action| operation(&run, action)).collect();
-    run.core.store.alter_table(&schema.name, operations?).await?;
+    run.core.change(Ddl::AlterTable { name: schema.name.clone(), operations: operations? }).await?;
     Ok(run.done())
 }
 

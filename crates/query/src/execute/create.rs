@@ -3,6 +3,7 @@
 use arrow::array::Array;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use zepto_common::ColumnId;
+use zepto_common::catalog::Ddl;
 use zepto_common::error::{Error, ErrorCode, Result};
 use zepto_common::schema::{Column, ColumnDefault, TableName};
 use zepto_common::service::Answer;
@@ -22,7 +23,7 @@ pub(super) async fn database(run: Run, name: &str, if_not_exists: bool) -> Resul
     if name == SYSTEM {
         return Err(Error::new(ErrorCode::DatabaseAlreadyExists, "Database system already exists"));
     }
-    match run.core.store.create_database(name).await {
+    match run.core.change(Ddl::CreateDatabase { name: name.to_owned(), if_not_exists: false }).await {
         Err(error) if if_not_exists && error.code == ErrorCode::DatabaseAlreadyExists => {}
         other => other?,
     }
@@ -43,7 +44,7 @@ pub(super) async fn table(mut run: Run, create: CreateTable) -> Result<Answer> {
     run.warnings.extend(create.warnings.iter().cloned());
     let columns = columns(&run, &create).await?;
     let new = new_table(name, columns, &create, &mut run.warnings)?;
-    match run.core.store.create_table(new).await {
+    match run.core.change(Ddl::CreateTable { table: new, if_not_exists: false }).await {
         Err(error) if create.if_not_exists && error.code == ErrorCode::TableAlreadyExists => {
             return Ok(run.done());
         }
@@ -215,12 +216,13 @@ pub(super) async fn view(
         name,
     };
     if replace && catalog.view(&definition.name).is_some() {
-        match run.core.store.drop_view(&definition.name).await {
+        let dropped = Ddl::DropView { name: definition.name.clone(), if_exists: false };
+        match run.core.change(dropped).await {
             Err(error) if is_missing(error.code) => {}
             other => other?,
         }
     }
-    run.core.store.create_view(definition).await?;
+    run.core.change(Ddl::CreateView { view: definition, if_not_exists: false }).await?;
     Ok(run.done())
 }
 

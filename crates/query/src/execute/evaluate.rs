@@ -15,7 +15,8 @@ use zepto_common::types::ColumnType;
 
 use crate::error::from_datafusion;
 use crate::service::Core;
-use crate::statement::{self, Tokens, cursor::text_of};
+use crate::statement::cursor::{quote, text_of};
+use crate::statement::{self, Tokens};
 
 /// Evaluates expressions in one context.
 pub(crate) struct Evaluator {
@@ -49,12 +50,12 @@ pub(super) fn constant(
     ty: &ColumnType,
 ) -> Result<ArrayRef> {
     let text = text_of(&tokens);
-    // `CAST(expression AS type)`: SQL's conversions apply, as for a column of a SELECT.
-    let wrapped = statement::tokenize(&format!("SELECT CAST(({text}) AS {ty})"))?;
+    // SQL's conversions apply, but none that would change the value: reading rows is strict.
+    let wrapped = statement::tokenize(&format!("SELECT accurateCast(({text}), {})", quote(&ty.to_string())))?;
     let _only_checked = statement::expression(tokens)?;
     let planned = core.logical_plan(state, wrapped).now_or_never();
     let plan = planned.unwrap_or_else(|| Err(bad(&text, "it is not a constant")))?;
-    let optimized = state.optimize(&plan).map_err(from_datafusion)?;
+    let optimized = crate::constants::optimize(state, &plan).map_err(as_of_a_row)?;
     let expr = single_expression(&optimized).ok_or_else(|| bad(&text, "it is not a constant"))?;
     let schema = datafusion::common::DFSchema::empty();
     let planning = PhysicalPlanningContext::default();
@@ -65,12 +66,23 @@ pub(super) fn constant(
         vec![],
         &RecordBatchOptions::new().with_row_count(Some(1)),
     )?;
-    let value = physical.evaluate(&row).and_then(|value| value.into_array(1)).map_err(from_datafusion)?;
+    let value = physical.evaluate(&row).and_then(|value| value.into_array(1));
+    let value = value.map_err(|error| as_of_a_row(from_datafusion(error)))?;
     let value = arrow::compute::cast(&value, &ty.storage_type())?;
     if !ty.is_nullable() && value.logical_null_count() > 0 {
         return Err(bad(&text, "it is NULL"));
     }
     Ok(value)
+}
+
+/// A value that the column cannot hold has the same code whether it is written as a literal or as an expression.
+pub(super) fn as_of_a_row(error: Error) -> Error {
+    match error.code {
+        ErrorCode::CannotConvertType | ErrorCode::Decimals => {
+            Error::new(ErrorCode::ValueIsOutOfRange, error.message)
+        }
+        _ => error,
+    }
 }
 
 fn bad(text: &str, why: &str) -> Error {

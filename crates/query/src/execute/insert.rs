@@ -5,14 +5,21 @@ use std::sync::atomic::Ordering;
 
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::compute::BatchCoalescer;
+use arrow::datatypes::DataType;
 use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, cast};
-use datafusion::physical_plan::execute_stream;
+use datafusion::physical_plan::execution_plan::ChildrenPropertiesMode;
+use datafusion::physical_plan::projection::ProjectionExec;
+use datafusion::physical_plan::repartition::RepartitionExec;
+use datafusion::physical_plan::{
+    ExecutionPlan, ExecutionPlanProperties, Partitioning, ReplaceChildrenOptions, execute_stream,
+};
 use futures::StreamExt;
 use zepto_common::BatchId;
 use zepto_common::error::{Error, ErrorCode, Result};
 use zepto_common::limits::BLOCK_ROWS;
 use zepto_common::schema::{Column, TableSchema};
-use zepto_common::service::{Answer, RowSink, WriteRequest};
+use zepto_common::service::{Answer, WriteRequest};
+use zepto_common::tally::Tally;
 
 use super::evaluate::constant;
 use crate::error::from_datafusion;
@@ -31,27 +38,87 @@ pub(super) async fn insert(
     let targets = targets(&schema, columns)?;
     let state = run.state()?;
     let plan = run.core.logical_plan(&state, source).await?;
-    let plan = cast_to(plan, &schema, &targets)?;
+    let mut sender = Sender::new(&run, schema.clone());
+    let ordered = matches!(plan, LogicalPlan::Sort(_)) || is_cut_of_sorted(&plan);
+    let mut plan = cast_to(plan, &schema, &targets)?;
+    if sender.batch.is_some() && !ordered {
+        plan = in_one_order(plan)?;
+    }
     let physical = state.create_physical_plan(&plan).await.map_err(from_datafusion)?;
+    let physical = if ordered { undealt(physical).map_err(from_datafusion)? } else { physical };
     let mut input = execute_stream(physical, run.task(&state)?).map_err(from_datafusion)?;
     let fill = Fill::new(&run, &schema, &targets)?;
-    let mut sender = Sender::new(&run, schema.clone());
     let mut coalescer = BatchCoalescer::new(input.schema(), BLOCK_ROWS);
-    let handle = run.guard.handle.clone();
-    while let Some(batch) = input.next().await {
-        if let Some(stopped) = handle.stopped() {
-            return Err(stopped);
+    let sent = async {
+        while let Some(batch) = input.next().await {
+            if let Some(stopped) = run.guard.handle.stopped() {
+                return Err(stopped);
+            }
+            coalescer.push_batch(batch.map_err(from_datafusion)?)?;
+            while let Some(block) = coalescer.next_completed_batch() {
+                sender.send(fill.rows(&block)?).await?;
+            }
         }
-        coalescer.push_batch(batch.map_err(from_datafusion)?)?;
+        coalescer.finish_buffered_batch()?;
         while let Some(block) = coalescer.next_completed_batch() {
             sender.send(fill.rows(&block)?).await?;
         }
+        Ok(())
+    };
+    match sent.await {
+        Ok(()) => Ok(run.done()),
+        Err(error) if sender.tally.nothing_stored() => Err(error),
+        Err(error) => Err(sender.tally.explain(&error, sender.batch.is_some())),
     }
-    coalescer.finish_buffered_batch()?;
-    while let Some(block) = coalescer.next_completed_batch() {
-        sender.send(fill.rows(&block)?).await?;
+}
+
+/// Whether the plan gives the first rows of an order that the statement asks for.
+fn is_cut_of_sorted(plan: &LogicalPlan) -> bool {
+    match plan {
+        LogicalPlan::Limit(limit) => matches!(&*limit.input, LogicalPlan::Sort(_)),
+        LogicalPlan::Projection(projection) => {
+            matches!(&*projection.input, LogicalPlan::Sort(_)) || is_cut_of_sorted(&projection.input)
+        }
+        _ => false,
     }
-    Ok(run.done())
+}
+
+/// The plan without what deals the batches of one sorted stream out to several threads, for the casts behind it: the rows
+/// are stored in the order that the statement asks for.
+fn undealt(plan: Arc<dyn ExecutionPlan>) -> datafusion::common::Result<Arc<dyn ExecutionPlan>> {
+    let children = plan.children();
+    let [child] = children.as_slice() else { return Ok(plan) };
+    let child = Arc::clone(child);
+    if let Some(deal) = plan.downcast_ref::<RepartitionExec>() {
+        let dealt = matches!(deal.partitioning(), Partitioning::RoundRobinBatch(_));
+        return if dealt && child.output_partitioning().partition_count() == 1 {
+            undealt(child)
+        } else {
+            Ok(plan)
+        };
+    }
+    if !plan.is::<ProjectionExec>() {
+        return Ok(plan);
+    }
+    let child = undealt(child)?;
+    plan.replace_children(vec![child], ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+}
+
+/// The plan with its rows in an order that does not depend on how it runs: a statement that is repeated under its token is
+/// then cut into the same blocks, as long as it gives the same rows. Columns of types without an order take no part.
+fn in_one_order(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let mut by = Vec::new();
+    for column in plan.schema().columns() {
+        let expr = Expr::Column(column);
+        let ty = expr.get_type(plan.schema()).map_err(from_datafusion)?;
+        if !matches!(ty, DataType::Map(..) | DataType::Struct(_)) {
+            by.push(expr.sort(true, true));
+        }
+    }
+    if by.is_empty() {
+        return Ok(plan);
+    }
+    LogicalPlanBuilder::from(plan).sort(by).and_then(LogicalPlanBuilder::build).map_err(from_datafusion)
 }
 
 /// Indexes of the columns that get the query's columns, in its order.
@@ -152,10 +219,10 @@ fn default_value(run: &Run, column: &Column) -> Result<ArrayRef> {
 }
 
 /// The zero value of a storage type.
-fn zero(ty: &arrow::datatypes::DataType) -> Result<ArrayRef> {
+fn zero(ty: &DataType) -> Result<ArrayRef> {
     use datafusion::common::ScalarValue;
     let value = match ty {
-        arrow::datatypes::DataType::FixedSizeBinary(size) => {
+        DataType::FixedSizeBinary(size) => {
             ScalarValue::FixedSizeBinary(*size, Some(vec![0; usize::try_from(*size).unwrap_or(0)]))
         }
         other => ScalarValue::new_default(other).map_err(from_datafusion)?,
@@ -169,22 +236,27 @@ struct Sender<'a> {
     schema: Arc<TableSchema>,
     batch: Option<BatchId>,
     block: u32,
+    tally: Tally,
 }
 
 impl<'a> Sender<'a> {
     fn new(run: &'a Run, schema: Arc<TableSchema>) -> Self {
         let token = run.context.settings.get("insert_deduplication_token").filter(|token| !token.is_empty());
-        Self { run, schema, batch: token.map(|token| BatchId::from_token(token)), block: 0 }
+        let batch = token.map(|token| BatchId::from_token(token));
+        Self { run, schema, batch, block: 0, tally: Tally::default() }
     }
 
     async fn send(&mut self, rows: RecordBatch) -> Result<()> {
         let handle = &self.run.guard.handle;
         let (batch, block) = (self.batch, self.block);
+        let (count, bytes) = (rows.num_rows() as u64, rows.get_array_memory_size() as u64);
         // What an expression or a SELECT gives may be different the next time.
         let request = WriteRequest { table: self.schema.clone(), batch, block, repeatable: false, rows };
-        let receipt = self.run.core.store.write(request, handle.deadline).await?;
-        handle.progress.written_rows.fetch_add(receipt.rows, Ordering::Relaxed);
+        let outcome = self.run.core.rows().write(request, handle.deadline).await;
+        if let Ok(receipt) = &outcome {
+            handle.progress.written_rows.fetch_add(receipt.rows, Ordering::Relaxed);
+        }
         self.block += 1;
-        Ok(())
+        self.tally.add(block, count, bytes, outcome)
     }
 }

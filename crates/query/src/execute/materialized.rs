@@ -15,6 +15,7 @@ use crate::views::{Recipe, check_names, source_of};
 
 /// Plans the view's query to learn its source, its columns and its states, then has the engine begin it.
 pub(super) async fn create(mut run: Run, create: CreateMaterializedView) -> Result<Answer> {
+    run.core.require_alone("CREATE MATERIALIZED VIEW")?;
     let name = run.writable_name(&create.name)?;
     let catalog = run.core.store.catalog();
     if catalog.table(&name).is_some() || catalog.view(&name).is_some() {

@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
-use arrow::compute::kernels::zip::zip;
-use arrow::compute::{cast_with_options, filter_record_batch, not, prep_null_mask_filter};
+use arrow::compute::{cast_with_options, filter_record_batch, interleave, not, prep_null_mask_filter};
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::DFSchema;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
@@ -16,10 +15,11 @@ use zepto_common::error::{Error, ErrorCode, Result};
 use zepto_common::schema::TableSchema;
 use zepto_common::service::Answer;
 
+use super::evaluate::as_of_a_row;
 use crate::error::from_datafusion;
 use crate::provider::to_query;
 use crate::service::Run;
-use crate::statement::cursor::text_of;
+use crate::statement::cursor::{quote, text_of};
 use crate::statement::{self, NameText, Tokens};
 
 /// DELETE FROM table WHERE predicate.
@@ -70,6 +70,7 @@ pub(super) async fn update(
 }
 
 async fn finish(run: Run, schema: &TableSchema, rewrite: zepto_engine::store::RewriteFn) -> Result<Answer> {
+    run.core.require_alone("DELETE and UPDATE")?;
     let rows = run.core.store.rewrite(schema.id, rewrite).await?;
     run.guard.handle.progress.written_rows.fetch_add(rows, Ordering::Relaxed);
     Ok(run.done())
@@ -102,7 +103,7 @@ async fn expression(
     let _only_checked = statement::expression(tokens.clone())?;
     let text = text_of(&tokens);
     let item = match as_type {
-        Some(ty) => format!("CAST(({text}) AS {ty})"),
+        Some(ty) => format!("__fitting(({text}), {})", quote(ty)),
         None => text.clone(),
     };
     let quoted = |name: &str| format!("`{}`", name.replace('`', "\\`"));
@@ -134,7 +135,7 @@ fn simplify(state: &SessionState, expr: Expr, schema: &DFSchema) -> Result<Expr>
         .build();
     let simplifier = ExprSimplifier::new(context);
     let expr = simplifier.coerce(expr, schema).map_err(from_datafusion)?;
-    simplifier.simplify(expr).map_err(from_datafusion)
+    crate::constants::folding(|| simplifier.simplify(expr)).map_err(from_datafusion)
 }
 
 fn find_expression(plan: &LogicalPlan, of_projection: bool) -> Option<Expr> {
@@ -200,7 +201,16 @@ fn assign(
     table: &TableSchema,
     schema: &SchemaRef,
 ) -> Result<RecordBatch> {
-    let rows = to_query(batch, schema)?;
+    // The other rows may have values that the expressions do not take.
+    let rows = to_query(&filter_record_batch(batch, changed)?, schema)?;
+    let mut next = 0;
+    let places: Vec<(usize, usize)> = (0..batch.num_rows())
+        .map(|row| {
+            let place = if changed.value(row) { (1, next) } else { (0, row) };
+            next += place.0;
+            place
+        })
+        .collect();
     let mut columns = batch.columns().to_vec();
     let strict = arrow::compute::CastOptions { safe: false, ..Default::default() };
     for (index, expr) in values {
@@ -210,9 +220,9 @@ fn assign(
             DataType::Dictionary(_, value) => (**value).clone(),
             other => other.clone(),
         };
-        let new = cast_with_options(&evaluate(expr, &rows)?, &plain, &strict)?;
+        let new = cast_with_options(&evaluate(expr, &rows).map_err(as_of_a_row)?, &plain, &strict)?;
         let old = cast_with_options(&columns[*index], &plain, &strict)?;
-        let merged = zip(changed, &new, &old)?;
+        let merged = interleave(&[old.as_ref(), new.as_ref()], &places)?;
         let column = &table.columns[*index];
         if !column.ty.is_nullable() && merged.logical_null_count() > 0 {
             let message = format!("Cannot set column {} of type {} to NULL", column.name, column.ty);

@@ -8,12 +8,15 @@ use datafusion::execution::TaskContext;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::display::DisplayableExecutionPlan;
+use datafusion::physical_plan::limit::LimitStream;
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet};
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream, displayable, execute_stream};
 use futures::{StreamExt, TryStreamExt};
 use zepto_common::error::Result;
 use zepto_common::service::{Answer, RowStream};
 
 use crate::catalog::Databases;
+use crate::cluster::{Attempt, with_cuts};
 use crate::error::from_datafusion;
 use crate::external::ExternalTables;
 use crate::semantics;
@@ -27,11 +30,15 @@ impl Run {
     ///
     /// # Errors
     /// Tables of the request whose rows do not fit their columns.
-    pub(super) fn state(&self) -> Result<SessionState> {
+    pub(crate) fn state(&self) -> Result<SessionState> {
         let handle = &self.guard.handle;
         let settings = &self.context.settings;
         let mut state = self.core.sessions.query_state(&self.core, &self.context.database, handle, settings);
         state.config_mut().set_extension(Arc::new(Settings(settings.clone())));
+        let memory = settings.get("max_memory_usage").and_then(|n| zepto_common::settings::size(n));
+        if let Some(attempt) = Attempt::new(&self.core, handle, memory.unwrap_or(0)) {
+            state.config_mut().set_extension(Arc::new(attempt));
+        }
         if !self.context.external_tables.is_empty() {
             let tables = ExternalTables::new(&self.context.database, &self.context.external_tables)?;
             let tables = Arc::new(tables);
@@ -46,20 +53,36 @@ impl Run {
         self.core.sessions.task(state, &self.guard.handle, &self.context.settings)
     }
 
-    /// The executable plan of a query.
-    pub(super) async fn plan(&self, state: &SessionState, tokens: Tokens) -> Result<Arc<dyn ExecutionPlan>> {
-        let plan = self.core.optimized(state, tokens).await?;
+    /// The executable plan of a query; `cuts` = owners of its rows are asked for more than rows.
+    pub(super) async fn plan(
+        &self,
+        state: &mut SessionState,
+        tokens: Tokens,
+        cuts: bool,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let mut plan = self.core.optimized(state, tokens.clone()).await?;
+        if cuts {
+            plan = with_cuts(state, plan, &tokens)?;
+        }
         physical(state, &plan).await
     }
 
     /// Starts an optimized plan; its batches as they come.
-    pub(super) async fn stream(
+    pub(crate) async fn stream(
         &self,
-        state: &SessionState,
+        state: &mut SessionState,
         tokens: Tokens,
+        cuts: bool,
     ) -> Result<SendableRecordBatchStream> {
-        let plan = self.plan(state, tokens).await?;
+        let plan = self.plan(state, tokens, cuts).await?;
         execute_stream(plan, self.task(state)?).map_err(from_datafusion)
+    }
+
+    /// The rows of the result that the settings `offset` and `limit` leave: how many to skip and at most to give.
+    fn window(&self) -> Option<(usize, Option<usize>)> {
+        let wanted = |name: &str| self.context.settings.get(name).and_then(|n| n.parse::<usize>().ok());
+        let (offset, limit) = (wanted("offset").unwrap_or(0), wanted("limit").filter(|limit| *limit > 0));
+        (offset > 0 || limit.is_some()).then_some((offset, limit))
     }
 
     fn limits(&self) -> ResultLimits {
@@ -79,8 +102,12 @@ async fn physical(state: &SessionState, plan: &LogicalPlan) -> Result<Arc<dyn Ex
 
 /// SELECT.
 pub(super) async fn select(run: Run, tokens: Tokens) -> Result<Answer> {
-    let state = run.state()?;
-    let input = run.stream(&state, tokens).await?;
+    let window = run.window();
+    let mut input = crate::cluster::run_attempts(&run, tokens).await?;
+    if let Some((offset, limit)) = window {
+        let metrics = ExecutionPlanMetricsSet::new();
+        input = Box::pin(LimitStream::new(input, offset, limit, BaselineMetrics::new(&metrics, 0)));
+    }
     let schema: SchemaRef = input.schema();
     let limits = run.limits();
     let progress = run.guard.handle.progress.clone();
@@ -106,8 +133,11 @@ pub(super) async fn explain(run: Run, kind: ExplainKind, tokens: Tokens) -> Resu
     let text = match kind {
         ExplainKind::Syntax => Core::rewritten(tokens)?.to_string(),
         ExplainKind::Plan => {
-            let state = run.state()?;
-            let logical = run.core.optimized(&state, tokens).await?;
+            let mut state = run.state()?;
+            let mut logical = run.core.optimized(&state, tokens.clone()).await?;
+            if run.core.options.fragments {
+                logical = with_cuts(&mut state, logical, &tokens)?;
+            }
             let plan = physical(&state, &logical).await?;
             format!("{}\n\n{}", logical.display_indent(), displayable(plan.as_ref()).indent(true))
         }
@@ -119,8 +149,8 @@ pub(super) async fn explain(run: Run, kind: ExplainKind, tokens: Tokens) -> Resu
 
 /// Runs the query to its end and shows the plan with the counters of each node.
 async fn analyze(run: &Run, tokens: Tokens) -> Result<String> {
-    let state = run.state()?;
-    let plan = run.plan(&state, tokens).await?;
+    let mut state = run.state()?;
+    let plan = run.plan(&mut state, tokens, run.core.options.fragments).await?;
     let mut rows = 0;
     let mut input = execute_stream(plan.clone(), run.task(&state)?).map_err(from_datafusion)?;
     while let Some(batch) = input.try_next().await.map_err(from_datafusion)? {

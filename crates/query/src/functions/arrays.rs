@@ -1,5 +1,6 @@
 //! Arrays and tuples.
 
+mod places;
 mod search;
 mod tuples;
 
@@ -9,17 +10,19 @@ use arrow::array::{Array, ArrayRef, AsArray, Int64Array, ListArray, UInt32Array,
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::{SortOptions, cast, concat as concat_arrays, interleave, sort, take};
 use arrow::datatypes::{DataType, FieldRef, Float64Type};
-use datafusion::common::{Result, ScalarValue};
+use datafusion::common::Result;
 use zepto_common::ErrorCode;
 use zepto_common::types::ColumnType;
 
 use super::convert::{OnFault, convert};
+use super::meter::copied_bytes;
 use super::render;
 use super::scalar::{Arguments, Call, MANY, Scalar, fault};
 use super::{Plan, Row, row};
 use crate::semantics::numbers::{common, sum_type, zero};
+use places::{element, element_type};
 use search::{count_equal, has, index_of};
-use tuples::{tuple, tuple_element, tuple_element_type, tuple_type};
+use tuples::{tuple, tuple_type};
 
 /// Argument `i` as arrays.
 pub(super) fn list(call: &Call<'_>, i: usize) -> Result<ListArray> {
@@ -66,6 +69,7 @@ fn array(call: &Call<'_>) -> Result<ArrayRef> {
         let order: Vec<(usize, usize)> =
             (0..call.rows).flat_map(|row| (0..columns.len()).map(move |column| (column, row))).collect();
         let sources: Vec<&dyn Array> = columns.iter().map(AsRef::as_ref).collect();
+        call.meter().take(columns.iter().map(copied_bytes).sum())?;
         interleave(&sources, &order)?
     };
     let offsets = OffsetBuffer::from_lengths(std::iter::repeat_n(columns.len(), call.rows));
@@ -107,6 +111,7 @@ pub(crate) fn concat(call: &Call<'_>) -> Result<ArrayRef> {
     let lists: Result<Vec<ListArray>> = (0..call.len()).map(|i| list(call, i)).collect();
     let lists = lists?;
     let wanted = item_field(call.ty)?;
+    call.meter().take(lists.iter().map(|list| copied_bytes(&(Arc::new(list.clone()) as ArrayRef))).sum())?;
     let rows: Result<Vec<ArrayRef>> = (0..call.rows)
         .map(|row| {
             let parts: Result<Vec<ArrayRef>> =
@@ -117,45 +122,6 @@ pub(crate) fn concat(call: &Call<'_>) -> Result<ArrayRef> {
         })
         .collect();
     of_rows(call.ty, rows?)
-}
-
-/// Element `index` (from 1, negative from the end); the zero value when it is not there.
-fn element(call: &Call<'_>) -> Result<ArrayRef> {
-    match call.base(0) {
-        ColumnType::Tuple(_) => return tuple_element(call),
-        ColumnType::Map(..) => return super::maps::element(call),
-        _ => {}
-    }
-    let list = list(call, 0)?;
-    let wanted = call.ints(1)?;
-    let values = list.values();
-    let fallback = if call.ty.is_nullable() {
-        ScalarValue::try_from(values.data_type())?
-    } else {
-        zero(call.ty)?.cast_to(values.data_type())?
-    };
-    let fallback = fallback.to_array()?;
-    let order: Vec<(usize, usize)> = (0..call.rows)
-        .map(|row| {
-            let (start, length) = (list.value_offsets()[row] as i64, i64::from(list.value_length(row)));
-            let index = wanted.value(row);
-            let at = if index > 0 { index - 1 } else { length + index };
-            if index != 0 && (0..length).contains(&at) { (0, (start + at) as usize) } else { (1, 0) }
-        })
-        .collect();
-    Ok(interleave(&[values.as_ref(), fallback.as_ref()], &order)?)
-}
-
-fn element_type(args: &Arguments<'_>) -> Result<ColumnType> {
-    match args.base(0) {
-        ColumnType::Array(of) if args.base(1).is_number() => Ok(*of),
-        ColumnType::Map(_, value) => super::maps::element_type(args).map(|()| *value),
-        ColumnType::Array(_) => {
-            let message = format!("The place in an array is a whole number, not {}", args.ty(1));
-            Err(fault(ErrorCode::IllegalTypeOfArgument, message))
-        }
-        _ => tuple_element_type(args),
-    }
 }
 
 /// Folds each array's numbers as floats.
@@ -246,6 +212,7 @@ fn slice(call: &Call<'_>) -> Result<ArrayRef> {
 fn range(call: &Call<'_>) -> Result<ArrayRef> {
     let bounds: Result<Vec<Int64Array>> = (0..call.len()).map(|i| call.ints(i)).collect();
     let bounds = bounds?;
+    let mut meter = call.meter();
     let rows: Result<Vec<ArrayRef>> = (0..call.rows)
         .map(|row| {
             let (from, to, step) = match bounds.as_slice() {
@@ -253,12 +220,13 @@ fn range(call: &Call<'_>) -> Result<ArrayRef> {
                 [from, to] => (from.value(row), to.value(row), 1),
                 all => (all[0].value(row), all[1].value(row), all[2].value(row)),
             };
-            if step <= 0 || (to - from) / step > super::RANGE_MAX {
+            if step <= 0 || to.saturating_sub(from) / step > super::RANGE_MAX {
                 return Err(fault(
                     ErrorCode::ArgumentOutOfBound,
                     format!("range makes up to {} items", super::RANGE_MAX),
                 ));
             }
+            meter.take(to.saturating_sub(from).max(0) as usize / step as usize * size_of::<i64>())?;
             let values: Int64Array = (from..to).step_by(step as usize).map(Some).collect();
             Ok(Arc::new(values) as ArrayRef)
         })
@@ -271,12 +239,16 @@ fn join(call: &Call<'_>) -> Result<ArrayRef> {
     let ColumnType::Array(of) = call.base(0) else { return call.array(0) };
     let separators = if call.len() > 1 { Some(call.texts(1)?) } else { None };
     let texts = render::texts(list.values(), &of)?;
+    let mut meter = call.meter();
     let joined = (0..list.len()).map(|row| {
         let (start, length) = (list.value_offsets()[row] as usize, list.value_length(row) as usize);
         let pieces: Vec<&str> =
             (start..start + length).filter(|at| texts.is_valid(*at)).map(|at| texts.value(at)).collect();
-        pieces.join(separators.as_ref().map_or("", |separators| separators.value(row)))
+        let separator = separators.as_ref().map_or("", |separators| separators.value(row));
+        let bytes = pieces.iter().map(|piece| piece.len() + separator.len()).sum();
+        meter.take(bytes).map(|()| pieces.join(separator))
     });
+    let joined: Vec<String> = joined.collect::<Result<_>>()?;
     Ok(Arc::new(arrow::array::StringViewArray::from_iter_values(joined)))
 }
 

@@ -138,6 +138,17 @@ pub(crate) fn parse(text: &str) -> Option<Parsed> {
     Some(Parsed { seconds, nanos: nanos_of(fraction)?, utc: true })
 }
 
+/// `20240105` as days.
+pub(crate) fn compact_date(text: &str) -> Option<i64> {
+    let text = text.trim();
+    if text.len() != 8 || !text.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let (year, month, day) = (digits(&text[..4])?, digits(&text[4..6])?, digits(&text[6..])?);
+    let valid = (1..=12).contains(&month) && day >= 1 && day <= month_days(year, month);
+    valid.then(|| days_of(year, month, day))
+}
+
 /// The date at the start of a text as days, and the rest.
 pub(crate) fn parse_date(text: &str) -> Option<(i64, &str)> {
     let bytes = text.as_bytes();

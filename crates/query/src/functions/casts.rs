@@ -8,12 +8,17 @@ use datafusion::common::Result;
 use zepto_common::ErrorCode;
 use zepto_common::types::ColumnType;
 
+use super::accurate::{Fit, convert_accurately};
 use super::convert::{OnFault, convert};
 use super::scalar::{Arguments, Call, Scalar, fault, nullable};
 use super::{Plan, Row, row};
 
 fn run(call: &Call<'_>, on_fault: OnFault) -> Result<ArrayRef> {
     convert(&call.array(0)?, &call.base(0), call.ty, on_fault)
+}
+
+fn run_accurately(call: &Call<'_>, fit: Fit, on_fault: OnFault) -> Result<ArrayRef> {
+    convert_accurately(&call.array(0)?, &call.base(0), call.ty, fit, on_fault)
 }
 
 /// The second argument is the zone whose calendar tells the day of a time, or in which a text is read.
@@ -25,6 +30,21 @@ fn to_date(call: &Call<'_>) -> Result<ArrayRef> {
         }
         _ => run(call, OnFault::Error),
     }
+}
+
+/// The second argument is the zone in which a time is told.
+fn to_text(call: &Call<'_>) -> Result<ArrayRef> {
+    let Some(zone) = call.literal_text(1) else { return run(call, OnFault::Error) };
+    let zone = Some(Arc::from(zone));
+    let there = match call.base(0) {
+        ColumnType::DateTime(_) => ColumnType::DateTime(zone),
+        ColumnType::DateTime64(digits, _) => ColumnType::DateTime64(digits, zone),
+        other => {
+            let message = format!("toString takes a zone for times alone, not for {other}");
+            return Err(fault(ErrorCode::IllegalTypeOfArgument, message));
+        }
+    };
+    Ok(Arc::new(super::render::texts(&call.array(0)?, &there)?))
 }
 
 macro_rules! to {
@@ -112,8 +132,26 @@ pub(crate) const ROWS: &[Row] = &[
         "accurateCastOrNull",
         &[],
         "accurateCastOrNull(x, 'Type')",
-        "Converts to a type, NULL when the text cannot be read.",
-        Plan::Scalar(Scalar::pure((2, 2), cast_or_null_type, |call| run(call, OnFault::Null))),
+        "Converts to a type, NULL when it cannot hold the value or the text cannot be read.",
+        Plan::Scalar(Scalar::pure((2, 2), cast_or_null_type, |call| {
+            run_accurately(call, Fit::Whole, OnFault::Null)
+        })),
+    ),
+    row(
+        "accurateCast",
+        &[],
+        "accurateCast(x, 'Type')",
+        "Converts to a type, an error when it cannot hold the value.",
+        Plan::Scalar(Scalar::pure((2, 2), cast_type, |call| {
+            run_accurately(call, Fit::Whole, OnFault::Error)
+        })),
+    ),
+    row(
+        "__fitting",
+        &[],
+        "",
+        "",
+        Plan::Scalar(Scalar::pure((2, 2), cast_type, |call| run_accurately(call, Fit::Size, OnFault::Error))),
     ),
     row("toInt8", &[], "toInt8(x)", "Converts to Int8, wrapping.", to!(ColumnType::Int8)),
     row("toInt16", &[], "toInt16(x)", "Converts to Int16, wrapping.", to!(ColumnType::Int16)),
@@ -127,7 +165,13 @@ pub(crate) const ROWS: &[Row] = &[
     row("toFloat64", &[], "toFloat64(x)", "Converts to Float64.", to!(ColumnType::Float64)),
     row("toBool", &[], "toBool(x)", "Converts to Bool.", to!(ColumnType::Bool)),
     row("toUUID", &[], "toUUID(text)", "Reads a UUID.", to!(ColumnType::Uuid)),
-    row("toString", &[], "toString(x)", "The value as text.", to!(ColumnType::String)),
+    row(
+        "toString",
+        &[],
+        "toString(x[, zone])",
+        "The value as text, a time as in the zone.",
+        Plan::Scalar(Scalar::pure((1, 2), |_| Ok(ColumnType::String), to_text)),
+    ),
     row(
         "toDate",
         &["DATE", "toDate32"],

@@ -9,7 +9,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, FixedSizeBinaryBuilder, Int64Array, PrimitiveArray,
     StringViewArray, new_null_array,
 };
-use arrow::compute::{CastOptions, cast, cast_with_options};
+use arrow::compute::cast;
 use arrow::datatypes::{
     ArrowPrimitiveType, DataType, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
     Int64Type, TimeUnit, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
@@ -18,7 +18,9 @@ use datafusion::common::{DataFusionError, Result};
 use zepto_common::ErrorCode;
 use zepto_common::types::{ColumnType, ticks_per_second};
 
-use super::calendar::{DAY, Parsed, Zone, parse};
+use super::accurate::holds;
+use super::calendar::{DAY, Parsed, Zone, compact_date, parse};
+use super::decimals::to_decimal;
 use super::render;
 use super::scalar::fault;
 use super::timestamps::{from_days, from_ticks, rescale, seconds, ticks, unit_and_zone, zone_of};
@@ -200,7 +202,9 @@ where
             if is_float {
                 parse_float(text).map(Wrap::of_f64)
             } else {
-                parse_int(text, to).map(Wrap::of_i128)
+                // ClickHouse wraps where a fault would be an error, and has a fault where that has a value.
+                let fits = |whole: &i128| on_fault == OnFault::Error || holds(to, *whole);
+                parse_int(text, to).filter(fits).map(Wrap::of_i128)
             }
         };
         return Ok(Arc::new(read::<T>(texts.as_string_view(), &name, on_fault, Wrap::of_i64(0), parse)?));
@@ -302,7 +306,7 @@ fn to_date(array: &ArrayRef, from: &ColumnType, on_fault: OnFault) -> Result<Arr
     }
     let texts = cast(array, &DataType::Utf8View)?;
     let days = read::<Int64Type>(texts.as_string_view(), "Date", on_fault, 0, |text| {
-        parse(text).map(|at| at.seconds.div_euclid(DAY))
+        compact_date(text).or_else(|| parse(text).map(|at| at.seconds.div_euclid(DAY)))
     })?;
     from_days(&days)
 }
@@ -340,7 +344,7 @@ fn to_time(
         }
         T::Float32 | T::Float64 | T::Decimal(..) => {
             let seconds = cast(array, &DataType::Float64)?;
-            seconds.as_primitive::<Float64Type>().unary(|seconds| (seconds * to as f64) as i64)
+            of_fractions(seconds.as_primitive(), to, on_fault)?
         }
         ty if ty.is_number() || *ty == T::Bool => {
             let seconds = cast(array, &DataType::Int64)?;
@@ -352,6 +356,28 @@ fn to_time(
         }
     };
     Ok(from_ticks(ticks, unit, zone))
+}
+
+/// Seconds with a fraction as ticks. Whole seconds end at the first or last that there is, as ClickHouse's DateTime does;
+/// DateTime64 refuses what it cannot hold.
+fn of_fractions(
+    seconds: &arrow::array::Float64Array,
+    per_second: i64,
+    on_fault: OnFault,
+) -> Result<Int64Array> {
+    let one = |seconds: f64| {
+        let ticks = seconds * per_second as f64;
+        let held = per_second == 1 || (i64::MIN as f64..i64::MAX as f64).contains(&ticks);
+        match on_fault {
+            _ if held => Ok(Some(ticks as i64)),
+            OnFault::Null => Ok(None),
+            OnFault::Zero => Ok(Some(0)),
+            OnFault::Error => {
+                Err(fault(ErrorCode::Decimals, "The number is outside the range of DateTime64"))
+            }
+        }
+    };
+    seconds.iter().map(|seconds| seconds.map_or(Ok(None), one)).collect()
 }
 
 /// Texts as ticks; a text without an offset is told in the zone.
@@ -402,31 +428,6 @@ fn to_uuid(array: &ArrayRef, on_fault: OnFault) -> Result<ArrayRef> {
         }
     }
     Ok(Arc::new(out.finish()))
-}
-
-fn to_decimal(array: &ArrayRef, from: &ColumnType, to: &ColumnType, on_fault: OnFault) -> Result<ArrayRef> {
-    let strict = CastOptions { safe: on_fault != OnFault::Error, ..CastOptions::default() };
-    let wanted = to.query_type();
-    let source = match from {
-        ColumnType::Bool => cast(array, &DataType::Int64)?,
-        ColumnType::String | ColumnType::Symbol => cast(array, &DataType::Utf8)?,
-        ColumnType::DateTime(_) | ColumnType::DateTime64(..) => {
-            let (ticks, per_second) = ticks(array)?;
-            let scale = per_second.ilog10() as i8;
-            Arc::new(
-                PrimitiveArray::<Decimal128Type>::from_iter(ticks.iter().map(|tick| tick.map(i128::from)))
-                    .with_precision_and_scale(38, scale)?,
-            )
-        }
-        _ => Arc::clone(array),
-    };
-    let made = cast_with_options(&source, &wanted, &strict)
-        .map_err(|error| fault(ErrorCode::Decimals, format!("Cannot convert to {to}: {error}")))?;
-    if on_fault == OnFault::Zero {
-        let zero = datafusion::common::ScalarValue::new_zero(&wanted)?.to_array_of_size(made.len())?;
-        return Ok(arrow::compute::kernels::zip::zip(&arrow::compute::is_null(&made)?, &zero, &made)?);
-    }
-    Ok(made)
 }
 
 fn to_array(array: &ArrayRef, from: &ColumnType, of: &ColumnType, on_fault: OnFault) -> Result<ArrayRef> {

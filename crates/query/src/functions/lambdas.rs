@@ -21,9 +21,11 @@ use zepto_common::{Error, ErrorCode};
 
 use super::arrays::{each, item, list, of_rows, picked};
 use super::convert::truth;
+use super::meter::{Meter, copied_bytes};
 use super::rewrites::{call, parse_template};
-use super::scalar::{Arguments, Call, MANY, Scalar, fault, field_of};
+use super::scalar::{Arguments, Call, MANY, Scalar, column_of, fault, field_of};
 use super::{Plan, Row, row};
+use crate::constants::is_folding;
 use crate::semantics::typed;
 
 /// The name under which [`ArrayMap`] is registered.
@@ -166,10 +168,16 @@ impl HigherOrderUDFImpl for ArrayMap {
             columns.iter().map(|column| column as &dyn Fn() -> Result<ArrayRef>).collect();
         let total = lengths.iter().sum();
         let made = lambda.evaluate(&columns, |captured| {
+            // The values around the lambda are copied for each item.
+            let mut meter = if is_folding() { Meter::of_constants() } else { Meter::of_rows() };
+            for (row, items) in lengths.iter().enumerate() {
+                let one: usize = captured.iter().map(|column| copied_bytes(&column.slice(row, 1))).sum();
+                meter.take(items.saturating_mul(one))?;
+            }
             let rows = lengths.iter().enumerate().flat_map(|(row, n)| std::iter::repeat_n(row as u32, *n));
             Ok(take_arrays(captured, &UInt32Array::from_iter_values(rows), None)?)
         })?;
-        let made = made.into_array(total)?;
+        let made = column_of(&made, total)?;
         let DataType::List(field) = args.return_field.data_type() else { return Err(needs_lambda()) };
         let made = if made.data_type() == field.data_type() { made } else { cast(&made, field.data_type())? };
         let offsets = OffsetBuffer::from_lengths(lengths);

@@ -13,6 +13,7 @@ use zepto_common::types::ColumnType;
 use zepto_common::{Error, ErrorCode};
 
 use super::arrays::{each, item, item_field, list, of_rows, picked};
+use super::meter::{copied_bytes, item_bytes};
 use super::render;
 use super::rewrites::call as ast_call;
 use super::scalar::{Arguments, Call, MANY, Scalar, fault};
@@ -198,9 +199,13 @@ fn resized(call: &Call<'_>) -> Result<ArrayRef> {
     let ColumnType::Array(of) = call.ty else { return call.array(0) };
     let fallback = zero(of)?.to_array()?;
     let extra = if call.len() > 2 { Some(call.cast(2, &of.query_type())?) } else { None };
+    let mut meter = call.meter();
     each(call, |values, row| {
         let values = cast(&values, &of.query_type())?;
         let size = bounded(sizes.value(row))?;
+        // Every item may be the last one's copy.
+        let largest = extra.as_ref().map_or(0, |extra| copied_bytes(&extra.slice(row, 1)));
+        meter.take(copied_bytes(&values) + size * largest.max(item_bytes(values.data_type())))?;
         let filler = extra.as_ref().map_or_else(|| Arc::clone(&fallback), |extra| extra.slice(row, 1));
         let joined = concat_arrays(&[values.as_ref(), filler.as_ref()])?;
         picked(&joined, (0..size).map(|at| at.min(values.len())))
@@ -209,8 +214,13 @@ fn resized(call: &Call<'_>) -> Result<ArrayRef> {
 
 fn constant(call: &Call<'_>) -> Result<ArrayRef> {
     let (sizes, values) = (call.ints(0)?, call.array(1)?);
+    let mut meter = call.meter();
     let rows: Result<Vec<ArrayRef>> = (0..call.rows)
-        .map(|row| picked(&values, std::iter::repeat_n(row, bounded(sizes.value(row))?)))
+        .map(|row| {
+            let size = bounded(sizes.value(row))?;
+            meter.take(size * copied_bytes(&values.slice(row, 1)))?;
+            picked(&values, std::iter::repeat_n(row, size))
+        })
         .collect();
     of_rows(call.ty, rows?)
 }

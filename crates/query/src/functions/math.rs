@@ -1,5 +1,6 @@
 //! Arithmetic and mathematics.
 
+mod division;
 mod random;
 mod rounding;
 
@@ -9,7 +10,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int64Array, UInt64Array,
 };
 use arrow::compute::{binary, cast};
-use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, UInt64Type};
+use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, UInt8Type, UInt64Type};
 use datafusion::common::{DataFusionError, Result};
 use zepto_common::ErrorCode;
 use zepto_common::types::ColumnType;
@@ -17,6 +18,7 @@ use zepto_common::types::ColumnType;
 use super::scalar::{Arguments, Call, MANY, Scalar, fault};
 use super::{Plan, Row, row};
 use crate::semantics::numbers::{bits_of, is_signed, of_bits, remainder, unsigned, whole_quotient};
+use division::{int_div, int_div_or_zero};
 use random::{random, random_float, width_bucket};
 use rounding::{round_type, rounded};
 
@@ -86,14 +88,6 @@ fn narrow(values: Vec<i128>, ty: &ColumnType) -> Result<ArrayRef> {
 
 fn division_by_zero() -> DataFusionError {
     fault(ErrorCode::IllegalDivision, "Division by zero")
-}
-
-fn int_div(call: &Call<'_>) -> Result<ArrayRef> {
-    wide(call, |left, right| left.checked_div(right).ok_or_else(division_by_zero))
-}
-
-fn int_div_or_zero(call: &Call<'_>) -> Result<ArrayRef> {
-    wide(call, |left, right| Ok(left.checked_div(right).unwrap_or(0)))
 }
 
 fn int_div_type(args: &Arguments<'_>) -> Result<ColumnType> {
@@ -226,8 +220,7 @@ fn bit_not(call: &Call<'_>) -> Result<ArrayRef> {
 }
 
 fn bit_count(call: &Call<'_>) -> Result<ArrayRef> {
-    let values = call.ints(0)?.unary::<_, Int64Type>(|value| i64::from(value.count_ones()));
-    Ok(cast(&values, &DataType::UInt8)?)
+    Ok(Arc::new(call.bits(0)?.unary::<_, UInt8Type>(|value| value.count_ones() as u8)))
 }
 
 fn gcd(mut a: u128, mut b: u128) -> u128 {

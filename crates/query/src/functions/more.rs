@@ -316,7 +316,6 @@ pub(crate) const ROWS: &[Row] = &[
         transform_type,
         transform
     ),
-    row("accurateCast", &[], "accurateCast(x, type)", "CAST.", Plan::Sql("CAST($1, $2)")),
     or_default!("toInt64OrDefault"),
     or_default!("toInt32OrDefault"),
     or_default!("toUInt64OrDefault"),

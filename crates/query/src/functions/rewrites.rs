@@ -242,6 +242,15 @@ fn items(function: Function) -> Vec<Expr> {
     exprs.collect()
 }
 
+/// A NULL in a list of constants is passed over, as ClickHouse does; a list of nothing else stays.
+pub(crate) fn without_null(list: Vec<Expr>) -> Vec<Expr> {
+    let is_null = |item: &Expr| matches!(item, Expr::Value(value) if value.value == Value::Null);
+    match list.iter().all(is_null) {
+        true => list,
+        false => list.into_iter().filter(|item| !is_null(item)).collect(),
+    }
+}
+
 fn membership(mut args: Vec<Expr>, negated: bool) -> Result<Expr> {
     count("in", &args, 2, 2)?;
     let (list, expr) = (args.pop(), args.pop());
@@ -253,6 +262,7 @@ fn membership(mut args: Vec<Expr>, negated: bool) -> Result<Expr> {
         Some(other) => vec![other],
         None => vec![],
     };
+    let list = without_null(list);
     Ok(Expr::InList { expr: Box::new(expr.unwrap_or_else(|| number(0))), list, negated })
 }
 

@@ -6,10 +6,12 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array, Int64Array, StringViewArray, new_null_array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Float64Array, Int64Array, StringViewArray, UInt64Array, new_null_array,
+};
 use arrow::buffer::NullBuffer;
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, FieldRef};
+use arrow::datatypes::{DataType, Field, FieldRef, UInt64Type};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::logical_expr::{
@@ -17,6 +19,10 @@ use datafusion::logical_expr::{
 };
 use zepto_common::types::ColumnType;
 use zepto_common::{Error, ErrorCode};
+
+use super::meter::Meter;
+use crate::constants::{check, is_folding};
+use crate::semantics::numbers::bits_of;
 
 /// An error that keeps its ClickHouse code on the way through DataFusion.
 pub(crate) fn fault(code: ErrorCode, message: impl Into<String>) -> DataFusionError {
@@ -89,6 +95,14 @@ pub(crate) fn int_of(value: &ScalarValue) -> Option<i64> {
     }
 }
 
+/// A value as a column; a constant is written out for each row, if there is room for that.
+pub(crate) fn column_of(value: &ColumnarValue, rows: usize) -> Result<ArrayRef> {
+    if let ColumnarValue::Scalar(value) = value {
+        Meter::of_rows().take(value.size().saturating_mul(rows))?;
+    }
+    value.to_array(rows)
+}
+
 /// One evaluation: constants have length one, columns have `rows`.
 pub(crate) struct Call<'a> {
     args: &'a [ColumnarValue],
@@ -103,6 +117,11 @@ pub(crate) struct Call<'a> {
 }
 
 impl Call<'_> {
+    /// Counts what this call makes.
+    pub(crate) fn meter(&self) -> Meter {
+        if is_folding() { Meter::of_constants() } else { Meter::of_rows() }
+    }
+
     /// How many arguments there are.
     pub(crate) fn len(&self) -> usize {
         self.args.len()
@@ -110,7 +129,7 @@ impl Call<'_> {
 
     /// Argument `i` as a column.
     pub(crate) fn array(&self, i: usize) -> Result<ArrayRef> {
-        self.args[i].to_array(self.rows)
+        column_of(&self.args[i], self.rows)
     }
 
     /// Argument `i` when it is a constant.
@@ -142,9 +161,23 @@ impl Call<'_> {
         Ok(self.cast(i, &DataType::Float64)?.as_primitive().clone())
     }
 
-    /// Argument `i` as integers.
+    /// Argument `i` as integers; an unsigned one beyond them is the largest.
     pub(crate) fn ints(&self, i: usize) -> Result<Int64Array> {
+        let array = self.array(i)?;
+        if let Some(unsigned) = array.as_primitive_opt::<UInt64Type>() {
+            return Ok(unsigned.unary(|value| i64::try_from(value).unwrap_or(i64::MAX)));
+        }
         Ok(self.cast(i, &DataType::Int64)?.as_primitive().clone())
+    }
+
+    /// The bits of argument `i`, a whole number: a negative one has as many as its type.
+    pub(crate) fn bits(&self, i: usize) -> Result<UInt64Array> {
+        let array = self.array(i)?;
+        if let Some(unsigned) = array.as_primitive_opt::<UInt64Type>() {
+            return Ok(unsigned.clone());
+        }
+        let mask = u64::MAX >> (64 - bits_of(&self.base(i)).clamp(1, 64));
+        Ok(self.ints(i)?.unary(|number| number as u64 & mask))
     }
 
     /// Argument `i` as text.
@@ -350,7 +383,9 @@ impl ScalarUDFImpl for ScalarFunction {
         let wanted = args.return_field.data_type();
         let array = if array.data_type() == wanted { array } else { cast(&array, wanted)? };
         if constant {
-            Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?))
+            let value = ScalarValue::try_from_array(&array, 0)?;
+            check(&value)?;
+            Ok(ColumnarValue::Scalar(value))
         } else {
             Ok(ColumnarValue::Array(array))
         }

@@ -29,12 +29,15 @@ pub(super) fn map(
     mut body: impl FnMut(&str, usize) -> Result<Cow<'static, str>>,
 ) -> Result<ArrayRef> {
     let texts = call.texts(0)?;
+    let mut meter = call.meter();
     let mut out = StringViewBuilder::with_capacity(texts.len());
     for row in 0..texts.len() {
         if texts.is_null(row) {
             out.append_null();
         } else {
-            out.append_value(body(texts.value(row), row)?);
+            let made = body(texts.value(row), row)?;
+            meter.take(made.len())?;
+            out.append_value(made);
         }
     }
     Ok(Arc::new(out.finish()))
@@ -80,9 +83,11 @@ fn concat(call: &Call<'_>) -> Result<ArrayRef> {
         (0..call.len()).map(|i| render::texts(&call.array(i)?, &call.base(i))).collect();
     let columns = columns?;
     let mut out = StringViewBuilder::with_capacity(call.rows);
-    let mut text = String::new();
+    let (mut text, mut meter) = (String::new(), call.meter());
     for row in 0..call.rows {
         text.clear();
+        let valid = columns.iter().filter(|column| column.is_valid(row));
+        meter.take(valid.map(|column| column.value(row).len()).sum())?;
         for column in columns.iter().filter(|column| column.is_valid(row)) {
             text.push_str(column.value(row));
         }
@@ -113,6 +118,9 @@ fn replace(call: &Call<'_>, all: bool) -> Result<ArrayRef> {
     let (from, to) = (call.texts(1)?, call.texts(2)?);
     map(call, |text, row| {
         let (from, to) = (from.value(row), to.value(row));
+        if all && !from.is_empty() && to.len() > from.len() {
+            shape::check_made(text.len() + text.matches(from).count().saturating_mul(to.len()))?;
+        }
         Ok(Cow::Owned(match (from.is_empty(), all) {
             (true, _) => text.to_owned(),
             (false, true) => text.replace(from, to),

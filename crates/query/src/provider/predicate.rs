@@ -1,22 +1,29 @@
 //! What filters say about the key and the time column.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
-use arrow::array::ArrayRef;
+use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::{DataType, Schema};
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, ScalarValue};
+use datafusion::common::{Column, DataFusionError, Result, ScalarValue, plan_err};
 use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator, lit};
+use zepto_common::PartitionId;
 use zepto_common::schema::TableSchema;
-use zepto_engine::Selection;
+use zepto_engine::{Part, Selection};
 
 /// The keys and the ticks that can satisfy all filters.
 #[derive(Debug, Default)]
 pub(super) struct Wanted {
     keys: Option<Vec<ScalarValue>>,
     time: Option<(i64, i64)>,
+    /// Ascending.
+    partitions: Option<Vec<PartitionId>>,
 }
+
+/// Keys and ticks, both ends included.
+pub(super) type Bounds = (Option<ArrayRef>, Option<(i64, i64)>);
 
 /// What one filter says.
 #[derive(Debug, PartialEq)]
@@ -47,8 +54,13 @@ pub(crate) fn unqualified(filter: Expr) -> Expr {
 /// `time >= cutoff`; None for a table without time.
 pub(super) fn not_before(cutoff: i64, table: &TableSchema, schema: &Schema) -> Option<Expr> {
     let field = schema.field(table.time_index()?);
-    let tick = ScalarValue::Int64(Some(cutoff)).cast_to(field.data_type()).ok()?;
+    let tick = tick_value(cutoff, field.data_type()).ok()?;
     Some(Expr::Column(Column::new_unqualified(field.name())).gt_eq(lit(tick)))
+}
+
+/// A tick as a value of the time column's type.
+fn tick_value(tick: i64, ty: &DataType) -> Result<ScalarValue> {
+    ScalarValue::Int64(Some(tick)).cast_to(ty)
 }
 
 impl Wanted {
@@ -63,6 +75,66 @@ impl Wanted {
             }
         }
         wanted
+    }
+
+    /// What has been told as [`Self::bounds`].
+    pub(super) fn of(keys: Option<&ArrayRef>, time: Option<(i64, i64)>) -> Result<Self> {
+        let values = |keys: &ArrayRef| -> Result<Vec<ScalarValue>> {
+            (0..keys.len()).map(|at| ScalarValue::try_from_array(keys, at)).collect()
+        };
+        Ok(Self { keys: keys.map(values).transpose()?, time, partitions: None })
+    }
+
+    /// The keys, in the index's type, and the ticks: all that filters say here.
+    pub(super) fn bounds(&self) -> Result<Bounds> {
+        let keys = match &self.keys {
+            // No type is known, and none is needed.
+            Some(keys) if keys.is_empty() => Some(arrow::array::new_empty_array(&DataType::Null)),
+            Some(keys) => Some(ScalarValue::iter_to_array(keys.iter().cloned())?),
+            None => None,
+        };
+        Ok((keys, self.time))
+    }
+
+    /// The same as filters over the table's columns.
+    pub(super) fn filters(&self, table: &TableSchema, schema: &Schema) -> Result<Vec<Expr>> {
+        let mut filters = Vec::new();
+        if let Some(keys) = &self.keys {
+            let Some(index) = table.key_index() else { return plan_err!("the table has no key") };
+            let field = schema.field(index);
+            let literal = |key: &ScalarValue| Ok(lit(key.cast_to(field.data_type())?));
+            let list: Result<Vec<Expr>> = keys.iter().map(literal).collect();
+            filters.push(Expr::Column(Column::new_unqualified(field.name())).in_list(list?, false));
+        }
+        if let Some((low, high)) = self.time {
+            let Some(index) = table.time_index() else { return plan_err!("the table has no time") };
+            let field = schema.field(index);
+            let column = || Expr::Column(Column::new_unqualified(field.name()));
+            let tick = |tick: i64| Ok::<_, DataFusionError>(lit(tick_value(tick, field.data_type())?));
+            filters.push(column().gt_eq(tick(low)?).and(column().lt_eq(tick(high)?)));
+        }
+        Ok(filters)
+    }
+
+    /// Wants rows of these partitions (ascending) only.
+    pub(super) fn only(self, partitions: Vec<PartitionId>) -> Self {
+        Self { partitions: Some(partitions), ..self }
+    }
+
+    /// The rows of a part that lie in wanted partitions, ascending and disjoint.
+    pub(super) fn rows_of(&self, part: &Part) -> Vec<Range<usize>> {
+        let Some(wanted) = &self.partitions else { return std::iter::once(0..part.rows()).collect() };
+        let mut rows: Vec<Range<usize>> = Vec::new();
+        for (partition, range) in part.partition_rows() {
+            if wanted.binary_search(&partition).is_err() || range.is_empty() {
+                continue;
+            }
+            match rows.last_mut().filter(|last| last.end == range.start) {
+                Some(last) => last.end = range.end,
+                None => rows.push(range),
+            }
+        }
+        rows
     }
 
     fn and_keys(&mut self, keys: Vec<ScalarValue>) {
@@ -89,7 +161,7 @@ impl Wanted {
         }
     }
 
-    /// Whether nothing is excluded.
+    /// Whether no key and no tick is excluded.
     pub(super) fn is_all(&self) -> bool {
         self.keys.is_none() && self.time.is_none()
     }
@@ -113,7 +185,7 @@ impl Wanted {
     pub(super) fn selection(&self) -> Selection {
         let keys: Option<ArrayRef> =
             self.keys.as_ref().and_then(|keys| ScalarValue::iter_to_array(keys.iter().cloned()).ok());
-        Selection { keys, partitions: None, time: self.time }
+        Selection { keys, partitions: self.partitions.clone(), time: self.time }
     }
 }
 

@@ -26,6 +26,7 @@ use datafusion::physical_plan::{
 use futures::stream;
 use zepto_common::schema::TableSchema;
 use zepto_engine::Part;
+use zepto_engine::store::TableSnapshot;
 
 use super::predicate::Wanted;
 use super::{pinned, statistics, to_query};
@@ -55,6 +56,8 @@ pub(crate) struct Source {
 pub(crate) struct Piece {
     /// The part.
     pub(crate) part: Part,
+    /// Whose part it is: a key's rows are in the parts of one drain thread, which are listed as they arrived.
+    pub(crate) shard: usize,
     /// Ascending and disjoint.
     pub(crate) ranges: Vec<Range<usize>>,
     /// Whether every row of the ranges is wanted.
@@ -75,29 +78,33 @@ pub(crate) struct Work {
     pub(crate) pieces: Vec<Piece>,
     /// Whether the pieces are whole parts, every row wanted.
     pub(crate) whole: bool,
+    /// Whether a key's rows are given as they arrived: by one partition, in the order of the parts.
+    pub(crate) as_arrived: bool,
 }
 
 impl Work {
     /// Finds the ranges that can hold wanted rows.
-    pub(super) fn plan(parts: &[Part], wanted: &Wanted, limit: Option<usize>) -> Self {
+    pub(super) fn plan(snapshot: &TableSnapshot, wanted: &Wanted, limit: Option<usize>) -> Self {
         if wanted.is_nothing() || limit == Some(0) {
             return Self::default();
         }
         let selection = wanted.selection();
         let mut whole = true;
-        let pieces = parts.iter().map(pinned).filter_map(|part| {
+        let pieces = snapshot.parts.iter().map(pinned).enumerate().filter_map(|(at, part)| {
+            let shard = snapshot.ends.partition_point(|end| *end <= at);
             if wanted.covers(part.time_range()) || wanted.is_all() {
-                let ranges = std::iter::once(0..part.rows()).collect();
-                return Some(Piece { part, ranges, exact: true });
+                let ranges = wanted.rows_of(&part);
+                whole &= ranges.iter().map(Range::len).sum::<usize>() == part.rows();
+                return Some(Piece { part, shard, ranges, exact: true });
             }
             whole = false;
             let exact = matches!(part, Part::Run(_));
             let ranges: Vec<Range<usize>> =
                 part.select(&selection).into_iter().filter(|r| !r.is_empty()).collect();
-            (!ranges.is_empty()).then_some(Piece { part, ranges, exact })
+            (!ranges.is_empty()).then_some(Piece { part, shard, ranges, exact })
         });
         let pieces: Vec<Piece> = pieces.filter(|piece| piece.rows() > 0).collect();
-        Self { pieces, whole }
+        Self { pieces, whole, as_arrived: false }
     }
 
     /// Whether no row needs to be looked at before it is given.
@@ -111,6 +118,9 @@ impl Work {
 
     /// Spreads the rows over at most `most` lists of about equal length.
     fn spread(&self, most: usize) -> Vec<Vec<Piece>> {
+        if self.as_arrived {
+            return self.spread_shards(most);
+        }
         let total = self.rows();
         let lists = (total / PARTITION_ROWS_MIN).clamp(1, most.max(1));
         let share = total.div_ceil(lists).max(1);
@@ -134,14 +144,37 @@ impl Work {
         }
         out
     }
+
+    /// Spreads the shards over at most `most` lists.
+    fn spread_shards(&self, most: usize) -> Vec<Vec<Piece>> {
+        let mut lists: Vec<Weighed> = Vec::new();
+        for shard in self.pieces.chunk_by(|one, next| one.shard == next.shard) {
+            let rows: usize = shard.iter().map(Piece::rows).sum();
+            let full = lists.len() >= most.max(1);
+            match lists.iter_mut().min_by_key(|list| list.0).filter(|_| full) {
+                Some(list) => {
+                    list.0 += rows;
+                    list.1.extend_from_slice(shard);
+                }
+                None => lists.push((rows, shard.to_vec())),
+            }
+        }
+        if lists.is_empty() {
+            lists.push(Weighed::default());
+        }
+        lists.into_iter().map(|(_, pieces)| pieces).collect()
+    }
 }
+
+/// A list of pieces and how many rows they have.
+type Weighed = (usize, Vec<Piece>);
 
 fn push(lists: &mut [Vec<Piece>], piece: &Piece, ranges: Vec<Range<usize>>) {
     let ranges: Vec<Range<usize>> = ranges.into_iter().filter(|range| !range.is_empty()).collect();
     if let Some(list) = lists.last_mut()
         && !ranges.is_empty()
     {
-        list.push(Piece { part: piece.part.clone(), ranges, exact: piece.exact });
+        list.push(Piece { ranges, ..piece.clone() });
     }
 }
 

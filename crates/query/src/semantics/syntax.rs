@@ -9,7 +9,7 @@ use sqlparser::ast::{
 use zepto_common::{Error, ErrorCode, Result};
 
 use super::{calls, null_last};
-use crate::functions::rewrites::{call, interval_parts, negated, text, truth};
+use crate::functions::rewrites::{call, interval_parts, negated, text, truth, without_null};
 
 /// The operator that marks a whole literal whose smallest type matters; see [`super::operators`].
 pub(super) const TYPED: &str = "__typed";
@@ -104,6 +104,7 @@ fn rewritten(expr: Expr) -> Result<Expr> {
         Expr::BinaryOp { left, op, right } => return binary(*left, op, *right),
         Expr::Ceil { expr, field } => rounded("ceil", *expr, field),
         Expr::Floor { expr, field } => rounded("floor", *expr, field),
+        Expr::InList { expr, list, negated } => Expr::InList { expr, list: without_null(list), negated },
         Expr::Extract { field, expr, .. } => call(part(&field)?, vec![*expr]),
         Expr::Position { expr, r#in } => call("position", vec![*r#in, *expr]),
         Expr::Substring { expr, substring_from, substring_for, .. } => {

@@ -3,8 +3,10 @@
 mod bounds;
 mod external;
 mod index_aggregates;
+mod inserts;
 mod joins;
 mod mutations;
+mod plans;
 mod pruning;
 mod views;
 

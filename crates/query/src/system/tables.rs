@@ -3,6 +3,7 @@
 use arrow::array::RecordBatch;
 use zepto_common::error::Result;
 use zepto_common::schema::{ColumnDefault, TableSchema};
+use zepto_common::service::NodeStatus;
 use zepto_engine::Part;
 use zepto_engine::store::ViewDefinition;
 
@@ -15,6 +16,23 @@ use crate::statement::cursor::quote;
 /// One row, as ClickHouse's.
 pub(super) fn one(_: &Core) -> Result<RecordBatch> {
     batch(vec![("dummy", Cells::U8(vec![0]))])
+}
+
+/// The nodes of the cluster; empty on a node that runs alone.
+pub(super) fn nodes(core: &Core) -> Result<RecordBatch> {
+    let nodes = core.cluster.as_ref().map(|cluster| cluster.nodes.nodes()).unwrap_or_default();
+    let text = |of: fn(&NodeStatus) -> &String| Cells::Text(nodes.iter().map(|it| of(it).clone()).collect());
+    batch(vec![
+        ("id", Cells::U64(nodes.iter().map(|it| it.id.into()).collect())),
+        ("role", text(|it| &it.role)),
+        ("state", text(|it| &it.state)),
+        ("incarnation", Cells::U64(nodes.iter().map(|it| it.incarnation).collect())),
+        ("zone", text(|it| &it.zone)),
+        ("http", text(|it| &it.http)),
+        ("rpc", text(|it| &it.rpc)),
+        ("partitions_owned", Cells::U64(nodes.iter().map(|it| it.partitions_owned).collect())),
+        ("rows_per_second", Cells::MaybeU64(nodes.iter().map(|it| it.rows_per_second).collect())),
+    ])
 }
 
 pub(super) fn databases(core: &Core) -> Result<RecordBatch> {

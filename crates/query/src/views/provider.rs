@@ -9,7 +9,6 @@ use datafusion::common::Result;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_expr::expressions::Column as ColumnExpr;
 use datafusion::physical_plan::projection::ProjectionExec;
-use datafusion::physical_plan::union::UnionExec;
 use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use zepto_common::error::{Error, ErrorCode};
 use zepto_engine::Store;
@@ -17,6 +16,7 @@ use zepto_engine::store::ViewDefinition;
 
 use super::Recipe;
 use super::fold::as_states;
+use super::in_order::InOrder;
 use crate::error::external;
 use crate::provider::scan_parts;
 
@@ -67,7 +67,7 @@ impl TableProvider for MaterializedView {
         let all: Vec<usize> = (0..stored.columns.len()).collect();
         let combine = |fresh: Arc<dyn ExecutionPlan>| -> Result<Arc<dyn ExecutionPlan>> {
             let states = scan_parts(&stored, &all, &snapshot.states, threads)?;
-            UnionExec::try_new(vec![as_states(&self.recipe, states)?, fresh])
+            Ok(Arc::new(InOrder::new(as_states(&self.recipe, states)?, fresh)))
         };
         let plan = self.recipe.query_plan(&rows, &combine)?;
         let Some(columns) = projection else { return Ok(plan) };

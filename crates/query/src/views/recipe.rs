@@ -54,7 +54,7 @@ impl Recipe {
         let state = sessions.view_state(database, Arc::new(OnlySource(source.clone())));
         let plan = planner::plan_query(&state, query).await?;
         check_functions(&plan)?;
-        let plan = state.optimize(&plan).map_err(from_datafusion)?;
+        let plan = crate::constants::optimize(&state, &plan)?;
         check(&plan)?;
         let whole =
             state.query_planner().create_physical_plan(&plan, &state).await.map_err(from_datafusion)?;

@@ -1,7 +1,9 @@
-//! A service over a fresh store, asked as the door would ask it.
+//! Services over fresh stores, asked as the door would ask them.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
@@ -14,26 +16,41 @@ use zepto_formats::insert::InsertHead;
 use zepto_formats::{Format, FormatSettings, ResultTotals};
 use zepto_query::{SqlOptions, SqlService};
 
+use super::cluster::{Cluster, PARTITIONS};
+
 /// How long one statement may take.
 const WAIT: Duration = Duration::from_secs(60);
 
-/// A fresh store and its service.
+/// Where statements go: one node, or several in turn.
 pub(crate) struct Database {
-    store: Arc<Store>,
-    service: SqlService,
-    _dir: tempfile::TempDir,
+    services: Vec<SqlService>,
+    sink: Arc<dyn RowSink>,
+    /// Statements so far.
+    count: AtomicUsize,
+    /// What lives as long as it.
+    _keep: Box<dyn Any + Send + Sync>,
 }
 
 impl Database {
-    /// An empty one.
+    /// An empty one of one node.
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let mut options = StoreOptions::new(dir.path());
-        options.partitions = Some(8);
+        options.partitions = Some(PARTITIONS);
         let store = Store::open(options).expect("a fresh store opens");
         let runtime = tokio::runtime::Handle::current();
         let service = SqlService::new(Arc::clone(&store), SqlOptions::new(runtime)).expect("a service");
-        Self { store, service, _dir: dir }
+        Self { services: vec![service], sink: store, count: AtomicUsize::new(0), _keep: Box::new(dir) }
+    }
+
+    /// An empty one of several nodes, which are asked in turn.
+    pub(crate) fn over(cluster: Arc<Cluster>) -> Self {
+        let services = cluster.nodes.iter().map(|node| node.service.clone()).collect();
+        Self { services, sink: cluster.sink(), count: AtomicUsize::new(0), _keep: Box::new(cluster) }
+    }
+
+    fn service(&self) -> &SqlService {
+        &self.services[self.count.load(Ordering::Relaxed) % self.services.len()]
     }
 
     fn context() -> RequestContext {
@@ -55,8 +72,8 @@ impl Database {
     async fn insert(&self, sql: &str, head: InsertHead) -> Result<(), Error> {
         let (database, table) = head.table;
         let name = TableName::new(database.unwrap_or_else(|| "default".to_owned()), table);
-        let schema = self.store.table(&name).await?;
-        let evaluator = self.service.evaluator(&Self::context());
+        let schema = self.sink.table(&name).await?;
+        let evaluator = self.service().evaluator(&Self::context());
         let settings = FormatSettings::default();
         let format = Format::parse(head.format.as_deref().unwrap_or("Values"))?;
         let columns = head.columns.as_deref();
@@ -72,7 +89,7 @@ impl Database {
                 repeatable: true,
                 rows,
             };
-            self.store.write(request, Instant::now() + WAIT).await?;
+            self.sink.write(request, Instant::now() + WAIT).await?;
         }
         Ok(())
     }
@@ -84,11 +101,12 @@ impl Database {
 
     /// The same with another format where the statement names none.
     pub(crate) async fn query_as(&self, sql: &str, format: &str) -> Result<Option<String>, Error> {
+        self.count.fetch_add(1, Ordering::Relaxed);
         if let Some(head) = InsertHead::parse(sql.as_bytes())? {
             self.insert(sql, head).await?;
             return Ok(None);
         }
-        let answer = self.service.run(sql, Self::context()).await?;
+        let answer = self.service().run(sql, Self::context()).await?;
         let Some((schema, mut rows)) = answer.rows else { return Ok(None) };
         let format = Format::parse(answer.format.as_deref().unwrap_or(format))?;
         let mut encoder = zepto_formats::encoder(format, schema, &FormatSettings::default())?;

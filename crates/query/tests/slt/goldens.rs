@@ -35,20 +35,25 @@ fn plain(cell: &str) -> String {
 }
 
 /// The cells of each case.
-fn cases(path: &str) -> Vec<Vec<String>> {
+pub(super) fn cases(path: &str) -> Vec<Vec<String>> {
     let text = read(path);
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     lines.map(|line| line.split('\t').map(plain).collect()).collect()
 }
 
-/// Runs what stands at the top of a case file.
+/// What stands at the top of a case file.
+pub(super) fn prepared_statements(path: &str) -> Vec<String> {
+    let makes = |line: &&str| line.starts_with("CREATE TABLE") || line.starts_with("INSERT INTO");
+    let text = read(path);
+    let lines = text.lines().filter(|line| !line.starts_with("--") && !line.is_empty());
+    lines.take_while(makes).map(|line| line.trim_end_matches(';').to_owned()).collect()
+}
+
+/// Runs it.
 async fn prepared(path: &str) -> Database {
     let database = Database::new();
-    for line in read(path).lines().filter(|line| !line.starts_with("--") && !line.is_empty()) {
-        if !line.starts_with("CREATE TABLE") && !line.starts_with("INSERT INTO") {
-            break;
-        }
-        database.query(line.trim_end_matches(';')).await.expect("the tables can be made");
+    for sql in prepared_statements(path) {
+        database.query(&sql).await.expect("the tables can be made");
     }
     database
 }

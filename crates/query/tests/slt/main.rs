@@ -6,9 +6,13 @@
 
 #![expect(clippy::expect_used, reason = "a test that cannot be set up has failed")]
 
+mod cluster;
 mod compatibility;
 mod database;
+mod differential;
+mod faults;
 mod goldens;
+mod shapes;
 
 use std::path::{Path, PathBuf};
 

@@ -26,6 +26,36 @@ pub struct Flags {
     /// Id of this node [default: 0]
     #[arg(long, env = "ZEPTO_NODE_ID", value_name = "N")]
     pub node_id: Option<u32>,
+    /// RPC addresses of the coordinators; absent = the node runs alone
+    #[arg(long, env = "ZEPTO_COORDINATOR", value_name = "HOST:PORT", value_delimiter = ',')]
+    pub coordinator: Vec<String>,
+    /// Name of the cluster; every process of it has the same [default: zeptodb]
+    #[arg(long, env = "ZEPTO_CLUSTER_ID", value_name = "TEXT")]
+    pub cluster_id: Option<String>,
+    /// File with the secret that all processes of the cluster share
+    #[arg(long, env = "ZEPTO_CLUSTER_SECRET_FILE", value_name = "FILE")]
+    pub cluster_secret_file: Option<PathBuf>,
+    /// RPC port, 0 = any free one [default: HTTP port + 100]
+    #[arg(long, env = "ZEPTO_RPC_PORT", value_name = "N")]
+    pub rpc_port: Option<u16>,
+    /// UDP port of heartbeats, 0 = any free one [default: 9100]
+    #[arg(long, env = "ZEPTO_HEARTBEAT_PORT", value_name = "N")]
+    pub heartbeat_port: Option<u16>,
+    /// Host under which others reach this node [default: the bind address]
+    #[arg(long, env = "ZEPTO_ADVERTISE_HOST", value_name = "HOST")]
+    pub advertise_host: Option<String>,
+    /// Name that resolves to the other nodes, such as a headless service
+    #[arg(long, env = "ZEPTO_DISCOVERY", value_name = "DNSNAME")]
+    pub discovery: Option<String>,
+    /// Where the node is; copies are spread over zones
+    #[arg(long, env = "ZEPTO_ZONE", value_name = "TEXT")]
+    pub zone: Option<String>,
+    /// Milliseconds between two signs of life [default: 1000]
+    #[arg(long, env = "ZEPTO_HEARTBEAT_INTERVAL_MS", value_name = "N")]
+    pub heartbeat_interval_ms: Option<u64>,
+    /// Milliseconds of silence after which another node is suspected [default: 3000]
+    #[arg(long, env = "ZEPTO_SUSPECT_MS", value_name = "N")]
+    pub suspect_ms: Option<u64>,
     /// File of API keys; without one a loopback bind serves everybody
     #[arg(long, env = "ZEPTO_API_KEYS_FILE", value_name = "FILE")]
     pub api_keys_file: Option<PathBuf>,
@@ -71,6 +101,9 @@ pub struct Flags {
     /// Start although a log's tail is corrupt; what follows the fault is cut
     #[arg(long, env = "ZEPTO_ALLOW_CORRUPT_TAIL")]
     pub allow_corrupt_tail: bool,
+    /// Seconds in which the start verifies segments before it serves; the rest is verified afterwards [default: 60]
+    #[arg(long, env = "ZEPTO_SEGMENT_CHECK_SECONDS", value_name = "N")]
+    pub segment_check_seconds: Option<u64>,
     /// Print the effective configuration and exit
     #[arg(long)]
     pub print_config: bool,
@@ -99,6 +132,18 @@ impl Flags {
         set(&self.data_dir, &mut config.config.data_dir);
         set(&self.node_id, &mut config.node_id);
         set_some(&self.api_keys_file, &mut config.api_keys_file);
+        if !self.coordinator.is_empty() {
+            config.cluster.coordinators.clone_from(&self.coordinator);
+        }
+        set(&self.cluster_id, &mut config.cluster.id);
+        set_some(&self.cluster_secret_file, &mut config.cluster.secret_file);
+        set_some(&self.rpc_port, &mut config.cluster.rpc_port);
+        set_some(&self.heartbeat_port, &mut config.cluster.heartbeat_port);
+        set_some(&self.advertise_host, &mut config.cluster.advertise_host);
+        set_some(&self.discovery, &mut config.cluster.discovery);
+        set(&self.zone, &mut config.cluster.zone);
+        set(&self.heartbeat_interval_ms, &mut config.cluster.heartbeat_interval_ms);
+        set(&self.suspect_ms, &mut config.cluster.suspect_ms);
         config.no_auth |= self.no_auth;
         config.i_know_this_is_open |= self.i_know_this_is_open;
         set_some(&self.tls_cert, &mut config.tls.cert);
@@ -112,6 +157,7 @@ impl Flags {
         set(&self.leave_ms, &mut config.leave_ms);
         set(&self.sync_at_least_us, &mut config.sync_at_least_us);
         set_some(&self.bootstrap, &mut config.bootstrap);
+        set(&self.segment_check_seconds, &mut config.segment_check_seconds);
         config.allow_corrupt_tail |= self.allow_corrupt_tail;
     }
 }

@@ -1,6 +1,8 @@
 //! Real processes: killed, restarted, starved and abused.
 
 mod access;
+mod cluster;
+mod cluster_reads;
 mod fixtures;
 mod full_disk;
 mod hostile;

@@ -219,6 +219,10 @@ impl Tables for NoTables {
     async fn table(&self, name: &TableName) -> Result<Arc<TableSchema>> {
         Err(Error::new(ErrorCode::UnknownTable, name.to_string()))
     }
+
+    async fn newest_table(&self, name: &TableName) -> Result<Arc<TableSchema>> {
+        self.table(name).await
+    }
 }
 
 /// An edge with its placement.
@@ -254,6 +258,17 @@ impl Edge {
         let pool = Arc::new(OwnerPool::new(identity, limits));
         pool.set_addresses(&addresses.iter().map(|(id, at)| (NodeId(*id), at.to_string())).collect());
         let (placement, told) = watch::channel(Arc::new(placement));
+        let sink = Arc::new(RoutedSink::new(Arc::new(NoTables), pool.clone(), told, times));
+        Self { sink, pool, placement }
+    }
+
+    /// Node 1, which owns everything and listens nowhere.
+    pub(super) fn of_owner(books: Arc<Books>) -> Self {
+        let identity = EdgeIdentity { node: NodeId(1), ..edge_identity(CLUSTER, SECRET) };
+        let pool = OwnerPool::new(identity, PoolLimits::default()).with_local(Arc::new(Fake(books)));
+        pool.set_addresses(&[(NodeId(1), "127.0.0.1:1".to_owned())].into());
+        let (pool, times) = (Arc::new(pool), SinkTimes::default());
+        let (placement, told) = watch::channel(Arc::new(placement(1, 1, &[1])));
         let sink = Arc::new(RoutedSink::new(Arc::new(NoTables), pool.clone(), told, times));
         Self { sink, pool, placement }
     }

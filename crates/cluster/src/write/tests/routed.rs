@@ -1,10 +1,11 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use zepto_common::ids::{Epoch, PartitionId, PlacementVersion, SchemaVersion};
 use zepto_common::service::WriteReceipt;
 use zepto_common::{Error, ErrorCode};
 
-use super::fake::{Act, Edge, Node, PARTITIONS, Wire, edge_identity, eventually, placement, request};
+use super::fake::{Act, Books, Edge, Node, PARTITIONS, Wire, edge_identity, eventually, placement, request};
 use super::fake::{CLUSTER, SECRET};
 use crate::write::Verdict;
 use crate::write::pool::PoolLimits;
@@ -51,6 +52,17 @@ async fn each_row_reaches_the_owner_of_its_partition_once_and_a_repeat_is_recogn
     assert_eq!(edge.write(request(ROWS, None)).await.unwrap(), stored(200));
     assert_eq!(both(&one, &two).len(), 600, "without a token each write is one of its own");
     assert_eq!(edge.pool.bytes_in_flight(), 0);
+}
+
+#[tokio::test]
+async fn rows_of_an_edges_own_partitions_need_no_socket_and_are_recognised_too() {
+    let books = Arc::new(Books::default());
+    let edge = Edge::of_owner(books.clone());
+    books.plan([Act::Say(Verdict::UnknownSchema(SchemaVersion(2)))]);
+    assert_eq!(edge.write(request(ROWS, Some("a"))).await.unwrap(), stored(200));
+    let again = edge.write(request(ROWS, Some("a"))).await.unwrap();
+    assert_eq!(again, WriteReceipt { rows: 0, duplicate_rows: 200 });
+    assert_eq!((books.stored(), edge.pool.bytes_in_flight()), (all(), 0));
 }
 
 #[tokio::test]

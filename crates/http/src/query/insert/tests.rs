@@ -69,6 +69,6 @@ fn duplicates_are_counted_apart_from_stored_rows() {
     let mut tally = Tally::default();
     tally.add(0, 10, 100, Ok(WriteReceipt { rows: 0, duplicate_rows: 10 })).unwrap();
     tally.add(1, 10, 100, Ok(WriteReceipt { rows: 4, duplicate_rows: 6 })).unwrap();
-    let summary = tally.summary();
+    let summary = summary(&tally);
     assert_eq!((summary.written_rows, summary.duplicate_rows), (4, 16));
 }

@@ -40,12 +40,30 @@ pub(crate) const OF_TEXT: &[&str] = &[
 /// `hex(x)`: digits of a text's bytes, or of a whole number.
 pub(super) fn hex(call: &Call<'_>) -> Result<ArrayRef> {
     if call.base(0).is_number() && !matches!(call.base(0), ColumnType::Float32 | ColumnType::Float64) {
-        let numbers = call.ints(0)?;
+        let numbers = call.bits(0)?;
         let texts = numbers.iter().map(|number| {
             let digits = format!("{:X}", number.unwrap_or_default());
             if digits.len() % 2 == 1 { format!("0{digits}") } else { digits }
         });
         return Ok(Arc::new(StringViewArray::from_iter_values(texts)));
+    }
+    let digits = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02X}")).collect::<String>();
+    match call.base(0) {
+        // The bytes of a float as they lie in memory, the lowest first.
+        ColumnType::Float64 => {
+            let texts = call
+                .floats(0)?
+                .iter()
+                .map(|n| digits(&n.unwrap_or_default().to_le_bytes()))
+                .collect::<Vec<_>>();
+            return Ok(Arc::new(StringViewArray::from_iter_values(texts)));
+        }
+        ColumnType::Float32 => {
+            let texts = call.floats(0)?;
+            let texts = texts.iter().map(|n| digits(&(n.unwrap_or_default() as f32).to_le_bytes()));
+            return Ok(Arc::new(StringViewArray::from_iter_values(texts)));
+        }
+        _ => {}
     }
     map(call, |text, _| Ok(Cow::Owned(text.bytes().map(|byte| format!("{byte:02X}")).collect())))
 }

@@ -7,6 +7,7 @@ use datafusion::common::Result;
 use regex::Regex;
 use zepto_common::ErrorCode;
 
+use super::shape::check_made;
 use crate::functions::scalar::{Call, fault};
 
 fn compile(pattern: &str) -> Result<Regex> {
@@ -61,10 +62,18 @@ pub(super) fn extract(call: &Call<'_>) -> Result<ArrayRef> {
 
 pub(super) fn replace_regex(call: &Call<'_>, all: bool) -> Result<ArrayRef> {
     let (texts, patterns, to) = (call.texts(0)?, call.texts(1)?, call.texts(2)?);
+    let mut meter = call.meter();
     let made = with_regex(&patterns, call.rows, |regex, row| {
         let text = if texts.is_valid(row) { texts.value(row) } else { "" };
         let to = regex_replacement(if to.is_valid(row) { to.value(row) } else { "" });
+        if all {
+            // Each place becomes the replacement, with its groups, none of which is longer than the place.
+            let groups = to.matches("${").count();
+            let made = regex.find_iter(text).map(|place| to.len() + groups * place.len());
+            check_made(made.fold(text.len(), usize::saturating_add))?;
+        }
         let made = if all { regex.replace_all(text, to.as_str()) } else { regex.replace(text, to.as_str()) };
+        meter.take(made.len())?;
         Ok(made.into_owned())
     })?;
     Ok(Arc::new(StringViewArray::from_iter(made)))

@@ -7,6 +7,7 @@ use datafusion::common::Result;
 use zepto_common::ErrorCode;
 
 use super::map;
+use crate::functions::meter::Meter;
 use crate::functions::render;
 use crate::functions::scalar::{Call, fault};
 
@@ -51,6 +52,7 @@ pub(super) fn substring(call: &Call<'_>, utf8: bool) -> Result<ArrayRef> {
 pub(super) fn pad(call: &Call<'_>, left: bool, utf8: bool) -> Result<ArrayRef> {
     let lengths = call.ints(1)?;
     let fill = if call.len() > 2 { Some(call.texts(2)?) } else { None };
+    take_all(call.meter(), lengths.iter().flatten().map(|length| length.max(0) as usize))?;
     map(call, |text, row| {
         let wanted = lengths.value(row).max(0) as usize;
         check_made(wanted)?;
@@ -70,7 +72,12 @@ pub(super) fn pad(call: &Call<'_>, left: bool, utf8: bool) -> Result<ArrayRef> {
     })
 }
 
-fn check_made(bytes: usize) -> Result<()> {
+/// Room for all of them, before the first is made. One that is too long by itself is told by [`check_made`].
+fn take_all(mut meter: Meter, sizes: impl Iterator<Item = usize>) -> Result<()> {
+    sizes.filter(|size| *size <= MADE_BYTES_MAX).try_for_each(|size| meter.take(size))
+}
+
+pub(super) fn check_made(bytes: usize) -> Result<()> {
     if bytes > MADE_BYTES_MAX {
         let message = format!("A text of {bytes} bytes is over the limit of {MADE_BYTES_MAX}");
         return Err(fault(ErrorCode::TooLargeStringSize, message));
@@ -79,7 +86,12 @@ fn check_made(bytes: usize) -> Result<()> {
 }
 
 pub(super) fn repeat(call: &Call<'_>) -> Result<ArrayRef> {
-    let counts = call.ints(1)?;
+    let (counts, texts) = (call.ints(1)?, call.texts(0)?);
+    let sizes = (0..call.rows).filter(|row| texts.is_valid(*row));
+    take_all(
+        call.meter(),
+        sizes.map(|row| texts.value(row).len().saturating_mul(counts.value(row).max(0) as usize)),
+    )?;
     map(call, |text, row| {
         let count = counts.value(row).max(0) as usize;
         check_made(text.len().saturating_mul(count))?;
@@ -110,7 +122,10 @@ pub(super) fn format(call: &Call<'_>) -> Result<ArrayRef> {
             let index = if inside.is_empty() { next } else { inside.parse().unwrap_or(usize::MAX) };
             next = index.saturating_add(1);
             match columns.get(index) {
-                Some(column) if column.is_valid(row) => out.push_str(column.value(row)),
+                Some(column) if column.is_valid(row) => {
+                    check_made(out.len() + column.value(row).len())?;
+                    out.push_str(column.value(row));
+                }
                 Some(_) => {}
                 None => {
                     return Err(fault(

@@ -29,6 +29,25 @@ async fn a_deadline_stops_a_join_of_everything_with_everything() {
     assert_eq!(bench.rows("SELECT sum(number) FROM numbers(1000000)").await, ["499999500000"]);
 }
 
+/// A join by a key with few values gives rows without end to an aggregate: it must give way in between.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deadline_stops_a_join_that_multiplies_rows() {
+    let bench = Bench::new();
+    let sql = "SELECT count() FROM numbers(2000000) a JOIN numbers(2000000) b ON a.number % 2 = b.number % 2 \
+               SETTINGS max_execution_time = 0.5";
+    for _ in 0..6 {
+        assert_eq!(bench.code(sql).await, ErrorCode::TimeoutExceeded);
+    }
+    let free = || bench.service.core.sessions.memory_reserved() == 0;
+    let started = Instant::now();
+    while !free() || !bench.service.running().is_empty() {
+        assert!(started.elapsed() < Duration::from_secs(30), "the work goes on");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // No thread is held by what is left of it.
+    assert_eq!(bench.rows("SELECT sum(number) FROM numbers(1000000)").await, ["499999500000"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_stops_the_work() {
     let bench = Arc::new(Bench::new());

@@ -89,3 +89,84 @@ async fn a_large_asof_left_join_keeps_every_left_row() {
     let sql = "SELECT count(*), count(r.id) FROM l ASOF LEFT JOIN r ON l.k = r.k AND l.ts >= r.ts";
     assert_eq!(bench.rows(sql).await, ["336776 336776"]);
 }
+
+/// Rows of equal times, in sorted runs and in memory: the last to arrive is the latest.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_rows_with_the_same_time_the_last_to_arrive_is_the_latest() {
+    let bench = Bench::new();
+    bench.rows("CREATE TABLE tied (k String, n Int64, ts DateTime64(9)) ORDER BY (k, ts)").await;
+    let mut last = 0;
+    for round in 0..12_i64 {
+        last = (round + 1) * 20_000 - 1;
+        let insert = format!(
+            "INSERT INTO tied SELECT if(number % 2 = 0, 'A', 'B'), number, '2024-01-01 00:00:00' \
+             FROM numbers({}, 20000) ORDER BY number",
+            round * 20_000
+        );
+        bench.rows(&insert).await;
+        if round % 5 == 4 {
+            bench.store.checkpoint().await.unwrap();
+        }
+        for _ in 0..6 {
+            for (sql, wanted) in [
+                ("SELECT last(n, ts) FROM tied WHERE k = 'B'", format!("{last}")),
+                ("SELECT last(n, ts) FROM tied WHERE k = 'B' AND n % 4 = 1", format!("{}", last - 2)),
+                ("SELECT first(n, ts) FROM tied WHERE k = 'A'", "0".to_owned()),
+                (
+                    "SELECT last(m, t) FROM (SELECT k, n AS m, ts AS t FROM tied WHERE k = 'B')",
+                    format!("{last}"),
+                ),
+                ("SELECT argMax(n, ts) FROM tied WHERE k = 'B'", "1".to_owned()),
+                (
+                    "SELECT n FROM tied LATEST ON ts PARTITION BY k ORDER BY n LIMIT 1",
+                    format!("{}", last - 1),
+                ),
+                ("SELECT sum(n) FROM tied WHERE k = 'B' LATEST ON ts PARTITION BY k, n % 10", {
+                    (0..5).map(|at| last - 2 * at).sum::<i64>().to_string()
+                }),
+                ("SELECT k, last(n, ts) FROM tied GROUP BY k ORDER BY k LIMIT 1", format!("A {}", last - 1)),
+            ] {
+                assert_eq!(bench.rows(sql).await, [wanted], "{sql}, round {round}");
+            }
+        }
+    }
+    assert_eq!(last, 239_999);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_number_that_must_be_one_is_the_latest_row_however_it_is_written() {
+    let bench = Bench::new();
+    bench
+        .rows("CREATE TABLE e (k Nullable(String), g Int32, n Int64, t Nullable(DateTime64(3))) ORDER BY k")
+        .await;
+    bench
+        .rows(
+            "INSERT INTO e SELECT if(number % 7 = 0, NULL, toString(number % 7)), number % 3, number, \
+             if(number % 11 = 5 AND number % 7 < 3, NULL, toDateTime64((number * 7919) % 1000, 3)) \
+             FROM numbers(5000) ORDER BY number",
+        )
+        .await;
+    let over = "row_number() OVER (PARTITION BY k, g ORDER BY t DESC)";
+    let statements = [
+        "SELECT k, g, n, t FROM e LATEST ON t PARTITION BY k, g".to_owned(),
+        format!("SELECT k, g, n, t FROM e QUALIFY {over} = 1"),
+        format!("SELECT k, g, n, t FROM (SELECT *, {over} AS rn FROM e) WHERE rn = 1"),
+        format!("SELECT k, g, n, t FROM (SELECT *, {over} AS rn FROM e WHERE n >= 0) AS s WHERE s.rn = 1"),
+    ];
+    // The definition: no row of the key is later, and of those as late none came after it. NULL is earlier than all times.
+    let defined = "SELECT k, g, max(n) AS n, any(t) AS t FROM (SELECT k, g, n, t, \
+                   dense_rank() OVER (PARTITION BY k, g ORDER BY t DESC) AS d FROM e) WHERE d = 1 GROUP BY k, g";
+    let defined = bench.sorted(defined).await;
+    assert_eq!(defined.len(), 21);
+    for sql in statements {
+        let plan = bench.rows(&format!("EXPLAIN {sql}")).await.join("\n");
+        assert!(plan.contains("LatestExec") && !plan.contains("SortExec"), "{plan}");
+        assert_eq!(bench.sorted(&sql).await, defined, "{sql}");
+    }
+    let numbered =
+        format!("SELECT DISTINCT rn, toTypeName(rn) FROM (SELECT {over} AS rn FROM e) WHERE rn = 1");
+    assert_eq!(bench.rows(&numbered).await, ["1 UInt64"]);
+    assert_eq!(bench.rows("SELECT count() FROM e WHERE n < 0 LATEST ON t PARTITION BY k").await, ["0"]);
+    let first = "SELECT count() FROM (SELECT *, row_number() OVER (PARTITION BY k ORDER BY t) AS rn FROM e) WHERE rn = 1";
+    assert_eq!(bench.rows(first).await, ["7"]);
+}

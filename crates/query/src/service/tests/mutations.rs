@@ -15,6 +15,13 @@ async fn rows_are_deleted_and_updated_whole() {
         bench.code("ALTER TABLE ticks UPDATE symbol = 'x' WHERE price = 0").await,
         ErrorCode::BadArguments
     );
+    for value in ["1e300", "-9.3e18", "nan", "price * 1e300"] {
+        let sql = format!("ALTER TABLE ticks UPDATE size = {value} WHERE symbol = 'S2'");
+        assert_eq!(bench.code(&sql).await, ErrorCode::ValueIsOutOfRange, "{value}");
+    }
+    // Rows that are not wanted are not looked at.
+    bench.rows("ALTER TABLE ticks UPDATE size = intDiv(3000, size - 2) + 0.9 WHERE size > 2").await;
+    assert_eq!(bench.rows("SELECT max(size), min(size) FROM ticks").await, ["1000 1"]);
     let subquery = "DELETE FROM ticks WHERE price = (SELECT max(price) FROM ticks)";
     assert_eq!(bench.code(subquery).await, ErrorCode::NotImplemented);
     assert_eq!(bench.code("DELETE FROM ticks WHERE nope = 1").await, ErrorCode::UnknownIdentifier);

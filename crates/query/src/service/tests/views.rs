@@ -52,7 +52,7 @@ impl Bench {
         self.rows(&format!("INSERT INTO ticks SELECT * FROM (VALUES {}) AS t", values.join(", "))).await;
     }
 
-    async fn sorted(&self, sql: &str) -> Vec<String> {
+    pub(super) async fn sorted(&self, sql: &str) -> Vec<String> {
         let mut rows = self.rows(sql).await;
         rows.sort();
         rows
@@ -338,7 +338,7 @@ async fn a_materialized_view_is_in_the_catalog() {
     let alone = bench.rows("SELECT sum(n) FROM v WHERE s > 0 SETTINGS max_threads = 1").await;
     assert_eq!(alone, ["3000"]);
     let plan = bench.rows("EXPLAIN SELECT n FROM v").await.join("\n");
-    assert!(plan.contains("UnionExec") && plan.contains("v (states)"), "{plan}");
+    assert!(plan.contains("InOrder: [") && plan.contains("v (states)"), "{plan}");
     assert_eq!(bench.code("INSERT INTO v SELECT 'x', 1, 1").await, ErrorCode::NotImplemented);
     let create = bench.rows("SHOW CREATE TABLE v").await;
     bench.rows("DROP VIEW v").await;
@@ -350,4 +350,35 @@ async fn a_materialized_view_is_in_the_catalog() {
     bench.store.checkpoint().await.unwrap();
     let snapshot = bench.store.stats();
     assert_eq!(snapshot.rows, 3000);
+}
+
+/// Rows of equal times in stored states, in merged ones and in memory: the first and the last to arrive win.
+#[tokio::test(flavor = "multi_thread")]
+async fn ties_in_a_view_go_to_the_first_and_the_last_to_arrive() {
+    let mut bench = Bench::quiet(tempfile::tempdir().unwrap());
+    bench
+        .rows("CREATE TABLE tied (k String, n Int64, ts DateTime64(9)) ENGINE = MergeTree ORDER BY (k, ts)")
+        .await;
+    let query = "SELECT k, first(n, ts) AS f, last(n, ts) AS l, argMax(n, ts) AS x, argMin(n, ts) AS m FROM tied \
+         GROUP BY k";
+    bench.rows(&format!("CREATE MATERIALIZED VIEW ties AS {query}")).await;
+    for round in 0..24_i64 {
+        for key in ["A", "B", "C"] {
+            bench.rows(&format!("INSERT INTO tied VALUES ('{key}', {round}, '2024-01-01 00:00:00')")).await;
+        }
+        let expected: Vec<String> = ["A", "B", "C"].iter().map(|k| format!("{k} 0 {round} 0 0")).collect();
+        for _ in 0..8 {
+            assert_eq!(bench.sorted("SELECT * FROM ties").await, expected, "round {round}");
+        }
+        if round % 3 != 2 {
+            bench.store.checkpoint().await.unwrap();
+        }
+        if round == 12 {
+            let Bench { service, store, _dir: dir } = bench;
+            drop(service);
+            store.close().unwrap();
+            drop(store);
+            bench = Bench::quiet(dir);
+        }
+    }
 }

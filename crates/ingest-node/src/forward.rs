@@ -1,0 +1,136 @@
+//! Statements to a storage node: one after the other in turn, a session always to the same while the nodes stay.
+//!
+//! Promises: a node that cannot be connected to is passed over; a statement that was sent is not sent again; the answer
+//! streams and is not looked into. An answer that breaks off there breaks off here.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::body::Body;
+use http::header::{
+    CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+use http::{HeaderMap, HeaderName, Method, Request, Response};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use xxhash_rust::xxh3::xxh3_64;
+use zepto_common::{Error, ErrorCode, Result};
+use zepto_http::{Forward, ForwardedStatement};
+
+use crate::agreed::Agreed;
+
+/// How long connecting to a storage node may take.
+const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
+/// Idle connections kept per storage node.
+const IDLE_MAX: usize = 32;
+/// How long; less than a door keeps them.
+const IDLE_TIME_MAX: Duration = Duration::from_secs(20);
+
+/// Headers that are about one connection and not about the statement.
+const OF_ONE_CONNECTION: [HeaderName; 6] = [CONNECTION, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
+
+/// The way to the storage nodes.
+pub(crate) struct Forwarder {
+    agreed: Arc<Agreed>,
+    client: Client<HttpConnector, Body>,
+    next: AtomicUsize,
+}
+
+impl Forwarder {
+    pub(crate) fn new(agreed: Arc<Agreed>) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(CONNECT_TIME_MAX));
+        let client = Client::builder(TokioExecutor::new())
+            .pool_max_idle_per_host(IDLE_MAX)
+            .pool_idle_timeout(IDLE_TIME_MAX)
+            .build(connector);
+        Self { agreed, client, next: AtomicUsize::new(0) }
+    }
+}
+
+#[async_trait]
+impl Forward for Forwarder {
+    async fn forward(&self, statement: ForwardedStatement) -> Result<Response<Body>> {
+        let doors = self.agreed.doors();
+        let session = parameter(&statement, "session_id").map(|id| xxh3_64(id.as_bytes()) as usize);
+        let first = session.unwrap_or_else(|| self.next.fetch_add(1, Ordering::Relaxed));
+        let mut last = "no storage node is active".to_owned();
+        for index in 0..doors.len() {
+            let (node, address) = &doors[first.wrapping_add(index) % doors.len()];
+            let asked = self.client.request(request(&statement, address)?);
+            match tokio::time::timeout_at(statement.deadline.into(), asked).await {
+                Ok(Ok(answer)) => return Ok(cleaned(answer.map(Body::new))),
+                Ok(Err(error)) if error.is_connect() => {
+                    last = format!("storage node {node} cannot be reached");
+                    tracing::warn!(%node, address, %error, "a storage node cannot be reached");
+                }
+                Ok(Err(error)) => {
+                    let message =
+                        format!("storage node {node} took the statement and did not answer: {error}");
+                    return Err(Error::new(ErrorCode::SocketTimeout, message));
+                }
+                Err(_) => {
+                    let message = format!("storage node {node} did not answer in time");
+                    return Err(Error::new(ErrorCode::TimeoutExceeded, message));
+                }
+            }
+        }
+        Err(Error::new(ErrorCode::NotReady, format!("{last}: try again")))
+    }
+}
+
+/// A parameter of the URL as it stands there.
+fn parameter<'a>(statement: &'a ForwardedStatement, name: &str) -> Option<&'a str> {
+    let pairs = statement.uri.query().unwrap_or_default().split('&');
+    pairs.filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
+}
+
+/// The statement for a door: its text was inflated and put together from URL and body, so it goes as plain body.
+fn request(statement: &ForwardedStatement, address: &str) -> Result<Request<Body>> {
+    let kept = |pair: &&str| {
+        let name = pair.split('=').next().unwrap_or_default();
+        statement.read_only || !matches!(name, "query" | "decompress")
+    };
+    let mut query: Vec<&str> = statement
+        .uri
+        .query()
+        .unwrap_or_default()
+        .split('&')
+        .filter(|it| !it.is_empty())
+        .filter(kept)
+        .collect();
+    let id = format!("query_id={}", statement.query_id);
+    if parameter(statement, "query_id").is_none() {
+        query.push(&id);
+    }
+    let (method, body) = match statement.read_only {
+        true => (Method::GET, Body::empty()),
+        false => (Method::POST, Body::from(statement.sql.clone())),
+    };
+    let built =
+        Request::builder().method(method).uri(format!("http://{address}/?{}", query.join("&"))).body(body);
+    let mut request =
+        built.map_err(|error| Error::internal(format!("a statement for {address}: {error}")))?;
+    *request.headers_mut() = statement.headers.clone();
+    for name in [CONTENT_LENGTH, CONTENT_ENCODING, EXPECT] {
+        request.headers_mut().remove(name);
+    }
+    without_connection(request.headers_mut());
+    Ok(request)
+}
+
+fn without_connection(headers: &mut HeaderMap) {
+    for name in OF_ONE_CONNECTION {
+        headers.remove(name);
+    }
+    headers.remove("keep-alive");
+}
+
+fn cleaned(mut answer: Response<Body>) -> Response<Body> {
+    without_connection(answer.headers_mut());
+    answer
+}

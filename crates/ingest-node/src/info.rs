@@ -1,0 +1,122 @@
+//! What the door asks about an ingest node: readiness, counters, gauges, settings, and who runs its statements.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use async_trait::async_trait;
+use serde_json::{Value, json};
+use zepto_cluster::{OwnerPool, RoutedSink};
+use zepto_common::metric_names as names;
+use zepto_common::{Error, ErrorCode, Result};
+use zepto_http::{Forward, Identity, NodeInfo};
+
+use crate::agreed::Agreed;
+use crate::forward::Forwarder;
+use crate::options::Options;
+
+/// The ingest node's answers.
+pub(crate) struct IngestInfo {
+    identity: Identity,
+    settings: Value,
+    agreed: Arc<Agreed>,
+    sink: Arc<RoutedSink>,
+    pool: Arc<OwnerPool>,
+    forwarder: Forwarder,
+    leaving: AtomicBool,
+}
+
+impl IngestInfo {
+    pub(crate) fn new(
+        options: &Options,
+        agreed: Arc<Agreed>,
+        sink: Arc<RoutedSink>,
+        pool: Arc<OwnerPool>,
+    ) -> Self {
+        let identity = Identity {
+            role: "ingest",
+            node_id: options.node.to_string(),
+            display_name: format!("zeptodb-ingest-{}", options.node),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: Instant::now(),
+        };
+        let settings = json!({
+            "node_id": options.node.to_string(),
+            "bind": options.bind.to_string(),
+            "http_port": options.http_port.to_string(),
+            "coordinator": options.coordinators.join(","),
+            "cluster_id": options.cluster_id,
+            "api_keys_file": options.api_keys_file.as_ref().map(|it| it.display().to_string()),
+        });
+        let forwarder = Forwarder::new(agreed.clone());
+        Self { identity, settings, agreed, sink, pool, forwarder, leaving: AtomicBool::new(false) }
+    }
+
+    /// Not ready from now on.
+    pub(crate) fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+}
+
+fn no_storage() -> Error {
+    Error::new(ErrorCode::NotImplemented, "an ingest node has no storage: ask a storage node for snapshots")
+}
+
+#[async_trait]
+impl NodeInfo for IngestInfo {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn not_ready(&self) -> Vec<String> {
+        let mut reasons = self.agreed.not_ready();
+        if self.leaving.load(Ordering::Relaxed) {
+            reasons.push("the node is shutting down".to_owned());
+        }
+        reasons
+    }
+
+    fn forward(&self) -> Option<&dyn Forward> {
+        Some(&self.forwarder)
+    }
+
+    fn stats(&self) -> Value {
+        let counters = self.sink.counters();
+        let (placement, catalog) = self.agreed.versions();
+        json!({
+            "rows_ingested": counters.ingested.load(Ordering::Relaxed),
+            "rows_stored": counters.stored.load(Ordering::Relaxed),
+            "rows_duplicate": counters.duplicate.load(Ordering::Relaxed),
+            "rows_refused": counters.refused.load(Ordering::Relaxed),
+            "rows_dropped": counters.dropped.load(Ordering::Relaxed),
+            "bytes_in_flight": self.pool.bytes_in_flight(),
+            "placement_version": placement,
+            "catalog_version": catalog,
+        })
+    }
+
+    fn settings(&self) -> Value {
+        self.settings.clone()
+    }
+
+    fn refresh_gauges(&self) {
+        let counters = self.sink.counters();
+        let (placement, catalog) = self.agreed.versions();
+        let ready = self.not_ready().is_empty();
+        metrics::gauge!(names::SERVER_UP).set(1.0);
+        metrics::gauge!(names::SERVER_READY).set(if ready { 1.0 } else { 0.0 });
+        metrics::counter!(names::TICKS_INGESTED).absolute(counters.ingested.load(Ordering::Relaxed));
+        metrics::counter!(names::TICKS_STORED).absolute(counters.stored.load(Ordering::Relaxed));
+        metrics::counter!(names::TICKS_DROPPED).absolute(counters.dropped.load(Ordering::Relaxed));
+        metrics::gauge!(names::CATALOG_VERSION).set(catalog as f64);
+        metrics::gauge!(names::PLACEMENT_VERSION).set(placement as f64);
+    }
+
+    async fn create_snapshot(&self, _name: Option<&str>) -> Result<Value> {
+        Err(no_storage())
+    }
+
+    fn snapshots(&self) -> Result<Value> {
+        Err(no_storage())
+    }
+}

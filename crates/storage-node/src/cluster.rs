@@ -1,0 +1,281 @@
+//! The storage node as one of several: what it agrees on with the coordinators, what it owns, and how rows and
+//! changes of the catalog find their way. A node without coordinators has none of this.
+//!
+//! - [`agreed`]: follows the coordinators: catalog into the store, placement, nodes; registers, stays alive
+//! - `memory`: what of it outlives the process, in the file `CLUSTER`
+//! - `owner`: rows for partitions of this node, from any edge
+//! - `changes`: has changes of the catalog agreed on
+//! - `sweeps`: carries TRUNCATE and DROP out, partition by partition
+//! - `reads`: rows of other owners' partitions for statements here, and the other way round
+//! - `queries`: statements see a catalog that is new enough
+//! - `beat`: heartbeats
+//! - `nodes`: who is there, for people
+//!
+//! Promises: no row is taken for a partition that this disk does not own by the newest placement known; a table is
+//! touched only under the id and schema that the coordinators gave it; while no coordinator answers, rows go on.
+
+pub(crate) mod agreed;
+mod beat;
+mod changes;
+mod memory;
+pub(crate) mod nodes;
+mod owner;
+mod queries;
+mod reads;
+mod sweeps;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+use tonic::transport::server::{Router, TcpIncoming};
+use zepto_cluster::write::server::tuned;
+use zepto_cluster::write::sink::SinkTimes;
+use zepto_cluster::{EdgeIdentity, OwnerIdentity, OwnerPool, PoolLimits, Pulse, RoutedSink, owner_server};
+use zepto_common::ids::{Boot, NodeId};
+use zepto_common::service::{QueryService, RowSink};
+use zepto_common::{Error, ErrorCode};
+use zepto_engine::Store;
+use zepto_proto::client::{CoordinatorClient, Deadlines, Identity};
+use zepto_proto::handshake::Secret;
+use zepto_query::cluster::Clustered;
+use zepto_query::{ClusterSide, SqlOptions, SqlService};
+
+use crate::config::{ClusterConfig, Config};
+use crate::node::{StartError, part, system};
+use agreed::{Agreed, Me};
+use changes::Proposer;
+use memory::Memory;
+use nodes::Nodes;
+use owner::Owner;
+use queries::ClusterQueries;
+use reads::server::{Late, query_server};
+use reads::{Held, Readers};
+
+/// For one call to the coordinators with all its tries: a statement must not wait long to hear that they are away.
+const COORDINATOR_TIMES: Deadlines =
+    Deadlines { call: std::time::Duration::from_secs(5), attempt: std::time::Duration::from_secs(3) };
+
+/// The sockets of a clustered node, taken before its storage is opened.
+pub(crate) struct Sockets {
+    rpc: TcpListener,
+    rpc_address: SocketAddr,
+}
+
+impl Sockets {
+    /// Takes the RPC port.
+    ///
+    /// # Errors
+    /// It is taken.
+    pub(crate) fn bind(config: &Config, runtime: &Runtime) -> Result<Self, StartError> {
+        let address = SocketAddr::new(config.bind, config.rpc_port());
+        let bound = runtime.block_on(TcpListener::bind(address));
+        let rpc = bound.map_err(system(format!("cannot listen on {address}")))?;
+        let rpc_address = rpc.local_addr().map_err(system("cannot tell the address in use"))?;
+        Ok(Self { rpc, rpc_address })
+    }
+}
+
+/// A clustered node's side of the cluster, running.
+pub(crate) struct Cluster {
+    agreed: Arc<Agreed>,
+    sink: Arc<RoutedSink>,
+    nodes: Arc<Nodes>,
+    readers: Arc<Readers>,
+    /// Answers other nodes' reads once the SQL side is there.
+    reads: Late,
+    rpc: SocketAddr,
+    heartbeat: SocketAddr,
+    tasks: Vec<JoinHandle<()>>,
+    stop: CancellationToken,
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cluster").field("rpc", &self.rpc).finish_non_exhaustive()
+    }
+}
+
+fn secret_of(config: &ClusterConfig) -> Result<String, StartError> {
+    match &config.secret_file {
+        None => Ok(String::new()),
+        Some(path) => std::fs::read_to_string(path).map_err(system(path.display().to_string())),
+    }
+}
+
+impl Cluster {
+    /// Joins: serves rows for its partitions, follows the coordinators, makes itself heard.
+    ///
+    /// # Errors
+    /// A disk of another cluster or of a node that ran alone; addresses.
+    pub(crate) fn start(
+        config: &Config,
+        store: &Arc<Store>,
+        http: SocketAddr,
+        sockets: Sockets,
+        runtime: &Runtime,
+    ) -> Result<Self, StartError> {
+        let _inside = runtime.enter();
+        let cluster = &config.cluster;
+        let text = secret_of(cluster)?;
+        let (node, secret) = (NodeId(config.node_id), Secret::new(&text));
+        let memory = Memory::open(&config.config.data_dir, &cluster.id, store).map_err(part("cluster"))?;
+        let incarnation = store.boot().0;
+        let identity =
+            Identity { cluster_id: cluster.id.clone(), node_id: node.0, incarnation, secret: secret.clone() };
+        let client = CoordinatorClient::new(&cluster.coordinators, identity, COORDINATOR_TIMES);
+        let client = client.map_err(|error| bad_option(&error)).map_err(part("cluster"))?;
+        let me = Me { node, disk: store.disk_id(), incarnation };
+        let agreed = Agreed::new(client, store.clone(), memory, me);
+        let owner = Owner::new(store.clone(), agreed.clone());
+        let edge = EdgeIdentity { cluster_id: cluster.id.clone(), node, incarnation, secret: secret.clone() };
+        let readers = Readers::new(agreed.clone(), edge.clone(), runtime.handle().clone());
+        let reads = Late::default();
+        let pool = OwnerPool::new(edge, PoolLimits::default()).with_local(Arc::new(owner.clone()));
+        let pool = Arc::new(pool);
+        let sink = RoutedSink::new(agreed.clone(), pool.clone(), agreed.placement(), SinkTimes::default());
+        let pulse = runtime.block_on(beat::start(config, text.trim(), &agreed, http, sockets.rpc_address))?;
+        let (heartbeat, pulse) = (pulse.address(), Arc::new(pulse));
+        let host = |address: SocketAddr| match &cluster.advertise_host {
+            Some(host) => format!("{host}:{}", address.port()),
+            None => address.to_string(),
+        };
+        let addresses = zepto_proto::coordinate::Addresses {
+            http: host(http),
+            rpc: host(sockets.rpc_address),
+            heartbeat: host(heartbeat),
+        };
+        let identity = OwnerIdentity { cluster_id: cluster.id.clone(), node, incarnation, secret };
+        let nodes = Arc::new(Nodes::new(agreed.clone(), pulse.clone()));
+        let stop = CancellationToken::new();
+        let services = tuned(Server::builder())
+            .add_service(owner_server(owner, identity.clone()))
+            .add_service(query_server(reads.clone(), agreed.clone(), identity));
+        let tasks = vec![
+            runtime.spawn(serve(sockets.rpc, services, stop.clone())),
+            runtime.spawn(agreed.clone().watch(pool, pulse.clone(), stop.clone())),
+            runtime.spawn(agreed.clone().stay_alive(
+                addresses,
+                cluster.zone.clone(),
+                interval(cluster),
+                stop.clone(),
+            )),
+            runtime.spawn(sweeps::run(agreed.clone(), stop.clone())),
+            runtime.spawn(goodbye(pulse, stop.clone())),
+        ];
+        tracing::info!("Peer RPC server: port {}", sockets.rpc_address.port());
+        Ok(Self {
+            agreed,
+            sink: Arc::new(sink),
+            nodes,
+            readers,
+            reads,
+            rpc: sockets.rpc_address,
+            heartbeat,
+            tasks,
+            stop,
+        })
+    }
+
+    /// Where the rows of INSERTs go.
+    pub(crate) fn sink(&self) -> Arc<dyn RowSink> {
+        self.sink.clone()
+    }
+
+    /// What the SQL side needs of the cluster.
+    fn side(&self) -> ClusterSide {
+        ClusterSide {
+            changes: Arc::new(Proposer::new(self.agreed.clone())),
+            rows: self.sink.clone(),
+            nodes: self.nodes.clone(),
+        }
+    }
+
+    /// How its statements read other nodes' rows.
+    fn clustered(&self) -> Clustered {
+        let Me { node, incarnation, .. } = self.agreed.me;
+        let holdings = Arc::new(Held(self.agreed.clone()));
+        Clustered { node, boot: Boot(incarnation), peers: self.readers.clone(), holdings }
+    }
+
+    /// The SQL side of a node of a cluster; from now on other nodes' reads are answered.
+    ///
+    /// # Errors
+    /// As [`SqlService::new`].
+    pub(crate) fn sql(&self, store: Arc<Store>, options: SqlOptions) -> zepto_common::Result<SqlService> {
+        let service = SqlService::distributed(store, options, self.side(), self.clustered())?;
+        if let Some(owner) = service.owner() {
+            // Once per node.
+            let _first = self.reads.set(owner);
+        }
+        Ok(service)
+    }
+
+    /// The SQL side behind a catalog that is new enough.
+    pub(crate) fn queries(&self, inner: Arc<SqlService>) -> Arc<dyn QueryService> {
+        Arc::new(ClusterQueries::new(inner, self.agreed.clone()))
+    }
+
+    /// What is agreed on.
+    pub(crate) fn agreed(&self) -> &Arc<Agreed> {
+        &self.agreed
+    }
+
+    /// Who is there.
+    pub(crate) fn nodes(&self) -> &Arc<Nodes> {
+        &self.nodes
+    }
+
+    /// The addresses in use: RPC, heartbeats.
+    pub(crate) fn addresses(&self) -> (SocketAddr, SocketAddr) {
+        (self.rpc, self.heartbeat)
+    }
+
+    /// Ends every task.
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        for task in self.tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a task of the cluster ended badly");
+            }
+        }
+    }
+}
+
+fn interval(config: &ClusterConfig) -> std::time::Duration {
+    std::time::Duration::from_millis(config.heartbeat_interval_ms)
+}
+
+fn bad_option(error: &dyn std::fmt::Display) -> Error {
+    Error::new(ErrorCode::InvalidConfigParameter, error.to_string())
+}
+
+/// Serves rows and reads of this node's partitions until the node stops.
+async fn serve(listener: TcpListener, services: Router, stop: CancellationToken) {
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    // Edges keep their streams open: they are cut, and what was not answered is asked again under its batch id.
+    tokio::select! {
+        served = services.serve_with_incoming(incoming) => {
+            if let Err(error) = served {
+                tracing::error!(%error, "the RPC port closed by itself");
+            }
+        }
+        () = stop.cancelled() => {}
+    }
+}
+
+/// The last heartbeat says that the node goes.
+async fn goodbye(pulse: Arc<Pulse>, stop: CancellationToken) {
+    stop.cancelled().await;
+    pulse.end().await;
+}
+
+/// Whether this data directory was a cluster node's.
+pub(crate) fn was_clustered(data_dir: &Path) -> bool {
+    memory::path(data_dir).exists()
+}

@@ -1,0 +1,234 @@
+//! A cluster of real processes on loopback: one coordinator, storage nodes, one ingest node. Each can be killed and
+//! started again.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use tempfile::TempDir;
+use zepto_harness::node::{START_WAIT, program_named};
+use zepto_harness::{Connection, Launch, Node, Request};
+
+/// Between two signs of life, and until a silent node is suspected and dead: shorter than a user would set them.
+const TIMES: [&str; 6] = ["--heartbeat-interval-ms", "200", "--suspect-ms", "1000", "--dead-ms", "4000"];
+/// Pause between two looks at something that is awaited.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The processes; killed when dropped.
+#[derive(Debug)]
+pub struct Cluster {
+    folder: TempDir,
+    coordinator: Option<Node>,
+    coordinator_rpc: SocketAddr,
+    storage: Vec<Option<Node>>,
+    ingest: Node,
+}
+
+impl Cluster {
+    /// Starts a coordinator, so many storage nodes (replication factor 1) and an ingest node; all are ready and every
+    /// storage node owns partitions.
+    ///
+    /// # Errors
+    /// A program that was not built or does not become ready.
+    pub fn start(root: &str, nodes: usize) -> Result<Self> {
+        let folder = TempDir::new_in(root).with_context(|| format!("cannot make a folder in {root}"))?;
+        let coordinator = coordinator_launch(folder.path(), None)?.start()?;
+        let rpc = coordinator.rpc_address().context("a coordinator has an RPC address")?;
+        // All listen before one is waited for: the first placement is over those that are there.
+        let storage: Result<Vec<Node>> = (0..nodes)
+            .map(|number| Ok(storage_launch(folder.path(), rpc, number)?.start_listening()?))
+            .collect();
+        let storage = storage?;
+        for node in &storage {
+            node.wait_ready(START_WAIT)?;
+        }
+        let ingest = Launch::new(&program_named("zepto_ingest_node")?, &folder.path().join("ingest"));
+        let flags = ["--coordinator", &rpc.to_string(), "--heartbeat-interval-ms", "200"].map(str::to_owned);
+        let ingest = flags.into_iter().fold(ingest.diskless(), Launch::flag).start()?;
+        let storage = storage.into_iter().map(Some).collect();
+        let cluster = Self { folder, coordinator: Some(coordinator), coordinator_rpc: rpc, storage, ingest };
+        let owners = cluster.owners()?;
+        for number in 0..nodes {
+            let owned = owners.values().filter(|owner| **owner == number as u64).count();
+            ensure!(owned > 0, "node {number} owns nothing of the first placement: {owners:?}");
+        }
+        Ok(cluster)
+    }
+
+    /// The ingest node.
+    #[must_use]
+    pub fn ingest(&self) -> &Node {
+        &self.ingest
+    }
+
+    /// A storage node that runs.
+    ///
+    /// # Errors
+    /// It was killed.
+    pub fn storage(&self, number: usize) -> Result<&Node> {
+        self.storage[number].as_ref().with_context(|| format!("storage node {number} runs"))
+    }
+
+    /// Connections to all storage nodes.
+    ///
+    /// # Errors
+    /// One is away.
+    pub fn connect_storage(&self) -> Result<Vec<Connection>> {
+        (0..self.storage.len()).map(|number| Ok(self.storage(number)?.connect()?)).collect()
+    }
+
+    /// Connections to all doors: the storage nodes, then the ingest node.
+    ///
+    /// # Errors
+    /// One is away.
+    pub fn connect_all(&self) -> Result<Vec<Connection>> {
+        let mut all = self.connect_storage()?;
+        all.push(self.ingest.connect()?);
+        Ok(all)
+    }
+
+    /// The number that every storage node gives for a statement, over the rows of all.
+    ///
+    /// # Errors
+    /// A node that is away, an answer that is no number, or two different ones.
+    pub fn number(&self, sql: &str) -> Result<u64> {
+        let numbers = self.numbers(sql)?;
+        ensure!(numbers.windows(2).all(|two| two[0] == two[1]), "{sql}: the nodes say {numbers:?}");
+        numbers.first().copied().context("there is a storage node")
+    }
+
+    /// Rows of a table that each storage node has.
+    ///
+    /// # Errors
+    /// As [`Self::numbers`].
+    pub fn own_rows(&self, table: &str) -> Result<Vec<u64>> {
+        self.numbers(&format!("SELECT sum(rows) FROM system.parts WHERE table = '{table}'"))
+    }
+
+    /// The number that each storage node gives for a statement.
+    ///
+    /// # Errors
+    /// A node that is away, or an answer that is no number.
+    pub fn numbers(&self, sql: &str) -> Result<Vec<u64>> {
+        let numbers = self.connect_storage()?;
+        numbers.into_iter().map(|mut node| Ok(node.query(sql)?.trim().parse()?)).collect()
+    }
+
+    /// kill -9 for a storage node; the addresses that it had.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn kill_storage(&mut self, number: usize) -> Result<(SocketAddr, SocketAddr)> {
+        let node = self.storage[number].take().context("it runs")?;
+        let addresses = (node.address(), node.rpc_address().context("a storage node has an RPC address")?);
+        node.kill()?;
+        Ok(addresses)
+    }
+
+    /// Starts a storage node again on any ports, and waits until it is ready.
+    ///
+    /// # Errors
+    /// It does not become ready.
+    pub fn start_storage(&mut self, number: usize) -> Result<()> {
+        let launch = storage_launch(self.folder.path(), self.coordinator_rpc, number)?;
+        self.storage[number] = Some(launch.start()?);
+        Ok(())
+    }
+
+    /// Starts a storage node again where it was.
+    ///
+    /// # Errors
+    /// It does not become ready.
+    pub fn start_storage_at(&mut self, number: usize, (http, rpc): (SocketAddr, SocketAddr)) -> Result<()> {
+        let mut launch = storage_launch(self.folder.path(), self.coordinator_rpc, number)?;
+        launch.http_port = http.port();
+        let launch = launch.flag("--rpc-port").flag(rpc.port().to_string());
+        self.storage[number] = Some(launch.flag("--heartbeat-port").flag("0").start()?);
+        Ok(())
+    }
+
+    /// kill -9 for the coordinator.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn kill_coordinator(&mut self) -> Result<()> {
+        self.coordinator.take().context("it runs")?.kill()?;
+        Ok(())
+    }
+
+    /// Starts the coordinator again, where it was.
+    ///
+    /// # Errors
+    /// It does not become ready.
+    pub fn start_coordinator(&mut self) -> Result<()> {
+        let launch = coordinator_launch(self.folder.path(), Some(self.coordinator_rpc))?;
+        self.coordinator = Some(launch.start()?);
+        Ok(())
+    }
+
+    /// What the coordinator says of the cluster.
+    ///
+    /// # Errors
+    /// It is away.
+    pub fn status(&self) -> Result<Value> {
+        let coordinator = self.coordinator.as_ref().context("the coordinator runs")?;
+        let response = coordinator.connect()?.send(&Request::get("/admin/cluster"))?;
+        ensure!(response.status == 200, "{}", response.text());
+        Ok(serde_json::from_slice(&response.body)?)
+    }
+
+    /// The owner of each partition.
+    ///
+    /// # Errors
+    /// The coordinator is away, or has no placement.
+    pub fn owners(&self) -> Result<BTreeMap<u64, u64>> {
+        let status = self.status()?;
+        let partitions = status["partitions"].as_array().context("there is a placement")?;
+        let owner = |it: &Value| Some((it["partition"].as_u64()?, it["owner"].as_u64()?));
+        partitions.iter().map(owner).collect::<Option<_>>().context("a partition has an owner")
+    }
+}
+
+fn coordinator_launch(folder: &Path, at: Option<SocketAddr>) -> Result<Launch> {
+    let launch = Launch::new(&program_named("zepto_coordinator")?, &folder.join("coordinator"));
+    let launch = TIMES.into_iter().fold(launch, Launch::flag);
+    let launch = launch.flag("--replication-factor").flag("1");
+    Ok(match at {
+        None => launch,
+        Some(rpc) => launch.flag("--rpc-port").flag(rpc.port().to_string()),
+    })
+}
+
+fn storage_launch(folder: &Path, coordinator: SocketAddr, number: usize) -> Result<Launch> {
+    let launch =
+        Launch::new(&program_named("zepto_storage_node")?, &folder.join(format!("storage-{number}")));
+    let launch = TIMES[..4].iter().fold(launch, |launch, flag| launch.flag(flag));
+    let launch = launch.flag("--coordinator").flag(coordinator.to_string());
+    Ok(launch.flag("--node-id").flag(number.to_string()).flag("--leave-ms").flag("0"))
+}
+
+/// Asks again until it is so.
+///
+/// # Errors
+/// The last reason why not, after this time.
+pub fn eventually(wait: Duration, mut look: impl FnMut() -> Result<()>) -> Result<()> {
+    let begun = Instant::now();
+    loop {
+        match look() {
+            Ok(()) => return Ok(()),
+            Err(why) if begun.elapsed() > wait => return Err(why),
+            Err(_) => pause(),
+        }
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "other processes do not tell when they are done: they are asked again"
+)]
+fn pause() {
+    std::thread::sleep(PAUSE);
+}
