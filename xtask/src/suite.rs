@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that must hold before a change lands, in the order of its cost. The last line is
 //! `N passed, M failed`, summed over all checks and suites.
 
+use std::process::Command;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -14,6 +15,7 @@ use crate::{deps, licences, tidy};
 /// Runs all; true when nothing failed. A failing step does not keep the later ones from running.
 pub(crate) fn run(workspace: &Workspace) -> Result<bool> {
     let mut tally = Tally::default();
+    tell_room(workspace);
     cargo_check(workspace, &mut tally, "format", &["fmt", "--all", "--check"])?;
     finding_check(&mut tally, "dependency direction", deps::check(workspace));
     finding_check(&mut tally, "tidy", tidy::check(workspace));
@@ -27,7 +29,18 @@ pub(crate) fn run(workspace: &Workspace) -> Result<bool> {
     }
     let clippy = ["clippy", "--locked", "--workspace", "--all-targets", "--", "-D", "warnings"];
     cargo_check(workspace, &mut tally, "clippy", &clippy)?;
+    tell_room(workspace);
     Ok(finish(&tally))
+}
+
+/// Room on the disks of the build and of temporary files: a full one makes tests fail in ways that tell little.
+fn tell_room(workspace: &Workspace) {
+    let mut df = Command::new("df");
+    df.args(["-h", "--"]).arg(&workspace.root).arg(std::env::temp_dir());
+    // A machine without the program is no reason to fail.
+    if !program::succeeds(&mut df).unwrap_or(false) {
+        println!("== room on the disk: not known");
+    }
 }
 
 /// Runs `cargo test` with these arguments and environment, and counts what its suites print.

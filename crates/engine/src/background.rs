@@ -133,6 +133,8 @@ pub(crate) struct Background {
     pub(crate) looked_for_expired: Instant,
     /// When a flush to free memory failed last, if the newest did.
     pub(crate) flush_failed: Option<Instant>,
+    /// When room was made on a disk that is still short of it.
+    made_room: Option<Instant>,
     /// By shard.
     pub(crate) checkpointed: Vec<Instant>,
     /// Segments that the start had no time to verify.
@@ -152,6 +154,7 @@ impl Background {
             manifest_known: true,
             looked_for_expired: Instant::now(),
             flush_failed: None,
+            made_room: None,
             unchecked: VecDeque::new(),
         }
     }

@@ -9,12 +9,13 @@ use zepto_common::{Boot, DiskId, Error, ErrorCode, Result};
 use crate::disk::{Disk, replace_file};
 use crate::envelope;
 use crate::error::{EngineError, IoAction};
+use crate::wal::LogHeads;
 
 const MAGIC: [u8; 4] = *b"ZPID";
 const FORMAT: u32 = 1;
 
 /// The contents of `DISK` after this start was counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Identity {
     /// Made with the directory.
     pub(crate) disk_id: DiskId,
@@ -22,6 +23,8 @@ pub(crate) struct Identity {
     pub(crate) boot: Boot,
     /// Fixed when the directory was made.
     pub(crate) partitions: u16,
+    /// The files with which the last start began its logs; None before the first, and in directories of 0.1.
+    pub(crate) heads: Option<LogHeads>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -30,6 +33,8 @@ struct IdentityFile {
     disk_id: String,
     boot: u64,
     partitions: u16,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    logs: Option<LogHeads>,
 }
 
 impl Identity {
@@ -54,6 +59,7 @@ impl Identity {
             disk_id: DiskId(rand::random()),
             boot: Boot(0),
             partitions: partitions.unwrap_or(partitions_default),
+            heads: None,
         });
         if let Some(wanted) = partitions
             && wanted != identity.partitions
@@ -66,9 +72,18 @@ impl Identity {
             return Err(Error::new(ErrorCode::InvalidConfigParameter, message));
         }
         identity.boot = Boot(identity.boot.max(boot_before).0 + 1);
-        let bytes = encode(&identity)?;
-        replace_file(disk, &path, &bytes).map_err(|error| EngineError::io(IoAction::Write, &path, &error))?;
+        identity.write(disk, data_dir)?;
         Ok(identity)
+    }
+
+    /// Replaces the file.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(crate) fn write(&self, disk: &dyn Disk, data_dir: &Path) -> Result<()> {
+        let path = data_dir.join("DISK");
+        let replaced = replace_file(disk, &path, &encode(self)?);
+        Ok(replaced.map_err(|error| EngineError::io(IoAction::Write, &path, &error))?)
     }
 }
 
@@ -77,6 +92,7 @@ fn encode(identity: &Identity) -> Result<Vec<u8>> {
         disk_id: identity.disk_id.to_string(),
         boot: identity.boot.0,
         partitions: identity.partitions,
+        logs: identity.heads.clone(),
     };
     let json = serde_json::to_vec(&file).map_err(|error| Error::internal(error.to_string()))?;
     Ok(envelope::seal(MAGIC, FORMAT, &json))
@@ -88,7 +104,8 @@ fn decode(bytes: &[u8], path: &Path) -> Result<Identity> {
         |what: String| Error::new(ErrorCode::CorruptedData, format!("{}: byte 20: {what}", path.display()));
     let file: IdentityFile = serde_json::from_slice(&json).map_err(|error| corrupt(error.to_string()))?;
     let disk_id = u128::from_str_radix(&file.disk_id, 16).map_err(|error| corrupt(error.to_string()))?;
-    Ok(Identity { disk_id: DiskId(disk_id), boot: Boot(file.boot), partitions: file.partitions })
+    let IdentityFile { boot, partitions, logs: heads, .. } = file;
+    Ok(Identity { disk_id: DiskId(disk_id), boot: Boot(boot), partitions, heads })
 }
 
 /// Held while a process uses a data directory; the system lets go of it when the process ends in any way.

@@ -85,6 +85,8 @@ pub(crate) enum Command {
     Pause { entered: SyncSender<Vec<(PartitionId, Lsn)>>, forget: Receiver<TableId> },
     /// A manifest covers the log up to here.
     Release(LogPosition),
+    /// Remove the log files that wait to be used again: the disk is short.
+    DropSpares,
     /// Log and show that rows of a table below a time are expired.
     Expire { table: Arc<TableData>, cutoff: i64, done: SyncSender<Result<()>> },
     /// These tables are gone.

@@ -6,12 +6,13 @@
 //!
 //! - a synced frame is replayed, byte for byte, until its file is released;
 //! - a group that `sync` refused for want of room is never replayed;
-//! - a tail that was never synced ends the log quietly; damage to what was synced stops the start;
+//! - a tail that was never synced ends the log quietly; damage to what was synced, or its absence, stops the start;
 //! - old frames in a recycled file are never taken for new ones;
 //! - after any other failed write or sync the log takes nothing more until it is opened again.
 //!
 //! The format is documented to the byte in docs/formats/wal.md.
 
+mod chain;
 mod codec;
 pub(crate) mod cursor;
 mod files;
@@ -23,6 +24,7 @@ mod summary;
 #[cfg(test)]
 mod tests;
 
+pub use chain::LogHeads;
 pub use frame::{
     CheckpointFrame, EpochStartFrame, ForgetFrame, Frame, MutationFrame, MutationKind, ObjectAction,
     ObjectReferenceFrame, Place, RowsFrame, RowsItem, SchemaFrame, SourceOffset, TruncateFrame,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use common::{ids, row, trades, write};
 use zepto_common::ErrorCode;
 use zepto_engine::disk::SimDisk;
-use zepto_engine::disk::sim::Fault;
+use zepto_engine::disk::sim::{CrashImage, Fault};
 use zepto_engine::store::LogState;
 use zepto_engine::{Store, StoreOptions};
 
@@ -218,5 +218,76 @@ async fn damage_that_the_start_had_no_time_to_see_is_found_while_the_store_serve
     while store.stats().segments_damaged == 0 {
         assert!(Instant::now() < deadline, "the damage was not found");
         tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Somebody removes or empties the newest log file, or the whole folder of logs, while the node is down.
+#[tokio::test]
+async fn a_start_misses_logs_that_are_gone() {
+    use std::path::{Path, PathBuf};
+    use zepto_engine::disk::Disk;
+    type Harm = fn(&SimDisk, &[PathBuf]);
+    let harms: [(&str, Harm); 3] = [
+        ("all removed", |disk, logs| logs.iter().for_each(|log| disk.remove(log).expect("removes"))),
+        ("newest removed", |disk, logs| disk.remove(&logs[logs.len() - 1]).expect("removes")),
+        ("newest emptied", |disk, logs| {
+            disk.open(&logs[logs.len() - 1]).expect("opens").set_len(0).expect("cuts");
+        }),
+    ];
+    for (what, harm) in harms {
+        for blocks in [1, 40] {
+            let disk = SimDisk::new();
+            let store = Store::open(options(&disk)).expect("opens");
+            let schema = store.create_table(trades("t")).await.expect("creates");
+            for block in 0..blocks {
+                let rows = some(block * 1000, block * 1000 + 1000);
+                write(&store, &schema, None, &rows).await.expect("writes");
+            }
+            let disk = disk.now().image(CrashImage::Everything);
+            let folder = Path::new("/data/wal");
+            let names = disk.list(folder).expect("lists");
+            let logs: Vec<PathBuf> =
+                names.iter().filter(|name| name.ends_with(".wal")).map(|name| folder.join(name)).collect();
+            harm(&disk, &logs);
+            let error = Store::open(options(&disk)).expect_err(what);
+            assert_eq!(error.code, ErrorCode::CorruptedData, "{what}: {}", error.message);
+            assert!(error.message.contains("/data/wal/0000"), "{what}: {}", error.message);
+            let mut permitted = options(&disk);
+            permitted.allow_corrupt_tail = true;
+            Store::open(permitted).expect("what is lost was given up");
+        }
+    }
+}
+
+/// What was dropped or emptied makes room by itself: rows in logs become segments, spares go.
+#[tokio::test]
+async fn a_small_disk_that_ran_full_is_free_again_after_a_drop() {
+    let disk = SimDisk::new();
+    disk.set_capacity(100 << 20);
+    let mut options = options(&disk);
+    options.disk_reserve = StoreOptions::new("/data").disk_reserve;
+    options.seal = zepto_engine::store::SealLimits { tick: Duration::from_millis(20), ..Default::default() };
+    let store = Store::open(options).expect("opens");
+    let schema = store.create_table(trades("t")).await.expect("creates");
+    let mut blocks = 0;
+    let error = loop {
+        let rows = some(blocks * 20_000, blocks * 20_000 + 20_000);
+        match write(&store, &schema, None, &rows).await {
+            Ok(_) => blocks += 1,
+            Err(error) => break error,
+        }
+        assert!(blocks < 1000, "the disk never runs full");
+    };
+    assert_eq!(error.code, ErrorCode::NotEnoughSpace, "{}", error.message);
+    assert!(ids(&store, schema.id).len() as i64 >= blocks * 20_000, "reads go on");
+    store.drop_table(&zepto_common::schema::TableName::new("default", "t")).await.expect("drops");
+    let schema = store.create_table(trades("u")).await.expect("creates");
+    let patience = Instant::now() + Duration::from_secs(60);
+    let mut again = 0;
+    while again < 10 {
+        match write(&store, &schema, None, &some(again * 20_000, again * 20_000 + 20_000)).await {
+            Ok(_) => again += 1,
+            Err(error) => assert!(Instant::now() < patience, "the disk stays full: {}", error.message),
+        }
     }
 }

@@ -148,11 +148,36 @@ fn written(frame: &Frame) -> Vec<u8> {
     file
 }
 
+/// Two files, each with its frames and its seal; the first goes on in the second.
+fn two_files() -> [(&'static str, Vec<u8>); 2] {
+    let disk = SimDisk::new();
+    let options = LogOptions { file_bytes: 1024, ..LogOptions::new(3, DISK, Boot(17)) };
+    let mut log = Log::open(disk.clone(), "/wal".into(), options, 42).unwrap();
+    let frames = frames();
+    let (_, frame) = frames.iter().find(|(name, _)| *name == "schema").unwrap();
+    let mut ends = [0, 0];
+    while log.position().sequence < 44 {
+        ends[log.position().sequence as usize - 42] = log.position().offset as usize;
+        log.append(frame).unwrap();
+        log.sync().unwrap();
+    }
+    let file = |sequence: u64, length: usize| {
+        let path = format!("/wal/00003-{sequence:020}.wal");
+        let mut file = read_file(disk.as_ref(), Path::new(&path), 1 << 20).unwrap();
+        file.truncate(length);
+        file
+    };
+    [("continued", file(42, ends[0] + 64)), ("continuation", file(43, ends[1]))]
+}
+
 #[test]
 fn every_kind_of_frame_is_written_as_it_always_was() {
     for (name, frame) in frames() {
         let golden = std::fs::read(golden(name)).unwrap();
         assert_eq!(written(&frame), golden, "{name}");
+    }
+    for (name, file) in two_files() {
+        assert_eq!(file, std::fs::read(golden(name)).unwrap(), "{name}");
     }
 }
 
@@ -163,7 +188,7 @@ fn every_kind_of_frame_that_was_ever_written_is_read() {
         disk.create_dir_all(Path::new("/wal")).unwrap();
         let file = disk.create(Path::new(FILE)).unwrap();
         file.write_at(&std::fs::read(golden(name)).unwrap(), 0).unwrap();
-        let options = ReplayOptions { disk_id: DISK, allow_corrupt_tail: false };
+        let options = ReplayOptions { disk_id: DISK, allow_corrupt_tail: false, heads: None };
         let found: Vec<Frame> =
             replay(disk, Path::new("/wal"), options).unwrap().map(|next| next.unwrap().1).collect();
         assert_eq!(found, [frame], "{name}");
@@ -179,7 +204,7 @@ fn files_of_version_0_1_are_read() {
         disk.create_dir_all(Path::new("/wal")).unwrap();
         let file = disk.create(Path::new(FILE)).unwrap();
         file.write_at(&std::fs::read(old).unwrap(), 0).unwrap();
-        let options = ReplayOptions { disk_id: DISK, allow_corrupt_tail: false };
+        let options = ReplayOptions { disk_id: DISK, allow_corrupt_tail: false, heads: None };
         let found: Vec<Frame> =
             replay(disk, Path::new("/wal"), options).unwrap().map(|next| next.unwrap().1).collect();
         let wanted = frames().into_iter().find(|(known, _)| *known == name).unwrap().1;
@@ -194,7 +219,8 @@ fn there_is_no_golden_file_that_nothing_checks() {
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    let mut known: Vec<String> = frames().iter().map(|(name, _)| format!("{name}.bin")).collect();
+    let names = frames().into_iter().map(|(name, _)| name).chain(two_files().map(|(name, _)| name));
+    let mut known: Vec<String> = names.map(|name| format!("{name}.bin")).collect();
     there.sort();
     known.sort();
     assert_eq!(there, known);
@@ -206,5 +232,8 @@ fn there_is_no_golden_file_that_nothing_checks() {
 fn write_golden_files() {
     for (name, frame) in frames() {
         std::fs::write(golden(name), written(&frame)).unwrap();
+    }
+    for (name, file) in two_files() {
+        std::fs::write(golden(name), file).unwrap();
     }
 }

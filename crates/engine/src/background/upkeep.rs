@@ -14,6 +14,8 @@ const CHUNKS_MAX: usize = 24;
 const MERGED_ROWS_MAX: usize = 128 << 10;
 /// Time between a flush for memory that failed and the next.
 const FLUSH_RETRY: Duration = Duration::from_secs(1);
+/// Time between two attempts to make room on a disk that is short of it.
+const ROOM_RETRY: Duration = Duration::from_secs(10);
 /// Compactions per look: other work must not wait long.
 const COMPACTIONS_PER_LOOK: usize = 2;
 
@@ -27,6 +29,7 @@ impl Background {
             }
         }
         self.checkpoint_what_is_due(now);
+        self.make_room_on_disk(now);
         self.relieve_memory();
         if now.duration_since(self.looked_for_expired) >= self.shared.options.seal.ttl_tick {
             self.looked_for_expired = now;
@@ -98,6 +101,29 @@ impl Background {
         if !due.is_empty() {
             warn_of(self.checkpoint(&due), "a checkpoint failed and will be tried again");
         }
+    }
+
+    /// On a disk that is short of room, turns rows in logs into segments, which are smaller, and removes log files that
+    /// wait to be used again. Rows of tables that were dropped or emptied go with their logs.
+    fn make_room_on_disk(&mut self, now: Instant) {
+        let options = &self.shared.options;
+        let free = self.shared.disk().space(&options.data_dir).map(|space| space.free);
+        // A disk that cannot tell is not known to be short.
+        if free.map_or(true, |free| free >= options.disk_reserve) {
+            self.made_room = None;
+            return;
+        }
+        if self.made_room.is_some_and(|made| now.duration_since(made) < ROOM_RETRY) {
+            return;
+        }
+        self.made_room = Some(now);
+        for drain in &self.shared.drains {
+            warn_of(drain.command(crate::shard::Command::DropSpares), "log files stay for now");
+        }
+        warn_of(
+            self.checkpoint_all(),
+            "a checkpoint to make room on the disk failed and will be tried again",
+        );
     }
 
     fn has_unflushed(&self, shard: usize) -> bool {

@@ -21,6 +21,11 @@ impl Shard {
             }
             Command::Pause { entered, forget } => self.pause(&entered, &forget),
             Command::Release(covered) => self.release(covered),
+            Command::DropSpares => {
+                if let Err(error) = self.log.drop_spares() {
+                    tracing::warn!(shard = self.index, %error, "log files that wait to be used again stay for now");
+                }
+            }
             Command::Expire { table, cutoff, done } => {
                 let _ = done.send(self.expire(&table, cutoff));
             }

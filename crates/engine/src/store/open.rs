@@ -24,7 +24,7 @@ use crate::replay::{Replayed, Replayer, flush_all};
 use crate::shard::space::SpaceWatch;
 use crate::shard::{LogMeter, Shard, TableMemory};
 use crate::table::{TableData, ViewStates};
-use crate::wal::{EpochStartFrame, Frame, Log, LogOptions, ReplayOptions, ReplaySummary, replay};
+use crate::wal::{EpochStartFrame, Frame, Log, LogHeads, LogOptions, ReplayOptions, ReplaySummary, replay};
 
 /// Folder of the logs in a data directory.
 const WAL: &str = "wal";
@@ -38,18 +38,20 @@ struct Found {
 
 pub(super) fn open(options: StoreOptions) -> Result<Arc<Store>> {
     let started = Instant::now();
-    let options = options.settled()?;
+    let mut options = options.settled()?;
     let disk = options.disk.clone();
     let dir = options.data_dir.clone();
     for folder in [dir.clone(), segments_dir(&dir), dir.join(WAL), dir.join(SNAPSHOTS)] {
         disk.create_dir_all(&folder).map_err(|error| EngineError::io(IoAction::Create, &folder, &error))?;
     }
+    options.fit_to_disk();
     let lock = if options.exclusive { Some(DirectoryLock::take(&dir)?) } else { None };
     let found = find(&options)?;
+    let identity = found.identity.clone();
     let (mut background, jobs) = assemble(options, found)?;
     let shared = background.shared.clone();
     remove_unfinished(disk.as_ref(), &dir)?;
-    let replayed = restore(&mut background)?;
+    let replayed = restore(&mut background, identity.heads.clone())?;
     tracing::info!(
         drain_threads = shared.drains.len(),
         ring_capacity = shared.options.ring_capacity,
@@ -63,7 +65,7 @@ pub(super) fn open(options: StoreOptions) -> Result<Arc<Store>> {
         shared.drains.len(),
         shared.options.ring_capacity
     );
-    start(shared, background, jobs, replayed, lock)
+    start(background, identity, jobs, replayed, lock)
 }
 
 fn find(options: &StoreOptions) -> Result<Found> {
@@ -144,7 +146,7 @@ fn assemble(options: StoreOptions, found: Found) -> Result<(Background, Receiver
 }
 
 /// Brings back all rows: segments by the manifest, the rest from the logs.
-fn restore(background: &mut Background) -> Result<(Replayed, ReplaySummary)> {
+fn restore(background: &mut Background, heads: Option<LogHeads>) -> Result<(Replayed, ReplaySummary)> {
     let shared = background.shared.clone();
     let (disk, dir) = (shared.options.disk.clone(), shared.options.data_dir.clone());
     let threads_before = background.manifest.drain_threads;
@@ -160,8 +162,8 @@ fn restore(background: &mut Background) -> Result<(Replayed, ReplaySummary)> {
     remove_orphans(background)?;
     open_segments(background)?;
     background.check_segments(shared.options.check_time)?;
-    let options =
-        ReplayOptions { disk_id: shared.disk_id, allow_corrupt_tail: shared.options.allow_corrupt_tail };
+    let allow_corrupt_tail = shared.options.allow_corrupt_tail;
+    let options = ReplayOptions { disk_id: shared.disk_id, allow_corrupt_tail, heads };
     let mut frames = replay(disk, &dir.join(WAL), options)?;
     let mut replayer = Replayer::new(background)?;
     for frame in &mut frames {
@@ -246,16 +248,21 @@ fn open_states(
 
 /// Opens the logs and starts the threads.
 fn start(
-    shared: Arc<Shared>,
     mut background: Background,
+    mut identity: Identity,
     jobs: Receiver<Job>,
     (mut replayed, summary): (Replayed, ReplaySummary),
     lock: Option<DirectoryLock>,
 ) -> Result<Arc<Store>> {
+    let shared = background.shared.clone();
     let mut shards = Vec::with_capacity(shared.drains.len());
     for index in 0..shared.drains.len() {
         shards.push(shard_of(&shared, index, &mut replayed, &summary)?);
     }
+    // The logs have begun durably: from now on the next start may ask for these files.
+    let first = (0..shards.len()).map(|thread| summary.next_sequence(thread as u16)).collect();
+    identity.heads = Some(LogHeads { boot: identity.boot, first });
+    identity.write(shared.disk(), &shared.options.data_dir)?;
     background.old_logs = Some(summary);
     background.release_old_logs();
     match spawn(&shared, shards, background, jobs) {

@@ -10,7 +10,7 @@ use zepto_common::limits::{
 };
 use zepto_common::{Error, ErrorCode, Result};
 
-use crate::disk::{Disk, RealDisk};
+use crate::disk::{Disk, RealDisk, Space};
 use crate::segment::Codec;
 use crate::view::ViewFold;
 
@@ -18,6 +18,16 @@ use crate::view::ViewFold;
 const MEMORY_DEFAULT: usize = 4 << 30;
 /// Least memory for data: below, every block would wait for a checkpoint.
 const MEMORY_MIN: usize = 16 << 20;
+/// Bytes that must be free for rows to be taken, on a disk that is not small.
+const DISK_RESERVE: u64 = 64 << 20;
+/// Part of the disk that one log file may take.
+const LOG_FILE_OF_DISK: u64 = 64;
+/// A log file may always have this size.
+const LOG_FILE_MIN: u64 = 1 << 20;
+/// Part of the disk that one drain thread's log may take before a checkpoint.
+const LOG_OF_DISK: u64 = 16;
+/// Part of the disk that may be kept in reserve.
+const RESERVE_OF_DISK: u64 = 8;
 /// Most drain threads.
 const DRAIN_THREADS_MAX: usize = 256;
 
@@ -105,7 +115,7 @@ impl StoreOptions {
             compression: Codec::default(),
             allow_corrupt_tail: false,
             check_time: SEGMENT_CHECK_TIME,
-            disk_reserve: 64 << 20,
+            disk_reserve: DISK_RESERVE,
             seal: SealLimits::default(),
             fold: None,
         }
@@ -134,6 +144,19 @@ impl StoreOptions {
             return invalid(format!("partitions: 1 to {PARTITIONS_MAX} are possible"));
         }
         Ok(self)
+    }
+
+    /// Fits what is reserved on the disk to the size of a small one: logs that were never let go would fill it.
+    pub(crate) fn fit_to_disk(&mut self) {
+        // A disk that cannot tell its size keeps the sizes of a large one.
+        let Ok(Space { total, .. }) = self.disk.space(&self.data_dir) else { return };
+        let seal = &mut self.seal;
+        seal.log_file_bytes = seal.log_file_bytes.min((total / LOG_FILE_OF_DISK).max(LOG_FILE_MIN));
+        seal.log_bytes = seal.log_bytes.min((total / LOG_OF_DISK).max(LOG_FILE_MIN));
+        // A reserve that somebody chose is kept.
+        if self.disk_reserve == DISK_RESERVE {
+            self.disk_reserve = DISK_RESERVE.min(total / RESERVE_OF_DISK);
+        }
     }
 
     /// Partitions of a fresh directory.

@@ -19,8 +19,10 @@ pub(super) const HEADER_BYTES: usize = 56;
 pub(super) const FILE_HEADER_BYTES: usize = 64;
 /// Frames begin at multiples of this.
 pub(super) const ALIGNMENT: usize = 8;
-/// Bytes of the frame that ends a file.
-pub(super) const SEAL_BYTES: usize = HEADER_BYTES;
+/// Most bytes of the frame that ends a file.
+pub(super) const SEAL_BYTES: usize = HEADER_BYTES + 8;
+/// Flag of a seal: the log goes on in the next file, and the body says with how many bytes that was made.
+const SEAL_CONTINUES: u16 = 1;
 /// Bytes of a frame's header that its checksum covers.
 const HEADER_CHECKED_BYTES: usize = 48;
 
@@ -211,12 +213,22 @@ pub(super) fn encode_frame(
     frame: &Frame,
 ) {
     let (kind, token) = (kind_of(frame), frame.token());
-    encode_with(out, identity, offset, synced, kind, token, |out| encode_body(out, frame));
+    encode_with(out, identity, offset, synced, (kind, 0), token, |out| encode_body(out, frame));
 }
 
-/// Appends the frame that ends a file.
-pub(super) fn encode_seal(out: &mut Vec<u8>, identity: &FileIdentity, offset: u64, synced: u64) {
-    encode_with(out, identity, offset, synced, Kind::Seal, Token::default(), |_| {});
+/// Appends the frame that ends a file. `next` is the size of the file in which the log goes on at once, which exists
+/// with that size before this frame is written; None at the end of a log.
+pub(super) fn encode_seal(
+    out: &mut Vec<u8>,
+    identity: &FileIdentity,
+    offset: u64,
+    synced: u64,
+    next: Option<u64>,
+) {
+    let flags = if next.is_some() { SEAL_CONTINUES } else { 0 };
+    encode_with(out, identity, offset, synced, (Kind::Seal, flags), Token::default(), |out| {
+        out.extend(next.into_iter().flat_map(u64::to_le_bytes));
+    });
 }
 
 fn encode_with(
@@ -224,13 +236,14 @@ fn encode_with(
     identity: &FileIdentity,
     offset: u64,
     synced: u64,
-    kind: Kind,
+    (kind, flags): (Kind, u16),
     token: Token,
     body: impl FnOnce(&mut Vec<u8>),
 ) {
     let start = out.len();
     out.extend_from_slice(&FRAME_MAGIC);
-    out.extend_from_slice(&[VERSION, kind as u8, 0, 0]);
+    out.extend_from_slice(&[VERSION, kind as u8]);
+    out.extend_from_slice(&flags.to_le_bytes());
     out.extend_from_slice(&[0; 8]);
     out.extend_from_slice(&identity.sequence.to_le_bytes());
     out.extend_from_slice(&synced.to_le_bytes());
@@ -261,9 +274,19 @@ pub(super) enum Unreadable {
     Wrong(String),
 }
 
-/// Reads a body whose checksum was found good; None for the frame that ends a file.
-pub(super) fn decode_frame(header: &Header, body: Bytes) -> Result<Option<Frame>, Unreadable> {
-    if header.version != VERSION || header.flags != 0 {
+/// What stands at one place of a file.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Content {
+    /// A frame of the log.
+    Frame(Frame),
+    /// The file ends. The log goes on at once in the next one, which was made with so many bytes; None: it ends.
+    Seal(Option<u64>),
+}
+
+/// Reads a body whose checksum was found good.
+pub(super) fn decode_frame(header: &Header, body: Bytes) -> Result<Content, Unreadable> {
+    let known = if header.kind == Kind::Seal as u8 { SEAL_CONTINUES } else { 0 };
+    if header.version != VERSION || header.flags & !known != 0 {
         return Err(Unreadable::Newer(format!(
             "frame version {}, flags {:#x}",
             header.version, header.flags
@@ -272,7 +295,13 @@ pub(super) fn decode_frame(header: &Header, body: Bytes) -> Result<Option<Frame>
     let kind = Kind::of_number(header.kind)
         .ok_or_else(|| Unreadable::Newer(format!("frame kind {}", header.kind)))?;
     let mut cursor = Cursor::new(body);
-    let frame = decode_body(kind, header.token, &mut cursor);
-    let frame = frame.and_then(|frame| cursor.end().map(|()| frame));
-    frame.map_err(|DecodeError(what)| Unreadable::Wrong(format!("a frame of kind {kind:?}: {what}")))
+    let content = match kind {
+        Kind::Seal if header.flags & SEAL_CONTINUES != 0 => {
+            cursor.u64().map(|bytes| Content::Seal(Some(bytes)))
+        }
+        Kind::Seal => Ok(Content::Seal(None)),
+        kind => decode_body(kind, header.token, &mut cursor).map(Content::Frame),
+    };
+    let content = content.and_then(|content| cursor.end().map(|()| content));
+    content.map_err(|DecodeError(what)| Unreadable::Wrong(format!("a frame of kind {kind:?}: {what}")))
 }

@@ -4,6 +4,8 @@
 //! file is ended by a seal and the group goes on in the next one. All files that a group needs are made before its
 //! first byte is written, so want of room shows before anything has to be taken back.
 
+mod spares;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::ErrorKind;
@@ -17,6 +19,7 @@ use zepto_common::limits::{
 use zepto_common::{Boot, DiskId};
 
 use super::LogPosition;
+use super::chain::TAKEN_BACK_BYTES;
 use super::codec::{
     FILE_HEADER_BYTES, FileHeader, FileIdentity, SEAL_BYTES, encode_frame, encode_seal, frame_stride,
 };
@@ -215,29 +218,6 @@ impl Log {
         self.failure.is_some()
     }
 
-    /// Gives up files that lie wholly below `covered`: they become spares or go. After a crash such a file may be
-    /// found again; replay then yields frames that are covered.
-    ///
-    /// # Errors
-    /// `Io`; files not yet released stay known, and the log itself is not hurt.
-    pub fn release(&mut self, covered: LogPosition) -> Result<()> {
-        while let Some(&(sequence, capacity)) = self.sealed.first()
-            && sequence < covered.sequence
-        {
-            let path = self.path(sequence);
-            if capacity == self.options.file_bytes && self.spares.len() < self.options.spares_max {
-                let spare = FileName::spare(self.options.thread, sequence).in_dir(&self.dir);
-                let renamed = self.disk.rename(&path, &spare);
-                renamed.map_err(|error| EngineError::io(IoAction::Rename, &path, &error))?;
-                self.spares.push(spare);
-            } else {
-                self.disk.remove(&path).map_err(|error| EngineError::io(IoAction::Remove, &path, &error))?;
-            }
-            self.sealed.remove(0);
-        }
-        Ok(())
-    }
-
     /// Syncs what waits and seals the file, so that the next start can tell damage at its end from a torn tail.
     ///
     /// # Errors
@@ -245,7 +225,7 @@ impl Log {
     pub fn close(mut self) -> Result<()> {
         self.sync()?;
         if self.next.offset > 0 {
-            self.seal();
+            self.seal(None);
             self.sync()?;
         }
         Ok(())
@@ -294,13 +274,13 @@ impl Log {
     /// Sees to it that a frame of this stride, and a seal after it, fits where `next` stands.
     fn make_room(&mut self, stride: u64) {
         let needed = stride + SEAL_BYTES as u64;
+        let fresh = self.options.file_bytes.max(FILE_HEADER_BYTES as u64 + needed);
         if self.next.offset > 0 && self.next.offset + needed > self.capacity {
-            self.begin_segment();
-            self.seal();
+            self.seal(Some(fresh));
             self.next = LogPosition { sequence: self.next.sequence + 1, offset: 0 };
         }
         if self.next.offset == 0 {
-            self.capacity = self.options.file_bytes.max(FILE_HEADER_BYTES as u64 + needed);
+            self.capacity = fresh;
         }
         self.begin_segment();
         if self.next.offset == 0 {
@@ -324,31 +304,12 @@ impl Log {
         }
     }
 
-    fn seal(&mut self) {
+    fn seal(&mut self, next: Option<u64>) {
         self.begin_segment();
         let (identity, synced) = (self.identity(), self.group_start());
-        encode_seal(&mut self.group, &identity, self.next.offset, synced);
-        self.next.offset += SEAL_BYTES as u64;
-    }
-
-    /// Takes over the spares of an earlier start; those of another size or over the limit go.
-    fn adopt_spares(&mut self) -> Result<()> {
-        let names =
-            self.disk.list(&self.dir).map_err(|error| EngineError::io(IoAction::List, &self.dir, &error))?;
-        for name in names.iter().filter_map(|name| FileName::parse(name)) {
-            if !name.spare || name.thread != self.options.thread {
-                continue;
-            }
-            let path = name.in_dir(&self.dir);
-            let length = self.disk.open(&path).and_then(|file| file.len());
-            let length = length.map_err(|error| EngineError::io(IoAction::Open, &path, &error))?;
-            if length == self.options.file_bytes && self.spares.len() < self.options.spares_max {
-                self.spares.push(path);
-            } else {
-                self.disk.remove(&path).map_err(|error| EngineError::io(IoAction::Remove, &path, &error))?;
-            }
-        }
-        Ok(())
+        let before = self.group.len();
+        encode_seal(&mut self.group, &identity, self.next.offset, synced, next);
+        self.next.offset += (self.group.len() - before) as u64;
     }
 
     /// Makes every file that the group needs, with names durable and room reserved.
@@ -379,6 +340,11 @@ impl Log {
                     open.unreserved = true;
                 }
                 allocated.map_err(|error| EngineError::io(IoAction::Write, &path, &error))?;
+                if !first {
+                    // The seal of the file before says how long this one is: no crash may make it shorter.
+                    let synced = open.file.sync_data();
+                    synced.map_err(|error| EngineError::io(IoAction::Sync, &path, &error))?;
+                }
                 open.reserved = capacity;
                 open.capacity = open.capacity.max(capacity);
                 Ok(())
@@ -455,9 +421,10 @@ impl Log {
     fn wipe(&mut self, index: usize) -> Result<()> {
         let (file, path) = self.segment_file(index)?;
         let Segment { sequence, offset, .. } = self.segments[index];
-        file.set_len(offset).map_err(|error| EngineError::io(IoAction::Write, &path, &error))?;
+        let length = offset.max(TAKEN_BACK_BYTES);
+        file.set_len(length).map_err(|error| EngineError::io(IoAction::Write, &path, &error))?;
         if let Some(open) = self.files.get_mut(&sequence) {
-            open.reserved = offset;
+            open.reserved = length;
         }
         file.sync_data().map_err(|error| EngineError::io(IoAction::Sync, &path, &error))
     }

@@ -9,11 +9,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use zepto_common::DiskId;
+use zepto_common::{Boot, DiskId};
 
 use super::LogPosition;
+use super::chain::{Chain, LogHeads};
 use super::codec::{
-    FILE_HEADER_BYTES, FileHeader, FileIdentity, HeaderFault, Unreadable, decode_frame, encode_seal,
+    Content, FILE_HEADER_BYTES, FileHeader, FileIdentity, HeaderFault, Unreadable, decode_frame, encode_seal,
 };
 use super::files::FileName;
 use super::frame::Frame;
@@ -26,12 +27,14 @@ use crate::error::{EngineError, IoAction, Result};
 const COPY_BYTES: usize = 1 << 20;
 
 /// How to replay.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct ReplayOptions {
     /// Identity of the data directory: files of another one are refused.
     pub disk_id: DiskId,
     /// Cut damage off the end of a thread's newest file instead of refusing to start. Rows are lost.
     pub allow_corrupt_tail: bool,
+    /// The files with which the last start began; None if it left no list.
+    pub heads: Option<LogHeads>,
 }
 
 /// What the first bytes of a file say.
@@ -75,6 +78,7 @@ pub struct Replay {
     endings: Vec<Ending>,
     /// Files without any frame of their own.
     not_begun: Vec<PathBuf>,
+    chain: Chain,
     summary: ReplaySummary,
     failed: bool,
 }
@@ -84,7 +88,10 @@ struct Current {
     scanner: Scanner,
     path: PathBuf,
     identity: FileIdentity,
+    boot: Boot,
     newest: bool,
+    /// Its length was durable before its first byte.
+    length_durable: bool,
     /// From the header: bytes that the file was made with, 0 for not known.
     reserved: u64,
     last_group: u64,
@@ -113,6 +120,7 @@ pub fn replay(disk: Arc<dyn Disk>, dir: &Path, options: ReplayOptions) -> Result
         }
     }
     order(&mut files)?;
+    let heads = options.heads.clone();
     Ok(Replay {
         disk,
         dir: dir.to_owned(),
@@ -121,6 +129,7 @@ pub fn replay(disk: Arc<dyn Disk>, dir: &Path, options: ReplayOptions) -> Result
         current: None,
         endings: Vec::new(),
         not_begun: Vec::new(),
+        chain: Chain::new(dir, heads),
         summary,
         failed: false,
     })
@@ -244,7 +253,7 @@ impl Replay {
         }
         sync()?;
         let mut seal = Vec::new();
-        encode_seal(&mut seal, identity, *offset, *offset);
+        encode_seal(&mut seal, identity, *offset, *offset, None);
         write(&seal, *offset)?;
         sync()
     }
@@ -254,7 +263,7 @@ impl Replay {
             let Some(current) = &mut self.current else {
                 match self.files.pop() {
                     Some(file) => self.begin(file)?,
-                    None => return Ok(None),
+                    None => return self.end().map(|()| None),
                 }
                 continue;
             };
@@ -262,13 +271,22 @@ impl Replay {
             match current.scanner.frame(offset).map_err(read_error(&path))? {
                 None => self.end_unsealed()?,
                 Some(scanned) => {
-                    let frame = decode_frame(&scanned.header, scanned.body).map_err(|fault| match fault {
-                        Unreadable::Newer(what) => EngineError::TooNew { path: path.clone(), offset, what },
-                        Unreadable::Wrong(what) => EngineError::corrupt(&path, offset, what),
-                    })?;
-                    let Some(frame) = frame else {
-                        self.close_current();
-                        continue;
+                    let content =
+                        decode_frame(&scanned.header, scanned.body).map_err(|fault| match fault {
+                            Unreadable::Newer(what) => {
+                                EngineError::TooNew { path: path.clone(), offset, what }
+                            }
+                            Unreadable::Wrong(what) => EngineError::corrupt(&path, offset, what),
+                        })?;
+                    let frame = match content {
+                        Content::Frame(frame) => frame,
+                        Content::Seal(next) => {
+                            let FileIdentity { thread, sequence, .. } = current.identity;
+                            let name = FileName::log(thread, sequence);
+                            next.into_iter().for_each(|bytes| self.chain.goes_on(name, current.boot, bytes));
+                            self.close_current();
+                            continue;
+                        }
                     };
                     current.last_group = scanned.header.synced;
                     current.offset += scanned.header.stride();
@@ -286,7 +304,9 @@ impl Replay {
             scanner,
             path: file.path,
             identity,
+            boot: Boot(0),
             newest: file.newest,
+            length_durable: false,
             reserved: 0,
             last_group: 0,
             offset: 0,
@@ -294,7 +314,9 @@ impl Replay {
         };
         match file.beginning {
             Beginning::Begun(header) => {
+                current.boot = header.boot;
                 current.reserved = header.reserved;
+                current.length_durable = self.chain.begin(file.name);
                 current.offset = FILE_HEADER_BYTES as u64;
                 self.current = Some(current);
             }
@@ -306,11 +328,31 @@ impl Replay {
                          was neither, somebody cut it and the rows in it are lost"
                     );
                 }
+                let met = self.chain.meet_unbegun(file.name, current.scanner.length());
+                self.forgive(met)?;
                 self.judge_tail(&mut current)?;
                 self.not_begun.push(current.path);
             }
         }
         Ok(())
+    }
+
+    /// All files were read.
+    fn end(&mut self) -> Result<()> {
+        let judged = self.chain.finish();
+        self.forgive(judged)
+    }
+
+    /// A lost end of a log stops the start unless that is permitted; then it is told.
+    fn forgive(&mut self, judged: Result<()>) -> Result<()> {
+        match judged {
+            Err(EngineError::Corrupt { path, offset, what }) if self.options.allow_corrupt_tail => {
+                tracing::warn!(path = %path.display(), what, "the end of a log is lost");
+                self.summary.torn.push(TornTail { path, offset, bytes: 0, frames: 0, corrupt: true });
+                Ok(())
+            }
+            judged => judged,
+        }
     }
 
     /// The current file has no frame where one should begin.
@@ -332,12 +374,14 @@ impl Replay {
     /// A file's length is durable with its first group: once a later one is there, a shorter file was cut by somebody. Only
     /// a full disk makes the log itself cut a file, and then at a frame's end.
     fn judge_length(&self, current: &Current) -> Result<()> {
-        let Current { scanner, path, reserved, last_group, offset, .. } = current;
+        let Current { scanner, path, reserved, last_group, offset, length_durable, .. } = current;
         let length = scanner.length();
         if length >= *reserved {
             return Ok(());
         }
-        if *last_group > 0 && length > *offset && !self.options.allow_corrupt_tail {
+        // What the log cuts itself ends with a frame, or before the header.
+        let amid = length > *offset || *offset == FILE_HEADER_BYTES as u64;
+        if (*last_group > 0 || *length_durable) && amid && !self.options.allow_corrupt_tail {
             let what = format!(
                 "the file ends here, it was made with {reserved} bytes; if losing what stood behind is acceptable, start \
                  once with allow_corrupt_tail"

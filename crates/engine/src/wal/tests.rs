@@ -3,6 +3,7 @@
 mod codec;
 mod crash;
 mod damage;
+mod ends;
 mod faults;
 
 use std::path::{Path, PathBuf};
@@ -51,14 +52,18 @@ fn number_of(frame: &Frame) -> u64 {
 }
 
 fn replay_options(allow_corrupt_tail: bool) -> ReplayOptions {
-    ReplayOptions { disk_id: DISK, allow_corrupt_tail }
+    ReplayOptions { disk_id: DISK, allow_corrupt_tail, heads: None }
 }
 
 type Replayed = Vec<(LogPosition, Frame)>;
 
 /// All frames up to the end or the first error.
 fn read(disk: &Arc<SimDisk>, allow_corrupt_tail: bool) -> (Replayed, Result<ReplaySummary>) {
-    let mut replay = match replay(disk.clone(), &dir(), replay_options(allow_corrupt_tail)) {
+    read_with(disk, replay_options(allow_corrupt_tail))
+}
+
+fn read_with(disk: &Arc<SimDisk>, options: ReplayOptions) -> (Replayed, Result<ReplaySummary>) {
+    let mut replay = match replay(disk.clone(), &dir(), options) {
         Ok(replay) => replay,
         Err(error) => return (Vec::new(), Err(error)),
     };
@@ -297,7 +302,7 @@ fn a_log_of_another_disk_is_refused() {
     let mut log = open(&disk, options(0, 1, 4096), 1);
     append_all(&mut log, [1], 10);
     log.sync().unwrap();
-    let other = ReplayOptions { disk_id: DiskId(1), allow_corrupt_tail: true };
+    let other = ReplayOptions { disk_id: DiskId(1), allow_corrupt_tail: true, heads: None };
     let refused = replay(disk.clone(), &dir(), other).unwrap_err();
     assert!(refused.to_string().contains("belongs to disk"), "{refused}");
 }

@@ -25,6 +25,9 @@ use zepto_engine::{Store, StoreOptions};
 use super::SqlService;
 use crate::options::SqlOptions;
 
+/// A log file of a test's store: small, since many are open at once.
+const LOG_FILE_BYTES: u64 = 1 << 20;
+
 /// A service over an empty store.
 struct Bench {
     service: SqlService,
@@ -67,6 +70,7 @@ impl Bench {
         options.threads = 2;
         change(&mut options);
         let mut store = StoreOptions::new(dir.path());
+        store.seal.log_file_bytes = LOG_FILE_BYTES;
         store.fold = Some(crate::view_fold(&options).unwrap());
         change_store(&mut store);
         let store = Store::open(store).unwrap();

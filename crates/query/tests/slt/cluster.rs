@@ -21,6 +21,8 @@ use zepto_engine::store::{Store, StoreOptions};
 use zepto_query::cluster::{Clustered, Fault, Holdings, Owner, Peers, QueryId, Replies, Reply, Request};
 use zepto_query::{ClusterSide, SqlOptions, SqlService};
 
+use crate::database::LOG_FILE_BYTES;
+
 /// Partitions of every store.
 pub(crate) const PARTITIONS: u16 = 8;
 
@@ -229,6 +231,7 @@ impl Cluster {
         for id in 0..count {
             let dir = tempfile::tempdir().map_err(|error| Error::internal(error.to_string()))?;
             let mut options = StoreOptions::new(dir.path());
+            options.seal.log_file_bytes = LOG_FILE_BYTES;
             options.partitions = Some(PARTITIONS);
             let store = Store::open(options)?;
             let link = Arc::new(Link { world: world.clone(), me: NodeId(id) });

@@ -18,6 +18,9 @@ use zepto_query::{SqlOptions, SqlService};
 
 use super::cluster::{Cluster, PARTITIONS};
 
+/// A log file of a test's store: many stores are open at once, and a disk that has room for the build has not 128 MiB
+/// for each.
+pub(crate) const LOG_FILE_BYTES: u64 = 1 << 20;
 /// How long one statement may take.
 const WAIT: Duration = Duration::from_secs(60);
 
@@ -36,6 +39,7 @@ impl Database {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let mut options = StoreOptions::new(dir.path());
+        options.seal.log_file_bytes = LOG_FILE_BYTES;
         options.partitions = Some(PARTITIONS);
         let store = Store::open(options).expect("a fresh store opens");
         let runtime = tokio::runtime::Handle::current();

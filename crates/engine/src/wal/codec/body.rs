@@ -136,9 +136,9 @@ fn mutation_number(kind: MutationKind) -> u8 {
     }
 }
 
-pub(super) fn decode_body(kind: Kind, token: Token, cursor: &mut Cursor) -> Decoded<Option<Frame>> {
-    Ok(Some(match kind {
-        Kind::Seal => return Ok(None),
+pub(super) fn decode_body(kind: Kind, token: Token, cursor: &mut Cursor) -> Decoded<Frame> {
+    Ok(match kind {
+        Kind::Seal => return Err("a seal is no frame of the log".into()),
         Kind::Rows => Frame::Rows(decode_rows(token, cursor)?),
         Kind::Schema => Frame::Schema(decode_schema(token, cursor)?),
         Kind::Checkpoint => Frame::Checkpoint(decode_checkpoint(token, cursor)?),
@@ -166,7 +166,7 @@ pub(super) fn decode_body(kind: Kind, token: Token, cursor: &mut Cursor) -> Deco
             Frame::Forget(ForgetFrame { token, epoch, partition: PartitionId(cursor.u16()?) })
         }
         Kind::ObjectReference => Frame::ObjectReference(decode_object(token, cursor)?),
-    }))
+    })
 }
 
 fn decode_rows(token: Token, cursor: &mut Cursor) -> Decoded<RowsFrame> {

@@ -10,7 +10,7 @@ use zepto_common::{BatchId, Boot, ColumnId, Epoch, Lsn, PartitionId, SchemaVersi
 use super::{DISK, open, options, read};
 use crate::disk::SimDisk;
 use crate::wal::codec::{
-    FILE_HEADER_BYTES, FileIdentity, HEADER_BYTES, Header, SEAL_BYTES, decode_frame, encode_frame,
+    Content, FILE_HEADER_BYTES, FileIdentity, HEADER_BYTES, Header, SEAL_BYTES, decode_frame, encode_frame,
     encode_seal, frame_stride,
 };
 use crate::wal::{
@@ -167,7 +167,7 @@ proptest! {
         prop_assert_eq!(header.stride(), bytes.len() as u64);
         let body = Bytes::copy_from_slice(&bytes[HEADER_BYTES..header.frame_bytes()]);
         prop_assert_eq!(crc32c::crc32c(&body), header.body_crc);
-        prop_assert_eq!(decode_frame(&header, body).unwrap(), Some(frame));
+        prop_assert_eq!(decode_frame(&header, body).unwrap(), Content::Frame(frame));
     }
 
     #[test]
@@ -188,10 +188,13 @@ proptest! {
         kind in 0u8..14, body in prop::collection::vec(any::<u8>(), 0..200),
     ) {
         let mut bytes = Vec::new();
-        encode_seal(&mut bytes, &FILE, 0, 0);
+        encode_seal(&mut bytes, &FILE, 0, 0, None);
         let mut header = Header::decode(&bytes, &FILE, 0).unwrap();
         header.kind = kind;
-        let _ = decode_frame(&header, Bytes::from(body));
+        for flags in [0, 1, 2] {
+            header.flags = flags;
+            let _ = decode_frame(&header, Bytes::from(body.clone()));
+        }
     }
 
     #[test]
@@ -214,7 +217,7 @@ proptest! {
 #[test]
 fn a_frame_is_valid_at_its_own_place_only() {
     let mut bytes = Vec::new();
-    encode_seal(&mut bytes, &FILE, 128, 64);
+    encode_seal(&mut bytes, &FILE, 128, 64, Some(4096));
     assert_eq!(bytes.len(), SEAL_BYTES);
     assert!(Header::decode(&bytes, &FILE, 128).is_some());
     assert!(Header::decode(&bytes, &FILE, 136).is_none(), "another offset");

@@ -11,7 +11,7 @@ use crate::disk::{Disk, SimDisk, read_full};
 use crate::error::EngineError;
 use crate::wal::{Frame, LogPosition};
 
-fn path(sequence: u64) -> PathBuf {
+pub(super) fn path(sequence: u64) -> PathBuf {
     dir().join(format!("00000-{sequence:020}.wal"))
 }
 
