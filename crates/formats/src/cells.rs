@@ -397,7 +397,7 @@ fn wide(value: impl itoa::Integer, style: Style, out: &mut Vec<u8>) {
     }
 }
 
-fn float<F: ryu::Float + Into<f64> + Copy>(value: F, style: Style, out: &mut Vec<u8>) {
+fn float<F: zmij::Float + Into<f64> + Copy>(value: F, style: Style, out: &mut Vec<u8>) {
     let wide: f64 = value.into();
     match style {
         Style::Json(json) if !wide.is_finite() => {

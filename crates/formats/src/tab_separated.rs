@@ -149,25 +149,27 @@ fn wrong_count(too_few: bool, at: usize, rest: &[u8]) -> crate::scan::Stop {
     fault(ErrorCode::CannotParseInputAssertionFailed, message)
 }
 
+/// What follows the backslash of each byte that has an escape; 0 for the others.
+const ESCAPES: [u8; 256] = {
+    let mut escapes = [0; 256];
+    let mut at = 0;
+    let known = *b"\x08b\x0Cf\nn\rr\tt\x000\'\'\\\\";
+    while at < known.len() {
+        escapes[known[at] as usize] = known[at + 1];
+        at += 2;
+    }
+    escapes
+};
+
 /// Writes text with TabSeparated's escapes.
 pub(crate) fn escape(text: &[u8], out: &mut Vec<u8>) {
-    let mut start = 0;
-    for (at, byte) in text.iter().enumerate() {
-        let mark = match byte {
-            8 => b'b',
-            12 => b'f',
-            b'\n' => b'n',
-            b'\r' => b'r',
-            b'\t' => b't',
-            0 => b'0',
-            b'\'' | b'\\' => *byte,
-            _ => continue,
-        };
-        out.extend_from_slice(&text[start..at]);
-        out.extend_from_slice(&[b'\\', mark]);
-        start = at + 1;
+    let mut rest = text;
+    while let Some(at) = rest.iter().position(|byte| ESCAPES[usize::from(*byte)] != 0) {
+        out.extend_from_slice(&rest[..at]);
+        out.extend_from_slice(&[b'\\', ESCAPES[usize::from(rest[at])]]);
+        rest = &rest[at + 1..];
     }
-    out.extend_from_slice(&text[start..]);
+    out.extend_from_slice(rest);
 }
 
 /// Writes rows.

@@ -17,18 +17,13 @@ const MARK: &str = "__exception__";
 pub(super) fn copy(from: &mut dyn Read, to: &mut dyn Write, tag: Option<&str>) -> io::Result<Option<String>> {
     let mut held = Vec::with_capacity(BLOCK_MAX * 2);
     let mut part = vec![0; 64 << 10];
-    loop {
+    let cut = loop {
         let length = match from.read(&mut part) {
+            Ok(0) => break None,
             Ok(length) => length,
-            Err(error) => {
-                // What came before the cut is shown; the error tells that it is not all.
-                to.write_all(&held)?;
-                return Err(error);
-            }
+            // The server cuts the connection behind the block, so that nobody takes the result for whole.
+            Err(error) => break Some(error),
         };
-        if length == 0 {
-            break;
-        }
         held.extend_from_slice(&part[..length]);
         if tag.is_none() || held.len() > BLOCK_MAX {
             let keep = if tag.is_some() { BLOCK_MAX } else { 0 };
@@ -37,7 +32,7 @@ pub(super) fn copy(from: &mut dyn Read, to: &mut dyn Write, tag: Option<&str>) -
             to.flush()?;
             held.drain(..ready);
         }
-    }
+    };
     let found = tag.and_then(|tag| find_block(&held, tag));
     let (rows, error) = match &found {
         Some((start, text)) => (&held[..*start], Some(text.clone())),
@@ -45,7 +40,11 @@ pub(super) fn copy(from: &mut dyn Read, to: &mut dyn Write, tag: Option<&str>) -
     };
     to.write_all(rows)?;
     to.flush()?;
-    Ok(error)
+    match (error, cut) {
+        // What came before the cut is shown; the error tells that it is not all.
+        (None, Some(cut)) => Err(cut),
+        (error, _) => Ok(error),
+    }
 }
 
 fn find_block(held: &[u8], tag: &str) -> Option<(usize, String)> {
@@ -77,6 +76,30 @@ mod tests {
             assert_eq!(copied(&result, Some(TAG)), (result.clone(), None));
             assert_eq!(copied(&result, None), (result, None));
         }
+    }
+
+    /// A connection that breaks behind its bytes.
+    struct Broken<'a>(&'a [u8]);
+
+    impl Read for Broken<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            match self.0.read(buffer)? {
+                0 => Err(io::ErrorKind::UnexpectedEof.into()),
+                length => Ok(length),
+            }
+        }
+    }
+
+    #[test]
+    fn a_cut_behind_an_error_is_that_error_and_any_other_cut_is_told_as_one() {
+        let text = "Code: 394. DB::Exception: stopped. (QUERY_WAS_CANCELLED)";
+        let block = format!("rows\r\n{MARK}\r\n{TAG}\r\n{text}\n{} {TAG}\r\n{MARK}\r\n", text.len() + 1);
+        let mut out = Vec::new();
+        let error = copy(&mut Broken(block.as_bytes()), &mut out, Some(TAG)).expect("the server said why");
+        assert_eq!((out, error), (b"rows".to_vec(), Some(text.to_owned())));
+        let mut out = Vec::new();
+        copy(&mut Broken(b"rows"), &mut out, Some(TAG)).expect_err("nobody said why");
+        assert_eq!(out, b"rows");
     }
 
     #[test]
