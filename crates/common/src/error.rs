@@ -125,6 +125,7 @@ codes! {
     Decimals = 407 DECIMAL_OVERFLOW 500;
     IllegalDivision = 153 ILLEGAL_DIVISION 500;
     TooManyRows = 158 TOO_MANY_ROWS 500;
+    TooManyBytes = 307 TOO_MANY_BYTES 500;
     TimeoutExceeded = 159 TIMEOUT_EXCEEDED 408;
     TooDeepRecursion = 306 TOO_DEEP_RECURSION 500;
     TooDeepAst = 167 TOO_DEEP_AST 400;

@@ -3,8 +3,11 @@
 //! that a misspelt name is refused wherever it stands.
 
 mod kinds;
+mod list;
 #[cfg(test)]
 mod tests;
+
+pub use list::{Effect, Setting, all};
 
 use crate::{Error, ErrorCode, Result};
 
@@ -168,9 +171,11 @@ const NEUTRAL: &[(&str, &[&str])] = &[
     ("input_format_csv_skip_first_lines", &["0"]),
     ("input_format_tsv_skip_first_lines", &["0"]),
     ("insert_quorum", &["0", "1", "auto"]),
+    ("max_memory_usage_for_user", &["0"]),
     ("output_format_csv_crlf_end_of_line", &["0", "false"]),
     ("output_format_decimal_trailing_zeros", &["0", "false"]),
     ("output_format_tsv_crlf_end_of_line", &["0", "false"]),
+    ("timeout_overflow_mode", &["throw"]),
     ("transform_null_in", &["0", "false"]),
     ("union_default_mode", &["", "DISTINCT"]),
 ];
@@ -180,6 +185,11 @@ const NEUTRAL: &[(&str, &[&str])] = &[
 pub fn is_known(name: &str) -> bool {
     [SETTINGS, UNSIGNED, SIZES, FORMATS, DOOR].iter().any(|names| names.contains(&name))
         || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Whether only values that change nothing are taken.
+fn is_neutral(name: &str) -> bool {
+    NEUTRAL.iter().any(|(known, _)| *known == name)
 }
 
 /// Refuses a setting that is not known, and a value that the setting cannot have.

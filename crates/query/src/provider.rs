@@ -23,7 +23,7 @@ use zepto_engine::{Part, Store};
 pub(crate) use convert::{to_query, to_storage};
 pub(crate) use predicate::unqualified;
 pub(crate) use rows::{scan_parts, scan_ranges};
-pub(crate) use scan::{PartScan, Piece, Work};
+pub(crate) use scan::{PartScan, Piece, Work, batch_bytes};
 pub(crate) use statistics::unknown as unknown_statistics;
 
 use self::predicate::Wanted;

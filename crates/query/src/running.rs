@@ -24,11 +24,33 @@ pub(crate) struct QueryHandle {
     pub(crate) cancel: CancellationToken,
     /// When it is stopped.
     pub(crate) deadline: Instant,
+    reading: ReadLimits,
     id: String,
     user: String,
     text: String,
     started: Instant,
     killed: AtomicBool,
+}
+
+/// What a statement may read, by the settings `max_rows_to_read`, `max_bytes_to_read` and `read_overflow_mode`.
+#[derive(Debug, Clone, Copy)]
+struct ReadLimits {
+    rows: u64,
+    bytes: u64,
+    /// Reading ends there in place of an error.
+    cut: bool,
+}
+
+impl ReadLimits {
+    fn new(settings: &BTreeMap<String, String>) -> Self {
+        let wanted = |name: &str| settings.get(name).and_then(|text| zepto_common::settings::size(text));
+        let most = |name: &str| wanted(name).filter(|most| *most > 0).unwrap_or(u64::MAX);
+        Self {
+            rows: most("max_rows_to_read"),
+            bytes: most("max_bytes_to_read"),
+            cut: settings.get("read_overflow_mode").is_some_and(|mode| mode == "break"),
+        }
+    }
 }
 
 impl QueryHandle {
@@ -38,6 +60,7 @@ impl QueryHandle {
             memory: AtomicUsize::new(0),
             cancel: context.cancel.child_token(),
             deadline,
+            reading: ReadLimits::new(&context.settings),
             id: context.query_id.clone(),
             user: context.user.clone(),
             text: shortened(text),
@@ -66,7 +89,35 @@ impl QueryHandle {
         if self.cancel.is_cancelled() {
             return Some(self.cancelled());
         }
-        (Instant::now() >= self.deadline).then(|| self.timed_out())
+        if Instant::now() >= self.deadline {
+            return Some(self.timed_out());
+        }
+        self.read_too_much()
+    }
+
+    /// The error of a statement that has read more than its settings permit.
+    pub(crate) fn read_too_much(&self) -> Option<Error> {
+        let ReadLimits { rows, bytes, cut } = self.reading;
+        let read_rows = self.progress.read_rows.load(Ordering::Relaxed);
+        let read_bytes = self.progress.read_bytes.load(Ordering::Relaxed);
+        if cut || (read_rows <= rows && read_bytes <= bytes) {
+            return None;
+        }
+        let (code, what, most, now) = if read_rows > rows {
+            (ErrorCode::TooManyRows, "rows", rows, read_rows)
+        } else {
+            (ErrorCode::TooManyBytes, "bytes", bytes, read_bytes)
+        };
+        let message =
+            format!("Limit for rows or bytes to read exceeded, max {what}: {most}, current {what}: {now}");
+        Some(Error::new(code, message))
+    }
+
+    /// Whether it has read what its settings permit and is to answer for that (`read_overflow_mode = 'break'`).
+    pub(crate) fn has_read_enough(&self) -> bool {
+        let ReadLimits { rows, bytes, cut } = self.reading;
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        cut && (read(&self.progress.read_rows) >= rows || read(&self.progress.read_bytes) >= bytes)
     }
 
     /// The error of a statement that was killed or whose client went away.

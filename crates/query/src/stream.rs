@@ -15,6 +15,7 @@ use zepto_common::limits::RESULT_BLOCK_ROWS;
 use zepto_common::service::RowStream;
 
 use crate::error::from_datafusion;
+use crate::provider::batch_bytes;
 use crate::running::{QueryHandle, RunningGuard};
 
 /// Blocks that wait for the door: one is sent while the next is computed.
@@ -25,6 +26,8 @@ const BLOCKS_WAITING: usize = 2;
 pub(crate) struct ResultLimits {
     /// Rows.
     pub(crate) rows: u64,
+    /// Bytes of its values.
+    pub(crate) bytes: u64,
     /// Whether more is cut off in place of an error (`result_overflow_mode = 'break'`).
     pub(crate) cut: bool,
 }
@@ -77,6 +80,10 @@ async fn drive(
         let more = match batch {
             Some(batch) => blocks.push(batch.map_err(from_datafusion)?)?,
             None => {
+                // What other nodes read is known only now.
+                if let Some(error) = handle.read_too_much() {
+                    return Err(error);
+                }
                 blocks.end()?;
                 false
             }
@@ -105,20 +112,34 @@ struct Blocks {
     /// A result without columns (it cannot be cut by columns) passes as it is.
     bare: Option<RecordBatch>,
     rows: u64,
+    bytes: u64,
     limits: ResultLimits,
 }
 
 impl Blocks {
     fn new(schema: SchemaRef, limits: ResultLimits) -> Self {
-        Self { coalescer: BatchCoalescer::new(schema, RESULT_BLOCK_ROWS), bare: None, rows: 0, limits }
+        Self {
+            coalescer: BatchCoalescer::new(schema, RESULT_BLOCK_ROWS),
+            bare: None,
+            rows: 0,
+            bytes: 0,
+            limits,
+        }
     }
 
     /// Takes a batch; false when no more rows are wanted.
     fn push(&mut self, mut batch: RecordBatch) -> Result<bool> {
         let room = self.limits.rows - self.rows;
         let over = batch.num_rows() as u64 > room;
-        if over && !self.limits.cut {
-            let message = format!("Limit for result exceeded, max rows: {}", self.limits.rows);
+        // Bytes are counted for those who bound them alone.
+        if self.limits.bytes < u64::MAX {
+            self.bytes += batch_bytes(&batch) as u64;
+        }
+        let heavy = self.bytes > self.limits.bytes;
+        if (over || heavy) && !self.limits.cut {
+            let ResultLimits { rows, bytes, .. } = self.limits;
+            let (what, most) = if over { ("rows", rows) } else { ("bytes", bytes) };
+            let message = format!("Limit for result exceeded, max {what}: {most}");
             return Err(Error::new(ErrorCode::TooManyRowsOrBytes, message));
         }
         if over {
@@ -130,10 +151,10 @@ impl Blocks {
         } else {
             self.coalescer.push_batch(batch)?;
         }
-        if over {
+        if over || heavy {
             self.end()?;
         }
-        Ok(!over)
+        Ok(!over && !heavy)
     }
 
     fn end(&mut self) -> Result<()> {

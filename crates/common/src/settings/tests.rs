@@ -113,3 +113,17 @@ fn no_setting_stands_in_two_lists() {
     assert_eq!(names.len(), count);
     assert!(names.iter().all(|name| is_known(name)) && !is_known("max_memory"));
 }
+
+#[test]
+fn every_setting_is_listed_once_and_its_default_is_taken() {
+    let mut known: Vec<&str> = [SETTINGS, UNSIGNED, SIZES, FORMATS, DOOR].concat();
+    known.sort_unstable();
+    let listed: Vec<&str> = all().map(|setting| setting.name).collect();
+    assert_eq!(listed, known);
+    for Setting { name, default, effect, .. } in all() {
+        if !default.is_empty() {
+            check(name, default).unwrap_or_else(|error| panic!("{name} = {default}: {error}"));
+        }
+        assert_eq!(effect == Effect::Fixed, is_neutral(name), "{name}");
+    }
+}

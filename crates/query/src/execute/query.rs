@@ -88,10 +88,12 @@ impl Run {
     fn limits(&self) -> ResultLimits {
         let settings = &self.context.settings;
         let wanted =
-            settings.get("max_result_rows").and_then(|n| zepto_common::settings::size(n)).unwrap_or(0);
-        let rows = [wanted, self.core.options.result_rows].into_iter().filter(|&rows| rows > 0).min();
+            |name: &str| settings.get(name).and_then(|n| zepto_common::settings::size(n)).unwrap_or(0);
+        let rows = [wanted("max_result_rows"), self.core.options.result_rows];
+        let rows = rows.into_iter().filter(|&rows| rows > 0).min();
+        let bytes = Some(wanted("max_result_bytes")).filter(|&bytes| bytes > 0);
         let cut = settings.get("result_overflow_mode").is_some_and(|mode| mode == "break");
-        ResultLimits { rows: rows.unwrap_or(u64::MAX), cut }
+        ResultLimits { rows: rows.unwrap_or(u64::MAX), bytes: bytes.unwrap_or(u64::MAX), cut }
     }
 }
 

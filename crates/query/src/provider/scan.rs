@@ -419,6 +419,9 @@ impl Iterator for Reader {
             if let Some(stopped) = self.query.as_ref().and_then(|query| query.stopped()) {
                 return Some(Err(external(stopped)));
             }
+            if self.query.as_ref().is_some_and(|query| query.has_read_enough()) {
+                return None;
+            }
             let Some((batches, exact)) = &mut self.current else {
                 let piece = self.pieces.next()?;
                 let columns = &self.columns;
@@ -459,6 +462,6 @@ impl Reader {
 }
 
 /// Bytes of the rows in the batch (not of the buffers it shares with others).
-fn batch_bytes(batch: &RecordBatch) -> usize {
+pub(crate) fn batch_bytes(batch: &RecordBatch) -> usize {
     batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum()
 }

@@ -104,6 +104,10 @@ impl PartitionStream for Numbers {
                 left = 0;
                 return Some(Err(external(stopped)));
             }
+            if query.as_ref().is_some_and(|query| query.has_read_enough()) {
+                left = 0;
+                return None;
+            }
             let rows = left.min(BATCH_ROWS);
             let values = UInt64Array::from_iter_values((0..rows).map(|i| next.wrapping_add(i)));
             next = next.wrapping_add(rows);

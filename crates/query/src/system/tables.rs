@@ -4,6 +4,7 @@ use arrow::array::RecordBatch;
 use zepto_common::error::Result;
 use zepto_common::schema::{ColumnDefault, TableSchema};
 use zepto_common::service::NodeStatus;
+use zepto_common::settings::{Effect, Setting};
 use zepto_engine::Part;
 use zepto_engine::store::ViewDefinition;
 
@@ -346,36 +347,31 @@ pub(super) fn processes(core: &Core) -> Result<RecordBatch> {
     ])
 }
 
-/// The settings that a statement may carry and that have a meaning here or that clients look for: name, default, type, meaning.
-fn known_settings() -> &'static [(&'static str, &'static str, &'static str, &'static str)] {
-    &[
-        ("max_execution_time", "300", "Seconds", "Seconds after which a statement is stopped"),
-        ("max_memory_usage", "0", "UInt64", "Bytes that one statement may hold; 0 is the server's bound"),
-        ("max_result_rows", "0", "UInt64", "Rows of a result; 0 is the server's bound"),
-        ("max_threads", "0", "UInt64", "Partitions of a plan that run at once; 0 is the server's choice"),
-        ("result_overflow_mode", "throw", "OverflowMode", "throw or break when a result has too many rows"),
-        ("max_block_size", "65409", "UInt64", "Taken; the server chooses the rows of an answer's block"),
-        ("join_use_nulls", "0", "Bool", "Cells without a match in an outer join are NULL"),
-    ]
-}
-
 pub(super) fn settings(_: &Core) -> Result<RecordBatch> {
-    let all = known_settings();
+    let all: Vec<Setting> = zepto_common::settings::all().collect();
     let rows = all.len();
-    let text = |of: fn(&(&str, &str, &str, &str)) -> String| Cells::Text(all.iter().map(of).collect());
+    let text = |of: fn(&Setting) -> &str| Cells::Text(all.iter().map(|row| of(row).to_owned()).collect());
     batch(vec![
-        ("name", text(|row| row.0.to_owned())),
-        ("value", text(|row| row.1.to_owned())),
+        ("name", text(|row| row.name)),
+        ("value", text(|row| row.default)),
         ("changed", Cells::U8(vec![0; rows])),
-        ("description", text(|row| row.3.to_owned())),
+        ("description", text(|row| effect_of(row.effect))),
         ("min", Cells::same("", rows)),
         ("max", Cells::same("", rows)),
         ("readonly", Cells::U8(vec![0; rows])),
-        ("type", text(|row| row.2.to_owned())),
-        ("default", text(|row| row.1.to_owned())),
+        ("type", text(|row| row.kind)),
+        ("default", text(|row| row.default)),
         ("alias_for", Cells::same("", rows)),
         ("is_obsolete", Cells::U8(vec![0; rows])),
     ])
+}
+
+fn effect_of(effect: Effect) -> &'static str {
+    match effect {
+        Effect::Obeyed => "In force",
+        Effect::Fixed => "Not supported: only values that change no answer are taken",
+        Effect::Ignored => "Taken and ignored: no answer depends on it",
+    }
 }
 
 pub(super) fn views(core: &Core) -> Result<RecordBatch> {

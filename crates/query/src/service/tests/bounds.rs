@@ -127,3 +127,25 @@ async fn reading_requests_do_not_write() {
     let error = bench.run_as("CREATE TABLE t (a Int8)", reader).await.map(|_| ()).unwrap_err();
     assert_eq!(error.code, ErrorCode::AccessDenied);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_statement_reads_and_gives_is_bounded_by_its_settings() {
+    let bench = Bench::new();
+    bench.rows("CREATE TABLE t (k LowCardinality(String), ts DateTime64(9), v Int64) ORDER BY (k, ts)").await;
+    bench.rows("INSERT INTO t SELECT toString(number % 10), number, number FROM numbers(200000)").await;
+    for from in ["numbers(200000)", "t"] {
+        let column = if from == "t" { "v" } else { "number" };
+        let sum = |settings: &str| format!("SELECT sum({column} + 1) FROM {from} SETTINGS {settings}");
+        assert_eq!(bench.code(&sum("max_rows_to_read = 10")).await, ErrorCode::TooManyRows);
+        assert_eq!(bench.code(&sum("max_bytes_to_read = 10")).await, ErrorCode::TooManyBytes);
+        assert_eq!(bench.rows(&sum("max_rows_to_read = 1M")).await, ["20000100000"]);
+        let part = bench.rows(&sum("max_rows_to_read = 10, read_overflow_mode = 'break'")).await;
+        let part: u64 = part[0].parse().unwrap();
+        assert!(part > 0 && part < 20_000_100_000, "{part} is the sum of a part");
+        let all = |settings: &str| format!("SELECT {column} FROM {from} SETTINGS {settings}");
+        assert_eq!(bench.code(&all("max_result_rows = 10")).await, ErrorCode::TooManyRowsOrBytes);
+        assert_eq!(bench.code(&all("max_result_bytes = 10")).await, ErrorCode::TooManyRowsOrBytes);
+        let some = bench.rows(&all("max_result_bytes = 10, result_overflow_mode = 'break'")).await.len();
+        assert!(some > 0 && some < 200_000, "{some} rows");
+    }
+}
