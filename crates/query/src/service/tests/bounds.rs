@@ -138,7 +138,7 @@ async fn what_a_statement_reads_and_gives_is_bounded_by_its_settings() {
         let sum = |settings: &str| format!("SELECT sum({column} + 1) FROM {from} SETTINGS {settings}");
         assert_eq!(bench.code(&sum("max_rows_to_read = 10")).await, ErrorCode::TooManyRows);
         assert_eq!(bench.code(&sum("max_bytes_to_read = 10")).await, ErrorCode::TooManyBytes);
-        assert_eq!(bench.rows(&sum("max_rows_to_read = 1M")).await, ["20000100000"]);
+        assert_eq!(bench.rows(&sum("max_rows_to_read = 1000000")).await, ["20000100000"]);
         let part = bench.rows(&sum("max_rows_to_read = 10, read_overflow_mode = 'break'")).await;
         let part: u64 = part[0].parse().unwrap();
         assert!(part > 0 && part < 20_000_100_000, "{part} is the sum of a part");
