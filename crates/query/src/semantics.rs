@@ -16,6 +16,7 @@ mod operators;
 mod rules;
 mod scalars;
 mod syntax;
+mod tuple_in;
 mod windows;
 
 use std::ops::ControlFlow;

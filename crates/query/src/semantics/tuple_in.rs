@@ -1,0 +1,61 @@
+//! `(a, b) IN (SELECT x, y …)`: a row of the subquery whose every column is equal. DataFusion knows one column only, so it
+//! becomes EXISTS, which it turns into a join by all of them.
+
+use sqlparser::ast::{
+    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query, SetExpr, TableFactor,
+};
+use sqlparser::dialect::ClickHouseDialect;
+use sqlparser::parser::Parser;
+use zepto_common::{Error, Result};
+
+/// Begins the names of the subquery's columns.
+const COLUMN: &str = "__in_";
+
+/// The test as EXISTS; None when `expr` is no tuple of several elements.
+///
+/// # Errors
+/// None that a statement can cause.
+pub(super) fn as_exists(expr: &Expr, subquery: &Query, negated: bool) -> Result<Option<Expr>> {
+    let Some(elements) = elements_of(expr).filter(|elements| elements.len() > 1) else {
+        return Ok(None);
+    };
+    let names: Vec<Ident> =
+        (0..elements.len()).map(|at| Ident::with_quote('"', format!("{COLUMN}{at}"))).collect();
+    let listed: Vec<String> = names.iter().map(ToString::to_string).collect();
+    let template = format!("SELECT 1 FROM (SELECT 1) AS \"__in\" ({}) WHERE true", listed.join(", "));
+    let mut query = Parser::new(&ClickHouseDialect {})
+        .try_with_sql(&template)
+        .and_then(|mut parser| parser.parse_query())
+        .map_err(|error| Error::internal(error.to_string()))?;
+    let equal = |(name, element): (Ident, Expr)| Expr::BinaryOp {
+        left: Box::new(Expr::Identifier(name)),
+        op: BinaryOperator::Eq,
+        right: Box::new(Expr::Nested(Box::new(element))),
+    };
+    let tests = names.into_iter().zip(elements).map(equal).reduce(|left, right| Expr::BinaryOp {
+        left: Box::new(left),
+        op: BinaryOperator::And,
+        right: Box::new(right),
+    });
+    if let SetExpr::Select(select) = query.body.as_mut() {
+        select.selection = tests;
+        if let Some(TableFactor::Derived { subquery: rows, .. }) =
+            select.from.first_mut().map(|table| &mut table.relation)
+        {
+            **rows = subquery.clone();
+        }
+    }
+    Ok(Some(Expr::Exists { subquery: query, negated }))
+}
+
+/// The elements of a tuple that is written out.
+fn elements_of(expr: &Expr) -> Option<Vec<Expr>> {
+    let Expr::Function(function) = expr else { return None };
+    let FunctionArguments::List(list) = &function.args else { return None };
+    let is_tuple = function.name.to_string().trim_matches('"') == "tuple";
+    let element = |arg: &FunctionArg| match arg {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr.clone()),
+        _ => None,
+    };
+    is_tuple.then(|| list.args.iter().map(element).collect()).flatten()
+}
