@@ -87,7 +87,8 @@ impl<'a> Replayer<'a> {
             | Frame::Mutation(_)
             | Frame::View(_)
             | Frame::Forget(_)
-            | Frame::ObjectReference(_) => {
+            | Frame::ObjectReference(_)
+            | Frame::Copy(_) => {
                 let message = format!(
                     "log file {} at byte {}: a frame of a cluster's node, which a node alone cannot obey",
                     at.sequence, at.offset

@@ -26,8 +26,8 @@ mod tests;
 
 pub use chain::LogHeads;
 pub use frame::{
-    CheckpointFrame, EpochStartFrame, ForgetFrame, Frame, MutationFrame, MutationKind, ObjectAction,
-    ObjectReferenceFrame, Place, RowsFrame, RowsItem, SchemaFrame, SourceOffset, TruncateFrame,
+    CheckpointFrame, CopyFrame, EpochStartFrame, ForgetFrame, Frame, MutationFrame, MutationKind,
+    ObjectAction, ObjectReferenceFrame, Place, RowsFrame, RowsItem, SchemaFrame, SourceOffset, TruncateFrame,
     TtlCutoffFrame, ViewFrame,
 };
 pub use log::{Log, LogOptions};
