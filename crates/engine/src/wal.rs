@@ -31,6 +31,7 @@ pub use frame::{
     TtlCutoffFrame, ViewFrame,
 };
 pub use log::{Log, LogOptions};
+pub(crate) use replay::read_frame;
 pub use replay::{Replay, ReplayOptions, replay};
 pub use summary::{OldLog, ReplaySummary, TornTail};
 
