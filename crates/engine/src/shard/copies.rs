@@ -111,8 +111,8 @@ impl Shard {
         for partition in copies.held.keys().copied().collect::<Vec<_>>() {
             self.carry_out(&mut copies, partition);
         }
+        let mut stop = false;
         loop {
-            let mut stop = false;
             while let Some(command) = self.drain().next_command() {
                 stop |= self.obey_with_copies(&mut copies, command);
             }

@@ -479,7 +479,7 @@ impl World {
                 20..26 => self.cut_off(node, false),
                 26..28 => self.coordinator_away = true,
                 28..34 => self.coordinator_away = false,
-                34..37 if self.nodes[node].store.is_some() => self.checkpoint(node),
+                34..37 if self.up() == NODES => self.checkpoint_when_level(node),
                 37..40 => {
                     let partition = PartitionId(self.random.below(PARTITIONS.into()) as u16);
                     if let Some(store) = &self.nodes[self.owner_of(partition.0)].store {
@@ -495,6 +495,19 @@ impl World {
                 _ => {}
             }
             self.step();
+        }
+    }
+
+    /// A checkpoint lets go of log entries that a copy which was away may lack, and nothing else could bring it up to
+    /// date: so it waits here until every copy has them.
+    fn checkpoint_when_level(&mut self, node: usize) {
+        self.coordinator_away = false;
+        (0..NODES).for_each(|index| self.cut_off(index, false));
+        for _ in 0..200 {
+            self.step();
+            if self.all_serve() && (0..PARTITIONS).all(|p| self.is_level(p)) {
+                return self.checkpoint(node);
+            }
         }
     }
 
