@@ -204,6 +204,16 @@ impl Window {
         Ok(if known.is_empty() { Verdict::New } else { Verdict::Partial { known, pending } })
     }
 
+    /// The print of a block that is known.
+    pub(crate) fn content_of(&self, key: &BatchKey) -> Option<Content> {
+        self.entries.get(key).map(|entry| entry.content)
+    }
+
+    /// Whether a key that is not known may be one that left the window.
+    pub(crate) fn has_left(&self, key: &BatchKey) -> bool {
+        self.is_below_edge(key)
+    }
+
     /// Notes that parts of a block are in the log and not synced. Parts already known stay as they are.
     pub fn begin(&mut self, key: BatchKey, parts: &[PartRows], content: Content, now_ms: i64) {
         let mut known_before = true;

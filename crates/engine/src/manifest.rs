@@ -16,6 +16,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use zepto_common::{Boot, Lsn, PartitionId, Result, SchemaVersion, TableId};
 
+use crate::copies::state::CopyState;
 use crate::dedup::{Window, WindowLimits};
 
 /// One segment file.
@@ -102,7 +103,10 @@ pub(crate) struct Manifest {
     pub(crate) applied: Vec<u64>,
     /// By table.
     pub(crate) tables: BTreeMap<TableId, TableManifest>,
-    /// Encoded deduplication windows: one per table and drain thread that has one.
+    /// What the copies remember, by partition; None in a store that stands alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) copies: Option<Vec<CopyState>>,
+    /// Encoded deduplication windows: one per table and drain thread that has one; with copies, per partition.
     #[serde(skip)]
     pub(crate) windows: BTreeMap<(TableId, u16), Bytes>,
 }

@@ -9,17 +9,21 @@ use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use arrow::ipc::reader::StreamReader;
+use bytes::Bytes;
 use zepto_common::clock::wall_nanos;
 use zepto_common::schema::TableSchema;
 use zepto_common::{Error, ErrorCode, Lsn, PartitionId, Result, TableId};
+use zepto_replication::LogOp;
 
 use crate::background::Background;
 use crate::chunk::Chunk;
+use crate::copies::data::{CopyData, Next};
+use crate::copies::frames::LogPlace;
 use crate::dedup::{BatchKey, Content, PartRows, Window, WindowLimits};
 use crate::shard::Cut;
 use crate::shard::apply::merge_tail;
 use crate::table::{ActiveChunk, TableData};
-use crate::wal::{Frame, LogPosition, Place, RowsFrame, RowsItem};
+use crate::wal::{CopyFrame, Frame, LogPosition, Place, RowsFrame, RowsItem};
 
 /// Frames between two lines that say how far it is.
 const REPORT_EVERY: u64 = 200_000;
@@ -33,6 +37,8 @@ pub(crate) struct Replayed {
     pub(crate) windows: HashMap<(usize, TableId), Window>,
     pub(crate) rows: u64,
     pub(crate) frames: u64,
+    /// By partition, in a store with copies.
+    pub(crate) copies: Option<Vec<CopyData>>,
 }
 
 /// Takes frames in order.
@@ -48,22 +54,35 @@ impl<'a> Replayer<'a> {
     /// # Errors
     /// A window that cannot be read.
     pub(crate) fn new(background: &'a mut Background) -> Result<Self> {
-        let windows = windows_of(background)?;
+        let alone = background.manifest.copies.is_none();
+        let windows = if alone { windows_of(background)? } else { HashMap::new() };
         let lsns = background.manifest.applied.clone();
-        let state = Replayed { lsns, windows, rows: 0, frames: 0 };
+        let copies = copies_of(background)?;
+        let state = Replayed { lsns, windows, rows: 0, frames: 0, copies };
         Ok(Self { background, state, started: Instant::now() })
     }
 
     /// The state after the last frame.
-    pub(crate) fn finish(self) -> Replayed {
-        self.state
+    ///
+    /// # Errors
+    /// `CorruptedData` when an entry that a copy needs was not found.
+    pub(crate) fn finish(mut self) -> Result<Replayed> {
+        for (partition, copy) in self.state.copies.iter_mut().flatten().enumerate() {
+            if !copy.settle() {
+                let message = format!(
+                    "partition {partition}: entries that are not in segments yet are missing in the logs"
+                );
+                return Err(Error::new(ErrorCode::CorruptedData, message));
+            }
+        }
+        Ok(self.state)
     }
 
     /// Takes one frame.
     ///
     /// # Errors
     /// `CorruptedData` for a gap or for rows that cannot be read; the disk's when memory had to be flushed.
-    pub(crate) fn take(&mut self, at: LogPosition, frame: Frame) -> Result<()> {
+    pub(crate) fn take(&mut self, thread: u16, at: LogPosition, frame: Frame) -> Result<()> {
         self.state.frames += 1;
         if self.state.frames.is_multiple_of(REPORT_EVERY) {
             let (frames, rows) = (self.state.frames, self.state.rows);
@@ -75,6 +94,7 @@ impl<'a> Replayer<'a> {
             );
         }
         match frame {
+            Frame::Copy(frame) => self.take_copy(LogPlace { thread, at }, *frame)?,
             Frame::Rows(frame) => self.take_rows(at, &frame)?,
             Frame::Schema(frame) => drop(self.pass_places(at, &frame.places)?),
             Frame::EpochStart(frame) => drop(self.pass_places(at, &frame.places)?),
@@ -99,6 +119,57 @@ impl<'a> Replayer<'a> {
             flush_all(self.background, &self.state)?;
         }
         Ok(())
+    }
+
+    fn take_copy(&mut self, place: LogPlace, frame: CopyFrame) -> Result<()> {
+        let CopyFrame { partition, number, op } = frame;
+        let corrupt = |what: String| {
+            let LogPosition { sequence, offset } = place.at;
+            let message = format!("log file {sequence} at byte {offset}: partition {partition}: {what}");
+            Error::new(ErrorCode::CorruptedData, message)
+        };
+        let copies = self.state.copies.as_mut();
+        let Some(copy) = copies.and_then(|all| all.get_mut(usize::from(partition.0))) else {
+            return Err(corrupt("a copy that this store does not carry".to_owned()));
+        };
+        let known = copy.state.number;
+        if number <= known {
+            if let LogOp::Append(entry) = op {
+                copy.meet(entry, place);
+            }
+            return Ok(());
+        }
+        if number != known + 1 {
+            return Err(corrupt(format!("entry {number} follows entry {known}; a log file is missing")));
+        }
+        copy.log(op, place).map_err(corrupt)?;
+        copy.note_keys(partition, copy.state.committed, wall_nanos() / 1_000_000);
+        self.show(partition)
+    }
+
+    /// Puts the rows of what is committed into memory.
+    fn show(&mut self, partition: PartitionId) -> Result<()> {
+        let shared = self.background.shared.clone();
+        loop {
+            let copies = self.state.copies.as_mut();
+            let Some(copy) = copies.and_then(|all| all.get_mut(usize::from(partition.0))) else {
+                return Ok(());
+            };
+            // What the manifest covers may be met later on: until then nothing above it can be shown.
+            if copy.frames.first().0 > copy.applied + 1 {
+                return Ok(());
+            }
+            let next = copy.next_rows(&shared, partition)?;
+            self.state.lsns[usize::from(partition.0)] = copy.applied;
+            match next {
+                None => return Ok(()),
+                Some(Next::Nothing) => {}
+                Some(Next::Rows(table, chunk)) => {
+                    self.state.rows += chunk.rows.num_rows() as u64;
+                    self.push(&table, shared.shard_of(partition), chunk);
+                }
+            }
+        }
     }
 
     /// Whether a position is above what the manifest covers; checks that none is missing.
@@ -239,14 +310,28 @@ pub(crate) fn flush_all(background: &mut Background, state: &Replayed) -> Result
         }
         background.flush_shard(shard, u64::MAX, &mut flushed)?;
         let owned = (0..shared.partitions).map(PartitionId).filter(|&p| shared.shard_of(p) == shard);
+        let owned: Vec<PartitionId> = owned.collect();
+        let copies = state
+            .copies
+            .iter()
+            .flat_map(|all| owned.iter().filter_map(|p| Some((*p, all.get(usize::from(p.0))?))));
+        let mut kept: Vec<(TableId, u16, Bytes)> = Vec::new();
+        for (partition, copy) in copies.clone() {
+            kept.extend(copy.windows.0.iter().map(|(id, window)| (*id, partition.0, window.encode())));
+        }
         let windows = state.windows.iter().filter(|((of, _), window)| *of == shard && !window.is_empty());
         cuts.push((
             shard,
             Cut {
-                applied: owned.map(|p| (p, Lsn(state.lsns[usize::from(p.0)]))).collect(),
+                applied: owned.iter().map(|p| (*p, Lsn(state.lsns[usize::from(p.0)]))).collect(),
                 position: LogPosition::default(),
                 sealed_below: u64::MAX,
-                windows: windows.map(|((_, table), window)| (*table, window.encode())).collect(),
+                windows: windows
+                    .map(|((of, table), window)| (*table, *of as u16, window.encode()))
+                    .chain(kept)
+                    .collect(),
+                copies: copies.map(|(partition, copy)| (partition, copy.state.clone())).collect(),
+                covers_old: state.copies.is_none(),
             },
         ));
     }
@@ -254,6 +339,22 @@ pub(crate) fn flush_all(background: &mut Background, state: &Replayed) -> Result
     background.commit_flushed(flushed, &cuts, None)?;
     background.relieve_hot();
     Ok(())
+}
+
+/// The copies as the manifest has them; None in a store that stands alone.
+fn copies_of(background: &Background) -> Result<Option<Vec<CopyData>>> {
+    let manifest = &background.manifest;
+    let Some(states) = &manifest.copies else { return Ok(None) };
+    let data =
+        states.iter().zip(&manifest.applied).map(|(state, applied)| CopyData::new(state.clone(), *applied));
+    let mut data: Vec<CopyData> = data.collect();
+    for (&(table, partition), bytes) in &manifest.windows {
+        if let Some(copy) = data.get_mut(usize::from(partition)) {
+            let window = Window::decode(bytes.clone(), crate::copies::data::limits())?;
+            copy.windows.0.insert(table, window);
+        }
+    }
+    Ok(Some(data))
 }
 
 /// The manifest's windows, cut anew if the number of drain threads has changed.

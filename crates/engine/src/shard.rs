@@ -3,6 +3,7 @@
 
 pub(crate) mod apply;
 mod commands;
+pub(crate) mod copies;
 mod pass;
 pub(crate) mod space;
 
@@ -18,6 +19,7 @@ use tokio::sync::oneshot;
 use zepto_common::{BatchId, Error, Lsn, PartitionId, Result, SchemaVersion, TableId};
 
 use crate::chunk::Chunk;
+use crate::copies::state::CopyState;
 use crate::dedup::Window;
 use crate::queue::Ring;
 use crate::store::shared::Shared;
@@ -71,8 +73,12 @@ pub(crate) struct Cut {
     pub(crate) position: LogPosition,
     /// Every closed memtable of the shard with an id below this is covered by `applied`.
     pub(crate) sealed_below: u64,
-    /// Encoded deduplication windows at `applied`.
-    pub(crate) windows: Vec<(TableId, Bytes)>,
+    /// Encoded deduplication windows at `applied`, each with the number by which the manifest has it.
+    pub(crate) windows: Vec<(TableId, u16, Bytes)>,
+    /// What the copies remember; none in a store that stands alone.
+    pub(crate) copies: Vec<(PartitionId, CopyState)>,
+    /// No frame of an earlier start is needed any more.
+    pub(crate) covers_old: bool,
 }
 
 /// What the background thread asks of a drain thread. It obeys between two passes.
@@ -91,6 +97,8 @@ pub(crate) enum Command {
     Expire { table: Arc<TableData>, cutoff: i64, done: SyncSender<Result<()>> },
     /// These tables are gone.
     Forget(Vec<TableId>),
+    /// Of a store with copies.
+    Copies(copies::CopyCommand),
     /// Handle what waits, then end.
     Stop,
 }
@@ -99,6 +107,8 @@ pub(crate) enum Command {
 #[derive(Debug)]
 pub(crate) struct Drain {
     pub(crate) ring: Ring<WriteItem>,
+    /// Messages of other nodes.
+    pub(crate) inbox: copies::Inbox,
     commands: Mutex<VecDeque<Command>>,
     commanded: AtomicBool,
 }
@@ -107,6 +117,7 @@ impl Drain {
     pub(crate) fn new(slots: usize, bytes_max: usize) -> Self {
         Self {
             ring: Ring::new(slots, bytes_max),
+            inbox: copies::Inbox::default(),
             commands: Mutex::new(VecDeque::new()),
             commanded: AtomicBool::new(false),
         }
@@ -171,6 +182,8 @@ pub(crate) struct Shard {
     pub(crate) index: usize,
     pub(crate) shared: Arc<Shared>,
     pub(crate) log: Log,
+    /// The number of the file with which this start began the log.
+    pub(crate) first_sequence: u64,
     /// Last lsn given out per owned partition (by partition number; others stay 0).
     pub(crate) lsns: Vec<u64>,
     pub(crate) tables: HashMap<TableId, TableMemory>,
@@ -178,6 +191,8 @@ pub(crate) struct Shard {
     pub(crate) dirty: HashMap<TableId, Arc<TableData>>,
     pub(crate) space: space::SpaceWatch,
     pub(crate) logged: LogMeter,
+    /// The copies that this thread carries; None in a store that stands alone.
+    pub(crate) copies: Option<Box<copies::Copies>>,
 }
 
 /// The log since the last checkpoint.
@@ -206,6 +221,9 @@ impl Shard {
 
     /// The thread's body: ends on [`Command::Stop`] after handling what waits.
     pub(crate) fn run(mut self) {
+        if let Some(copies) = self.copies.take() {
+            return self.carry(*copies);
+        }
         loop {
             let mut stop = false;
             while let Some(command) = self.drain().next_command() {

@@ -4,6 +4,7 @@
 //! Threads: `zepto-drain-N` take rows from the rings, log and publish them; `zepto-background` seals, flushes,
 //! compacts, cools, expires and rewrites, one job at a time, and alone replaces the manifest.
 
+mod copies;
 mod ddl;
 mod health;
 mod mutate;

@@ -26,11 +26,12 @@ mod tests;
 
 pub use chain::LogHeads;
 pub use frame::{
-    CheckpointFrame, EpochStartFrame, ForgetFrame, Frame, MutationFrame, MutationKind, ObjectAction,
-    ObjectReferenceFrame, Place, RowsFrame, RowsItem, SchemaFrame, SourceOffset, TruncateFrame,
+    CheckpointFrame, CopyFrame, EpochStartFrame, ForgetFrame, Frame, MutationFrame, MutationKind,
+    ObjectAction, ObjectReferenceFrame, Place, RowsFrame, RowsItem, SchemaFrame, SourceOffset, TruncateFrame,
     TtlCutoffFrame, ViewFrame,
 };
 pub use log::{Log, LogOptions};
+pub(crate) use replay::read_frame;
 pub use replay::{Replay, ReplayOptions, replay};
 pub use summary::{OldLog, ReplaySummary, TornTail};
 

@@ -9,14 +9,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use zepto_common::ids::SetVersion;
+use zepto_common::placement::{Grant, InSyncSet, Replica};
 use zepto_common::schema::{Column, ColumnDefault, TableName, TableSchema};
-use zepto_common::{BatchId, Boot, ColumnId, DiskId, Epoch, Lsn, PartitionId, SchemaVersion, TableId, Token};
+use zepto_common::{
+    BatchId, Boot, ColumnId, DiskId, Epoch, Lsn, NodeId, PartitionId, SchemaVersion, TableId, Token,
+};
+use zepto_engine::copies::Payload;
 use zepto_engine::disk::{Disk, SimDisk, read_file};
 use zepto_engine::wal::{
-    CheckpointFrame, EpochStartFrame, ForgetFrame, Frame, Log, LogOptions, MutationFrame, MutationKind,
-    ObjectAction, ObjectReferenceFrame, Place, ReplayOptions, RowsFrame, RowsItem, SchemaFrame, SourceOffset,
-    TruncateFrame, TtlCutoffFrame, ViewFrame, replay,
+    CheckpointFrame, CopyFrame, EpochStartFrame, ForgetFrame, Frame, Log, LogOptions, MutationFrame,
+    MutationKind, ObjectAction, ObjectReferenceFrame, Place, ReplayOptions, RowsFrame, RowsItem, SchemaFrame,
+    SourceOffset, TruncateFrame, TtlCutoffFrame, ViewFrame, replay,
 };
+use zepto_replication::{Entry, History, Key, LogOp, Position};
 
 const DISK: DiskId = DiskId(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff);
 const TOKEN: Token = Token { epoch: Epoch(0x0102_0304_0506_0708), boot: Boot(0x1112_1314_1516_1718) };
@@ -113,7 +119,49 @@ fn frames() -> Vec<(&'static str, Frame)> {
         ("forget", Frame::Forget(ForgetFrame { token, partition: PartitionId(3), epoch: Epoch(6) })),
         ("object_add", object(ObjectAction::Add)),
         ("object_drop", object(ObjectAction::Drop)),
+        ("copy_entry_rows", copy(entry(Some(BatchId::Producer { producer: 0xaabb, sequence: 0xccdd })))),
+        ("copy_entry_rows_without_batch", copy(entry(None))),
+        (
+            "copy_entry_start",
+            copy(LogOp::Append(Entry { key: None, content: 0, payload: None, position: position() })),
+        ),
+        ("copy_seen", copy(LogOp::Seen(TOKEN, grant()))),
+        ("copy_followed", copy(LogOp::Followed(Epoch(6)))),
+        ("copy_pending", copy(LogOp::Pending(SetVersion(12), grant().set.members))),
+        ("copy_committed", copy(LogOp::Committed(Lsn(1_000)))),
+        ("copy_cut", copy(LogOp::Truncate(Lsn(999)))),
+        ("copy_installed", copy(LogOp::Installed(history()))),
     ]
+}
+
+fn copy(op: LogOp<Payload>) -> Frame {
+    // The token of a frame that has none of its own is what its body says.
+    Frame::Copy(Box::new(CopyFrame { partition: PartitionId(258), number: 0x2122_2324_2526_2728, op }))
+}
+
+fn position() -> Position {
+    Position { token: TOKEN, lsn: Lsn(1_001) }
+}
+
+fn entry(batch: Option<BatchId>) -> LogOp<Payload> {
+    let table = TableId(77);
+    let key = batch.map(|batch| Key { table, batch, block: 9 });
+    let rows = Payload::new(table, SchemaVersion(5), 11, Bytes::from_static(b"any bytes, here 25 of them"));
+    LogOp::Append(Entry { position: position(), key, content: 0x3132_3334_3536_3738, payload: Some(rows) })
+}
+
+fn replica(node: u32) -> Replica {
+    Replica { node: NodeId(node), disk: DiskId(u128::from(node) << 100 | 5) }
+}
+
+fn grant() -> Grant {
+    let set = InSyncSet { version: SetVersion(12), members: [replica(1), replica(4)].into() };
+    Grant { partition: PartitionId(258), epoch: TOKEN.epoch, owner: replica(4), set }
+}
+
+fn history() -> History {
+    let early = Token { epoch: Epoch(3), boot: Boot(9) };
+    History::from_stretches(vec![(early, Lsn(1)), (TOKEN, Lsn(900))], Lsn(1_000)).unwrap()
 }
 
 fn object(action: ObjectAction) -> Frame {

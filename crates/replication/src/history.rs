@@ -24,6 +24,21 @@ pub struct History {
 }
 
 impl History {
+    /// Token and first position of each stretch, ascending in both.
+    #[must_use]
+    pub fn stretches(&self) -> &[(Token, Lsn)] {
+        &self.stretches
+    }
+
+    /// A history as [`Self::stretches`] and [`Self::end`] told it; None for one that no log can have.
+    #[must_use]
+    pub fn from_stretches(stretches: Vec<(Token, Lsn)>, end: Lsn) -> Option<Self> {
+        let ascending = stretches.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1);
+        let begins = stretches.first().map_or(end.0 == 0, |first| first.1 == Lsn(1));
+        let ends = stretches.last().is_none_or(|last| last.1 <= end);
+        (ascending && begins && ends).then_some(Self { stretches, end })
+    }
+
     /// The last frame; the default position for an empty log.
     #[must_use]
     pub fn end(&self) -> Position {

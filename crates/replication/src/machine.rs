@@ -235,6 +235,13 @@ impl<P: Clone, S> Copy<P, S> {
         self.effects.push(Effect::Answer(request, outcome));
     }
 
+    /// Whether something waits for a sync of what was logged. What else is logged may wait for the next one.
+    #[must_use]
+    pub fn awaits_sync(&self) -> bool {
+        let waits = !self.gated.is_empty() || self.held.back().is_some_and(|it| it.op > self.durable);
+        waits && !self.stopped()
+    }
+
     /// The first `ops` log entries since the start are synced.
     pub fn synced(&mut self, now: Moment, ops: u64) {
         self.durable = self.durable.max(ops);

@@ -1,6 +1,5 @@
 //! Checkpoints: closed memtables become segments, and the manifest says how far the logs are covered.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -121,8 +120,11 @@ impl Background {
     pub(super) fn let_go(&mut self, cuts: Cuts) {
         self.shared.counters.checkpoints.fetch_add(1, Ordering::Relaxed);
         for (shard, cut) in cuts {
-            self.covered[shard] = true;
             self.checkpointed[shard] = Instant::now();
+            if !cut.covers_old {
+                continue;
+            }
+            self.covered[shard] = true;
             warn_of(
                 self.shared.drains[shard].command(Command::Release(cut.position)),
                 "covered log files stay for now",
@@ -233,10 +235,19 @@ impl Background {
                 for (partition, lsn) in &cut.applied {
                     manifest.applied[usize::from(partition.0)] = lsn.0;
                 }
-                manifest.windows.retain(|&(_, of), _| usize::from(of) != *shard);
-                let windows: BTreeMap<(TableId, u16), _> =
-                    cut.windows.iter().map(|(id, bytes)| ((*id, *shard as u16), bytes.clone())).collect();
-                manifest.windows.extend(windows);
+                let threads =
+                    if cut.copies.is_empty() { usize::MAX } else { usize::from(manifest.drain_threads) };
+                manifest.windows.retain(|&(_, of), _| usize::from(of) % threads != *shard);
+                manifest
+                    .windows
+                    .extend(cut.windows.iter().map(|(id, of, bytes)| ((*id, *of), bytes.clone())));
+                for (partition, state) in &cut.copies {
+                    if let Some(slot) =
+                        manifest.copies.as_mut().and_then(|all| all.get_mut(usize::from(partition.0)))
+                    {
+                        slot.clone_from(state);
+                    }
+                }
             }
         });
         if let Err(error) = committed {

@@ -43,6 +43,10 @@ impl Background {
     /// # Errors
     /// The first fault; other tables were handled.
     pub(super) fn expire_all(&mut self) -> Result<()> {
+        if self.shared.options.copies.is_some() {
+            // A cutoff must be the owner's, and be in the log of every copy.
+            return Ok(());
+        }
         let tables: Vec<Arc<TableData>> = self.shared.tables.load().values().cloned().collect();
         let mut result = Ok(());
         for table in tables {

@@ -11,7 +11,10 @@ use super::Manifest;
 use crate::envelope;
 
 const MAGIC: [u8; 4] = *b"ZPMF";
+/// Of a store that stands alone.
 const FORMAT: u32 = 1;
+/// With the memory of copies.
+const FORMAT_COPIES: u32 = 2;
 /// Offset of the payload in the file, for messages.
 const PAYLOAD_AT: usize = 20;
 
@@ -47,7 +50,8 @@ impl Manifest {
         for bytes in self.windows.values() {
             payload.extend_from_slice(bytes);
         }
-        Ok(envelope::seal(MAGIC, FORMAT, &payload))
+        let format = if self.copies.is_some() { FORMAT_COPIES } else { FORMAT };
+        Ok(envelope::seal(MAGIC, format, &payload))
     }
 
     /// The manifest in a file's bytes.
@@ -55,7 +59,7 @@ impl Manifest {
     /// # Errors
     /// `CorruptedData` with the file and the place.
     pub(crate) fn decode(bytes: &[u8], path: &Path) -> Result<Self> {
-        let mut rest = Bytes::from(envelope::unseal(MAGIC, FORMAT, bytes, path)?);
+        let mut rest = Bytes::from(envelope::unseal(MAGIC, FORMAT_COPIES, bytes, path)?);
         let total = rest.len();
         let corrupt = |left: usize, what: String| {
             let at = PAYLOAD_AT + total - left;
@@ -77,7 +81,8 @@ impl Manifest {
             let bytes = take(entry.bytes, "a deduplication window")?;
             manifest.windows.insert((entry.table, entry.shard), bytes);
         }
-        if manifest.applied.len() != usize::from(manifest.partitions) {
+        let copies = manifest.copies.as_ref().map_or(manifest.applied.len(), Vec::len);
+        if manifest.applied.len() != usize::from(manifest.partitions) || copies != manifest.applied.len() {
             return Err(corrupt(total - 8, "the applied lsns do not fit the partitions".to_owned()));
         }
         Ok(manifest)

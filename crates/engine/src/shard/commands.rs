@@ -35,6 +35,8 @@ impl Shard {
                     self.dirty.remove(&table);
                 }
             }
+            // Met by the loop of a store with copies alone.
+            Command::Copies(_) => {}
             Command::Stop => return true,
         }
         false
@@ -57,12 +59,14 @@ impl Shard {
             position: self.log.position(),
             sealed_below: self.shared.next_sealed_id(),
             windows: self.windows(),
+            copies: Vec::new(),
+            covers_old: true,
         }
     }
 
-    fn windows(&self) -> Vec<(TableId, Bytes)> {
+    fn windows(&self) -> Vec<(TableId, u16, Bytes)> {
         let tables = self.tables.iter().filter(|(_, memory)| !memory.window.is_empty());
-        tables.map(|(&id, memory)| (id, memory.window.encode())).collect()
+        tables.map(|(&id, memory)| (id, self.index as u16, memory.window.encode())).collect()
     }
 
     /// Stands still until the other side lets go; forgets the tokens of the tables that it names meanwhile.
@@ -76,7 +80,7 @@ impl Shard {
         }
     }
 
-    fn release(&mut self, covered: LogPosition) {
+    pub(super) fn release(&mut self, covered: LogPosition) {
         if let Err(error) = self.log.release(covered) {
             tracing::warn!(shard = self.index, %error, "log files that are covered could not be released");
         }

@@ -77,7 +77,7 @@ impl Shard {
         self.drain().ring.free(slots, bytes);
     }
 
-    fn ready_for_rows(&mut self, now: Instant) -> Result<()> {
+    pub(super) fn ready_for_rows(&mut self, now: Instant) -> Result<()> {
         if self.shared.health.is_failed(self.index) {
             return self.shared.health.check(self.index);
         }

@@ -106,6 +106,7 @@ impl Store {
     /// `TableAlreadyExists`, `UnknownDatabase`, `UnknownTable` for the source, what its query says to a row, the
     /// disk's.
     pub async fn create_materialized_view(&self, view: ViewDefinition, backfill: bool) -> Result<()> {
+        self.require_alone("a materialized view")?;
         let view = Box::new(view);
         self.job(|done| Job::CreateView { view, backfill, done }).await
     }

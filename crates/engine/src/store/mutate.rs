@@ -21,6 +21,7 @@ impl Store {
     /// `UnknownTable`; `HaveDependentObjects` when materialized views follow the table, because what they counted
     /// cannot be taken back; what `change` says; the disk's.
     pub async fn rewrite(&self, table: TableId, change: RewriteFn) -> Result<u64> {
+        self.require_alone("DELETE or UPDATE")?;
         self.shared.catalog.load().require_unfollowed(table)?;
         let table = self.shared.data(table)?;
         self.job(|done| Job::Rewrite { table, transform: change, done }).await
@@ -31,6 +32,7 @@ impl Store {
     /// # Errors
     /// `UnknownTable`, `UnknownDatabase`; `HaveDependentObjects` when materialized views follow it; the disk's.
     pub async fn truncate_table(&self, name: &TableName) -> Result<()> {
+        self.require_alone("TRUNCATE")?;
         let catalog = self.shared.catalog.load();
         let id = catalog.require(name)?.id;
         catalog.require_unfollowed(id)?;
@@ -44,6 +46,7 @@ impl Store {
     /// # Errors
     /// `UnknownTable`; the disk's.
     pub async fn empty_table(&self, table: TableId) -> Result<()> {
+        self.require_alone("TRUNCATE")?;
         let table = self.shared.data(table)?;
         self.job(|done| Job::Truncate { table, done }).await
     }

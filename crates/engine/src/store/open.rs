@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Instant;
 
 use parking_lot::Mutex;
-use zepto_common::{Boot, Epoch, Error, ErrorCode, Result, TableId, Token};
+use zepto_common::{Boot, Epoch, Error, ErrorCode, PartitionId, Result, TableId, Token};
 
 use super::shared::{Shared, SharedParts};
 use super::snapshots::remove_unfinished;
@@ -21,6 +21,7 @@ use crate::error::{EngineError, IoAction};
 use crate::identity::{DirectoryLock, Identity};
 use crate::manifest::{Manifest, SegmentEntry, TableManifest, ViewManifest, segment_path, segments_dir};
 use crate::replay::{Replayed, Replayer, flush_all};
+use crate::shard::copies::Copies;
 use crate::shard::space::SpaceWatch;
 use crate::shard::{LogMeter, Shard, TableMemory};
 use crate::table::{TableData, ViewStates};
@@ -90,6 +91,13 @@ fn find(options: &StoreOptions) -> Result<Found> {
     } else if catalog.is_none() {
         return Err(missing(&catalog_path, "there is a MANIFEST"));
     }
+    if let Some(manifest) = &manifest
+        && manifest.copies.is_some() != options.copies.is_some()
+    {
+        let (is, not) = if manifest.copies.is_some() { ("with", "without") } else { ("without", "with") };
+        let message = format!("{} was made {is} copies and cannot be opened {not} them", dir.display());
+        return Err(Error::new(ErrorCode::InvalidConfigParameter, message));
+    }
     let partitions = options.partitions.or(manifest.as_ref().map(|manifest| manifest.partitions));
     let boot_before = manifest.as_ref().map_or(Boot(0), |manifest| manifest.boot);
     let identity = Identity::start(disk, dir, partitions, options.partitions_wanted(), boot_before)?;
@@ -137,7 +145,11 @@ fn assemble(options: StoreOptions, found: Found) -> Result<(Background, Receiver
         let _ddl = shared.ddl.lock();
         shared.commit_catalog(Catalog::clone(&shared.catalog.load()))?;
     }
-    let manifest = manifest.unwrap_or_else(|| Manifest::new(identity.partitions, threads));
+    let manifest = manifest.unwrap_or_else(|| {
+        let fresh = Manifest::new(identity.partitions, threads);
+        let copies = shared.options.copies.is_some().then(|| vec![Default::default(); fresh.applied.len()]);
+        Manifest { copies, ..fresh }
+    });
     let mut background = Background::new(shared, manifest);
     if fresh_manifest {
         background.commit(|_| ())?;
@@ -166,13 +178,13 @@ fn restore(background: &mut Background, heads: Option<LogHeads>) -> Result<(Repl
     let options = ReplayOptions { disk_id: shared.disk_id, allow_corrupt_tail, heads };
     let mut frames = replay(disk, &dir.join(WAL), options)?;
     let mut replayer = Replayer::new(background)?;
-    for frame in &mut frames {
+    while let Some(frame) = frames.next() {
         let (at, frame) = frame?;
-        replayer.take(at, frame)?;
+        replayer.take(frames.thread(), at, frame)?;
     }
-    let replayed = replayer.finish();
+    let replayed = replayer.finish()?;
     let summary = frames.finish()?;
-    if usize::from(threads_before) != shared.drains.len() {
+    if usize::from(threads_before) != shared.drains.len() && replayed.copies.is_none() {
         // The windows in the manifest are cut by thread: they must not be read with the wrong number.
         flush_all(background, &replayed)?;
         background.covered.fill(true);
@@ -256,8 +268,18 @@ fn start(
 ) -> Result<Arc<Store>> {
     let shared = background.shared.clone();
     let mut shards = Vec::with_capacity(shared.drains.len());
+    let mut copies: Vec<Vec<_>> = shared.drains.iter().map(|_| Vec::new()).collect();
     for index in 0..shared.drains.len() {
         shards.push(shard_of(&shared, index, &mut replayed, &summary)?);
+    }
+    let threads = shards.len();
+    for (partition, data) in replayed.copies.take().into_iter().flatten().enumerate() {
+        copies[partition % threads].push((PartitionId(partition as u16), data));
+    }
+    for (shard, data) in shards.iter_mut().zip(copies) {
+        if let Some(options) = &shared.options.copies {
+            shard.copies = Some(Box::new(Copies::new(shard, options.clone(), data)));
+        }
     }
     // The logs have begun durably: from now on the next start may ask for these files.
     let first = (0..shards.len()).map(|thread| summary.next_sequence(thread as u16)).collect();
@@ -322,13 +344,16 @@ fn shard_of(
         index,
         shared: shared.clone(),
         log,
+        first_sequence: summary.next_sequence(thread),
+        copies: None,
         lsns: replayed.lsns.clone(),
         tables,
         dirty,
         space: SpaceWatch::new(),
         logged: LogMeter::new(0),
     };
-    let places = shard.places();
+    // What a copy logs has places of its own; this only begins the log.
+    let places = if shared.options.copies.is_some() { Vec::new() } else { shard.places() };
     shard.log.append(&Frame::EpochStart(EpochStartFrame { token: shared.token, places: places.clone() }))?;
     shard.log.sync()?;
     shard.advance(&places);

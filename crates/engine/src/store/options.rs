@@ -10,6 +10,7 @@ use zepto_common::limits::{
 };
 use zepto_common::{Error, ErrorCode, Result};
 
+use crate::copies::CopyOptions;
 use crate::disk::{Disk, RealDisk, Space};
 use crate::segment::Codec;
 use crate::view::ViewFold;
@@ -98,6 +99,8 @@ pub struct StoreOptions {
     pub seal: SealLimits,
     /// Who computes the states of materialized views; without one they stop.
     pub fold: Option<Arc<dyn ViewFold>>,
+    /// Carry copies of partitions that other nodes have too; None for a store that stands alone.
+    pub copies: Option<CopyOptions>,
 }
 
 impl StoreOptions {
@@ -118,6 +121,7 @@ impl StoreOptions {
             disk_reserve: DISK_RESERVE,
             seal: SealLimits::default(),
             fold: None,
+            copies: None,
         }
     }
 

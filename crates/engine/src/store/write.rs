@@ -115,8 +115,9 @@ fn prepare(shared: &Arc<Shared>, request: &WriteRequest, form: Cut) -> Result<Ve
         return Err(Error::new(ErrorCode::TooManyRows, "a block has more than 2^32 rows"));
     }
     let mut prepared = Vec::new();
+    let copies = shared.options.copies.is_some();
     for mut group in cut(shared, &schema, request)? {
-        if form == Cut::Parts {
+        if form == Cut::Parts || copies {
             group.rows = in_one_form(&group.rows)?;
         }
         let payload = encode_rows(&group.rows)?;
@@ -137,7 +138,8 @@ fn prepare(shared: &Arc<Shared>, request: &WriteRequest, form: Cut) -> Result<Ve
             bytes,
             answer: sender,
         };
-        prepared.push(Prepared { shard: group.group, item, answer });
+        let shard = if copies { group.group % shared.drains.len() } else { group.group };
+        prepared.push(Prepared { shard, item, answer });
     }
     Ok(prepared)
 }
@@ -166,6 +168,12 @@ fn cut(shared: &Shared, schema: &TableSchema, request: &WriteRequest) -> Result<
             vec![partition.0; request.rows.num_rows()]
         }
     };
+    if shared.options.copies.is_some() {
+        let all = usize::from(shared.partitions);
+        return group_rows(&request.rows, &partitions, shared.partitions, all, |partition| {
+            usize::from(partition.0)
+        });
+    }
     let groups = shared.drains.len();
     group_rows(&request.rows, &partitions, shared.partitions, groups, |partition| shared.shard_of(partition))
 }

@@ -1,6 +1,7 @@
 //! Frames and file headers as bytes. docs/formats/wal.md describes every field; the golden files hold it fast.
 
 mod body;
+mod copy;
 
 use bytes::Bytes;
 use zepto_common::{Boot, DiskId, Epoch, Token};
@@ -42,10 +43,17 @@ pub(super) enum Kind {
     View = 8,
     Forget = 9,
     ObjectReference = 10,
+    CopyEntry = 11,
+    CopySeen = 12,
+    CopyFollowed = 13,
+    CopyPending = 14,
+    CopyCommitted = 15,
+    CopyCut = 16,
+    CopyInstalled = 17,
 }
 
 impl Kind {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 18] = [
         Self::Seal,
         Self::Rows,
         Self::Schema,
@@ -57,6 +65,13 @@ impl Kind {
         Self::View,
         Self::Forget,
         Self::ObjectReference,
+        Self::CopyEntry,
+        Self::CopySeen,
+        Self::CopyFollowed,
+        Self::CopyPending,
+        Self::CopyCommitted,
+        Self::CopyCut,
+        Self::CopyInstalled,
     ];
 
     pub(super) fn of_number(number: u8) -> Option<Self> {

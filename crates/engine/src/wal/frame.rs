@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use zepto_common::schema::TableSchema;
-use zepto_common::{BatchId, Epoch, Lsn, PartitionId, SchemaVersion, TableId, Token};
+use zepto_common::{BatchId, Boot, Epoch, Lsn, PartitionId, SchemaVersion, TableId, Token};
+use zepto_replication::LogOp;
+
+use crate::copies::Payload;
 
 /// One entry of the log.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +32,8 @@ pub enum Frame {
     Forget(ForgetFrame),
     /// An object in the cold store is referenced or dropped.
     ObjectReference(ObjectReferenceFrame),
+    /// An entry of one copy in a store whose partitions other nodes have too.
+    Copy(Box<CopyFrame>),
 }
 
 impl Frame {
@@ -46,6 +51,7 @@ impl Frame {
             Self::View(frame) => frame.token,
             Self::Forget(frame) => frame.token,
             Self::ObjectReference(frame) => frame.token,
+            Self::Copy(frame) => frame.token(),
         }
     }
 }
@@ -240,4 +246,29 @@ pub struct ObjectReferenceFrame {
     pub rows: u64,
     /// Bytes of it.
     pub bytes: u64,
+}
+
+/// What a copy of one partition has to remember.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CopyFrame {
+    /// The partition.
+    pub partition: PartitionId,
+    /// Counts the entries of this copy over all starts, without gaps.
+    pub number: u64,
+    /// What is remembered.
+    pub op: LogOp<Payload>,
+}
+
+impl CopyFrame {
+    /// Of an entry, what it was first appended under; of a grant, what it is followed under.
+    fn token(&self) -> Token {
+        match &self.op {
+            LogOp::Append(entry) => entry.position.token,
+            LogOp::Seen(token, _) => *token,
+            LogOp::Followed(epoch) => Token { epoch: *epoch, boot: Boot(0) },
+            LogOp::Truncate(_) | LogOp::Pending(..) | LogOp::Committed(_) | LogOp::Installed(_) => {
+                Token::default()
+            }
+        }
+    }
 }

@@ -148,6 +148,14 @@ impl Log {
     /// `LogFailed`; `TooLarge` for a frame over [`FRAME_BYTES_MAX`] or a group over [`LOG_GROUP_BYTES_MAX`] (then
     /// the group is as it was before: sync and append again).
     pub fn append(&mut self, frame: &Frame) -> Result<()> {
+        self.append_at(frame).map(|_| ())
+    }
+
+    /// As [`Self::append`]; tells where the frame stands.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub fn append_at(&mut self, frame: &Frame) -> Result<LogPosition> {
         self.check()?;
         let stride = frame_stride(frame);
         let too_large =
@@ -162,8 +170,9 @@ impl Log {
         self.group.reserve(stride);
         let (identity, synced) = (self.identity(), self.group_start());
         encode_frame(&mut self.group, &identity, self.next.offset, synced, frame);
+        let at = self.next;
         self.next.offset += stride as u64;
-        Ok(())
+        Ok(at)
     }
 
     /// Makes all appended frames durable: one write and one sync per file, which is one file but at a file's end.

@@ -80,6 +80,7 @@ pub struct Replay {
     not_begun: Vec<PathBuf>,
     chain: Chain,
     summary: ReplaySummary,
+    thread: u16,
     failed: bool,
 }
 
@@ -131,8 +132,30 @@ pub fn replay(disk: Arc<dyn Disk>, dir: &Path, options: ReplayOptions) -> Result
         not_begun: Vec::new(),
         chain: Chain::new(dir, heads),
         summary,
+        thread: 0,
         failed: false,
     })
+}
+
+/// One frame of a log, read again.
+///
+/// # Errors
+/// `Io`; `Corrupt` when it is not there.
+pub(crate) fn read_frame(
+    disk: &dyn Disk,
+    dir: &Path,
+    (disk_id, thread): (DiskId, u16),
+    at: LogPosition,
+) -> Result<Frame> {
+    let path = FileName::log(thread, at.sequence).in_dir(dir);
+    let identity = FileIdentity { disk_id, thread, sequence: at.sequence };
+    let mut scanner = open_scanner(disk, &path, identity)?;
+    let gone = || EngineError::corrupt(&path, at.offset, "a frame that was written is not there".to_owned());
+    let scanned = scanner.frame(at.offset).map_err(read_error(&path))?.ok_or_else(gone)?;
+    match decode_frame(&scanned.header, scanned.body) {
+        Ok(Content::Frame(frame)) => Ok(frame),
+        _ => Err(gone()),
+    }
 }
 
 fn read_error(path: &Path) -> impl Fn(io::Error) -> EngineError + '_ {
@@ -212,6 +235,11 @@ impl Iterator for Replay {
 }
 
 impl Replay {
+    /// The drain thread that wrote the last frame.
+    pub(crate) fn thread(&self) -> u16 {
+        self.thread
+    }
+
     /// Makes the logs fit to be followed by new ones: the last group of each is made durable (it may stand in the
     /// page cache only), each newest file is sealed, files that never began are removed.
     ///
@@ -291,6 +319,7 @@ impl Replay {
                     current.last_group = scanned.header.synced;
                     current.offset += scanned.header.stride();
                     current.frames += 1;
+                    self.thread = current.identity.thread;
                     return Ok(Some((LogPosition { sequence: current.identity.sequence, offset }, frame)));
                 }
             }

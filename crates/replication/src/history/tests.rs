@@ -66,3 +66,24 @@ fn two_logs_part_where_their_tokens_first_differ() {
         assert!(left.has(common) && right.has(common));
     }
 }
+
+#[test]
+fn a_history_comes_back_from_its_stretches_and_no_other_does() {
+    let token = |epoch, boot| Token { epoch: Epoch(epoch), boot: Boot(boot) };
+    let mut history = History::default();
+    assert_eq!(History::from_stretches(Vec::new(), Lsn(0)), Some(history.clone()));
+    for at in [token(1, 1), token(1, 1), token(1, 2), token(4, 1)] {
+        history.append(at);
+    }
+    assert_eq!(History::from_stretches(history.stretches().to_vec(), Lsn(4)), Some(history));
+    let wrong = [
+        (vec![(token(1, 1), Lsn(1))], Lsn(0)),
+        (vec![(token(1, 1), Lsn(2))], Lsn(3)),
+        (vec![(token(1, 1), Lsn(1)), (token(1, 1), Lsn(2))], Lsn(3)),
+        (vec![(token(2, 1), Lsn(1)), (token(1, 9), Lsn(2))], Lsn(3)),
+        (Vec::new(), Lsn(1)),
+    ];
+    for (stretches, end) in wrong {
+        assert_eq!(History::from_stretches(stretches, end), None);
+    }
+}

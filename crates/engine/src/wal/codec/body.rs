@@ -3,7 +3,7 @@
 use zepto_common::schema::TableSchema;
 use zepto_common::{Epoch, Lsn, PartitionId, SchemaVersion, TableId, Token};
 
-use super::Kind;
+use super::{Kind, copy};
 use crate::wal::cursor::{Cursor, DecodeError, Decoded, put_batch, put_bytes, put_places};
 use crate::wal::frame::{
     CheckpointFrame, EpochStartFrame, ForgetFrame, Frame, MutationFrame, MutationKind, ObjectAction,
@@ -18,6 +18,7 @@ const ROWS_FIXED_BYTES: usize = 48;
 pub(super) fn body_bytes(frame: &Frame) -> usize {
     match frame {
         Frame::Rows(rows) => ROWS_FIXED_BYTES + rows.items.len() * ITEM_BYTES + rows.payload.len(),
+        Frame::Copy(frame) => copy::body_bytes(frame),
         other => {
             let mut body = Vec::new();
             encode_body(&mut body, other);
@@ -38,12 +39,14 @@ pub(super) fn kind_of(frame: &Frame) -> Kind {
         Frame::View(_) => Kind::View,
         Frame::Forget(_) => Kind::Forget,
         Frame::ObjectReference(_) => Kind::ObjectReference,
+        Frame::Copy(frame) => copy::kind_of(&frame.op),
     }
 }
 
 pub(super) fn encode_body(out: &mut Vec<u8>, frame: &Frame) {
     match frame {
         Frame::Rows(frame) => encode_rows(out, frame),
+        Frame::Copy(frame) => copy::encode(out, frame),
         Frame::Schema(frame) => {
             put_places(out, &frame.places);
             put_u64(out, frame.schema.id.0);
@@ -119,11 +122,11 @@ fn encode_rows(out: &mut Vec<u8>, frame: &RowsFrame) {
     out.extend_from_slice(&frame.payload);
 }
 
-fn put_u32(out: &mut Vec<u8>, value: u32) {
+pub(super) fn put_u32(out: &mut Vec<u8>, value: u32) {
     out.extend_from_slice(&value.to_le_bytes());
 }
 
-fn put_u64(out: &mut Vec<u8>, value: u64) {
+pub(super) fn put_u64(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(&value.to_le_bytes());
 }
 
@@ -166,6 +169,13 @@ pub(super) fn decode_body(kind: Kind, token: Token, cursor: &mut Cursor) -> Deco
             Frame::Forget(ForgetFrame { token, epoch, partition: PartitionId(cursor.u16()?) })
         }
         Kind::ObjectReference => Frame::ObjectReference(decode_object(token, cursor)?),
+        Kind::CopyEntry
+        | Kind::CopySeen
+        | Kind::CopyFollowed
+        | Kind::CopyPending
+        | Kind::CopyCommitted
+        | Kind::CopyCut
+        | Kind::CopyInstalled => Frame::Copy(Box::new(copy::decode(kind, token, cursor)?)),
     })
 }
 

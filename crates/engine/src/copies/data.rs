@@ -1,0 +1,190 @@
+//! What the shell keeps for one copy: its memory, its entries, and the deduplication windows of its tables.
+
+use std::collections::HashMap;
+
+use zepto_common::{Lsn, PartitionId, Result, TableId};
+use zepto_replication::{Entry, Key, LogOp, Recovered, Window as KeyWindow};
+
+use super::Payload;
+use super::frames::{Frames, LogPlace, Slot};
+use super::state::CopyState;
+use crate::chunk::Chunk;
+use crate::dedup::{BatchKey, Content, Window, WindowLimits};
+use crate::replay::decode_rows;
+use crate::store::shared::Shared;
+
+/// Keys of one table that one copy remembers: a batch has one in each partition that it touches.
+pub(crate) const COPY_KEYS_MAX: usize = 2_000;
+
+/// Windows by table.
+#[derive(Debug, Default)]
+pub(crate) struct Windows(pub(crate) HashMap<TableId, Window>);
+
+/// One copy's data.
+#[derive(Debug, Default)]
+pub(crate) struct CopyData {
+    pub(crate) state: CopyState,
+    pub(crate) frames: Frames,
+    /// Entries up to here are shown.
+    pub(crate) applied: u64,
+    /// Keys of the entries up to here are in the windows.
+    keyed: u64,
+    pub(crate) windows: Windows,
+}
+
+/// Bounds of a copy's window.
+pub(crate) fn limits() -> WindowLimits {
+    WindowLimits { batches: COPY_KEYS_MAX, producers: COPY_KEYS_MAX, ..WindowLimits::default() }
+}
+
+impl Windows {
+    fn known(&self, key: &Key) -> Option<Content> {
+        self.0.get(&key.table)?.content_of(&batch_key(key))
+    }
+
+    /// The print to compare with what is known: under another schema version only the key counts.
+    pub(crate) fn comparable(&self, key: &Key, content: Content) -> u64 {
+        match self.known(key) {
+            Some(known) if known.schema != content.schema => known.hash,
+            _ => content.hash,
+        }
+    }
+
+    /// Whether a key is so old that it cannot be known any more.
+    pub(crate) fn is_too_old(&self, key: &Key) -> bool {
+        self.known(key).is_none() && self.0.get(&key.table).is_some_and(|it| it.has_left(&batch_key(key)))
+    }
+}
+
+impl KeyWindow for Windows {
+    fn content_of(&self, key: &Key) -> Option<u64> {
+        self.known(key).map(|content| content.hash)
+    }
+}
+
+fn batch_key(key: &Key) -> BatchKey {
+    BatchKey { batch: key.batch, block: key.block }
+}
+
+impl CopyData {
+    /// As a manifest has it.
+    pub(crate) fn new(state: CopyState, applied: u64) -> Self {
+        let keyed = state.committed.0;
+        Self { frames: Frames::after(applied), state, applied, keyed, windows: Windows::default() }
+    }
+
+    /// What the protocol begins with.
+    pub(crate) fn recovered(&self) -> Recovered {
+        let state = &self.state;
+        Recovered {
+            history: state.history.clone(),
+            uncommitted: self.frames.uncommitted(state.committed),
+            committed: state.committed,
+            seen: state.seen,
+            grant: state.grant.clone(),
+            followed: state.followed,
+            pending: state.pending.clone(),
+            first: self.frames.first(),
+        }
+    }
+
+    /// Takes an entry that is in the log now.
+    ///
+    /// # Errors
+    /// What no log can say.
+    pub(crate) fn log(&mut self, op: LogOp<Payload>, place: LogPlace) -> Result<(), String> {
+        self.state.take(&op)?;
+        match op {
+            LogOp::Append(entry) => {
+                self.frames.push(entry.position.lsn, Slot { place, entry: Some(entry) });
+            }
+            LogOp::Truncate(to) => self.frames.cut(to),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Meets an entry that the manifest covers: it may be needed still, to be applied or to be sent.
+    pub(crate) fn meet(&mut self, entry: Entry<Payload>, place: LogPlace) {
+        let lsn = entry.position.lsn;
+        if self.state.history.has(entry.position) {
+            let entry = (lsn.0 > self.applied).then_some(entry);
+            self.frames.push(lsn, Slot { place, entry });
+        }
+    }
+
+    /// Whether every entry that is to be applied was found; to be called once all logs were read.
+    pub(crate) fn settle(&mut self) -> bool {
+        let end = self.state.history.end().lsn;
+        if end.0 == self.applied && self.frames.end() != end {
+            self.frames = Frames::after(end.0);
+        }
+        self.frames.end() == end && self.frames.first().0 <= self.applied + 1
+    }
+
+    /// Remembers the keys of what is committed.
+    pub(crate) fn note_keys(&mut self, partition: PartitionId, to: Lsn, now_ms: i64) {
+        for lsn in self.keyed + 1..=to.0 {
+            let Some(entry) = self.frames.get(Lsn(lsn)).and_then(|slot| slot.entry.as_ref()) else {
+                continue;
+            };
+            if let (Some(key), Some(rows)) = (&entry.key, &entry.payload) {
+                let window = self.windows.0.entry(key.table).or_insert_with(|| Window::new(limits()));
+                let content =
+                    Content { schema: rows.schema, bytes: rows.ipc.len() as u32, hash: entry.content };
+                window.record(batch_key(key), &[(partition, rows.rows)], content, now_ms);
+            }
+        }
+        self.keyed = self.keyed.max(to.0);
+    }
+
+    /// The rows of the next committed entry, which counts as applied from here on. None: there is none, or the
+    /// catalog does not know its table's schema yet.
+    ///
+    /// # Errors
+    /// Rows that cannot be read.
+    pub(crate) fn next_rows(&mut self, shared: &Shared, partition: PartitionId) -> Result<Option<Next>> {
+        if self.applied >= self.state.committed.0 {
+            return Ok(None);
+        }
+        let lsn = Lsn(self.applied + 1);
+        let Some(entry) = self.frames.get(lsn).and_then(|slot| slot.entry.as_ref()) else {
+            let message = format!("partition {partition}: entry {lsn} is committed and not in the log");
+            return Err(zepto_common::Error::internal(message));
+        };
+        let next = match &entry.payload {
+            None => Next::Nothing,
+            Some(rows) => {
+                let catalog = shared.catalog.load();
+                match (shared.tables.load().get(&rows.table), catalog.schema(rows.table, rows.schema)) {
+                    (Some(table), Some(schema)) => {
+                        let chunk = match &rows.chunk {
+                            Some(chunk) => chunk.clone(),
+                            None => {
+                                let batch = decode_rows(&rows.ipc)?;
+                                let all = 0..batch.num_rows() as u32;
+                                Chunk::new(schema.clone(), batch, vec![(partition, all)])?
+                            }
+                        };
+                        Next::Rows(table.clone(), chunk)
+                    }
+                    _ if catalog.table_by_id(rows.table).is_none() && catalog.ever_had(rows.table) => {
+                        Next::Nothing
+                    }
+                    _ => return Ok(None),
+                }
+            }
+        };
+        self.frames.applied(lsn);
+        self.applied = lsn.0;
+        Ok(Some(next))
+    }
+}
+
+/// What an entry shows.
+pub(crate) enum Next {
+    /// No rows, or rows of a table that was dropped.
+    Nothing,
+    /// Rows of one partition.
+    Rows(std::sync::Arc<crate::table::TableData>, Chunk),
+}

@@ -1,0 +1,309 @@
+//! A drain thread of a store with copies: the shell of a [`zepto_replication::Copy`] for each of its partitions.
+//!
+//! One turn takes the messages and rows that wait, has the copies judge them, and carries out what they say in its
+//! order: log entries gather in the log's group, messages go out at once. One sync covers the entries of all partitions;
+//! the copies hear of it, and what they say then is carried out too. What is to be shown is published before anybody is
+//! answered. Nothing here decides when a row is acknowledged or shown.
+
+mod carry;
+mod inbox;
+mod writes;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+use zepto_common::placement::{Placement, Replica};
+use zepto_common::{Error, ErrorCode, Lsn, PartitionId, Result};
+use zepto_replication::{Copy, Moment, Outcome, RequestId};
+
+use super::{Command, IDLE, Shard, Stored};
+use crate::copies::data::CopyData;
+use crate::copies::{CopyOptions, CopyStatus, Payload};
+use crate::wal::LogPosition;
+
+pub(crate) use inbox::{Delivered, Inbox};
+
+/// What the doors ask of a drain thread with copies.
+#[derive(Debug)]
+pub(crate) enum CopyCommand {
+    /// What the coordinator has agreed on.
+    Learn(Arc<Placement>),
+    /// May what is shown be read now?
+    Read(PartitionId, oneshot::Sender<Result<Lsn>>),
+    /// Give a partition up.
+    HandOver(PartitionId),
+    /// Where a copy stands.
+    Status(PartitionId, oneshot::Sender<CopyStatus>),
+    /// Answer when nothing is left to do but to wait.
+    Settle(SyncSender<()>),
+}
+
+/// One copy with its data.
+#[derive(Debug)]
+struct Held {
+    copy: Copy<Payload, std::convert::Infallible>,
+    data: CopyData,
+    /// Entries given to the log since the start, and how many of them the copy knows to be synced.
+    logged: u64,
+    reported: u64,
+}
+
+/// Who waits for a copy.
+#[derive(Debug)]
+enum Waiter {
+    Writer { answer: oneshot::Sender<Result<Stored>>, rows: u64, bytes: usize },
+    Reader { partition: PartitionId, answer: oneshot::Sender<Result<Lsn>> },
+}
+
+/// All copies of one drain thread.
+#[derive(Debug)]
+pub(crate) struct Copies {
+    options: CopyOptions,
+    held: BTreeMap<u16, Held>,
+    waiters: HashMap<RequestId, Waiter>,
+    requests: u64,
+    answers: Vec<(RequestId, Outcome)>,
+    ticked: Moment,
+    settlers: Vec<SyncSender<()>>,
+    /// Something came in since the last turn.
+    stirred: bool,
+    failed: bool,
+}
+
+impl Copies {
+    /// The copies as the logs have them. Nothing is logged or sent before the first turn.
+    pub(crate) fn new(shard: &Shard, options: CopyOptions, data: Vec<(PartitionId, CopyData)>) -> Self {
+        let me = Replica { node: options.node, disk: shard.shared.disk_id };
+        let (boot, now) = (shard.shared.token.boot, options.clock.now());
+        let held = data.into_iter().map(|(partition, data)| {
+            let copy = Copy::new(me, partition, boot, options.timing, data.recovered(), now);
+            (partition.0, Held { copy, data, logged: 0, reported: 0 })
+        });
+        Self {
+            held: held.collect(),
+            options,
+            waiters: HashMap::new(),
+            requests: 0,
+            answers: Vec::new(),
+            ticked: now,
+            settlers: Vec::new(),
+            stirred: true,
+            failed: false,
+        }
+    }
+
+    fn now(&self) -> Moment {
+        self.options.clock.now()
+    }
+
+    /// How often the copies hear that time has passed.
+    fn tick(&self) -> Duration {
+        (self.options.timing.heartbeat / 4).max(Duration::from_millis(5))
+    }
+}
+
+impl Shard {
+    /// The thread's body in a store with copies.
+    pub(super) fn carry(mut self, mut copies: Copies) {
+        for partition in copies.held.keys().copied().collect::<Vec<_>>() {
+            self.carry_out(&mut copies, partition);
+        }
+        let mut stop = false;
+        loop {
+            while let Some(command) = self.drain().next_command() {
+                stop |= self.obey_with_copies(&mut copies, command);
+            }
+            if self.turn(&mut copies) {
+                continue;
+            }
+            if stop {
+                break;
+            }
+            for done in copies.settlers.drain(..) {
+                let _ = done.send(());
+            }
+            let nap = IDLE.min(copies.tick());
+            let drain = self.drain();
+            drain.ring.sleep(nap, || drain.has_command() || !drain.inbox.is_empty());
+        }
+        // Whoever still waits cannot know: the node ends.
+        for (_, waiter) in copies.waiters.drain() {
+            self.tell(waiter, Outcome::Unknown);
+        }
+        if !self.log.has_failed()
+            && let Err(error) = self.log.close()
+        {
+            tracing::error!(shard = self.index, %error, "the log was not closed; its synced frames are safe");
+        }
+    }
+
+    /// Takes what waits. False when there was nothing to do.
+    fn turn(&mut self, copies: &mut Copies) -> bool {
+        let inbox = self.drain().inbox.take();
+        let group = self.gather();
+        let due = copies.now().since(copies.ticked) >= copies.tick();
+        let waits = copies.held.values().any(|held| held.copy.awaits_sync());
+        if inbox.is_empty() && group.is_empty() && !due && !waits && !copies.stirred {
+            return false;
+        }
+        copies.stirred = false;
+        for it in inbox {
+            let now = copies.now();
+            if let Some(held) = copies.held.get_mut(&it.partition.0) {
+                held.copy.message(now, it.from, it.message);
+                self.carry_out(copies, it.partition.0);
+            }
+        }
+        self.write_group(copies, group);
+        if due {
+            copies.ticked = copies.now();
+            for partition in copies.held.keys().copied().collect::<Vec<_>>() {
+                let now = copies.now();
+                if let Some(held) = copies.held.get_mut(&partition) {
+                    held.copy.tick(now);
+                    self.carry_out(copies, partition);
+                }
+            }
+        }
+        if due || copies.held.values().any(|held| held.copy.awaits_sync()) {
+            self.sync_copies(copies);
+        }
+        self.show(copies);
+        self.answer(copies);
+        true
+    }
+
+    /// One sync for the entries of all copies, which then hear of it.
+    fn sync_copies(&mut self, copies: &mut Copies) {
+        if copies.failed {
+            return;
+        }
+        if let Err(error) = self.sync_log() {
+            return self.fail_copies(copies, &error);
+        }
+        for partition in copies.held.keys().copied().collect::<Vec<_>>() {
+            let now = copies.now();
+            let Some(held) = copies.held.get_mut(&partition) else { continue };
+            if held.reported < held.logged {
+                held.reported = held.logged;
+                held.copy.synced(now, held.logged);
+                self.carry_out(copies, partition);
+            }
+        }
+    }
+
+    /// The log can no longer be trusted: every copy stops until the next start.
+    fn fail_copies(&mut self, copies: &mut Copies, error: &Error) {
+        if copies.failed {
+            return;
+        }
+        copies.failed = true;
+        tracing::error!(shard = self.index, %error, "the copies of this drain thread stop until the next start");
+        let reason = error.message.clone();
+        self.shared.health.set(self.index, crate::store::LogState::Failed { reason }, error.code);
+        for partition in copies.held.keys().copied().collect::<Vec<_>>() {
+            if let Some(held) = copies.held.get_mut(&partition) {
+                held.copy.log_failed();
+                self.carry_out(copies, partition);
+            }
+        }
+    }
+
+    fn obey_with_copies(&mut self, copies: &mut Copies, command: Command) -> bool {
+        match command {
+            Command::Cut(answer) => {
+                if let Some(cut) = self.cut_copies(copies) {
+                    let _ = answer.send(cut);
+                }
+            }
+            Command::Pause { entered, forget } => {
+                if entered.send(applied_of(copies)).is_ok() {
+                    while forget.recv().is_ok() {}
+                }
+            }
+            Command::Release(covered) => {
+                self.release(covered);
+                let below = covered.max(LogPosition { sequence: self.first_sequence, offset: 0 });
+                for held in copies.held.values_mut() {
+                    held.data.frames.release(self.index as u16, below);
+                    held.copy.released_below(held.data.frames.first());
+                }
+            }
+            Command::Expire { done, .. } => {
+                let message = "rows of a store with copies do not expire yet";
+                let _ = done.send(Err(Error::new(ErrorCode::NotImplemented, message)));
+            }
+            Command::Forget(tables) => {
+                for table in &tables {
+                    self.dirty.remove(table);
+                    copies.held.values_mut().for_each(|held| drop(held.data.windows.0.remove(table)));
+                }
+            }
+            Command::Copies(command) => self.obey_copies(copies, command),
+            other => return self.obey(other),
+        }
+        false
+    }
+
+    fn obey_copies(&mut self, copies: &mut Copies, command: CopyCommand) {
+        copies.stirred = true;
+        match command {
+            CopyCommand::Learn(placement) => {
+                for partition in copies.held.keys().copied().collect::<Vec<_>>() {
+                    let now = copies.now();
+                    let agreed = placement.of(PartitionId(partition));
+                    if let (Some(held), Some(agreed)) = (copies.held.get_mut(&partition), agreed) {
+                        held.copy.learn(now, agreed);
+                        self.carry_out(copies, partition);
+                    }
+                }
+            }
+            CopyCommand::Read(partition, answer) => {
+                let (request, now) = (copies.next_request(), copies.now());
+                let Some(held) = copies.held.get_mut(&partition.0) else { return };
+                copies.waiters.insert(request, Waiter::Reader { partition, answer });
+                held.copy.read(now, request);
+                self.carry_out(copies, partition.0);
+            }
+            CopyCommand::HandOver(partition) => {
+                let now = copies.now();
+                if let Some(held) = copies.held.get_mut(&partition.0) {
+                    held.copy.hand_over(now);
+                    self.carry_out(copies, partition.0);
+                }
+            }
+            CopyCommand::Status(partition, answer) => {
+                let Some(held) = copies.held.get(&partition.0) else { return };
+                let _ = answer.send(CopyStatus {
+                    phase: held.copy.phase(),
+                    seen: held.copy.seen(),
+                    grant: held.copy.grant().cloned(),
+                    end: held.copy.history().end().lsn,
+                    committed: held.copy.committed(),
+                    applied: Lsn(held.data.applied),
+                    stopped: held.copy.stopped(),
+                });
+            }
+            CopyCommand::Settle(done) => copies.settlers.push(done),
+        }
+    }
+}
+
+impl Copies {
+    fn next_request(&mut self) -> RequestId {
+        self.requests += 1;
+        RequestId(self.requests)
+    }
+}
+
+fn applied_of(copies: &Copies) -> Vec<(PartitionId, Lsn)> {
+    copies.held.iter().map(|(&partition, held)| (PartitionId(partition), Lsn(held.data.applied))).collect()
+}
+
+/// When rows of this turn came.
+fn moment() -> Instant {
+    Instant::now()
+}

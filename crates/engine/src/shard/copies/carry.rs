@@ -1,0 +1,202 @@
+//! Carrying out what the copies say.
+
+use std::collections::BTreeMap;
+
+use zepto_common::clock::wall_nanos;
+use zepto_common::{Lsn, PartitionId};
+use zepto_replication::{Effect, Entry, LogOp, Message};
+
+use super::{Copies, applied_of, moment};
+use crate::copies::Payload;
+use crate::copies::data::Next;
+use crate::copies::frames::LogPlace;
+use crate::error::{EngineError, Result};
+use crate::shard::apply::TableRows;
+use crate::shard::{Cut, LogMeter, Shard};
+use crate::wal::{CopyFrame, Frame, LogPosition, read_frame};
+
+impl Shard {
+    /// Does what a copy wants, in its order; what is to be shown or answered waits for the end of the turn.
+    pub(super) fn carry_out(&mut self, copies: &mut Copies, partition: u16) {
+        let id = PartitionId(partition);
+        let Some(held) = copies.held.get_mut(&partition) else { return };
+        for effect in held.copy.take_effects() {
+            match effect {
+                Effect::Log(op) => {
+                    if let Err(error) = self.log_entry(copies, partition, op) {
+                        return self.fail_copies(copies, &error.into());
+                    }
+                }
+                Effect::Send(to, message) => copies.options.peers.send(to, id, message),
+                Effect::SendFrames { to, head, previous, frames, committed } => {
+                    if let Some(entries) = self.entries(copies, partition, frames) {
+                        let message = Message::Replicate { head, previous, entries, committed };
+                        copies.options.peers.send(to, id, message);
+                    }
+                }
+                Effect::SendTail { to, token, sequence, previous, frames } => {
+                    if let Some(entries) = self.entries(copies, partition, frames) {
+                        let message = Message::Tail { token, sequence, previous, entries };
+                        copies.options.peers.send(to, id, message);
+                    }
+                }
+                Effect::SendState { to, .. } => {
+                    tracing::warn!(partition, node = %to.node, "a copy lacks entries that the log has no more, and cannot be \
+                        brought up to date");
+                }
+                Effect::Install(state) => match state {},
+                Effect::Apply(to) => {
+                    if let Some(held) = copies.held.get_mut(&partition) {
+                        held.data.note_keys(id, to, wall_nanos() / 1_000_000);
+                    }
+                }
+                Effect::Answer(request, outcome) => copies.answers.push((request, outcome)),
+                Effect::Propose(change) => copies.options.peers.propose(change),
+                Effect::Alarm(alarm) => {
+                    tracing::warn!(partition, ?alarm, "a copy raises an alarm");
+                    copies.options.peers.alarm(id, alarm);
+                }
+            }
+        }
+    }
+
+    fn log_entry(&mut self, copies: &mut Copies, partition: u16, op: LogOp<Payload>) -> Result<()> {
+        let Some(held) = copies.held.get_mut(&partition) else { return Ok(()) };
+        let number = held.data.state.number + 1;
+        let mut frame = Frame::Copy(Box::new(CopyFrame { partition: PartitionId(partition), number, op }));
+        let at = match self.log.append_at(&frame) {
+            Err(EngineError::TooLarge { .. }) if self.log.waiting_bytes() > 0 => {
+                self.log.sync()?;
+                self.log.append_at(&frame)?
+            }
+            appended => appended?,
+        };
+        if let Frame::Copy(logged) = &mut frame {
+            let op = std::mem::replace(&mut logged.op, LogOp::Committed(Lsn(0)));
+            let place = LogPlace { thread: self.index as u16, at };
+            held.data.log(op, place).map_err(EngineError::Internal)?;
+            held.logged += 1;
+        }
+        Ok(())
+    }
+
+    /// Entries for another node, from memory or from the log; None when one cannot be read.
+    fn entries(
+        &self,
+        copies: &Copies,
+        partition: u16,
+        (from, to): (Lsn, Lsn),
+    ) -> Option<Vec<Entry<Payload>>> {
+        let frames = &copies.held.get(&partition)?.data.frames;
+        let mut entries = Vec::new();
+        for lsn in from.0..=to.0 {
+            let slot = frames.get(Lsn(lsn))?;
+            let mut entry = match &slot.entry {
+                Some(entry) => entry.clone(),
+                None => self.read_entry(slot.place)?,
+            };
+            if let Some(rows) = &mut entry.payload {
+                rows.chunk = None;
+            }
+            entries.push(entry);
+        }
+        Some(entries)
+    }
+
+    fn read_entry(&self, place: LogPlace) -> Option<Entry<Payload>> {
+        let shared = &self.shared;
+        let dir = shared.options.data_dir.join("wal");
+        let read = read_frame(shared.disk(), &dir, (shared.disk_id, place.thread), place.at);
+        match read {
+            Ok(Frame::Copy(frame)) => match frame.op {
+                LogOp::Append(entry) => Some(entry),
+                _ => None,
+            },
+            Ok(_) => None,
+            Err(error) => {
+                tracing::warn!(%error, "an entry for another copy cannot be read");
+                None
+            }
+        }
+    }
+
+    /// Publishes what is committed: one pointer swap per table.
+    pub(super) fn show(&mut self, copies: &mut Copies) {
+        let mut rows = BTreeMap::new();
+        for (&partition, held) in &mut copies.held {
+            if held.data.applied >= held.data.state.committed.0 {
+                continue;
+            }
+            loop {
+                match held.data.next_rows(&self.shared, PartitionId(partition)) {
+                    Ok(Some(Next::Rows(table, chunk))) => {
+                        let entry =
+                            rows.entry(table.id).or_insert_with(|| TableRows { table, chunks: Vec::new() });
+                        entry.chunks.push(chunk);
+                    }
+                    Ok(Some(Next::Nothing)) => {}
+                    Ok(None) => break,
+                    Err(error) => {
+                        tracing::error!(partition, %error, "a committed entry cannot be shown");
+                        break;
+                    }
+                }
+            }
+        }
+        if !rows.is_empty() {
+            self.apply(rows, moment());
+        }
+    }
+
+    /// Closes every memtable; all that is logged is synced, so that the memory of the copies is that of the log.
+    pub(super) fn cut_copies(&mut self, copies: &mut Copies) -> Option<Cut> {
+        self.sync_copies(copies);
+        // What the sync has let out may have been logged: it is not covered, and not lost.
+        while !copies.failed && self.log.waiting_bytes() > 0 {
+            self.sync_copies(copies);
+        }
+        self.show(copies);
+        self.answer(copies);
+        if copies.failed {
+            return None;
+        }
+        for table in self.dirty.values() {
+            let id = self.shared.next_sealed_id();
+            table.cells().shards[self.index].update(&self.shared.memory, |cell| cell.seal(id));
+        }
+        self.dirty.clear();
+        self.logged = LogMeter::new(0);
+        let (position, covers_old) = self.needed(copies);
+        let windows = copies.held.iter().flat_map(|(&partition, held)| {
+            let windows = held.data.windows.0.iter().filter(|(_, window)| !window.is_empty());
+            windows.map(move |(&table, window)| (table, partition, window.encode()))
+        });
+        Some(Cut {
+            applied: applied_of(copies),
+            position,
+            sealed_below: self.shared.next_sealed_id(),
+            windows: windows.collect(),
+            copies: copies.held.iter().map(|(&p, held)| (PartitionId(p), held.data.state.clone())).collect(),
+            covers_old,
+        })
+    }
+
+    /// Where the first frame of this start's log stands that is not applied, or is kept for copies that were away; and
+    /// whether all of earlier starts are applied.
+    fn needed(&self, copies: &Copies) -> (LogPosition, bool) {
+        let seal = &self.shared.options.seal;
+        let keep = seal.log_bytes.div_ceil(seal.log_file_bytes.max(1));
+        let mut position = self.log.position();
+        position = LogPosition { sequence: position.sequence.saturating_sub(keep), offset: 0 };
+        let mut covers_old = true;
+        for held in copies.held.values() {
+            if let Some(place) = held.data.frames.first_needed() {
+                let mine =
+                    usize::from(place.thread) == self.index && place.at.sequence >= self.first_sequence;
+                covers_old &= mine;
+                position = position.min(place.at);
+            }
+        }
+        (position, covers_old)
+    }
+}

@@ -1,0 +1,546 @@
+//! The world of the tests: stores, network, coordinator, writers and the judge.
+//!
+//! One step delivers messages, lets time pass and waits until every drain thread is quiet, so that a seed decides
+//! nearly everything; only the order in which threads send within a step is left to chance.
+
+mod coordinator;
+mod network;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use arrow::array::{ArrayRef, StringArray};
+use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
+use zepto_common::partition::partitions_of;
+use zepto_common::placement::Replica;
+use zepto_common::schema::TableSchema;
+use zepto_common::service::WriteReceipt;
+use zepto_common::{NodeId, PartitionId, Result};
+use zepto_engine::copies::{Clock, CopyOptions, CopyStatus};
+use zepto_engine::disk::SimDisk;
+use zepto_engine::disk::sim::CrashImage;
+use zepto_engine::{Store, StoreOptions};
+use zepto_replication::{Moment, Phase, Timing};
+
+use self::coordinator::Coordinator;
+use self::network::Network;
+use crate::common::{ids, quiet, request, row, trades};
+use zepto_common::service::RowSink;
+
+pub(crate) const NODES: usize = 3;
+pub(crate) const PARTITIONS: u16 = 4;
+/// Writers; each writes to one partition.
+const WRITERS: usize = 8;
+/// Steps after which something that should happen has not.
+const PATIENCE: usize = 2_000;
+
+const TIMING: Timing = Timing {
+    lease: Duration::from_millis(1_000),
+    replicate_timeout: Duration::from_millis(400),
+    heartbeat: Duration::from_millis(100),
+    resend: Duration::from_millis(100),
+};
+
+/// A small generator (SplitMix64).
+#[derive(Debug, Clone)]
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        (self.next() % (bound as u64).max(1)) as usize
+    }
+
+    pub(crate) fn chance(&mut self, percent: usize) -> bool {
+        self.below(100) < percent
+    }
+}
+
+#[derive(Debug, Default)]
+struct TestClock(AtomicU64);
+
+impl Clock for TestClock {
+    fn now(&self) -> Moment {
+        Moment(self.0.load(Ordering::SeqCst))
+    }
+}
+
+#[derive(Debug)]
+struct Node {
+    disk: Arc<SimDisk>,
+    store: Option<Arc<Store>>,
+    replica: Replica,
+    clock: Arc<TestClock>,
+}
+
+/// Writes one batch after the other to its partition, and repeats each until it is acknowledged.
+#[derive(Debug)]
+struct Writer {
+    key: String,
+    partition: u16,
+    /// The batch under way: its number, when it was sent, and the answer to come.
+    batch: Option<u64>,
+    call: Option<(usize, JoinHandle<Result<WriteReceipt>>)>,
+    next: u64,
+    /// Ids of acknowledged rows.
+    stored: BTreeSet<i64>,
+    begun: BTreeSet<i64>,
+}
+
+pub(crate) struct World {
+    pub(crate) coordinator_away: bool,
+    pub(crate) failovers: u64,
+    runtime: Runtime,
+    random: Random,
+    nodes: Vec<Node>,
+    network: Arc<Network>,
+    coordinator: Coordinator,
+    writers: Vec<Writer>,
+    schema: Option<Arc<TableSchema>>,
+    steps: usize,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        for node in &mut self.nodes {
+            drop(node.store.take());
+        }
+    }
+}
+
+fn ids_of(writer: usize, batch: u64) -> [i64; 2] {
+    let first = (writer as i64) << 32 | (batch as i64) << 1;
+    [first, first + 1]
+}
+
+fn partition_of_key(key: &str) -> u16 {
+    let keys: ArrayRef = Arc::new(StringArray::from(vec![key]));
+    partitions_of(&keys, PARTITIONS).unwrap()[0]
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, lossy: bool) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let network = Arc::new(Network::new(lossy));
+        let mut world = Self {
+            coordinator_away: false,
+            failovers: 0,
+            runtime,
+            random: Random(seed),
+            nodes: Vec::new(),
+            network,
+            coordinator: Coordinator::default(),
+            writers: Vec::new(),
+            schema: None,
+            steps: 0,
+        };
+        for index in 0..NODES {
+            let disk = SimDisk::new();
+            let clock = Arc::new(TestClock(AtomicU64::new(1_000_000_000 * (1 + index as u64))));
+            let replica = Replica { node: NodeId(index as u32), disk: zepto_common::DiskId(0) };
+            world.nodes.push(Node { disk, store: None, replica, clock });
+            world.start(index);
+            let store = world.nodes[index].store.clone().unwrap();
+            world.schema = Some(world.runtime.block_on(store.create_table(trades("trades"))).unwrap());
+        }
+        let replicas: Vec<Replica> = world.nodes.iter().map(|node| node.replica).collect();
+        world.coordinator = Coordinator::new(&replicas, PARTITIONS);
+        for partition in 0..PARTITIONS {
+            let keys = (0..).map(|n| format!("k{n}")).filter(|key| partition_of_key(key) == partition);
+            for key in keys.take(WRITERS / usize::from(PARTITIONS)) {
+                world.writers.push(Writer {
+                    key,
+                    partition,
+                    batch: None,
+                    call: None,
+                    next: 0,
+                    stored: BTreeSet::new(),
+                    begun: BTreeSet::new(),
+                });
+            }
+        }
+        world
+    }
+
+    fn options(&self, index: usize) -> StoreOptions {
+        let node = &self.nodes[index];
+        let mut options = quiet(StoreOptions::new("/data"));
+        options.disk = node.disk.clone();
+        options.exclusive = false;
+        options.partitions = Some(PARTITIONS);
+        options.memory_limit = 64 << 20;
+        options.seal.log_file_bytes = 32 << 10;
+        options.seal.log_bytes = 64 << 20;
+        options.copies = Some(CopyOptions {
+            node: NodeId(index as u32),
+            timing: TIMING,
+            clock: node.clock.clone(),
+            peers: self.network.of(index),
+        });
+        options
+    }
+
+    pub(crate) fn start(&mut self, index: usize) {
+        let store = Store::open(self.options(index)).expect("the store opens");
+        self.nodes[index].replica.disk = store.disk_id();
+        self.network.know(index, self.nodes[index].replica);
+        self.nodes[index].store = Some(store);
+    }
+
+    pub(crate) fn open_alone(&mut self, index: usize) -> Result<Arc<Store>> {
+        self.kill(index, None);
+        Store::open(StoreOptions { copies: None, ..self.options(index) })
+    }
+
+    /// The process is gone; with a seed the power too.
+    pub(crate) fn kill(&mut self, index: usize, torn: Option<u64>) {
+        let node = &mut self.nodes[index];
+        let Some(store) = node.store.take() else { return };
+        let image = match torn {
+            None => node.disk.now().image(CrashImage::Everything),
+            Some(0) => node.disk.now().image(CrashImage::DurableOnly),
+            Some(seed) => node.disk.now().image(CrashImage::Torn { seed }),
+        };
+        node.disk.freeze_at(0);
+        self.network.silence(index);
+        let _ = store.close_without_flush();
+        self.nodes[index].disk = image;
+    }
+
+    fn alive(&self, index: usize) -> bool {
+        self.nodes[index].store.is_some() && !self.network.is_cut_off(index)
+    }
+
+    pub(crate) fn cut_off(&mut self, index: usize, cut: bool) {
+        self.network.cut_off(index, cut);
+    }
+
+    /// One step of the world.
+    pub(crate) fn step(&mut self) {
+        self.steps += 1;
+        let pass = 5 + self.random.below(30) as u64;
+        for node in &self.nodes {
+            node.clock.0.fetch_add(pass * 1_000_000, Ordering::SeqCst);
+        }
+        for (to, partition, from, message) in self.network.due(&mut self.random) {
+            if let Some(store) = &self.nodes[to].store {
+                store.deliver(partition, from, message);
+            }
+        }
+        if !self.coordinator_away {
+            let alive: Vec<bool> = (0..NODES).map(|index| self.alive(index)).collect();
+            for (from, change) in self.network.proposals() {
+                if alive[from] {
+                    self.coordinator.propose(&change);
+                }
+            }
+            self.coordinator.pass(pass, &alive);
+            self.failovers = self.coordinator.failovers;
+            let placement = Arc::new(self.coordinator.placement.clone());
+            for (index, node) in self.nodes.iter().enumerate() {
+                if let Some(store) = node.store.as_ref().filter(|_| alive[index] && self.random.chance(40)) {
+                    store.learn(&placement).unwrap();
+                }
+            }
+        }
+        self.poll_writers();
+        for node in &self.nodes {
+            if let Some(store) = &node.store {
+                store.settle().unwrap();
+            }
+        }
+        self.poll_writers();
+    }
+
+    pub(crate) fn run(&mut self, steps: usize) {
+        for _ in 0..steps {
+            self.step();
+        }
+    }
+
+    pub(crate) fn until(&mut self, what: &str, mut done: impl FnMut(&mut Self) -> bool) {
+        for _ in 0..PATIENCE {
+            self.step();
+            if done(self) {
+                return;
+            }
+        }
+        let statuses: Vec<_> = (0..NODES)
+            .filter(|index| self.nodes[*index].store.is_some())
+            .map(|index| (index, (0..PARTITIONS).map(|p| self.status(index, p)).collect::<Vec<_>>()))
+            .collect();
+        panic!("{what}: not after {PATIENCE} steps; {statuses:#?}");
+    }
+
+    pub(crate) fn status(&self, index: usize, partition: u16) -> CopyStatus {
+        let store = self.nodes[index].store.clone().expect("it runs");
+        self.runtime.block_on(store.copy_status(PartitionId(partition))).unwrap()
+    }
+
+    pub(crate) fn owner_of(&self, partition: u16) -> usize {
+        self.coordinator.placement.partitions[usize::from(partition)].grant.owner.node.0 as usize
+    }
+
+    pub(crate) fn all_serve(&mut self) -> bool {
+        (0..PARTITIONS).all(|p| {
+            let owner = self.owner_of(p);
+            self.alive(owner) && self.status(owner, p).phase == Some(Phase::Serving)
+        })
+    }
+
+    pub(crate) fn checkpoint(&mut self, index: usize) {
+        let store = self.nodes[index].store.clone().unwrap();
+        self.runtime.block_on(store.checkpoint()).unwrap();
+    }
+
+    // Writers.
+
+    pub(crate) fn begin_writes(&mut self, _round: usize) {
+        for index in 0..self.writers.len() {
+            let writer = &mut self.writers[index];
+            if writer.batch.is_none() {
+                writer.batch = Some(writer.next);
+                writer.next += 1;
+            }
+        }
+        self.poll_writers();
+    }
+
+    pub(crate) fn write_all(&mut self, round: usize) {
+        self.begin_writes(round);
+        self.until("all writers were answered", Self::quiet);
+    }
+
+    /// Writes every batch again that was acknowledged: each must be told to be there already.
+    pub(crate) fn repeat_all(&mut self) {
+        for index in 0..self.writers.len() {
+            assert!(self.writers[index].batch.is_none());
+            let before = self.writers[index].next;
+            for batch in 0..before {
+                self.writers[index].batch = Some(batch);
+                self.until("a repeated batch is answered", |world| world.writers[index].batch.is_none());
+            }
+        }
+    }
+
+    pub(crate) fn quiet(&mut self) -> bool {
+        self.writers.iter().all(|writer| writer.batch.is_none())
+    }
+
+    pub(crate) fn acknowledged(&self) -> usize {
+        self.writers.iter().map(|writer| writer.stored.len() / 2).sum()
+    }
+
+    fn poll_writers(&mut self) {
+        // Lets the tasks run that were answered.
+        self.runtime.block_on(async { tokio::task::yield_now().await });
+        for index in 0..self.writers.len() {
+            if let Some((since, call)) = self.writers[index].call.take() {
+                if call.is_finished() {
+                    let answer = self.runtime.block_on(call).unwrap();
+                    self.answered(index, answer);
+                } else if self.steps - since > 60 {
+                    // The writer gives up on this owner; what it asked for may still be stored.
+                    call.abort();
+                } else {
+                    self.writers[index].call = Some((since, call));
+                    continue;
+                }
+            }
+            self.send(index);
+        }
+        self.runtime.block_on(async { tokio::task::yield_now().await });
+    }
+
+    fn answered(&mut self, index: usize, answer: Result<WriteReceipt>) {
+        let writer = &mut self.writers[index];
+        let Some(batch) = writer.batch else { return };
+        if let Ok(receipt) = answer {
+            let rows = ids_of(index, batch);
+            let before = writer.stored.contains(&rows[0]);
+            assert_eq!(receipt.rows + receipt.duplicate_rows, 2);
+            assert!(!before || receipt.rows == 0, "an acknowledged batch was stored again");
+            writer.stored.extend(rows);
+            writer.batch = None;
+        }
+    }
+
+    fn send(&mut self, index: usize) {
+        let Some(batch) = self.writers[index].batch else { return };
+        let partition = self.writers[index].partition;
+        let wrong = self.random.chance(5);
+        let node = if wrong { self.random.below(NODES) } else { self.owner_of(partition) };
+        // A writer reaches nodes that the others do not: an owner that was cut off is asked too.
+        let Some(store) = self.nodes[node].store.clone() else { return };
+        let key = self.writers[index].key.clone();
+        let rows = ids_of(index, batch).map(|id| row(&key, id, id));
+        self.writers[index].begun.extend(ids_of(index, batch));
+        let schema = self.schema.clone().unwrap();
+        let token = format!("{index}-{batch}");
+        let call = self.runtime.spawn(async move {
+            store.write(request(&schema, Some(&token), &rows), Instant::now() + Duration::from_secs(60)).await
+        });
+        self.writers[index].call = Some((self.steps, call));
+    }
+
+    // The judge.
+
+    fn rows_at(&self, index: usize) -> Vec<i64> {
+        let store = self.nodes[index].store.as_ref().expect("it runs");
+        ids(store, self.schema.as_ref().unwrap().id)
+    }
+
+    /// A view of what belongs to a partition; no row may be there twice, nor without a writer.
+    fn view(&self, index: usize, partition: u16) -> BTreeSet<i64> {
+        let mut seen = BTreeSet::new();
+        for id in self.rows_at(index) {
+            let writer = &self.writers[(id >> 32) as usize];
+            assert!(writer.begun.contains(&id), "row {id} at node {index} was never written");
+            if writer.partition == partition {
+                assert!(seen.insert(id), "row {id} is at node {index} twice");
+            }
+        }
+        seen
+    }
+
+    fn acknowledged_of(&self, partition: u16) -> BTreeSet<i64> {
+        let writers = self.writers.iter().filter(|writer| writer.partition == partition);
+        writers.flat_map(|writer| writer.stored.iter().copied()).collect()
+    }
+
+    /// Whether this node may be read, and then that it shows all that was acknowledged before.
+    pub(crate) fn reads_at(&self, index: usize, partition: u16) -> bool {
+        let Some(store) = self.nodes[index].store.clone() else { return false };
+        let acknowledged = self.acknowledged_of(partition);
+        let view = self.view(index, partition);
+        if self.runtime.block_on(store.confirm_read(PartitionId(partition))).is_err() {
+            return false;
+        }
+        let lost: Vec<_> = acknowledged.difference(&view).collect();
+        assert!(lost.is_empty(), "node {index} may be read and lacks acknowledged rows {lost:?}");
+        true
+    }
+
+    pub(crate) fn check_reads(&mut self) {
+        for partition in 0..PARTITIONS {
+            self.until("the owner may be read", |world| world.reads_at(world.owner_of(partition), partition));
+        }
+    }
+
+    /// All nodes run and agree, and nothing that was acknowledged is missing.
+    pub(crate) fn check_end(&mut self) {
+        self.until("all writers were answered", Self::quiet);
+        self.until("all copies are in every set and equal", |world| {
+            world.all_serve() && (0..PARTITIONS).all(|p| world.is_level(p))
+        });
+        self.check_reads();
+        for partition in 0..PARTITIONS {
+            let acknowledged = self.acknowledged_of(partition);
+            let views: Vec<_> = (0..NODES).map(|index| self.view(index, partition)).collect();
+            for (index, view) in views.iter().enumerate() {
+                assert_eq!(view, &views[0], "nodes {index} and 0 differ in partition {partition}");
+                let lost: Vec<_> = acknowledged.difference(view).collect();
+                assert!(lost.is_empty(), "node {index} lost {lost:?} of partition {partition}");
+            }
+        }
+    }
+
+    fn is_level(&self, partition: u16) -> bool {
+        let grant = &self.coordinator.placement.partitions[usize::from(partition)].grant;
+        let statuses: Vec<CopyStatus> = (0..NODES).map(|index| self.status(index, partition)).collect();
+        grant.set.members.len() == NODES
+            && statuses.iter().all(|it| it.applied == it.end && it.end == statuses[0].end)
+    }
+
+    // Faults.
+
+    pub(crate) fn faults(&mut self, steps: usize) {
+        for _ in 0..steps {
+            let node = self.random.below(NODES);
+            match self.random.below(100) {
+                0..3 if self.up() > 1 => {
+                    let seed = if self.random.chance(25) { 0 } else { self.random.next() };
+                    self.kill(node, Some(seed));
+                }
+                3..5 if self.up() > 1 => self.kill(node, None),
+                5..8 if self.up() > 2 => self.fall_within_a_sync(node),
+                8..18 if self.nodes[node].store.is_none() => self.start(node),
+                18..20 => self.cut_off(node, true),
+                20..26 => self.cut_off(node, false),
+                26..28 => self.coordinator_away = true,
+                28..34 => self.coordinator_away = false,
+                34..37 if self.up() == NODES => self.checkpoint_when_level(node),
+                37..40 => {
+                    let partition = PartitionId(self.random.below(PARTITIONS.into()) as u16);
+                    if let Some(store) = &self.nodes[self.owner_of(partition.0)].store {
+                        store.hand_over(partition).unwrap();
+                    }
+                }
+                40..80 => self.begin_writes(0),
+                80..100 => {
+                    for partition in 0..PARTITIONS {
+                        self.reads_at(node, partition);
+                    }
+                }
+                _ => {}
+            }
+            self.step();
+        }
+    }
+
+    /// A checkpoint lets go of log entries that a copy which was away may lack, and nothing else could bring it up to
+    /// date: so it waits here until every copy has them.
+    fn checkpoint_when_level(&mut self, node: usize) {
+        self.coordinator_away = false;
+        (0..NODES).for_each(|index| self.cut_off(index, false));
+        for _ in 0..200 {
+            self.step();
+            if self.all_serve() && (0..PARTITIONS).all(|p| self.is_level(p)) {
+                return self.checkpoint(node);
+            }
+        }
+    }
+
+    fn up(&self) -> usize {
+        self.nodes.iter().filter(|node| node.store.is_some()).count()
+    }
+
+    /// The power of a node goes while a sync is under way: what was written of it survives in part.
+    fn fall_within_a_sync(&mut self, index: usize) {
+        if self.nodes[index].store.is_none() {
+            return;
+        }
+        let disk = self.nodes[index].disk.clone();
+        disk.freeze_at(disk.syncs() + self.random.below(4) as u64);
+        for _ in 0..20 {
+            self.begin_writes(0);
+            self.step();
+            if disk.is_frozen() {
+                break;
+            }
+        }
+        let seed = self.random.next();
+        self.kill(index, Some(seed));
+    }
+
+    pub(crate) fn heal(&mut self) {
+        self.coordinator_away = false;
+        for index in 0..NODES {
+            self.cut_off(index, false);
+            if self.nodes[index].store.is_none() {
+                self.start(index);
+            }
+        }
+        self.network.heal();
+    }
+}
