@@ -1,0 +1,207 @@
+//! Rows of outer joins without a match: their cells hold zero values (`join_use_nulls = 0`), and the joined key of
+//! USING is that of the side that is there.
+
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Column, DFSchema, DFSchemaRef, JoinConstraint, JoinType, Result, ScalarValue};
+use datafusion::config::ConfigOptions;
+use datafusion::functions::core::expr_fn::coalesce;
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::{Cast, Expr, Join, LogicalPlan, Projection};
+use datafusion::optimizer::AnalyzerRule;
+use zepto_common::types::ColumnType;
+
+use super::numbers::{common, zero_of};
+use super::rules::SemanticOptions;
+use super::using::JOINED_KEY;
+use crate::asof;
+
+#[derive(Debug)]
+pub(super) struct OuterJoins;
+
+impl AnalyzerRule for OuterJoins {
+    fn name(&self) -> &str {
+        "outer_joins"
+    }
+
+    fn analyze(&self, plan: LogicalPlan, config: &ConfigOptions) -> Result<LogicalPlan> {
+        let use_nulls =
+            config.extensions.get::<SemanticOptions>().is_some_and(|options| options.join_use_nulls);
+        let changed = plan.transform_up_with_subqueries(|node| match node {
+            LogicalPlan::Join(join) => outer_join(join, use_nulls),
+            LogicalPlan::Extension(node) => match asof::outer_inputs(&node).filter(|_| !use_nulls) {
+                Some(inputs) => {
+                    let plan = LogicalPlan::Extension(node);
+                    Ok(Transformed::yes(filled(plan, &inputs, (false, true), vec![])?))
+                }
+                None => Ok(Transformed::no(LogicalPlan::Extension(node))),
+            },
+            // A node above a changed one has the narrower types.
+            other => with_joined_keys(other),
+        })?;
+        if !changed.transformed {
+            return Ok(changed.data);
+        }
+        Ok(changed
+            .data
+            .transform_up_with_subqueries(|node| Ok(Transformed::yes(node.recompute_schema()?)))?
+            .data)
+    }
+}
+
+fn outer_join(join: Join, use_nulls: bool) -> Result<Transformed<LogicalPlan>> {
+    let (join, changed) = on_joined_keys(join)?;
+    let keys = added_keys(&join)?;
+    let sides = match join.join_type {
+        JoinType::Left => (false, true),
+        JoinType::Right => (true, false),
+        JoinType::Full => (true, true),
+        _ => (false, false),
+    };
+    if keys.is_empty() && (sides == (false, false) || use_nulls) {
+        return Ok(Transformed::new_transformed(LogicalPlan::Join(join), changed));
+    }
+    let inputs = [Arc::clone(join.left.schema()), Arc::clone(join.right.schema())];
+    let sides = if use_nulls { (false, false) } else { sides };
+    Ok(Transformed::yes(filled(LogicalPlan::Join(join), &inputs, sides, keys)?))
+}
+
+/// The column of the joined key beside the column that stands for it.
+fn key_beside(column: &Column) -> Column {
+    Column::new(column.relation.clone(), format!("{JOINED_KEY} {}", column.name))
+}
+
+/// The column in a side of a condition, which may be cast.
+fn column_in(expr: &Expr) -> Option<&Column> {
+    match expr {
+        Expr::Column(column) => Some(column),
+        Expr::Cast(Cast { expr, .. }) => column_in(expr),
+        _ => None,
+    }
+}
+
+/// The join over the joined keys of the join that is its left side.
+fn on_joined_keys(mut join: Join) -> Result<(Join, bool)> {
+    let schema = Arc::clone(join.left.schema());
+    if join.join_constraint != JoinConstraint::Using || !schema.iter().any(is_joined_key) {
+        return Ok((join, false));
+    }
+    for (left, _) in &mut join.on {
+        let taken = std::mem::take(left);
+        let changed = taken.transform_up(|expr| match expr {
+            Expr::Column(column) if schema.has_column(&key_beside(&column)) => {
+                Ok(Transformed::yes(Expr::Column(key_beside(&column))))
+            }
+            other => Ok(Transformed::no(other)),
+        })?;
+        *left = changed.data;
+    }
+    match LogicalPlan::Join(join).recompute_schema()? {
+        LogicalPlan::Join(join) => Ok((join, true)),
+        _ => datafusion::common::internal_err!("a join stays one"),
+    }
+}
+
+fn is_joined_key(
+    (_, field): (Option<&datafusion::common::TableReference>, &arrow::datatypes::FieldRef),
+) -> bool {
+    field.name().starts_with(JOINED_KEY)
+}
+
+/// The joined keys of a join whose left side may be missing: their columns and values.
+fn added_keys(join: &Join) -> Result<Vec<(Column, Expr)>> {
+    let of_right = match join.join_type {
+        JoinType::Right => true,
+        JoinType::Full => false,
+        _ => return Ok(Vec::new()),
+    };
+    if join.join_constraint != JoinConstraint::Using {
+        return Ok(Vec::new());
+    }
+    let mut keys = Vec::with_capacity(join.on.len());
+    for (left, right) in &join.on {
+        let (Some(l), Some(r)) = (column_in(left), column_in(right)) else { continue };
+        let named = match l.name.strip_prefix(JOINED_KEY) {
+            Some(name) => Column::new(l.relation.clone(), name.trim_start()),
+            None => l.clone(),
+        };
+        let fields =
+            (join.left.schema().qualified_field_from_column(l)?.1, join.right.schema().qualified_field_from_column(r)?.1);
+        let types = [ColumnType::of_field(fields.0), ColumnType::of_field(fields.1)];
+        let ty = common(&types).map_or_else(|_| types[0].query_type(), |ty| ty.query_type());
+        let (l, r) = (fitted(l, fields.0.data_type(), &ty), fitted(r, fields.1.data_type(), &ty));
+        let value = if of_right {
+            r
+        } else {
+            let zero = zero_of(&ty)?;
+            let may_be_null = fields.0.is_nullable() || fields.1.is_nullable() || zero.is_null();
+            let rest = if may_be_null { None } else { Some(Expr::Literal(zero, None)) };
+            coalesce([l, r].into_iter().chain(rest).collect())
+        };
+        keys.push((key_beside(&named), value));
+    }
+    Ok(keys)
+}
+
+fn fitted(column: &Column, from: &DataType, to: &DataType) -> Expr {
+    let expr = Expr::Column(column.clone());
+    if from == to { expr } else { Expr::Cast(Cast::new(Box::new(expr), to.clone())) }
+}
+
+/// A node's calls of [`JOINED_KEY`] as the columns of joined keys, or as the columns in them.
+fn with_joined_keys(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    let schemas: Vec<DFSchemaRef> =
+        node.inputs().into_iter().map(|input| Arc::clone(input.schema())).collect();
+    let is_there = |column: &Column| schemas.iter().any(|schema| schema.has_column(column));
+    let names = NamePreserver::new(&node);
+    node.map_expressions(|expr| {
+        let name = names.save(&expr);
+        let changed = expr.transform_up(|expr| match expr {
+            Expr::ScalarFunction(mut call) if call.func.name() == JOINED_KEY && call.args.len() == 1 => {
+                let column = match call.args.remove(0) {
+                    Expr::Column(column) if is_there(&key_beside(&column)) => {
+                        Expr::Column(key_beside(&column))
+                    }
+                    other => other,
+                };
+                Ok(Transformed::yes(column))
+            }
+            other => Ok(Transformed::no(other)),
+        })?;
+        Ok(if changed.transformed { changed.update_data(|expr| name.restore(expr)) } else { changed })
+    })
+}
+
+/// A join with zero values in the columns of the sides that can lack a match, and with its joined keys.
+fn filled(
+    join: LogicalPlan,
+    [left, right]: &[DFSchemaRef; 2],
+    (left_filled, right_filled): (bool, bool),
+    keys: Vec<(Column, Expr)>,
+) -> Result<LogicalPlan> {
+    let lefts = left.fields().len();
+    let inputs: Vec<bool> =
+        left.fields().iter().chain(right.fields().iter()).map(|field| field.is_nullable()).collect();
+    let schema: Arc<DFSchema> = Arc::clone(join.schema());
+    let mut exprs: Vec<Expr> = Vec::with_capacity(schema.fields().len() + keys.len());
+    for (i, (qualifier, field)) in schema.iter().enumerate() {
+        let name = Column::new(qualifier.cloned(), field.name());
+        if keys.iter().any(|(key, _)| *key == name) {
+            continue;
+        }
+        let column = Expr::Column(name);
+        let fill = if i < lefts { left_filled } else { right_filled };
+        let zero = if fill { zero_of(field.data_type())? } else { ScalarValue::Null };
+        if !fill || inputs.get(i).copied().unwrap_or(true) || zero.is_null() {
+            exprs.push(column);
+            continue;
+        }
+        let value = coalesce(vec![column, Expr::Literal(zero, None)]);
+        let metadata = (!field.metadata().is_empty()).then(|| field.metadata().clone().into());
+        exprs.push(value.alias_qualified_with_metadata(qualifier.cloned(), field.name(), metadata));
+    }
+    exprs.extend(keys.into_iter().map(|(key, value)| value.alias_qualified(key.relation, key.name)));
+    Ok(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(join))?))
+}
