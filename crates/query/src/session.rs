@@ -31,6 +31,7 @@ use crate::fill::FillPlanner;
 use crate::latest::{LatestPlanner, TakeLatest};
 use crate::memory::QueryPool;
 use crate::options::SqlOptions;
+use crate::pushdown::kept_off_joins;
 use crate::running::QueryHandle;
 use crate::semantics::SemanticOptions;
 use crate::service::Core;
@@ -153,6 +154,7 @@ impl Sessions {
             true => crate::index_aggregate::rules(),
             false => PhysicalOptimizer::new().rules,
         };
+        rules = kept_off_joins(rules);
         rules.insert(0, Arc::new(TakeStates));
         rules.push(Arc::new(PauseInLoops));
         rules.push(Arc::new(MeterConstants));

@@ -5,10 +5,10 @@ SELECT k, stddevPop(v) OVER s, varPop(v) OVER s, stddevSamp(v) OVER s, varSamp(v
 -- oracle: SELECT k, sum(v) OVER s, avg(v) OVER s FROM w WINDOW s AS (ORDER BY k ROWS 1 PRECEDING) ORDER BY k
 SELECT k, msum(v, 2) OVER (ORDER BY k), mavg(v, 2) OVER (ORDER BY k) FROM w ORDER BY k;
 -- oracle: SELECT k, stddevPop(v) OVER (ORDER BY k ROWS 1 PRECEDING) FROM w WHERE k >= 10 ORDER BY k
-SELECT * FROM (SELECT k, mdev(v, 2) OVER (ORDER BY k) FROM w WHERE k <> 9 ORDER BY k) WHERE k >= 11 OR k = 10 AND 0 ORDER BY k;
+SELECT k, mdev(v, 2) OVER (ORDER BY k) FROM w WHERE k >= 10 ORDER BY k;
 SELECT k, sum(d) OVER s, sum(k) OVER s, sum(n) OVER s, count(n) OVER s, count() OVER s FROM w WINDOW s AS (ORDER BY k ROWS BETWEEN 2 PRECEDING AND CURRENT ROW) ORDER BY k;
 -- types
-SELECT k, sum(v) OVER s AS a, avg(v) OVER s AS b, count() OVER s AS c, min(v) OVER s AS dd, sum(n) OVER s AS e, sum(k) OVER s AS f, sum(d) OVER s AS g, any(n) OVER s AS h, groupArray(k) OVER s AS i, max(toString(k)) OVER s AS j, min(ts) OVER s AS l, quantile(v) OVER s AS m, argMin(k, v) OVER s AS o, stddevPop(k) OVER s AS p, avg(n) OVER s AS q, last_value(n) OVER s AS r, first_value(v) OVER s AS t FROM w WHERE k NOT IN (3, 6) WINDOW s AS (ORDER BY k ROWS BETWEEN 5 PRECEDING AND 3 PRECEDING) ORDER BY k;
+SELECT k, sum(v) OVER s AS a, avg(v) OVER s AS b, count() OVER s AS c, min(v) OVER s AS dd, sum(n) OVER s AS e, sum(k) OVER s AS f, sum(d) OVER s AS g, any(n) OVER s AS h, groupArray(k) OVER s AS i, max(toString(k)) OVER s AS j, min(ts) OVER s AS l, quantile(v) OVER s AS m, argMin(k, v) OVER s AS o, round(stddevPop(k) OVER s, 9) AS p, avg(n) OVER s AS q, last_value(n) OVER s AS r, first_value(v) OVER s AS t FROM w WHERE k NOT IN (3, 6) WINDOW s AS (ORDER BY k ROWS BETWEEN 5 PRECEDING AND 3 PRECEDING) ORDER BY k;
 SELECT k, sum(k) OVER (ORDER BY k ROWS BETWEEN 2 FOLLOWING AND 3 FOLLOWING), avg(k) OVER (PARTITION BY g ORDER BY k ROWS BETWEEN 2 FOLLOWING AND UNBOUNDED FOLLOWING), max(k) OVER (ORDER BY k ROWS BETWEEN UNBOUNDED PRECEDING AND 2 PRECEDING) FROM w ORDER BY k;
 SELECT k, sum(k) OVER (ORDER BY ts RANGE BETWEEN 60 PRECEDING AND CURRENT ROW), count() OVER (ORDER BY ts RANGE BETWEEN 60 PRECEDING AND 30 FOLLOWING), count() OVER (ORDER BY ts DESC RANGE BETWEEN 60 PRECEDING AND CURRENT ROW), count() OVER (PARTITION BY g ORDER BY ts RANGE BETWEEN 90 PRECEDING AND 60 PRECEDING) FROM w ORDER BY k;
 SELECT k, sum(k) OVER (ORDER BY toDate(ts) + k RANGE BETWEEN 2 PRECEDING AND CURRENT ROW), count() OVER (ORDER BY toDate(ts) + k RANGE BETWEEN CURRENT ROW AND 1 FOLLOWING) FROM w ORDER BY k;
@@ -25,3 +25,4 @@ SELECT g, ts, sum(k) OVER (PARTITION BY g ORDER BY ts) AS c FROM w WHERE toStart
 SELECT k, row_number() OVER (ORDER BY ts) AS c FROM w WHERE k = abs(k) ORDER BY k, ts;
 SELECT k, first_value(n) OVER (ORDER BY k DESC), last_value(n) OVER (ORDER BY k), nth_value(n, 2) OVER (ORDER BY k), first_value(n) OVER (ORDER BY k ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING), last_value(n) IGNORE NULLS OVER (ORDER BY k), last_value(n) RESPECT NULLS OVER (ORDER BY k), first_value(n) RESPECT NULLS OVER (ORDER BY k ROWS 1 PRECEDING) FROM w ORDER BY k;
 SELECT k, uniqExact(g, n) OVER (ORDER BY k), uniqExact(n) OVER (ORDER BY k ROWS 1 PRECEDING) FROM w ORDER BY k;
+SELECT k, row_number() OVER (ORDER BY v DESC, k) AS a, row_number() OVER (ORDER BY v, k) AS b, sum(k) OVER (ORDER BY v DESC) AS c FROM w ORDER BY k;

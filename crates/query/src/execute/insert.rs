@@ -177,7 +177,8 @@ fn fitted(expr: Expr, from: &DataType, to: &ColumnType) -> Result<Expr> {
     }
     // Digits that a Decimal has no room for are cut, as everywhere, and a time is read in the session's zone; Arrow's cast
     // would round, and reads UTC.
-    let is_time_of_text = matches!(ty, DataType::Timestamp(..)) && (from.is_string() || *from == DataType::Date32);
+    let is_time_of_text =
+        matches!(ty, DataType::Timestamp(..)) && (from.is_string() || *from == DataType::Date32);
     if *from == DataType::Null || !(matches!(ty, DataType::Decimal128(..)) || is_time_of_text) {
         return Ok(cast(expr, ty));
     }

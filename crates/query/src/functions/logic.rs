@@ -207,7 +207,8 @@ pub(crate) const ROWS: &[Row] = &[
         "least(a, b, …)",
         "The least value that is not NULL.",
         Plan::Scalar(
-            Scalar::pure((1, MANY), |args| extreme_type(args, false), |call| extreme(call, false)).own_nulls(),
+            Scalar::pure((1, MANY), |args| extreme_type(args, false), |call| extreme(call, false))
+                .own_nulls(),
         ),
     ),
     row("equals", &[], "equals(a, b)", "a = b.", Plan::Sql("($1 = $2)")),

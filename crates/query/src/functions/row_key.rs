@@ -60,7 +60,8 @@ impl ScalarUDFImpl for RowKey {
 
 fn keys(columns: &[ArrayRef]) -> Result<ArrayRef> {
     let fields = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
-    let refused = |error| fault(ErrorCode::IllegalTypeOfArgument, format!("Rows cannot be told apart: {error}"));
+    let refused =
+        |error| fault(ErrorCode::IllegalTypeOfArgument, format!("Rows cannot be told apart: {error}"));
     let rows = RowConverter::new(fields).map_err(refused)?.convert_columns(columns)?;
     let bytes = cast(&rows.try_into_binary()?, &DataType::LargeBinary)?;
     let mut nulls = None;

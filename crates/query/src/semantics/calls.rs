@@ -168,8 +168,7 @@ fn planned(mut function: Function, row: &'static Row) -> Result<Expr> {
         }
         Plan::AggregateSql(template) => {
             let of_rows = args.len() > 1 || args.first().is_some_and(is_tuple);
-            let args =
-                if row.name() == "uniqExact" && of_rows { vec![call(ROW_KEY, args)] } else { args };
+            let args = if row.name() == "uniqExact" && of_rows { vec![call(ROW_KEY, args)] } else { args };
             let mut expr = rewrites::parse_template(row.name(), template, &args)?;
             hand_over(&mut expr, &function);
             Ok(expr)

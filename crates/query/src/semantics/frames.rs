@@ -15,6 +15,7 @@ use datafusion::optimizer::AnalyzerRule;
 use zepto_common::ErrorCode;
 use zepto_common::types::ColumnType;
 
+use super::rules::{is_float, keys_with_nan_last};
 use crate::functions::{fault, for_windows};
 
 /// Nanoseconds of a second.
@@ -71,6 +72,26 @@ impl AnalyzerRule for EmptyFrames {
     }
 }
 
+/// NaN after all numbers in the orders of windows. A RANGE with a distance has one key alone: there it stays as it is.
+pub(super) fn nan_last_in_windows(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let changed = each_window(plan, &|mut function, schema| {
+        let params = &mut function.params;
+        let far = |bound: &WindowFrameBound| match bound {
+            WindowFrameBound::Preceding(value) | WindowFrameBound::Following(value) => !value.is_null(),
+            WindowFrameBound::CurrentRow => false,
+        };
+        let frame = &params.window_frame;
+        let by_distance =
+            frame.units == WindowFrameUnits::Range && (far(&frame.start_bound) || far(&frame.end_bound));
+        if by_distance || !params.order_by.iter().any(|by| is_float(&by.expr, schema)) {
+            return Ok(Transformed::no(function));
+        }
+        params.order_by = keys_with_nan_last(std::mem::take(&mut params.order_by), schema)?;
+        Ok(Transformed::yes(function))
+    })?;
+    Ok(changed.data)
+}
+
 /// `RANGE 60 PRECEDING` over a DateTime is 60 seconds, over a Date 60 days. DataFusion would take months.
 pub(crate) fn distances_in_time(plan: LogicalPlan) -> Result<LogicalPlan> {
     let changed = each_window(plan, &|mut function, schema| {
@@ -98,8 +119,9 @@ fn distance(bound: &mut WindowFrameBound, by: &ColumnType) -> Result<bool> {
     }
     let whole = || {
         text.parse::<i32>().ok().filter(|number| *number >= 0).ok_or_else(|| {
-            let message =
-                format!("Frame offset for 'RANGE' frame must be a nonnegative 32-bit integer, '{text}' given");
+            let message = format!(
+                "Frame offset for 'RANGE' frame must be a nonnegative 32-bit integer, '{text}' given"
+            );
             fault(ErrorCode::BadArguments, message)
         })
     };

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, DFSchema, DFSchemaRef, JoinConstraint, JoinType, Result, ScalarValue};
+use datafusion::common::{Column, DFSchema, DFSchemaRef, JoinType, Result, ScalarValue};
 use datafusion::config::ConfigOptions;
 use datafusion::functions::core::expr_fn::coalesce;
+use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::{Cast, Expr, Join, LogicalPlan, Projection};
+use datafusion::logical_expr::utils::split_conjunction;
+use datafusion::logical_expr::{BinaryExpr, Cast, Expr, Join, LogicalPlan, Operator, Projection};
 use datafusion::optimizer::AnalyzerRule;
 use zepto_common::types::ColumnType;
 
@@ -17,6 +19,7 @@ use super::numbers::{common, zero_of};
 use super::rules::SemanticOptions;
 use super::using::JOINED_KEY;
 use crate::asof;
+use crate::functions::scalar_function;
 
 #[derive(Debug)]
 pub(super) struct OuterJoins;
@@ -52,8 +55,12 @@ impl AnalyzerRule for OuterJoins {
 }
 
 fn outer_join(join: Join, use_nulls: bool) -> Result<Transformed<LogicalPlan>> {
-    let (join, changed) = on_joined_keys(join)?;
-    let keys = added_keys(&join)?;
+    let pairs = marked_pairs(&join);
+    let changed = with_joined_keys(LogicalPlan::Join(join))?;
+    let LogicalPlan::Join(join) = changed.data else {
+        return datafusion::common::internal_err!("a join stays one");
+    };
+    let keys = added_keys(&join, pairs)?;
     let sides = match join.join_type {
         JoinType::Left => (false, true),
         JoinType::Right => (true, false),
@@ -61,7 +68,7 @@ fn outer_join(join: Join, use_nulls: bool) -> Result<Transformed<LogicalPlan>> {
         _ => (false, false),
     };
     if keys.is_empty() && (sides == (false, false) || use_nulls) {
-        return Ok(Transformed::new_transformed(LogicalPlan::Join(join), changed));
+        return Ok(Transformed::new_transformed(LogicalPlan::Join(join), changed.transformed));
     }
     let inputs = [Arc::clone(join.left.schema()), Arc::clone(join.right.schema())];
     let sides = if use_nulls { (false, false) } else { sides };
@@ -73,74 +80,68 @@ fn key_beside(column: &Column) -> Column {
     Column::new(column.relation.clone(), format!("{JOINED_KEY} {}", column.name))
 }
 
-/// The column in a side of a condition, which may be cast.
+/// The column in a side of a condition, which may be cast or marked.
 fn column_in(expr: &Expr) -> Option<&Column> {
     match expr {
         Expr::Column(column) => Some(column),
         Expr::Cast(Cast { expr, .. }) => column_in(expr),
+        Expr::ScalarFunction(call) if call.func.name() == JOINED_KEY => column_in(call.args.first()?),
         _ => None,
     }
 }
 
-/// The join over the joined keys of the join that is its left side.
-fn on_joined_keys(mut join: Join) -> Result<(Join, bool)> {
-    let schema = Arc::clone(join.left.schema());
-    if join.join_constraint != JoinConstraint::Using || !schema.iter().any(is_joined_key) {
-        return Ok((join, false));
-    }
-    for (left, _) in &mut join.on {
-        let taken = std::mem::take(left);
-        let changed = taken.transform_up(|expr| match expr {
-            Expr::Column(column) if schema.has_column(&key_beside(&column)) => {
-                Ok(Transformed::yes(Expr::Column(key_beside(&column))))
-            }
-            other => Ok(Transformed::no(other)),
-        })?;
-        *left = changed.data;
-    }
-    match LogicalPlan::Join(join).recompute_schema()? {
-        LogicalPlan::Join(join) => Ok((join, true)),
-        _ => datafusion::common::internal_err!("a join stays one"),
+/// Whether a side of a condition is a joined key.
+fn is_marked(expr: &Expr) -> bool {
+    match expr {
+        Expr::Cast(Cast { expr, .. }) => is_marked(expr),
+        Expr::ScalarFunction(call) => call.func.name() == JOINED_KEY,
+        _ => false,
     }
 }
 
-fn is_joined_key(
-    (_, field): (Option<&datafusion::common::TableReference>, &arrow::datatypes::FieldRef),
-) -> bool {
-    field.name().starts_with(JOINED_KEY)
+/// The columns that the join's condition names as those of a joined key: the one that stands for it and the right one.
+fn marked_pairs(join: &Join) -> Vec<(Column, Column)> {
+    let filter = join.filter.iter().flat_map(|filter| split_conjunction(filter));
+    let equal = filter.filter_map(|test| match test {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => {
+            Some((left.as_ref(), right.as_ref()))
+        }
+        _ => None,
+    });
+    equal
+        .chain(join.on.iter().map(|(left, right)| (left, right)))
+        .filter(|(left, _)| is_marked(left))
+        .filter_map(|(left, right)| Some((column_in(left)?.clone(), column_in(right)?.clone())))
+        .collect()
 }
 
 /// The joined keys of a join whose left side may be missing: their columns and values.
-fn added_keys(join: &Join) -> Result<Vec<(Column, Expr)>> {
-    let of_right = match join.join_type {
-        JoinType::Right => true,
-        JoinType::Full => false,
-        _ => return Ok(Vec::new()),
-    };
-    if join.join_constraint != JoinConstraint::Using {
+fn added_keys(join: &Join, pairs: Vec<(Column, Column)>) -> Result<Vec<(Column, Expr)>> {
+    if !matches!(join.join_type, JoinType::Right | JoinType::Full) {
         return Ok(Vec::new());
     }
-    let mut keys = Vec::with_capacity(join.on.len());
-    for (left, right) in &join.on {
-        let (Some(l), Some(r)) = (column_in(left), column_in(right)) else { continue };
-        let named = match l.name.strip_prefix(JOINED_KEY) {
-            Some(name) => Column::new(l.relation.clone(), name.trim_start()),
-            None => l.clone(),
-        };
-        let fields =
-            (join.left.schema().qualified_field_from_column(l)?.1, join.right.schema().qualified_field_from_column(r)?.1);
-        let types = [ColumnType::of_field(fields.0), ColumnType::of_field(fields.1)];
+    let mut keys = Vec::with_capacity(pairs.len());
+    for (named, right) in pairs {
+        let key = key_beside(&named);
+        let left = if join.left.schema().has_column(&key) { &key } else { &named };
+        let l = join.left.schema().qualified_field_from_column(left)?.1;
+        let r = join.right.schema().qualified_field_from_column(&right)?.1;
+        let types = [ColumnType::of_field(l), ColumnType::of_field(r)];
         let ty = common(&types).map_or_else(|_| types[0].query_type(), |ty| ty.query_type());
-        let (l, r) = (fitted(l, fields.0.data_type(), &ty), fitted(r, fields.1.data_type(), &ty));
-        let value = if of_right {
-            r
+        let of_right = fitted(&right, r.data_type(), &ty);
+        let value = if join.join_type == JoinType::Right {
+            of_right
         } else {
-            let zero = zero_of(&ty)?;
-            let may_be_null = fields.0.is_nullable() || fields.1.is_nullable() || zero.is_null();
-            let rest = if may_be_null { None } else { Some(Expr::Literal(zero, None)) };
-            coalesce([l, r].into_iter().chain(rest).collect())
+            let there = coalesce(vec![fitted(left, l.data_type(), &ty), of_right]);
+            match l.is_nullable() || r.is_nullable() || zero_of(&ty)?.is_null() {
+                true => there,
+                false => {
+                    let call = ScalarFunction::new_udf(scalar_function("assumeNotNull")?, vec![there]);
+                    Expr::ScalarFunction(call)
+                }
+            }
         };
-        keys.push((key_beside(&named), value));
+        keys.push((key, value));
     }
     Ok(keys)
 }
@@ -156,7 +157,7 @@ fn with_joined_keys(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         node.inputs().into_iter().map(|input| Arc::clone(input.schema())).collect();
     let is_there = |column: &Column| schemas.iter().any(|schema| schema.has_column(column));
     let names = NamePreserver::new(&node);
-    node.map_expressions(|expr| {
+    let changed = node.map_expressions(|expr| {
         let name = names.save(&expr);
         let changed = expr.transform_up(|expr| match expr {
             Expr::ScalarFunction(mut call) if call.func.name() == JOINED_KEY && call.args.len() == 1 => {
@@ -171,7 +172,14 @@ fn with_joined_keys(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
             other => Ok(Transformed::no(other)),
         })?;
         Ok(if changed.transformed { changed.update_data(|expr| name.restore(expr)) } else { changed })
-    })
+    })?;
+    let has_keys =
+        schemas.iter().any(|schema| schema.fields().iter().any(|field| field.name().starts_with(JOINED_KEY)));
+    match has_keys {
+        // What passes its input on has the columns of joined keys as well.
+        true => Ok(Transformed::yes(changed.data.recompute_schema()?)),
+        false => Ok(changed),
+    }
 }
 
 /// A join with zero values in the columns of the sides that can lack a match, and with its joined keys.

@@ -53,24 +53,29 @@ impl AnalyzerRule for NanLast {
             LogicalPlan::Sort(sort) => Ok(Transformed::yes(LogicalPlan::Sort(nan_last(sort)?))),
             other => Ok(Transformed::no(other)),
         })?;
-        Ok(changed.data)
+        super::frames::nan_last_in_windows(changed.data)
     }
 }
 
 /// Arrow orders NaN by its sign bit, which an operation's result may have or not: so both directions need the key.
 fn nan_last(sort: Sort) -> Result<Sort> {
     let schema = Arc::clone(sort.input.schema());
-    let mut exprs = Vec::with_capacity(sort.expr.len());
-    for by in sort.expr {
-        if is_float(&by.expr, &schema) {
+    Ok(Sort { expr: keys_with_nan_last(sort.expr, &schema)?, ..sort })
+}
+
+/// Keys of an order with one more before each float.
+pub(super) fn keys_with_nan_last(keys: Vec<SortExpr>, schema: &DFSchema) -> Result<Vec<SortExpr>> {
+    let mut exprs = Vec::with_capacity(keys.len());
+    for by in keys {
+        if is_float(&by.expr, schema) {
             let test = ScalarFunction::new_udf(scalar_function("isNaN")?, vec![by.expr.clone()]);
             exprs.push(SortExpr::new(Expr::ScalarFunction(test), true, by.nulls_first));
         }
         exprs.push(by);
     }
-    Ok(Sort { expr: exprs, ..sort })
+    Ok(exprs)
 }
 
-fn is_float(expr: &Expr, schema: &DFSchema) -> bool {
+pub(super) fn is_float(expr: &Expr, schema: &DFSchema) -> bool {
     expr.get_type(schema).is_ok_and(|ty| ty.is_floating())
 }

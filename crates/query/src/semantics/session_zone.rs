@@ -46,7 +46,11 @@ fn compared(expr: Expr, type_of: &dyn Fn(&Expr) -> Option<ColumnType>) -> Result
             let (l, r) = (time_without_zone(&left, type_of), time_without_zone(&right, type_of));
             let left = if let Some(ty) = &r { told(*left, ty, type_of)? } else { *left };
             let right = if let Some(ty) = &l { told(*right, ty, type_of)? } else { *right };
-            Transformed::yes(Expr::BinaryExpr(BinaryExpr { left: Box::new(left), op, right: Box::new(right) }))
+            Transformed::yes(Expr::BinaryExpr(BinaryExpr {
+                left: Box::new(left),
+                op,
+                right: Box::new(right),
+            }))
         }
         Expr::Between(between) => match time_without_zone(&between.expr, type_of) {
             Some(ty) => {
@@ -80,7 +84,8 @@ fn time_without_zone(expr: &Expr, type_of: &dyn Fn(&Expr) -> Option<ColumnType>)
 
 /// A text constant or a date as the time that it tells in the session.
 fn told(expr: Expr, like: &ColumnType, type_of: &dyn Fn(&Expr) -> Option<ColumnType>) -> Result<Expr> {
-    let is_text = matches!(&expr, Expr::Literal(value, _) if value.data_type().is_string() && !value.is_null());
+    let is_text =
+        matches!(&expr, Expr::Literal(value, _) if value.data_type().is_string() && !value.is_null());
     let is_date = || type_of(&expr).is_some_and(|ty| *ty.inner() == ColumnType::Date);
     if !is_text && !is_date() {
         return Ok(expr);

@@ -6,9 +6,9 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    ExceptSelectItem, Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart,
-    OrderBy, OrderByKind, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, TableAlias, TableFactor,
-    TableWithJoins, VisitMut, VisitorMut, WildcardAdditionalOptions,
+    BinaryOperator, ExceptSelectItem, Expr, GroupByExpr, Ident, JoinConstraint, JoinOperator, ObjectName,
+    ObjectNamePart, OrderBy, OrderByKind, Query, Select, SelectItem, SelectItemQualifiedWildcardKind,
+    TableAlias, TableFactor, TableWithJoins, Value, VisitMut, VisitorMut, WildcardAdditionalOptions,
 };
 
 use crate::functions::rewrites::call;
@@ -16,29 +16,46 @@ use crate::functions::rewrites::call;
 /// The function around a column that stands for the joined key.
 pub(crate) const JOINED_KEY: &str = "__joined_key";
 
-/// Marks the joined keys of a select.
+/// A key and the side whose column stands for it.
+struct Key {
+    name: Ident,
+    side: Ident,
+}
+
+/// What the joins of a FROM are.
+struct Sides {
+    /// Names of the sides, each with the keys that it has.
+    sides: Vec<(Ident, Vec<Ident>)>,
+    keys: Vec<Key>,
+}
+
+/// Marks the joined keys of a select. Where it is not known which side has a key, all stays as it is.
 pub(super) fn resolve(select: &mut Select, order: Option<&mut OrderBy>) {
     let [from] = select.from.as_mut_slice() else { return };
-    let keys = keys(from);
-    if keys.is_empty() {
+    if !from.joins.iter().any(|join| using(&join.join_operator).is_some()) {
         return;
+    }
+    let Some(found) = sides(from) else { return };
+    for (join, (side, _)) in from.joins.iter_mut().zip(&found.sides[1..]) {
+        if let Some(constraint) = constraint(&mut join.join_operator)
+            && let JoinConstraint::Using(names) = &*constraint
+        {
+            *constraint = JoinConstraint::On(condition(names, side, &found.keys));
+        }
     }
     let wildcard = |item: &SelectItem| matches!(item, SelectItem::Wildcard(options) if *options == WildcardAdditionalOptions::default());
-    if select.projection.iter().any(wildcard)
-        && let Some(columns) = all_columns(from, &keys)
-    {
-        let items = std::mem::take(&mut select.projection).into_iter();
-        select.projection =
-            items.flat_map(|item| if wildcard(&item) { columns.clone() } else { vec![item] }).collect();
-    }
-    if !from_may_lack_left(&select.from) {
-        return;
-    }
-    let mut marks = Marks { keys: &keys, depth: 0, bound: Vec::new() };
+    let items = std::mem::take(&mut select.projection).into_iter();
+    select.projection =
+        items.flat_map(|item| if wildcard(&item) { all_columns(&found) } else { vec![item] }).collect();
     for item in &mut select.projection {
         let SelectItem::UnnamedExpr(Expr::Identifier(name)) = item else { continue };
         *item = SelectItem::ExprWithAlias { expr: Expr::Identifier(name.clone()), alias: name.clone() };
     }
+    mark(select, order, &found.keys);
+}
+
+fn mark(select: &mut Select, order: Option<&mut OrderBy>, keys: &[Key]) {
+    let mut marks = Marks { keys, depth: 0, bound: Vec::new() };
     let given: Vec<String> = select
         .projection
         .iter()
@@ -65,6 +82,19 @@ pub(super) fn resolve(select: &mut Select, order: Option<&mut OrderBy>) {
     }
 }
 
+fn constraint(operator: &mut JoinOperator) -> Option<&mut JoinConstraint> {
+    match operator {
+        JoinOperator::Join(constraint)
+        | JoinOperator::Inner(constraint)
+        | JoinOperator::Left(constraint)
+        | JoinOperator::LeftOuter(constraint)
+        | JoinOperator::Right(constraint)
+        | JoinOperator::RightOuter(constraint)
+        | JoinOperator::FullOuter(constraint) => Some(constraint),
+        _ => None,
+    }
+}
+
 fn using(operator: &JoinOperator) -> Option<&[ObjectName]> {
     match operator {
         JoinOperator::Join(JoinConstraint::Using(names))
@@ -82,59 +112,67 @@ fn last(name: &ObjectName) -> Option<&Ident> {
     name.0.last().and_then(ObjectNamePart::as_ident)
 }
 
-/// The columns of all USING clauses, each once.
-fn keys(from: &TableWithJoins) -> Vec<Ident> {
-    let mut keys: Vec<Ident> = Vec::new();
-    for name in from.joins.iter().filter_map(|join| using(&join.join_operator)).flatten() {
-        if let Some(name) = last(name)
-            && !keys.iter().any(|key| key.value == name.value)
-        {
-            keys.push(name.clone());
-        }
-    }
-    keys
-}
-
-/// Whether a row may be there without the left side of a join.
-fn from_may_lack_left(from: &[TableWithJoins]) -> bool {
-    from.iter().flat_map(|from| &from.joins).any(|join| {
-        matches!(
-            join.join_operator,
-            JoinOperator::Right(_) | JoinOperator::RightOuter(_) | JoinOperator::FullOuter(_)
-        )
-    })
-}
-
-/// What `*` stands for; None where it is not known which side has a key.
-fn all_columns(from: &mut TableWithJoins, keys: &[Ident]) -> Option<Vec<SelectItem>> {
-    let mut sides: Vec<(Ident, Vec<Ident>)> = Vec::new();
-    let first = name_of(&mut from.relation, 0)?;
-    sides.push((first, Vec::new()));
+/// The sides of the joins and the columns of all USING clauses, each once.
+fn sides(from: &mut TableWithJoins) -> Option<Sides> {
+    let mut found = Sides { sides: vec![(name_of(&mut from.relation, 0)?, Vec::new())], keys: Vec::new() };
     for (at, join) in from.joins.iter_mut().enumerate() {
-        let names: Vec<Ident> = using(&join.join_operator)?.iter().filter_map(last).cloned().collect();
+        let names: Vec<Ident> =
+            using(&join.join_operator).unwrap_or_default().iter().filter_map(last).cloned().collect();
         for name in &names {
-            let known = sides.iter().any(|(_, has)| has.iter().any(|key| key.value == name.value));
-            match known {
-                true => {}
-                false if sides.len() == 1 => sides[0].1.push(name.clone()),
-                false => return None,
+            if found.keys.iter().any(|key| key.name.value == name.value) {
+                continue;
             }
+            let [(side, has)] = found.sides.as_mut_slice() else { return None };
+            has.push(name.clone());
+            found.keys.push(Key { name: name.clone(), side: side.clone() });
         }
-        sides.push((name_of(&mut join.relation, at + 1)?, names));
+        let side = name_of(&mut join.relation, at + 1)?;
+        if found.sides.iter().any(|(other, _)| other.value == side.value) {
+            return None;
+        }
+        found.sides.push((side, names));
     }
-    let mut items: Vec<SelectItem> = keys
-        .iter()
-        .map(|key| SelectItem::ExprWithAlias { expr: Expr::Identifier(key.clone()), alias: key.clone() })
-        .collect();
-    for (side, has) in sides {
-        let (first_element, rest) = has.split_first()?;
-        let except =
-            ExceptSelectItem { first_element: first_element.clone(), additional_elements: rest.to_vec() };
-        let kind = SelectItemQualifiedWildcardKind::ObjectName(ObjectName::from(vec![side]));
-        let options = WildcardAdditionalOptions { opt_except: Some(except), ..Default::default() };
+    Some(found)
+}
+
+/// `k = r.k AND …` for the joined keys.
+fn condition(names: &[ObjectName], side: &Ident, keys: &[Key]) -> Expr {
+    let equal = |key: &Key| Expr::BinaryOp {
+        left: Box::new(joined(key)),
+        op: BinaryOperator::Eq,
+        right: Box::new(Expr::CompoundIdentifier(vec![side.clone(), key.name.clone()])),
+    };
+    let known =
+        names.iter().filter_map(last).filter_map(|name| keys.iter().find(|key| key.name.value == name.value));
+    let all = known.map(equal).reduce(|all, next| Expr::BinaryOp {
+        left: Box::new(all),
+        op: BinaryOperator::And,
+        right: Box::new(next),
+    });
+    all.unwrap_or_else(|| Expr::value(Value::Boolean(true)))
+}
+
+fn joined(key: &Key) -> Expr {
+    call(JOINED_KEY, vec![Expr::CompoundIdentifier(vec![key.side.clone(), key.name.clone()])])
+}
+
+/// What `*` stands for.
+fn all_columns(found: &Sides) -> Vec<SelectItem> {
+    let key = |key: &Key| SelectItem::ExprWithAlias {
+        expr: Expr::Identifier(key.name.clone()),
+        alias: key.name.clone(),
+    };
+    let mut items: Vec<SelectItem> = found.keys.iter().map(key).collect();
+    for (side, has) in &found.sides {
+        let except = has.split_first().map(|(first, rest)| ExceptSelectItem {
+            first_element: first.clone(),
+            additional_elements: rest.to_vec(),
+        });
+        let kind = SelectItemQualifiedWildcardKind::ObjectName(ObjectName::from(vec![side.clone()]));
+        let options = WildcardAdditionalOptions { opt_except: except, ..Default::default() };
         items.push(SelectItem::QualifiedWildcard(kind, options));
     }
-    Some(items)
+    items
 }
 
 /// The name of a side of a join; a subquery without one gets one.
@@ -154,7 +192,7 @@ fn name_of(table: &mut TableFactor, at: usize) -> Option<Ident> {
 }
 
 struct Marks<'a> {
-    keys: &'a [Ident],
+    keys: &'a [Key],
     /// Subqueries around.
     depth: usize,
     /// Parameters of the lambdas around.
@@ -186,12 +224,10 @@ impl VisitorMut for Marks<'_> {
             Expr::Lambda(lambda) => {
                 self.bound.truncate(self.bound.len().saturating_sub(lambda.params.len()));
             }
-            Expr::Identifier(name)
-                if self.depth == 0
-                    && self.keys.iter().any(|key| key.value == name.value)
-                    && !self.bound.contains(&name.value) =>
-            {
-                *expr = call(JOINED_KEY, vec![expr.clone()]);
+            Expr::Identifier(name) if self.depth == 0 && !self.bound.contains(&name.value) => {
+                if let Some(key) = self.keys.iter().find(|key| key.name.value == name.value) {
+                    *expr = joined(key);
+                }
             }
             _ => {}
         }

@@ -97,9 +97,7 @@ impl Adapted {
             _ if args.is_distinct => None,
             (_, Some(measure)) if measure.is_of_pairs() => Some(Box::new(Sliding::<Pairs>::new(measure))),
             (_, Some(measure)) => Some(Box::new(Sliding::<Values>::new(measure))),
-            (Kind::Mean, None) if self.name == "avg" => {
-                Some(Box::new(Sliding::<Total>::new(OfTotal::Mean)))
-            }
+            (Kind::Mean, None) if self.name == "avg" => Some(Box::new(Sliding::<Total>::new(OfTotal::Mean))),
             (Kind::Sum, None) if *ty == DataType::Float64 => {
                 Some(Box::new(Sliding::<Total>::new(OfTotal::Sum)))
             }

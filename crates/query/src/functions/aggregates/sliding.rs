@@ -253,7 +253,9 @@ impl Summary for Pairs {
     fn of_rows(values: &[ArrayRef]) -> Result<Vec<Self>> {
         let (xs, ys) = (floats(&values[0])?, floats(&values[1])?);
         let pairs = xs.iter().zip(&ys);
-        Ok(pairs.map(|pair| if let (Some(x), Some(y)) = pair { Self::one(x, y) } else { Self::default() }).collect())
+        Ok(pairs
+            .map(|pair| if let (Some(x), Some(y)) = pair { Self::one(x, y) } else { Self::default() })
+            .collect())
     }
 
     fn join(&mut self, later: &Self) {

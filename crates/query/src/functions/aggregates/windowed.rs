@@ -14,7 +14,8 @@ use datafusion::logical_expr::{
 use crate::semantics::numbers::zero_of;
 
 /// Whose empty answer is the zero value, also as a float; of the others it is NaN.
-const ZERO_WHEN_EMPTY: [&str; 9] = ["sum", "min", "max", "any", "anyLast", "argMin", "argMax", "first", "last"];
+const ZERO_WHEN_EMPTY: [&str; 9] =
+    ["sum", "min", "max", "any", "anyLast", "argMin", "argMax", "first", "last"];
 
 /// An aggregate that knows what an empty frame gives.
 #[derive(Debug, PartialEq, Eq, Hash)]
