@@ -28,6 +28,7 @@ mod meter;
 mod more;
 mod render;
 pub(crate) mod rewrites;
+mod row_key;
 mod scalar;
 mod text;
 mod timestamps;
@@ -42,6 +43,8 @@ use datafusion::execution::SessionState;
 use datafusion::logical_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, WindowUDF};
 use sqlparser::ast::Expr;
 
+pub(crate) use accurate::holds;
+pub(crate) use aggregates::for_windows;
 pub(crate) use bucket::Width as TimeWidth;
 pub use bucket::uniform_width;
 pub(crate) use calendar::add_months;
@@ -50,6 +53,7 @@ pub(crate) use lambdas::{lambda_args, with_lambda};
 pub use logic::{CLICKHOUSE_REVISION, CLICKHOUSE_VERSION};
 pub(crate) use render::float64 as write_float;
 pub(crate) use rewrites::interval_parts;
+pub(crate) use row_key::ROW_KEY;
 pub(crate) use scalar::{column_of, fault, nullable};
 
 use scalar::{Scalar, ScalarFunction};
@@ -183,6 +187,7 @@ pub fn register(state: &mut SessionState) -> Result<()> {
     for udf in SCALARS.values() {
         state.register_udf(Arc::clone(udf))?;
     }
+    state.register_udf(Arc::new(row_key::row_key()))?;
     for row in TABLES.iter().flat_map(|table| table.iter()) {
         match row.plan {
             Plan::Aggregate(make) => {

@@ -12,7 +12,7 @@
 //! - `views`: materialized views: their queries cut into states and answer
 //! - `index_aggregate`: aggregates answered from run indexes
 //! - `execute`: what each statement does; `stream`, `running`, `memory`: results on their way and their bounds
-//! - `yielding`: joins that can be stopped
+//! - `pushdown`: filters on their way down plans with joins; `yielding`: joins that can be stopped
 //! - `error`: DataFusion's errors as ClickHouse's codes
 
 mod arrival;
@@ -34,6 +34,7 @@ mod options;
 mod plan_cache;
 mod planner;
 mod provider;
+mod pushdown;
 mod rewrite;
 mod running;
 pub mod semantics;

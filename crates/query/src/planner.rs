@@ -135,6 +135,9 @@ impl Core {
 async fn plan_tree(state: &SessionState, tree: ast::Statement) -> Result<LogicalPlan> {
     let plan = state.statement_to_plan(DfStatement::Statement(Box::new(tree))).await;
     plan.and_then(text_as_views)
+        .and_then(semantics::distances_in_time)
+        .and_then(semantics::nulls_of_subqueries)
+        .and_then(|plan| semantics::in_session_zone(plan, state.config_options()))
         .and_then(asof::replace_marked)
         .and_then(fill::replace_marked)
         .map_err(from_datafusion)

@@ -10,13 +10,20 @@
 
 mod aliases;
 mod calls;
+mod frames;
 mod names;
 pub(crate) mod numbers;
 mod operators;
+mod orders;
+mod outer_joins;
 mod rules;
 mod scalars;
+mod session_zone;
+mod subqueries;
 mod syntax;
 mod tuple_in;
+mod tuples;
+mod using;
 mod windows;
 
 use std::ops::ControlFlow;
@@ -28,9 +35,12 @@ use sqlparser::ast::{
 };
 use zepto_common::{Error, Result};
 
+pub(crate) use frames::distances_in_time;
 pub use names::{output_name, output_schema};
 pub use operators::OperatorPlanner;
 pub use rules::SemanticOptions;
+pub(crate) use session_zone::{in_session_zone, session_zone};
+pub(crate) use subqueries::nulls_of_subqueries;
 pub(crate) use syntax::typed;
 
 /// Makes a parsed statement mean in DataFusion what it means in ClickHouse.
@@ -87,7 +97,9 @@ fn query_scope(query: &mut Query) -> Result<()> {
         SetExpr::Select(select) => {
             names::name_columns(select);
             windows::resolve(select, query.order_by.as_mut())?;
-            aliases::resolve(select, query.order_by.as_mut())
+            aliases::resolve(select, query.order_by.as_mut())?;
+            using::resolve(select, query.order_by.as_mut());
+            Ok(())
         }
         body => set_scope(body),
     }
@@ -107,7 +119,9 @@ fn set_scope(body: &mut SetExpr) -> Result<()> {
 fn select_scope(select: &mut Select) -> Result<()> {
     names::name_columns(select);
     windows::resolve(select, None)?;
-    aliases::resolve(select, None)
+    aliases::resolve(select, None)?;
+    using::resolve(select, None);
+    Ok(())
 }
 
 fn nulls_last(order: &mut OrderBy) {

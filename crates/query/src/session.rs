@@ -31,6 +31,7 @@ use crate::fill::FillPlanner;
 use crate::latest::{LatestPlanner, TakeLatest};
 use crate::memory::QueryPool;
 use crate::options::SqlOptions;
+use crate::pushdown::kept_off_joins;
 use crate::running::QueryHandle;
 use crate::semantics::SemanticOptions;
 use crate::service::Core;
@@ -153,6 +154,7 @@ impl Sessions {
             true => crate::index_aggregate::rules(),
             false => PhysicalOptimizer::new().rules,
         };
+        rules = kept_off_joins(rules);
         rules.insert(0, Arc::new(TakeStates));
         rules.push(Arc::new(PauseInLoops));
         rules.push(Arc::new(MeterConstants));
@@ -207,13 +209,33 @@ impl Sessions {
         let config = state.config_mut();
         config.set_extension(handle.clone());
         let use_nulls = settings.get("join_use_nulls").is_some_and(|value| value == "1" || value == "true");
-        let semantics = SemanticOptions { join_use_nulls: use_nulls, user: handle.user().to_owned() };
+        let session_timezone = settings.get("session_timezone").cloned().unwrap_or_default();
+        let user = handle.user().to_owned();
+        let semantics = SemanticOptions { join_use_nulls: use_nulls, session_timezone, user };
         config.options_mut().extensions.insert(semantics);
         if let Some(threads) =
             settings.get("max_threads").and_then(|n| n.parse::<usize>().ok()).filter(|&n| n > 0)
         {
             let most = config.options().execution.target_partitions;
             config.options_mut().execution.target_partitions = threads.min(most);
+        }
+        // Functions see the options as they are now.
+        state.mark_start_execution();
+        state
+    }
+
+    /// A session that computes the expressions of an INSERT's rows.
+    pub(crate) fn evaluation_state(
+        &self,
+        core: &Arc<Core>,
+        database: &str,
+        settings: &BTreeMap<String, String>,
+    ) -> SessionState {
+        let mut state = self.plan_state(core, database, 0);
+        if let Some(zone) = settings.get("session_timezone") {
+            let semantics = SemanticOptions { session_timezone: zone.clone(), ..SemanticOptions::default() };
+            state.config_mut().options_mut().extensions.insert(semantics);
+            state.mark_start_execution();
         }
         state
     }

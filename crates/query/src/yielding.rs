@@ -35,10 +35,8 @@ pub(crate) struct PauseInLoops;
 impl PhysicalOptimizerRule for PauseInLoops {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let paused = plan.transform_up(|node| {
-            let given =
-                |node| Arc::new(PauseExec { input: node, rows: usize::MAX }) as Arc<dyn ExecutionPlan>;
             if node.is::<HashJoinExec>() || node.is::<SortMergeJoinExec>() {
-                return Ok(Transformed::yes(given(node)));
+                return Ok(Transformed::yes(PauseExec::over(node)));
             }
             if !node.is::<NestedLoopJoinExec>() && !node.is::<CrossJoinExec>() {
                 return Ok(Transformed::no(node));
@@ -48,7 +46,7 @@ impl PhysicalOptimizerRule for PauseInLoops {
             };
             let children = node.children().into_iter().map(pause).collect();
             let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
-            Ok(Transformed::yes(given(node.replace_children(children, options)?)))
+            Ok(Transformed::yes(PauseExec::over(node.replace_children(children, options)?)))
         })?;
         Ok(paused.data)
     }
@@ -64,10 +62,22 @@ impl PhysicalOptimizerRule for PauseInLoops {
 
 /// Gives its input's batches in slices, a pause after each, and ends with the statement.
 #[derive(Debug)]
-struct PauseExec {
+pub(crate) struct PauseExec {
     input: Arc<dyn ExecutionPlan>,
     /// Rows of a slice.
     rows: usize,
+}
+
+impl PauseExec {
+    /// Over a join, with its batches as they are.
+    pub(crate) fn over(input: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+        Arc::new(Self { input, rows: usize::MAX })
+    }
+
+    /// What it gives the batches of.
+    pub(crate) fn input(&self) -> Arc<dyn ExecutionPlan> {
+        Arc::clone(&self.input)
+    }
 }
 
 impl DisplayAs for PauseExec {

@@ -34,7 +34,8 @@ impl Evaluator {
 impl ExpressionEvaluator for Evaluator {
     fn evaluate(&self, expression: &str, ty: &ColumnType) -> Result<ArrayRef> {
         let tokens = statement::tokenize(expression)?;
-        let state = self.core.sessions.plan_state(&self.core, &self.context.database, 0);
+        let context = &self.context;
+        let state = self.core.sessions.evaluation_state(&self.core, &context.database, &context.settings);
         constant(&self.core, &state, tokens, ty)
     }
 }

@@ -6,7 +6,9 @@ use std::sync::atomic::Ordering;
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::compute::BatchCoalescer;
 use arrow::datatypes::DataType;
-use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, cast};
+use datafusion::common::ScalarValue;
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::{Expr, ExprSchemable, LogicalPlan, LogicalPlanBuilder, cast, lit};
 use datafusion::physical_plan::execution_plan::ChildrenPropertiesMode;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::repartition::RepartitionExec;
@@ -20,9 +22,11 @@ use zepto_common::limits::BLOCK_ROWS;
 use zepto_common::schema::{Column, TableSchema};
 use zepto_common::service::{Answer, WriteRequest};
 use zepto_common::tally::Tally;
+use zepto_common::types::ColumnType;
 
 use super::evaluate::constant;
 use crate::error::from_datafusion;
+use crate::functions::scalar_function;
 use crate::provider::to_storage;
 use crate::service::Run;
 use crate::statement::{self, NameText, Tokens};
@@ -152,10 +156,9 @@ fn cast_to(plan: LogicalPlan, schema: &TableSchema, targets: &[usize]) -> Result
         .into_iter()
         .zip(targets)
         .map(|(column, &target)| {
-            let ty = schema.columns[target].ty.query_type();
             let expr = Expr::Column(column);
-            let same = expr.get_type(plan.schema()).map_err(from_datafusion)? == ty;
-            let expr = if same { expr } else { cast(expr, ty) };
+            let from = expr.get_type(plan.schema()).map_err(from_datafusion)?;
+            let expr = fitted(expr, &from, &schema.columns[target].ty)?;
             // Two columns of a query may share a name; the positions never do.
             Ok(expr.alias(format!("__insert_{target}")))
         })
@@ -164,6 +167,24 @@ fn cast_to(plan: LogicalPlan, schema: &TableSchema, targets: &[usize]) -> Result
         .project(exprs?)
         .and_then(LogicalPlanBuilder::build)
         .map_err(from_datafusion)
+}
+
+/// The expression in the query type of a column.
+fn fitted(expr: Expr, from: &DataType, to: &ColumnType) -> Result<Expr> {
+    let ty = to.query_type();
+    if *from == ty {
+        return Ok(expr);
+    }
+    // Digits that a Decimal has no room for are cut, as everywhere, and a time is read in the session's zone; Arrow's cast
+    // would round, and reads UTC.
+    let is_time_of_text =
+        matches!(ty, DataType::Timestamp(..)) && (from.is_string() || *from == DataType::Date32);
+    if *from == DataType::Null || !(matches!(ty, DataType::Decimal128(..)) || is_time_of_text) {
+        return Ok(cast(expr, ty));
+    }
+    let function = scalar_function("CAST").map_err(from_datafusion)?;
+    let name = lit(ScalarValue::Utf8View(Some(to.inner().to_string())));
+    Ok(Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![expr, name])))
 }
 
 /// Makes whole rows: the query's columns, and the defaults of the others.
@@ -220,7 +241,6 @@ fn default_value(run: &Run, column: &Column) -> Result<ArrayRef> {
 
 /// The zero value of a storage type.
 fn zero(ty: &DataType) -> Result<ArrayRef> {
-    use datafusion::common::ScalarValue;
     let value = match ty {
         DataType::FixedSizeBinary(size) => {
             ScalarValue::FixedSizeBinary(*size, Some(vec![0; usize::try_from(*size).unwrap_or(0)]))

@@ -4,13 +4,17 @@ mod adapted;
 mod extreme;
 mod fold;
 mod folds;
+mod sliding;
+mod spread;
 mod sum;
+mod windowed;
 mod winner;
 
 use datafusion::functions_aggregate as df;
 
 use adapted::{Adapted, Kind};
 use fold::aggregate;
+pub(crate) use windowed::for_windows;
 
 use super::{Plan, Row, row};
 

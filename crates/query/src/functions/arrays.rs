@@ -4,11 +4,12 @@ mod places;
 mod search;
 mod tuples;
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, ListArray, UInt32Array, new_empty_array};
 use arrow::buffer::OffsetBuffer;
-use arrow::compute::{SortOptions, cast, concat as concat_arrays, interleave, sort, take};
+use arrow::compute::{SortOptions, cast, concat as concat_arrays, interleave, sort, sort_to_indices, take};
 use arrow::datatypes::{DataType, FieldRef, Float64Type};
 use datafusion::common::Result;
 use zepto_common::ErrorCode;
@@ -176,7 +177,28 @@ fn extreme(call: &Call<'_>, descending: bool) -> Result<ArrayRef> {
 }
 
 fn sorted(call: &Call<'_>, descending: bool) -> Result<ArrayRef> {
-    each(call, |values, _| Ok(sort(&values, Some(SortOptions { descending, nulls_first: false }))?))
+    each(call, |values, _| picked(&values, order(&values, descending)?.into_iter()))
+}
+
+/// The places of items in their order: NaN after all numbers and NULL after NaN, in both directions.
+pub(super) fn order(values: &ArrayRef, descending: bool) -> Result<Vec<usize>> {
+    let options = SortOptions { descending, nulls_first: false };
+    if !values.data_type().is_floating() {
+        let order = sort_to_indices(values, Some(options), None)?;
+        return Ok(order.values().iter().map(|at| *at as usize).collect());
+    }
+    let floats = cast(values, &DataType::Float64)?;
+    let floats = floats.as_primitive::<Float64Type>();
+    let mut order: Vec<usize> = (0..floats.len()).collect();
+    let number = |at: &usize| (floats.is_null(*at), floats.is_valid(*at) && floats.value(*at).is_nan());
+    order.sort_by(|a, b| {
+        let by_value = match (number(a), number(b)) {
+            ((false, false), (false, false)) => floats.value(*a).total_cmp(&floats.value(*b)),
+            _ => Ordering::Equal,
+        };
+        number(a).cmp(&number(b)).then(if descending { by_value.reverse() } else { by_value })
+    });
+    Ok(order)
 }
 
 /// The items at these places.
@@ -193,6 +215,19 @@ fn distinct(call: &Call<'_>) -> Result<ArrayRef> {
             (0..values.len()).filter(|at| texts.is_valid(*at) && seen.insert(texts.value(*at))).collect();
         picked(&values, fresh.into_iter())
     })
+}
+
+/// How many different items; NULL is one of them.
+fn different(call: &Call<'_>) -> Result<ArrayRef> {
+    let list = list(call, 0)?;
+    let ColumnType::Array(of) = call.base(0) else { return call.array(0) };
+    let texts = render::texts(list.values(), &of)?;
+    let counts = (0..list.len()).map(|row| {
+        let (start, length) = (list.value_offsets()[row] as usize, list.value_length(row) as usize);
+        let items = (start..start + length).map(|at| texts.is_valid(at).then(|| texts.value(at)));
+        items.collect::<hashbrown::HashSet<_>>().len() as u32
+    });
+    Ok(Arc::new(UInt32Array::from_iter_values(counts)))
 }
 
 fn slice(call: &Call<'_>) -> Result<ArrayRef> {
@@ -376,7 +411,7 @@ pub(crate) const ROWS: &[Row] = &[
         &[],
         "arrayUniq(a)",
         "How many different items.",
-        Plan::Sql("toUInt32(length(arrayDistinct($1)))"),
+        Plan::Scalar(Scalar::pure((1, 1), |args| item(args, 0).map(|_| ColumnType::UInt32), different)),
     ),
     row(
         "arraySlice",

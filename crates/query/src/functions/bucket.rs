@@ -111,6 +111,11 @@ fn run(call: &Call<'_>, width: Width, zone_at: usize) -> Result<ArrayRef> {
         };
         return from_days(&days.unary::<_, Int64Type>(|day| width.floor_day(day)));
     }
+    let values = match call.base(0) {
+        // A date begins when its day begins in the zone.
+        ColumnType::Date => map(&values, |local| zone.utc(local)),
+        _ => values,
+    };
     let starts = floor(&values, per_second, width, &mut zone)?;
     let Some((unit, zone)) = unit_and_zone(call.ty) else {
         return Err(fault(ErrorCode::LogicalError, "A bucket is a time"));

@@ -1,5 +1,7 @@
 //! Days, clocks and time zones as plain integer arithmetic; zone rules come from chrono-tz.
 
+use std::cell::Cell;
+
 use chrono::{NaiveDate, Offset, TimeZone};
 use chrono_tz::Tz;
 use datafusion::common::Result;
@@ -60,11 +62,36 @@ pub(crate) struct Zone {
 /// Zone offsets are constant within slots of this many seconds.
 const SLOT: i64 = 900;
 
+thread_local! {
+    /// The zone of times that name none, while this thread computes a function for a session that has set one.
+    static SESSION: Cell<Option<Tz>> = const { Cell::new(None) };
+}
+
+/// Runs what computes a function in a session with this `session_timezone`. What it runs does not wait, so the thread is
+/// its own.
+pub(crate) fn in_session_zone<T>(name: &str, work: impl FnOnce() -> T) -> T {
+    struct Restore(Option<Tz>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            SESSION.set(self.0);
+        }
+    }
+    // Times in UTC need no rules; an unknown zone was refused with the setting.
+    let zone = name.parse().ok().filter(|_| !is_utc(name));
+    let _restore = Restore(SESSION.replace(zone));
+    work()
+}
+
+fn is_utc(name: &str) -> bool {
+    matches!(name, "UTC" | "+00:00" | "Etc/UTC" | "GMT")
+}
+
 impl Zone {
-    /// The named zone; UTC for none.
+    /// The named zone; the session's for none, which is UTC where none is set.
     pub(crate) fn named(name: Option<&str>) -> Result<Self> {
         let zone = match name {
-            None | Some("UTC" | "+00:00" | "Etc/UTC" | "GMT") => None,
+            None => SESSION.get(),
+            Some(name) if is_utc(name) => None,
             Some(name) => match name.parse::<Tz>() {
                 Ok(zone) => Some(zone),
                 Err(_) => return Err(fault(ErrorCode::BadArguments, format!("Unknown time zone {name}"))),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, ListArray, UInt32Array};
 use arrow::buffer::OffsetBuffer;
-use arrow::compute::{SortOptions, cast, sort_to_indices, take_arrays};
+use arrow::compute::{cast, take_arrays};
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::Result;
 use datafusion::logical_expr::{
@@ -19,7 +19,7 @@ use sqlparser::ast::Expr;
 use zepto_common::types::ColumnType;
 use zepto_common::{Error, ErrorCode};
 
-use super::arrays::{each, item, list, of_rows, picked};
+use super::arrays::{each, item, list, of_rows, order, picked};
 use super::convert::truth;
 use super::meter::{Meter, copied_bytes};
 use super::rewrites::{call, parse_template};
@@ -269,12 +269,9 @@ fn split(call: &Call<'_>) -> Result<ArrayRef> {
 fn sorted_by(call: &Call<'_>) -> Result<ArrayRef> {
     let keys = list(call, 1)?;
     let descending = call.ints(2)?.iter().next().flatten() == Some(1);
-    let options = SortOptions { descending, nulls_first: false };
+    let items = list(call, 0)?;
     let rows: Result<Vec<ArrayRef>> = (0..keys.len())
-        .map(|row| {
-            let order = sort_to_indices(&keys.value(row), Some(options), None)?;
-            picked(&list(call, 0)?.value(row), order.values().iter().map(|at| *at as usize))
-        })
+        .map(|row| picked(&items.value(row), order(&keys.value(row), descending)?.into_iter()))
         .collect();
     of_rows(call.ty, rows?)
 }

@@ -11,7 +11,7 @@ use zepto_common::types::ColumnType;
 use super::convert::{OnFault, convert, truth};
 use super::scalar::{Arguments, Call, MANY, Scalar, nullable};
 use super::{Plan, Row, row};
-use crate::semantics::numbers::{common, zero};
+use crate::semantics::numbers::{common, is_signed, is_whole, zero};
 
 /// A condition of any type as a Boolean.
 fn condition(call: &Call<'_>) -> Result<ArrayRef> {
@@ -45,9 +45,18 @@ fn common_type(args: &Arguments<'_>) -> Result<ColumnType> {
 
 /// NULLs do not count, unless all are.
 fn extreme(call: &Call<'_>, greatest: bool) -> Result<ArrayRef> {
-    let mut best = convert(&call.array(0)?, &call.base(0), call.ty, OnFault::Error)?;
+    // Numbers of both kinds of 64 bits are compared as what holds both.
+    let mixed = is_mixed((0..call.len()).map(|i| call.base(i)));
+    let wide = ColumnType::Decimal(38, 0);
+    let compared = if mixed { &wide } else { call.ty };
+    let best = extreme_of(call, compared, greatest)?;
+    if mixed { convert(&best, &wide, call.ty, OnFault::Error) } else { Ok(best) }
+}
+
+fn extreme_of(call: &Call<'_>, ty: &ColumnType, greatest: bool) -> Result<ArrayRef> {
+    let mut best = convert(&call.array(0)?, &call.base(0), ty, OnFault::Error)?;
     for i in 1..call.len() {
-        let next = convert(&call.array(i)?, &call.base(i), call.ty, OnFault::Error)?;
+        let next = convert(&call.array(i)?, &call.base(i), ty, OnFault::Error)?;
         let better = if greatest { cmp::gt(&next, &best)? } else { cmp::lt(&next, &best)? };
         let better =
             if better.null_count() > 0 { arrow::compute::prep_null_mask_filter(&better) } else { better };
@@ -58,8 +67,22 @@ fn extreme(call: &Call<'_>, greatest: bool) -> Result<ArrayRef> {
     Ok(best)
 }
 
-fn extreme_type(args: &Arguments<'_>) -> Result<ColumnType> {
-    let ty = common_type(args)?;
+/// Whether UInt64 stands beside numbers with a sign, all of them whole.
+fn is_mixed(types: impl Iterator<Item = ColumnType>) -> bool {
+    let types: Vec<ColumnType> = types.filter(|ty| *ty != ColumnType::Nothing).collect();
+    types.iter().all(is_whole) && types.contains(&ColumnType::UInt64) && types.iter().any(is_signed)
+}
+
+/// The greatest of UInt64 and signed numbers is never below the UInt64, the least never above the signed one.
+fn extreme_type(args: &Arguments<'_>, greatest: bool) -> Result<ColumnType> {
+    let bases = || (0..args.fields.len()).map(|i| args.base(i));
+    let ty = match is_mixed(bases()) {
+        true => {
+            let ty = if greatest { ColumnType::UInt64 } else { ColumnType::Int64 };
+            if args.any_nullable() { ty.nullable() } else { ty }
+        }
+        false => common_type(args)?,
+    };
     let all_null = (0..args.fields.len()).all(|i| args.ty(i).is_nullable());
     Ok(if all_null { ty } else { ty.inner().clone() })
 }
@@ -154,6 +177,13 @@ pub(crate) const ROWS: &[Row] = &[
         Plan::Scalar(Scalar::pure((1, 1), |args| Ok(args.base(0)), filled).own_nulls()),
     ),
     row(
+        "__joined_key",
+        &[],
+        "",
+        "",
+        Plan::Scalar(Scalar::pure((1, 1), own_type, |call| call.array(0)).own_nulls()),
+    ),
+    row(
         "toNullable",
         &[],
         "toNullable(x)",
@@ -167,14 +197,19 @@ pub(crate) const ROWS: &[Row] = &[
         &[],
         "greatest(a, b, …)",
         "The greatest value that is not NULL.",
-        Plan::Scalar(Scalar::pure((1, MANY), extreme_type, |call| extreme(call, true)).own_nulls()),
+        Plan::Scalar(
+            Scalar::pure((1, MANY), |args| extreme_type(args, true), |call| extreme(call, true)).own_nulls(),
+        ),
     ),
     row(
         "least",
         &[],
         "least(a, b, …)",
         "The least value that is not NULL.",
-        Plan::Scalar(Scalar::pure((1, MANY), extreme_type, |call| extreme(call, false)).own_nulls()),
+        Plan::Scalar(
+            Scalar::pure((1, MANY), |args| extreme_type(args, false), |call| extreme(call, false))
+                .own_nulls(),
+        ),
     ),
     row("equals", &[], "equals(a, b)", "a = b.", Plan::Sql("($1 = $2)")),
     row("notEquals", &[], "notEquals(a, b)", "a != b.", Plan::Sql("($1 <> $2)")),
@@ -255,7 +290,21 @@ pub(crate) const ROWS: &[Row] = &[
             |call| ScalarValue::UInt32(Some(CLICKHOUSE_REVISION)).to_array_of_size(call.rows),
         )),
     ),
-    row("timezone", &["serverTimezone"], "timezone()", "The server's time zone.", fact!("UTC")),
+    row(
+        "timezone",
+        &[],
+        "timezone()",
+        "The session's time zone.",
+        Plan::Scalar(
+            Scalar::pure(
+                (0, 0),
+                |_| Ok(ColumnType::String),
+                |call| text(call, &super::calendar::Zone::named(None)?.name()),
+            )
+            .stable(),
+        ),
+    ),
+    row("serverTimezone", &[], "serverTimezone()", "The server's time zone.", fact!("UTC")),
     row("displayName", &[], "displayName()", "The server's name for people.", fact!(&host())),
     row("hostName", &["hostname", "fqdn"], "hostName()", "The machine's name.", fact!(&host())),
     row(

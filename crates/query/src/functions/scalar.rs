@@ -20,9 +20,11 @@ use datafusion::logical_expr::{
 use zepto_common::types::ColumnType;
 use zepto_common::{Error, ErrorCode};
 
+use super::calendar::in_session_zone;
 use super::meter::Meter;
 use crate::constants::{check, is_folding};
 use crate::semantics::numbers::bits_of;
+use crate::semantics::session_zone;
 
 /// An error that keeps its ClickHouse code on the way through DataFusion.
 pub(crate) fn fault(code: ErrorCode, message: impl Into<String>) -> DataFusionError {
@@ -376,10 +378,10 @@ impl ScalarUDFImpl for ScalarFunction {
         let ty = ColumnType::of_field(&args.return_field);
         let call =
             Call { args: &args.args, fields: &args.arg_fields, rows, ty: &ty, config: &args.config_options };
-        let array = match self.scalar.nulls {
-            Nulls::Spread => self.compute_spread(&call, args.return_field.data_type())?,
-            Nulls::Own => self.compute(&call)?,
-        };
+        let array = in_session_zone(session_zone(&args.config_options), || match self.scalar.nulls {
+            Nulls::Spread => self.compute_spread(&call, args.return_field.data_type()),
+            Nulls::Own => self.compute(&call),
+        })?;
         let wanted = args.return_field.data_type();
         let array = if array.data_type() == wanted { array } else { cast(&array, wanted)? };
         if constant {

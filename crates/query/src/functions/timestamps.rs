@@ -50,6 +50,9 @@ pub(crate) fn unit_and_zone(ty: &ColumnType) -> Option<(TimeUnit, Option<Arc<str
 
 /// The zone that a time's parts are told in.
 pub(crate) fn zone_of(ty: &ColumnType) -> Result<Zone> {
+    if *ty.inner() == ColumnType::Date {
+        return Zone::named(Some("UTC"));
+    }
     let zone = unit_and_zone(ty).and_then(|(_, zone)| zone);
     Zone::named(zone.as_deref())
 }

@@ -249,8 +249,13 @@ fn of_frame(function: &Function, args: Vec<Expr>, name: &str) -> zepto_common::R
     made.over.clone_from(&function.over);
     made.filter.clone_from(&function.filter);
     made.null_treatment = function.null_treatment;
+    if name != "nth_value" {
+        // As aggregates these are `any` and `anyLast`, which leave NULLs out.
+        made.null_treatment = made.null_treatment.or(Some(NullTreatment::IgnoreNulls));
+    }
     if function.over.is_none() {
         // Without a window it is an aggregate.
+        made.null_treatment = None;
         made.name = ObjectName::from(vec![Ident::with_quote(
             '"',
             if name == "last_value" { "anyLast" } else { "any" },

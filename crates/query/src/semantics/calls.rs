@@ -11,7 +11,7 @@ use zepto_common::{Error, ErrorCode, Result};
 use super::null_last;
 use super::syntax::typed;
 use crate::functions::rewrites::{self, call, truth};
-use crate::functions::{self, Plan, Row};
+use crate::functions::{self, Plan, ROW_KEY, Row};
 
 fn list(arguments: &mut FunctionArguments) -> Option<&mut FunctionArgumentList> {
     match arguments {
@@ -155,14 +155,20 @@ fn planned(mut function: Function, row: &'static Row) -> Result<Expr> {
                 set_expressions(&mut function, args);
             }
             if row.name() == "count" && args.len() > 1 {
-                set_expressions(&mut function, vec![call("tuple", args)]);
+                set_expressions(&mut function, vec![call(ROW_KEY, args)]);
+            } else if row.name() == "count"
+                && is_distinct(&function)
+                && let [argument] = args.as_slice()
+                && is_tuple(argument)
+            {
+                set_expressions(&mut function, vec![call(ROW_KEY, args)]);
             }
             rename(&mut function, row.name());
             Ok(Expr::Function(function))
         }
         Plan::AggregateSql(template) => {
-            let args =
-                if row.name() == "uniqExact" && args.len() > 1 { vec![call("tuple", args)] } else { args };
+            let of_rows = args.len() > 1 || args.first().is_some_and(is_tuple);
+            let args = if row.name() == "uniqExact" && of_rows { vec![call(ROW_KEY, args)] } else { args };
             let mut expr = rewrites::parse_template(row.name(), template, &args)?;
             hand_over(&mut expr, &function);
             Ok(expr)
@@ -180,6 +186,21 @@ fn planned(mut function: Function, row: &'static Row) -> Result<Expr> {
             rename(&mut function, &row.name().to_ascii_lowercase());
             Ok(Expr::Function(function))
         }
+    }
+}
+
+fn is_distinct(function: &Function) -> bool {
+    match &function.args {
+        FunctionArguments::List(list) => list.duplicate_treatment == Some(DuplicateTreatment::Distinct),
+        _ => false,
+    }
+}
+
+fn is_tuple(expr: &Expr) -> bool {
+    match expr {
+        Expr::Tuple(_) => true,
+        Expr::Function(function) => function.name.to_string().trim_matches('"') == "tuple",
+        _ => false,
     }
 }
 

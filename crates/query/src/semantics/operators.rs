@@ -46,7 +46,12 @@ impl ExprPlanner for OperatorPlanner {
             Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide => {
                 arithmetic(operator, &expr, &left, &right)?
             }
-            _ => comparison(operator, &expr, &left, &right),
+            _ => match (left.inner(), right.inner()) {
+                (ColumnType::Tuple(a), ColumnType::Tuple(b)) if a.len() == b.len() && !a.is_empty() => {
+                    Some(super::tuples::comparison(operator, &expr, a.len(), schema)?)
+                }
+                _ => comparison(operator, &expr, &left, &right),
+            },
         };
         Ok(planned.map_or(PlannerResult::Original(expr), PlannerResult::Planned))
     }

@@ -134,7 +134,15 @@ fn rewritten(expr: Expr) -> Result<Expr> {
         Expr::Array(array) => call("array", array.elem.into_iter().map(typed).collect()),
         Expr::Tuple(items) => call("tuple", items.into_iter().map(typed).collect()),
         Expr::CompoundFieldAccess { root, access_chain } => return accessed(*root, access_chain),
-        Expr::Case { case_token, end_token, operand, mut conditions, else_result } => {
+        Expr::Case { case_token, end_token, mut operand, mut conditions, else_result } => {
+            if conditions.iter().any(|when| !is_value(&when.condition))
+                && let Some(operand) = operand.take()
+            {
+                for when in &mut conditions {
+                    let value = std::mem::replace(&mut when.condition, Expr::Value(Value::Null.into()));
+                    when.condition = same(&operand, value);
+                }
+            }
             for when in &mut conditions {
                 let condition = std::mem::replace(&mut when.condition, Expr::Value(Value::Null.into()));
                 when.condition = if operand.is_some() { condition } else { truth(condition) };
@@ -145,6 +153,33 @@ fn rewritten(expr: Expr) -> Result<Expr> {
         }
         other => other,
     })
+}
+
+/// Whether it is a constant that is not NULL.
+fn is_value(expr: &Expr) -> bool {
+    match expr {
+        Expr::Value(value) => value.value != Value::Null,
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => is_value(expr),
+        Expr::Nested(inner) => is_value(inner),
+        // A negative constant has been made a call already.
+        Expr::Function(function) => function.name.to_string() == "\"negate\"",
+        _ => false,
+    }
+}
+
+/// The test of a CASE with an operand: NULL is the same as NULL.
+fn same(operand: &Expr, value: Expr) -> Expr {
+    let nested = |expr: Expr| Expr::Nested(Box::new(expr));
+    let is_null = |expr: Expr| Expr::IsNull(Box::new(nested(expr)));
+    if matches!(&value, Expr::Value(null) if null.value == Value::Null) {
+        return is_null(operand.clone());
+    }
+    let both = |left: Expr, op: BinaryOperator, right: Expr| {
+        nested(Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) })
+    };
+    let equal = both(nested(operand.clone()), BinaryOperator::Eq, nested(value.clone()));
+    let nulls = both(is_null(operand.clone()), BinaryOperator::And, is_null(value));
+    both(equal, BinaryOperator::Or, nulls)
 }
 
 /// `DATE '…'` and its like.

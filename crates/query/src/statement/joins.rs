@@ -21,7 +21,7 @@ pub(crate) const LATEST_MARKER: &str = "__latest";
 /// A clause that is cut short, or a join strictness that is not supported.
 pub(crate) fn rewrite(tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
     let tokens = drop_noise(tokens)?;
-    let tokens = rewrite_asof(tokens)?;
+    let tokens = rewrite_asof(with_parentheses(tokens))?;
     rewrite_latest(tokens)
 }
 
@@ -51,6 +51,29 @@ fn drop_noise(tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
         }
     }
     Ok(out)
+}
+
+/// `USING a, b` becomes `USING (a, b)`.
+fn with_parentheses(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let mut out = Vec::with_capacity(tokens.len() + 2);
+    let mut rest = tokens.into_iter().peekable();
+    let mut joined = false;
+    while let Some(token) = rest.next() {
+        joined |= is_word(&token.token, "JOIN");
+        let joins = joined && is_word(&token.token, "USING");
+        out.push(token);
+        if !joins || !rest.peek().is_some_and(|next| matches!(next.token, Token::Word(_))) {
+            continue;
+        }
+        out.push(at(Token::LParen, Span::empty()));
+        out.extend(rest.next());
+        while rest.peek().is_some_and(|next| next.token == Token::Comma) {
+            out.extend(rest.next());
+            out.extend(rest.next());
+        }
+        out.push(at(Token::RParen, Span::empty()));
+    }
+    out
 }
 
 /// Whether what follows can stand behind `FROM t FINAL`.

@@ -10,6 +10,7 @@ use zepto_common::types::ColumnType;
 
 use super::cursor::{Cursor, is_word, text_of};
 use crate::dialect::ZeptoDialect;
+use crate::functions::holds;
 
 /// Values by name, unescaped; None is NULL.
 pub(crate) type Params = BTreeMap<String, Option<String>>;
@@ -94,8 +95,9 @@ fn value_tokens(text: &str, ty: &ColumnType) -> Option<Vec<Token>> {
     use ColumnType as T;
     let number = |valid: bool| valid.then(|| number_tokens(text));
     match ty {
-        T::Int8 | T::Int16 | T::Int32 | T::Int64 => number(text.parse::<i64>().is_ok()),
-        T::UInt8 | T::UInt16 | T::UInt32 | T::UInt64 => number(text.parse::<u64>().is_ok()),
+        T::Int8 | T::Int16 | T::Int32 | T::Int64 | T::UInt8 | T::UInt16 | T::UInt32 | T::UInt64 => {
+            number(text.parse().is_ok_and(|whole| holds(ty, whole)))
+        }
         T::Float32 | T::Float64 => {
             let value = text.parse::<f64>().ok()?;
             match value.is_finite() {
@@ -108,7 +110,7 @@ fn value_tokens(text: &str, ty: &ColumnType) -> Option<Vec<Token>> {
             "false" | "0" => Some(vec![word("false")]),
             _ => None,
         },
-        T::Array(_) => list_tokens(text),
+        T::Array(of) => list_tokens(text, of),
         T::Tuple(_) | T::Map(..) => None,
         _ => Some(vec![Token::SingleQuotedString(text.to_owned())]),
     }
@@ -121,8 +123,8 @@ fn number_tokens(text: &str) -> Vec<Token> {
     }
 }
 
-/// `['a', -1, NULL]`: only literals, commas and brackets pass.
-fn list_tokens(text: &str) -> Option<Vec<Token>> {
+/// `['a', -1, NULL]`: only literals, commas and brackets pass, and only whole numbers that the items' type holds.
+fn list_tokens(text: &str, of: &ColumnType) -> Option<Vec<Token>> {
     let dialect: &dyn Dialect = &ZeptoDialect;
     let tokens = Tokenizer::new(dialect, text).tokenize().ok()?;
     let tokens: Vec<Token> = tokens.into_iter().filter(|t| !matches!(t, Token::Whitespace(_))).collect();
@@ -140,7 +142,18 @@ fn list_tokens(text: &str) -> Option<Vec<Token>> {
             _ => return None,
         }
     }
-    closed.then_some(tokens)
+    let mut item = of.inner();
+    while let ColumnType::Array(of) = item {
+        item = of.inner();
+    }
+    let fits = tokens.iter().enumerate().all(|(at, token)| match token {
+        Token::Number(digits, _) => {
+            let negative = at > 0 && tokens[at - 1] == Token::Minus;
+            digits.parse().ok().is_none_or(|whole: i128| holds(item, if negative { -whole } else { whole }))
+        }
+        _ => true,
+    });
+    (closed && fits).then_some(tokens)
 }
 
 fn is_constant_word(word: &Word) -> bool {

@@ -18,6 +18,8 @@ use datafusion::logical_expr::{
 use zepto_common::types::ColumnType;
 
 use super::extreme::{Extreme, Extremes};
+use super::sliding::{Bounds, OfBounds, OfTotal, Sliding, Total, WholeTotal};
+use super::spread::{Measure, Pairs, Values, of_states};
 use crate::functions::scalar::{check_count, field_of, text_as_view};
 use crate::semantics::numbers::{sum_type, zero_of};
 
@@ -84,6 +86,26 @@ impl Adapted {
         }
     }
 
+    /// The frame's accumulator, if it is one of ours.
+    fn sliding(&self, args: &AccumulatorArgs<'_>) -> Option<Box<dyn Accumulator>> {
+        let ty = args.return_field.data_type();
+        if let Some(greatest) = self.float_extreme(args) {
+            let rule = OfBounds { greatest, ty: ty.clone() };
+            return Some(Box::new(Sliding::<Bounds>::new(rule)));
+        }
+        match (self.kind, Measure::named(self.name)) {
+            _ if args.is_distinct => None,
+            (_, Some(measure)) if measure.is_of_pairs() => Some(Box::new(Sliding::<Pairs>::new(measure))),
+            (_, Some(measure)) => Some(Box::new(Sliding::<Values>::new(measure))),
+            (Kind::Mean, None) if self.name == "avg" => Some(Box::new(Sliding::<Total>::new(OfTotal::Mean))),
+            (Kind::Sum, None) if *ty == DataType::Float64 => {
+                Some(Box::new(Sliding::<Total>::new(OfTotal::Sum)))
+            }
+            (Kind::Sum, None) => Some(Box::new(Sliding::<WholeTotal>::new(ty.clone()))),
+            _ => None,
+        }
+    }
+
     fn inner_args<'a>(&self, args: AccumulatorArgs<'a>) -> (AccumulatorArgs<'a>, Finish) {
         let finish = Finish { kind: self.kind, field: Arc::clone(&args.return_field) };
         let field = self.inner_field(&args.return_field);
@@ -108,6 +130,17 @@ pub(super) fn fill_zero(values: ArrayRef, nullable: bool, zero: &ScalarValue) ->
     }
     let zeros = zero.cast_to(values.data_type())?.to_array_of_size(values.len())?;
     Ok(zip(&is_null(&values)?, &zeros, &values)?)
+}
+
+/// A frame's sum of whole numbers; `distinct` is what sums the different ones.
+pub(super) fn sliding_whole_sum(
+    args: &AccumulatorArgs<'_>,
+    distinct: Option<Box<dyn Accumulator>>,
+) -> Box<dyn Accumulator> {
+    let field = Arc::clone(&args.return_field);
+    let own = || Box::new(Sliding::<WholeTotal>::new(field.data_type().clone())) as Box<dyn Accumulator>;
+    let inner = distinct.unwrap_or_else(own);
+    Box::new(Finished { inner, finish: Finish { kind: Kind::Sum, field }, measure: None })
 }
 
 /// The last step of every result.
@@ -208,7 +241,7 @@ impl AggregateUDFImpl for Adapted {
             Some(greatest) => Box::new(Extreme::new(args.return_field.data_type(), greatest)),
             None => self.inner.accumulator(args)?,
         };
-        Ok(Box::new(Finished { inner, finish }))
+        Ok(Box::new(Finished { inner, finish, measure: Measure::named(self.name) }))
     }
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
@@ -227,12 +260,16 @@ impl AggregateUDFImpl for Adapted {
             Some(greatest) => Box::new(Extremes::new(args.return_field.data_type(), greatest)),
             None => self.inner.create_groups_accumulator(args)?,
         };
-        Ok(Box::new(FinishedGroups { inner, finish }))
+        Ok(Box::new(FinishedGroups { inner, finish, measure: Measure::named(self.name) }))
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
         let (args, finish) = self.inner_args(args);
-        Ok(Box::new(Finished { inner: self.inner.create_sliding_accumulator(args)?, finish }))
+        let inner = match self.sliding(&args) {
+            Some(own) => own,
+            None => self.inner.create_sliding_accumulator(args)?,
+        };
+        Ok(Box::new(Finished { inner, finish, measure: None }))
     }
 
     fn order_sensitivity(&self) -> AggregateOrderSensitivity {
@@ -279,6 +316,8 @@ impl AggregateUDFImpl for Adapted {
 struct Finished {
     inner: Box<dyn Accumulator>,
     finish: Finish,
+    /// Set where DataFusion gives NULL for what has values but no answer.
+    measure: Option<Measure>,
 }
 
 impl Accumulator for Finished {
@@ -287,7 +326,14 @@ impl Accumulator for Finished {
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        self.finish.scalar(self.inner.evaluate()?)
+        let value = self.inner.evaluate()?;
+        if value.is_null() && self.measure.is_some() {
+            let has_values = matches!(self.inner.state()?.first(), Some(ScalarValue::UInt64(Some(1..))));
+            if has_values {
+                return Ok(ScalarValue::Float64(Some(f64::NAN)));
+            }
+        }
+        self.finish.scalar(value)
     }
 
     fn size(&self) -> usize {
@@ -314,6 +360,8 @@ impl Accumulator for Finished {
 struct FinishedGroups {
     inner: Box<dyn GroupsAccumulator>,
     finish: Finish,
+    /// Set where DataFusion gives NULL for what has values but no answer.
+    measure: Option<Measure>,
 }
 
 impl GroupsAccumulator for FinishedGroups {
@@ -328,7 +376,11 @@ impl GroupsAccumulator for FinishedGroups {
     }
 
     fn evaluate(&mut self, emit: EmitTo) -> Result<ArrayRef> {
-        self.finish.array(self.inner.evaluate(emit)?)
+        let values = match self.measure {
+            Some(measure) => Arc::new(of_states(measure, &self.inner.state(emit)?)?) as ArrayRef,
+            None => self.inner.evaluate(emit)?,
+        };
+        self.finish.array(values)
     }
 
     fn state(&mut self, emit: EmitTo) -> Result<Vec<ArrayRef>> {

@@ -10,7 +10,7 @@ use datafusion::logical_expr::{
 };
 use zepto_common::ErrorCode;
 
-use super::adapted::{Adapted, Kind};
+use super::adapted::{Adapted, Kind, sliding_whole_sum};
 use super::fold::{Rule, aggregate};
 use super::folds::{WholeSum, field, whole_sum};
 use crate::functions::scalar::{check_count, fault};
@@ -115,11 +115,15 @@ impl AggregateUDFImpl for Sum {
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        // The frame's sum: DataFusion's retracts in constant time, ours keeps the frame's rows.
-        if args.expr_fields[0].data_type().is_integer() {
-            return sum_udaf().create_sliding_accumulator(args);
+        let ty = args.expr_fields[0].data_type();
+        if !ty.is_integer() && !matches!(ty, DataType::Null | DataType::Boolean) {
+            return self.other.create_sliding_accumulator(args);
         }
-        self.other.create_sliding_accumulator(args)
+        let distinct = match args.is_distinct {
+            true => Some(sum_udaf().create_sliding_accumulator(args.clone())?),
+            false => None,
+        };
+        Ok(sliding_whole_sum(&args, distinct))
     }
 
     fn order_sensitivity(&self) -> AggregateOrderSensitivity {

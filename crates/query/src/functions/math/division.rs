@@ -1,11 +1,15 @@
 //! Division to whole numbers.
 
-use arrow::array::ArrayRef;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array};
 use datafusion::common::Result;
 use zepto_common::ErrorCode;
 use zepto_common::types::ColumnType;
 
 use super::{division_by_zero, is_float, wide};
+use crate::functions::accurate::holds;
+use crate::functions::convert::{OnFault, convert};
 use crate::functions::scalar::{Call, fault};
 
 pub(super) fn int_div(call: &Call<'_>) -> Result<ArrayRef> {
@@ -14,6 +18,9 @@ pub(super) fn int_div(call: &Call<'_>) -> Result<ArrayRef> {
             let message = "Cannot perform integer division on infinite or too large floating point numbers";
             return Err(fault(ErrorCode::IllegalDivision, message));
         }
+    }
+    if is_float(&call.base(0)) || is_float(&call.base(1)) {
+        return of_floats(call, |right| if right == 0.0 { Err(division_by_zero()) } else { Ok(()) });
     }
     let units = units(call);
     wide(call, |left, right| {
@@ -27,7 +34,32 @@ pub(super) fn int_div(call: &Call<'_>) -> Result<ArrayRef> {
     })
 }
 
+/// The quotient of numbers of which one has a fraction, cut; 0 where `check` lets a zero pass.
+fn of_floats(call: &Call<'_>, check: fn(f64) -> Result<()>) -> Result<ArrayRef> {
+    let (lefts, rights) = (call.floats(0)?, call.floats(1)?);
+    let quotients: Result<Int64Array> = lefts
+        .iter()
+        .zip(&rights)
+        .map(|pair| {
+            let (Some(left), Some(right)) = pair else { return Ok(None) };
+            check(right)?;
+            let quotient = if right == 0.0 { 0.0 } else { (left / right).trunc() };
+            if !quotient.is_finite() || !holds(call.ty.inner(), quotient as i128) {
+                let message =
+                    "Cannot perform integer division, because it will produce infinite or too large number";
+                return Err(fault(ErrorCode::IllegalDivision, message));
+            }
+            Ok(Some(quotient as i128 as i64))
+        })
+        .collect();
+    let quotients: ArrayRef = Arc::new(quotients?);
+    convert(&quotients, &ColumnType::Int64, call.ty, OnFault::Error)
+}
+
 pub(super) fn int_div_or_zero(call: &Call<'_>) -> Result<ArrayRef> {
+    if is_float(&call.base(0)) || is_float(&call.base(1)) {
+        return of_floats(call, |_| Ok(()));
+    }
     let units = units(call);
     wide(call, |left, right| Ok(quotient(left, right, units).unwrap_or(0)))
 }
