@@ -44,7 +44,6 @@ SELECT tuple(1);
 SELECT 0x1F;
 SELECT 0b101;
 SELECT 1_000_000;
--- differs: Nullable of constants
 SELECT map('a', 1, 'b', 2);
 SELECT 1 AS x;
 SELECT 1 AS `a b`;
@@ -483,7 +482,6 @@ SELECT mapKeys(m), mapValues(m) FROM narrow ORDER BY i8;
 SELECT mapContains(m, 'a') FROM narrow ORDER BY i8;
 SELECT length(m), empty(m) FROM narrow ORDER BY i8;
 SELECT map('a', 1)['a'];
--- differs: Nullable of constants
 SELECT mapKeys(map('a', 1, 'b', 2)), mapValues(map('a', 1, 'b', 2));
 SELECT mapFromArrays(['a', 'b'], [1, 2]);
 -- differs: functions that are not there

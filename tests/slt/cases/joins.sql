@@ -49,3 +49,6 @@ SELECT z.k AS zk, b.k AS bk, a, d FROM b LEFT JOIN z ON z.k = b.k WHERE z.k < 2 
 SELECT z.k AS zk, b.k AS bk FROM z RIGHT JOIN b ON z.k = b.k ORDER BY z.k DESC LIMIT 1;
 SELECT z.k AS zk, b.k AS bk FROM z RIGHT JOIN b ON z.k = b.k ORDER BY z.k LIMIT 1;
 SELECT p.i AS pi, q.i AS qi FROM p RIGHT JOIN q ON p.k = q.k AND p.i = q.i WHERE p.i > 1 ORDER BY q.i;
+SELECT a FROM z FULL JOIN b USING (k) ORDER BY k * -1;
+SELECT d, z.k FROM z RIGHT JOIN b USING (k) ORDER BY k * -1 LIMIT 1;
+SELECT a, d, count() FROM z FULL JOIN b USING (k) GROUP BY k, a, d ORDER BY k * -1;

@@ -20,7 +20,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("quantilesTDigest", "exact, Float64"),
     ("rowNumberInAllBlocks", "counts within a block"),
     ("sum", "an error when a whole sum does not fit 64 bits"),
-    ("timezone", "UTC"),
+    ("timezone", "UTC where the session has none"),
     ("toWeek", "modes 0 and 3"),
     ("topK", "exact"),
     ("topKWeighted", "exact"),

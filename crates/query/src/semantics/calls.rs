@@ -112,40 +112,21 @@ fn check_window(function: &Function, row: &Row) -> Result<()> {
     }
 }
 
+fn typed_arguments(args: Vec<Expr>) -> Result<Vec<Expr>> {
+    let typed = |arg| match &arg {
+        Expr::Interval(interval) => rewrites::interval_text(interval),
+        _ => Ok(typed(arg)),
+    };
+    args.into_iter().map(typed).collect()
+}
+
 fn planned(mut function: Function, row: &'static Row) -> Result<Expr> {
     check_window(&function, row)?;
     let args = expressions(&function);
     match row.plan() {
-        Plan::Scalar(_) => {
-            let args: Result<Vec<Expr>> = args
-                .into_iter()
-                .map(|arg| match &arg {
-                    Expr::Interval(interval) => rewrites::interval_text(interval),
-                    _ => Ok(typed(arg)),
-                })
-                .collect();
-            Ok(call(row.name(), args?))
-        }
-        Plan::Sql(template) => {
-            let args: Result<Vec<Expr>> = args
-                .into_iter()
-                .map(|arg| match &arg {
-                    Expr::Interval(interval) => rewrites::interval_text(interval),
-                    _ => Ok(typed(arg)),
-                })
-                .collect();
-            rewrites::parse_template(row.name(), template, &args?)
-        }
-        Plan::Ast(make) => {
-            let args: Result<Vec<Expr>> = args
-                .into_iter()
-                .map(|arg| match &arg {
-                    Expr::Interval(interval) => rewrites::interval_text(interval),
-                    _ => Ok(typed(arg)),
-                })
-                .collect();
-            make(args?)
-        }
+        Plan::Scalar(_) => Ok(call(row.name(), typed_arguments(args)?)),
+        Plan::Sql(template) => rewrites::parse_template(row.name(), template, &typed_arguments(args)?),
+        Plan::Ast(make) => make(typed_arguments(args)?),
         Plan::Aggregate(_) => {
             if row.name() != "count"
                 && let Some(first) = args.first()

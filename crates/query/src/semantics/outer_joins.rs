@@ -4,14 +4,14 @@
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, DFSchemaRef, JoinType, Result, ScalarValue};
 use datafusion::config::ConfigOptions;
 use datafusion::functions::core::expr_fn::coalesce;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::split_conjunction;
-use datafusion::logical_expr::{BinaryExpr, Cast, Expr, Join, LogicalPlan, Operator, Projection};
+use datafusion::logical_expr::{BinaryExpr, Cast, Expr, Join, LogicalPlan, Operator, Projection, Sort};
 use datafusion::optimizer::AnalyzerRule;
 use zepto_common::types::ColumnType;
 
@@ -41,6 +41,7 @@ impl AnalyzerRule for OuterJoins {
                 }
                 None => Ok(Transformed::no(LogicalPlan::Extension(node))),
             },
+            LogicalPlan::Sort(sort) => by_joined_keys(sort),
             // A node above a changed one has the narrower types.
             other => with_joined_keys(other),
         })?;
@@ -180,6 +181,38 @@ fn with_joined_keys(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         true => Ok(Transformed::yes(changed.data.recompute_schema()?)),
         false => Ok(changed),
     }
+}
+
+/// A sort by joined keys that the list below it does not pass on: they pass for the sort alone.
+fn by_joined_keys(mut sort: Sort) -> Result<Transformed<LogicalPlan>> {
+    let mut keys: Vec<Column> = Vec::new();
+    if let LogicalPlan::Projection(list) = sort.input.as_ref() {
+        for by in &sort.expr {
+            by.expr.apply(|expr| {
+                if is_marked(expr)
+                    && let Some(key) = column_in(expr).map(key_beside)
+                    && list.input.schema().has_column(&key)
+                    && !list.schema.has_column(&key)
+                    && !keys.contains(&key)
+                {
+                    keys.push(key);
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })?;
+        }
+    }
+    if keys.is_empty() {
+        return with_joined_keys(LogicalPlan::Sort(sort));
+    }
+    let LogicalPlan::Projection(list) = sort.input.as_ref().clone() else {
+        return with_joined_keys(LogicalPlan::Sort(sort));
+    };
+    let given: Vec<Expr> = list.schema.iter().map(Expr::from).collect();
+    let exprs = list.expr.into_iter().chain(keys.into_iter().map(Expr::Column)).collect();
+    sort.input = Arc::new(LogicalPlan::Projection(Projection::try_new(exprs, list.input)?));
+    let sorted = with_joined_keys(LogicalPlan::Sort(sort))?;
+    let plan = Projection::try_new(given, Arc::new(sorted.data))?;
+    Ok(Transformed::yes(LogicalPlan::Projection(plan)))
 }
 
 /// A join with zero values in the columns of the sides that can lack a match, and with its joined keys.

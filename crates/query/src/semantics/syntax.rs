@@ -105,10 +105,7 @@ fn rewritten(expr: Expr) -> Result<Expr> {
         Expr::Ceil { expr, field } => rounded("ceil", *expr, field),
         Expr::Floor { expr, field } => rounded("floor", *expr, field),
         Expr::InList { expr, list, negated } => Expr::InList { expr, list: without_null(list), negated },
-        Expr::InSubquery { expr, subquery, negated } => {
-            let exists = super::tuple_in::as_exists(&expr, &subquery, negated)?;
-            exists.unwrap_or(Expr::InSubquery { expr, subquery, negated })
-        }
+        Expr::InSubquery { expr, subquery, negated } => super::tuple_in::rewritten(expr, subquery, negated)?,
         Expr::Extract { field, expr, .. } => call(part(&field)?, vec![*expr]),
         Expr::Position { expr, r#in } => call("position", vec![*r#in, *expr]),
         Expr::Substring { expr, substring_from, substring_for, .. } => {

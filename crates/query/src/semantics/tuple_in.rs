@@ -11,11 +11,17 @@ use zepto_common::{Error, Result};
 /// Begins the names of the subquery's columns.
 const COLUMN: &str = "__in_";
 
-/// The test as EXISTS; None when `expr` is no tuple of several elements.
+/// The test as DataFusion takes it.
 ///
 /// # Errors
 /// None that a statement can cause.
-pub(super) fn as_exists(expr: &Expr, subquery: &Query, negated: bool) -> Result<Option<Expr>> {
+pub(super) fn rewritten(expr: Box<Expr>, subquery: Box<Query>, negated: bool) -> Result<Expr> {
+    let exists = as_exists(&expr, &subquery, negated)?;
+    Ok(exists.unwrap_or(Expr::InSubquery { expr, subquery, negated }))
+}
+
+/// The test as EXISTS; None when `expr` is no tuple of several elements.
+fn as_exists(expr: &Expr, subquery: &Query, negated: bool) -> Result<Option<Expr>> {
     let Some(elements) = elements_of(expr).filter(|elements| elements.len() > 1) else {
         return Ok(None);
     };
