@@ -1,7 +1,7 @@
 //! Three stores that carry copies of the same partitions, on simulated disks and a network that loses, repeats and
 //! reorders: what was acknowledged survives the loss of any one of them, and is there once.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
 
 mod common;
 mod copies_world;
@@ -103,8 +103,7 @@ fn a_store_alone_and_one_with_copies_do_not_open_each_other() {
 fn no_schedule_of_faults_loses_doubles_or_shows_what_it_should_not() {
     let started = std::time::Instant::now();
     let (mut acknowledged, mut failovers) = (0, 0);
-    let first = std::env::var("ZEPTO_SEED").ok().and_then(|seed| seed.parse().ok());
-    for seed in first.map_or(100..100 + SEEDS, |seed: u64| seed..seed + 1) {
+    for seed in 100..100 + SEEDS {
         let mut world = World::new(seed, true);
         world.until("all partitions serve", World::all_serve);
         world.faults(250);
@@ -114,11 +113,7 @@ fn no_schedule_of_faults_loses_doubles_or_shows_what_it_should_not() {
         failovers += world.failovers;
     }
     println!("{acknowledged} writes, {failovers} changes of owner in {:?}", started.elapsed());
-    assert!(started.elapsed() < Duration::from_secs(120));
-    if first.is_none() {
-        assert!(
-            acknowledged > 1_000 && failovers > 20,
-            "the faults leave room for little: {acknowledged}, {failovers}"
-        );
-    }
+    assert!(started.elapsed() < Duration::from_secs(60));
+    let enough = acknowledged > 1_000 && failovers > 20;
+    assert!(enough, "the faults leave room for little: {acknowledged} writes, {failovers} changes of owner");
 }

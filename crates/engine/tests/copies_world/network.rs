@@ -20,7 +20,7 @@ struct State {
     letters: Vec<(usize, Letter)>,
     proposals: Vec<(usize, Change)>,
     cut_off: BTreeSet<usize>,
-    alarms: Vec<Alarm>,
+    alarms: Vec<(usize, PartitionId, Alarm)>,
 }
 
 #[derive(Debug)]
@@ -50,8 +50,7 @@ impl Peers for Way {
     fn alarm(&self, partition: PartitionId, alarm: Alarm) {
         // Raised on a drain thread: the test looks at it between two steps.
         if !matches!(alarm, Alarm::Fenced(_)) {
-            eprintln!("node {} partition {partition}: {alarm:?}", self.node);
-            self.network.state.lock().alarms.push(alarm);
+            self.network.state.lock().alarms.push((self.node, partition, alarm));
         }
     }
 }

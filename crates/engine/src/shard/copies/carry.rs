@@ -40,9 +40,14 @@ impl Shard {
                         copies.options.peers.send(to, id, message);
                     }
                 }
-                Effect::SendState { to, .. } => {
-                    tracing::warn!(partition, node = %to.node, "a copy lacks entries that the log has no more, and cannot be \
-                        brought up to date");
+                Effect::SendState { to, head, history } => {
+                    // A whole state cannot be sent. The copy may lack less than it seems, if it did not answer for a
+                    // while: asked in this way it says what it has.
+                    tracing::debug!(partition, node = %to.node, "a copy seems to lack entries that the log has no more");
+                    let (previous, entries) = (history.end(), Vec::new());
+                    let committed = copies.held.get(&partition).map_or(Lsn(0), |held| held.copy.committed());
+                    let message = Message::Replicate { head, previous, entries, committed };
+                    copies.options.peers.send(to, id, message);
                 }
                 Effect::Install(state) => match state {},
                 Effect::Apply(to) => {
