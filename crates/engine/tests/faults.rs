@@ -278,7 +278,9 @@ async fn a_small_disk_that_ran_full_is_free_again_after_a_drop() {
         }
         assert!(blocks < 1000, "the disk never runs full");
     };
-    assert_eq!(error.code, ErrorCode::NotEnoughSpace, "{}", error.message);
+    // Of a block for two threads one part may have found room and the other none: then its outcome is unknown.
+    let refused = matches!(error.code, ErrorCode::NotEnoughSpace | ErrorCode::UnknownStatusOfInsert);
+    assert!(refused, "{:?}: {}", error.code, error.message);
     assert!(ids(&store, schema.id).len() as i64 >= blocks * 20_000, "reads go on");
     store.drop_table(&zepto_common::schema::TableName::new("default", "t")).await.expect("drops");
     let schema = store.create_table(trades("u")).await.expect("creates");
