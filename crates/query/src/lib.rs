@@ -13,6 +13,7 @@
 //! - `index_aggregate`: aggregates answered from run indexes
 //! - `execute`: what each statement does; `stream`, `running`, `memory`: results on their way and their bounds
 //! - `pushdown`: filters on their way down plans with joins; `yielding`: joins that can be stopped
+//! - `repeats`: arrays counted before joins and windows repeat them
 //! - `error`: DataFusion's errors as ClickHouse's codes
 
 mod arrival;
@@ -35,6 +36,7 @@ mod plan_cache;
 mod planner;
 mod provider;
 mod pushdown;
+mod repeats;
 mod rewrite;
 mod running;
 pub mod semantics;

@@ -32,6 +32,7 @@ use crate::latest::{LatestPlanner, TakeLatest};
 use crate::memory::QueryPool;
 use crate::options::SqlOptions;
 use crate::pushdown::kept_off_joins;
+use crate::repeats::MeterRepeats;
 use crate::running::QueryHandle;
 use crate::semantics::SemanticOptions;
 use crate::service::Core;
@@ -156,6 +157,7 @@ impl Sessions {
         };
         rules = kept_off_joins(rules);
         rules.insert(0, Arc::new(TakeStates));
+        rules.push(Arc::new(MeterRepeats));
         rules.push(Arc::new(PauseInLoops));
         rules.push(Arc::new(MeterConstants));
         builder = builder.with_physical_optimizer_rules(rules);

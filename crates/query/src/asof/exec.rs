@@ -23,6 +23,7 @@ use tokio::sync::OnceCell;
 
 use super::Match;
 use super::lookup::Lookup;
+use crate::functions::{Meter, copied_rows};
 
 /// Pairs (left, right).
 type Pairs = Vec<(Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>)>;
@@ -234,7 +235,9 @@ impl Probe {
             }
         };
         let mut columns: Vec<ArrayRef> = left.columns().to_vec();
+        let mut meter = Meter::of_rows();
         for column in right.rows.columns() {
+            meter.take(copied_rows(column, &found))?;
             columns.push(take(column, &found, None)?);
         }
         let options = RecordBatchOptions::new().with_row_count(Some(left.num_rows()));

@@ -1,7 +1,7 @@
 //! How much one call of a function makes: texts and arrays can be multiplied without end by a short statement, and a
 //! batch is worked on in one piece, so nobody else would notice in time.
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
 use arrow::datatypes::DataType;
 use datafusion::common::Result;
 use zepto_common::ErrorCode;
@@ -70,5 +70,24 @@ pub(crate) fn copied_bytes(array: &ArrayRef) -> usize {
         }
         DataType::Struct(_) => array.as_struct().columns().iter().map(copied_bytes).sum(),
         ty => array.len() * item_bytes(ty),
+    }
+}
+
+/// Bytes of the widest row of a column of arrays.
+pub(crate) fn widest_row(array: &ArrayRef) -> usize {
+    match array.data_type() {
+        DataType::List(item) if !item.data_type().is_nested() => {
+            let lengths = array.as_list::<i32>().value_offsets().windows(2).map(|w| (w[1] - w[0]) as usize);
+            lengths.max().unwrap_or(0).saturating_mul(item_bytes(item.data_type())) + ITEM_BYTES
+        }
+        _ => (0..array.len()).map(|row| copied_bytes(&array.slice(row, 1))).max().unwrap_or(0),
+    }
+}
+
+/// Bytes of a column made of these rows of a column of arrays, None of them for a NULL.
+pub(crate) fn copied_rows(array: &ArrayRef, rows: &UInt32Array) -> usize {
+    match array.data_type().is_nested() {
+        true => rows.iter().flatten().map(|row| copied_bytes(&array.slice(row as usize, 1))).sum(),
+        false => 0,
     }
 }

@@ -115,6 +115,31 @@ async fn a_function_that_would_fill_the_memory_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_array_that_a_join_or_a_window_repeats_is_counted_first() {
+    let bench = Bench::new();
+    let wide = "(SELECT range(1000000) AS x, 1 AS k, 0 AS t)";
+    let many = "(SELECT number, 1 AS k, 1 AS t FROM numbers(100000))";
+    for sql in [
+        format!("SELECT max(length(x)) FROM (SELECT number, x FROM {many} AS a CROSS JOIN {wide} AS b)"),
+        format!("SELECT max(length(x)) FROM (SELECT number, x FROM {many} AS a JOIN {wide} AS b ON a.k = b.k)"),
+        format!("SELECT max(length(x)) FROM (SELECT number, x FROM {many} AS a LEFT JOIN {wide} AS b ON a.t > b.t)"),
+        format!("SELECT max(length(x)) FROM (SELECT number, x FROM {many} AS a ASOF JOIN {wide} AS b ON a.k = b.k AND a.t >= b.t)"),
+        "SELECT max(length(f)) FROM (SELECT first_value(range(100000 + number)) OVER () AS f FROM numbers(2000))".to_owned(),
+    ] {
+        assert_eq!(bench.code(&sql).await, ErrorCode::MemoryLimitExceeded, "{sql}");
+    }
+    let narrow = "(SELECT range(1000) AS x, 1 AS k, 0 AS t)";
+    for (sql, wanted) in [
+        (format!("SELECT sum(length(x)) FROM (SELECT number, x FROM {many} AS a CROSS JOIN {narrow} AS b)"), "100000000"),
+        (format!("SELECT sum(length(x)) FROM (SELECT number, x FROM {many} AS a JOIN {narrow} AS b ON a.k = b.k)"), "100000000"),
+        (format!("SELECT sum(length(x)) FROM (SELECT number, x FROM {many} AS a ASOF JOIN {narrow} AS b ON a.k = b.k AND a.t >= b.t)"), "100000000"),
+        ("SELECT sum(length(f)) FROM (SELECT first_value(range(10 + number)) OVER (ORDER BY number) AS f FROM numbers(2000))".to_owned(), "20000"),
+    ] {
+        assert_eq!(bench.rows(&sql).await, [wanted], "{sql}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn numbers_at_the_ends_of_their_types_have_the_answers_of_clickhouse() {
     let bench = Bench::new();
     for (sql, wanted) in [
