@@ -459,9 +459,7 @@ SELECT arrayFill(x -> x > 0, [1, 0, 3, 0]);
 SELECT arraySplit(x -> x = 0, [1, 0, 2]);
 SELECT array(1, 2), emptyArrayUInt8();
 SELECT arrayExists(x -> x IN ('a', 'c'), tags) FROM trades ORDER BY ts;
--- differs: order of a subquery under an aggregate
 SELECT groupArray(price) FROM (SELECT price FROM trades ORDER BY ts);
--- differs: order of a subquery under an aggregate
 SELECT arrayMap(x -> round(x, 1), groupArray(price)) FROM (SELECT price FROM trades ORDER BY ts);
 SELECT count() FROM trades WHERE has(tags, 'b');
 SELECT arrayPartialSort(2, [3, 1, 2]);
@@ -500,7 +498,6 @@ SELECT count(), count(*), count(1), count(quote) FROM trades;
 SELECT sum(volume), sum(price), sum(flags), sum(quote) FROM trades;
 SELECT avg(price), avg(volume), avg(quote) FROM trades;
 SELECT min(price), max(price), min(symbol), max(day), min(quote) FROM trades;
--- differs: order of a subquery under an aggregate
 SELECT any(symbol), anyLast(symbol) FROM (SELECT symbol FROM trades ORDER BY ts);
 SELECT argMin(symbol, price), argMax(symbol, price), argMax(ts, volume) FROM trades;
 SELECT argMax(symbol, (flags, volume)) FROM trades;
@@ -518,9 +515,7 @@ SELECT median(price), medianExact(volume) FROM trades;
 SELECT quantileIf(0.5)(price, volume > 100) FROM trades;
 -- differs: type of `quantileTDigest`
 SELECT quantileTDigest(0.5)(price) FROM trades;
--- differs: order of a subquery under an aggregate
 SELECT groupArray(symbol) FROM (SELECT symbol FROM trades ORDER BY ts);
--- differs: order of a subquery under an aggregate
 SELECT groupArray(2)(symbol) FROM (SELECT symbol FROM trades ORDER BY ts);
 SELECT arraySort(groupUniqArray(symbol)) FROM trades;
 SELECT groupArrayIf(volume, price > 10) FROM (SELECT * FROM trades ORDER BY ts);
@@ -551,7 +546,7 @@ SELECT sum(volume) / count() FROM trades;
 SELECT count() * 2, -count(), count() + 0.5 FROM trades;
 SELECT sum(i8), sum(i32), sum(u8), sum(u64 % 10), sum(f32), sum(d), sum(n) FROM narrow;
 SELECT avg(i8), avg(d), avg(n) FROM narrow;
--- differs: order of a subquery under an aggregate
+-- differs: any of rows of several keys
 SELECT min(i8), max(u16), min(f32), max(d), max(n), any(s), min(dt), max(ms) FROM narrow;
 -- differs: `countOrNull` of nothing
 SELECT maxOrNull(price), minOrDefault(price), countOrNull(price) FROM trades WHERE price > 1000;
@@ -563,9 +558,7 @@ SELECT exponentialMovingAverage(60)(price, toUnixTimestamp(ts)) FROM trades WHER
 SELECT deltaSum(volume) FROM (SELECT volume FROM trades ORDER BY ts);
 -- differs: functions that are not there
 SELECT boundingRatio(volume, price) FROM trades WHERE symbol = 'AAPL';
--- differs: order of a subquery under an aggregate
 SELECT first_value(price), last_value(price) FROM (SELECT price FROM trades ORDER BY ts);
--- differs: order of a subquery under an aggregate
 SELECT groupConcat(',')(symbol) FROM (SELECT symbol FROM trades ORDER BY ts);
 -- differs: functions that are not there
 SELECT histogram(2)(price) FROM trades WHERE symbol = 'AAPL';

@@ -10,9 +10,15 @@ use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
 use crate::latest::Latest;
+use crate::subquery_order::KeptOrder;
 
 /// Aggregates whose result depends on the order of the rows.
 const ORDERED: [&str; 7] = ["any", "anyLast", "argMax", "argMin", "first", "last", "ohlc"];
+
+/// Whether an aggregate of this name gives another result when the rows come in another order.
+pub(crate) fn is_ordered(name: &str) -> bool {
+    ORDERED.contains(&name)
+}
 
 /// Tells scans, as an extension of a session, that a key's rows must come as they arrived.
 #[derive(Debug)]
@@ -26,7 +32,8 @@ pub(crate) fn ordered(plan: &LogicalPlan, state: &SessionState) -> Result<Option
     let mut found = false;
     plan.apply_with_subqueries(|node| {
         if let LogicalPlan::Extension(extension) = node {
-            found |= extension.node.as_any().is::<Latest>();
+            let node = extension.node.as_any();
+            found |= node.is::<Latest>() || node.is::<KeptOrder>();
         }
         node.apply_expressions(|expr| expr.apply(|expr| Ok(visit(expr, &mut found))))?;
         Ok(if found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
@@ -46,6 +53,6 @@ fn visit(expr: &Expr, found: &mut bool) -> TreeNodeRecursion {
         Expr::WindowFunction(call) => call.fun.name(),
         _ => return TreeNodeRecursion::Continue,
     };
-    *found |= ORDERED.contains(&name);
+    *found |= is_ordered(name);
     if *found { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue }
 }

@@ -98,7 +98,8 @@ fn of_arrow(error: &ArrowError) -> Error {
 }
 
 /// What the planner's texts have in them, and their codes; the first that fits counts.
-const KNOWN: [(&[&str], ErrorCode); 15] = [
+const KNOWN: [(&[&str], ErrorCode); 16] = [
+    (&["names given as column alias"], ErrorCode::NumberOfColumnsDoesntMatch),
     (&["different number of columns"], ErrorCode::UnionAllResultStructuresMismatch),
     (&["Expected LIMIT", "Expected OFFSET", "LIMIT must", "OFFSET must"], ErrorCode::InvalidLimitExpression),
     (&["unnest", "lambda defined", "isn't a common type to coerce"], ErrorCode::IllegalTypeOfArgument),

@@ -102,7 +102,7 @@ impl VisitorMut for Tables<'_> {
         }
         *factor = TableFactor::Derived {
             lateral: false,
-            subquery: Box::new(query_of(SetExpr::Select(Box::new(rows_of(inner, condition.clone()))))),
+            subquery: Box::new(query_of(SetExpr::Select(Box::new(rows_of(inner, Some(condition.clone())))))),
             alias: Some(alias),
             sample: None,
         };
@@ -114,8 +114,8 @@ fn named(name: &Ident) -> TableAlias {
     TableAlias { explicit: true, name: name.clone(), columns: vec![], at: None }
 }
 
-/// `SELECT * FROM table WHERE condition`.
-fn rows_of(relation: TableFactor, condition: Expr) -> Select {
+/// `SELECT * FROM table [WHERE condition]`.
+pub(crate) fn rows_of(relation: TableFactor, condition: Option<Expr>) -> Select {
     Select {
         select_token: AttachedToken::empty(),
         optimizer_hints: vec![],
@@ -129,7 +129,7 @@ fn rows_of(relation: TableFactor, condition: Expr) -> Select {
         from: vec![TableWithJoins { relation, joins: vec![] }],
         lateral_views: vec![],
         prewhere: None,
-        selection: Some(condition),
+        selection: condition,
         connect_by: vec![],
         group_by: GroupByExpr::Expressions(vec![], vec![]),
         cluster_by: vec![],

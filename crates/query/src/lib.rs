@@ -44,6 +44,7 @@ mod service;
 mod session;
 mod statement;
 mod stream;
+mod subquery_order;
 mod system;
 mod views;
 mod yielding;

@@ -1,6 +1,8 @@
 //! Rewriting of a query's tree that is about clauses, before and after the pass over functions and operators.
 
 mod array_join;
+mod calls_of_array_join;
+mod join_kinds;
 mod limit_by;
 
 use std::ops::ControlFlow;
@@ -14,6 +16,7 @@ use sqlparser::ast::{
 use zepto_common::error::{Error, ErrorCode, Result};
 
 use self::array_join::array_join;
+pub(crate) use self::calls_of_array_join::rows_for_calls;
 use crate::statement::{ASOF_MARKER, LATEST_MARKER};
 
 /// Puts PREWHERE into WHERE, `MATCH_CONDITION` into a marked join condition, and the mark of LATEST ON into a
@@ -33,6 +36,7 @@ pub(crate) fn before(statement: &mut Statement) -> Result<()> {
             refuse_totals(select)?;
             select.from.iter().try_for_each(refuse_sampling)?;
             latest(select)?;
+            join_kinds::rewrite(select)?;
             array_join(select)?;
             select.from.iter_mut().try_for_each(match_conditions)
         })?;

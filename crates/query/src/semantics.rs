@@ -35,6 +35,7 @@ use sqlparser::ast::{
 };
 use zepto_common::{Error, Result};
 
+pub(crate) use aliases::has_aggregate;
 pub(crate) use frames::distances_in_time;
 pub use names::{output_name, output_schema};
 pub use operators::OperatorPlanner;
@@ -98,6 +99,7 @@ fn query_scope(query: &mut Query) -> Result<()> {
             names::name_columns(select);
             windows::resolve(select, query.order_by.as_mut())?;
             aliases::resolve(select, query.order_by.as_mut())?;
+            crate::rewrite::rows_for_calls(select, query.order_by.as_mut());
             using::resolve(select, query.order_by.as_mut());
             Ok(())
         }
@@ -120,6 +122,7 @@ fn select_scope(select: &mut Select) -> Result<()> {
     names::name_columns(select);
     windows::resolve(select, None)?;
     aliases::resolve(select, None)?;
+    crate::rewrite::rows_for_calls(select, None);
     using::resolve(select, None);
     Ok(())
 }

@@ -36,6 +36,7 @@ use crate::repeats::MeterRepeats;
 use crate::running::QueryHandle;
 use crate::semantics::SemanticOptions;
 use crate::service::Core;
+use crate::subquery_order::KeptOrderPlanner;
 use crate::yielding::PauseInLoops;
 
 /// DataFusion wants a catalog above databases; it is never shown.
@@ -57,6 +58,7 @@ fn physical_planner() -> DefaultPhysicalPlanner {
     DefaultPhysicalPlanner::with_extension_planners(vec![
         Arc::new(AsOfPlanner),
         Arc::new(FillPlanner),
+        Arc::new(KeptOrderPlanner),
         Arc::new(LatestPlanner),
         Arc::new(RemotePlanner),
     ])
@@ -273,6 +275,8 @@ fn config(options: &SqlOptions) -> SessionConfig {
     let all = config.options_mut();
     // Names are what they are, as in ClickHouse.
     all.sql_parser.enable_ident_normalization = false;
+    // KeepOrder knows better which of them are needed.
+    all.sql_parser.enable_subquery_sort_elimination = false;
     all.sql_parser.default_null_ordering = "nulls_last".to_owned();
     // The metadata with the exact type names may differ where plans are put together; types are checked anyway.
     all.execution.skip_physical_aggregate_schema_check = true;

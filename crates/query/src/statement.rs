@@ -4,10 +4,12 @@
 //! ClickHouse's DDL has clauses that sqlparser refuses and whose ignoring must be said.
 
 mod alter;
+mod array_join;
 mod clauses;
 mod create;
 pub(crate) mod cursor;
 mod forms;
+mod join_words;
 mod joins;
 mod limit_by;
 mod limits;
@@ -28,6 +30,7 @@ use zepto_common::limits::DEPTH_MAX;
 
 pub(crate) use alter::AlterAction;
 pub(crate) use alter::Place;
+pub(crate) use array_join::ARRAYS_MARKER;
 pub(crate) use clauses::Clauses;
 pub(crate) use create::{ColumnSpec, CreateMaterializedView, CreateTable};
 pub(crate) use cursor::NameText;
@@ -394,7 +397,7 @@ fn kill(cursor: &mut Cursor) -> Result<Statement> {
 /// `SyntaxError`, `TooDeepAst`.
 pub(crate) fn query(tokens: Tokens) -> Result<ast::Statement> {
     let tokens = scalars::rewrite(limit_by::rewrite(forms::rewrite(tokens)));
-    let tokens = lists::rewrite(joins::rewrite(tokens)?);
+    let tokens = lists::rewrite(joins::rewrite(join_words::rewrite(array_join::rewrite(tokens))?)?);
     let mut parser = parser(&ZeptoDialect, tokens);
     let query = parser.parse_query().map_err(parser_error)?;
     expect_end(&mut parser)?;

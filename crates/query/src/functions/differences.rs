@@ -8,7 +8,6 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("arrayPartialSort", "sorts the whole"),
     ("avgWeighted", "keeps the fraction of x with a whole weight"),
     ("dictGet", "there are no dictionaries"),
-    ("groupArray", "the order of a subquery's ORDER BY does not reach it"),
     ("isValidUTF8", "always 1: texts are checked when they come in"),
     ("lag", "takes rows of the whole window"),
     ("lead", "takes rows of the whole window"),

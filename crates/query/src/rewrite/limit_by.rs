@@ -47,7 +47,7 @@ pub(super) fn rewrite(query: &mut Query) -> Result<()> {
     Ok(())
 }
 
-fn row_number(spec: WindowSpec) -> Expr {
+pub(super) fn row_number(spec: WindowSpec) -> Expr {
     match call("row_number", vec![]) {
         Expr::Function(mut function) => {
             function.over = Some(WindowType::WindowSpec(spec));

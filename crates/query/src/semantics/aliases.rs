@@ -81,7 +81,7 @@ fn is_constant(expr: &Expr, aliases: &Aliases) -> bool {
     })
 }
 
-fn has_aggregate(expr: &Expr) -> bool {
+pub(crate) fn has_aggregate(expr: &Expr) -> bool {
     struct Finder(usize);
     impl sqlparser::ast::Visitor for Finder {
         type Break = ();

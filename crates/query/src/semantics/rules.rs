@@ -13,6 +13,7 @@ use super::frames::EmptyFrames;
 use super::orders::{SelfEqualities, VolatileKeys};
 use super::outer_joins::OuterJoins;
 use crate::functions::scalar_function;
+use crate::subquery_order::KeepOrder;
 
 datafusion::common::extensions_options! {
     /// Settings of a statement that change what it means.
@@ -37,6 +38,7 @@ pub(super) fn all() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
         Arc::new(EmptyFrames),
         Arc::new(VolatileKeys),
         Arc::new(SelfEqualities),
+        Arc::new(KeepOrder),
     ]
 }
 

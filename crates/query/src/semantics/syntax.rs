@@ -104,19 +104,15 @@ fn rewritten(expr: Expr) -> Result<Expr> {
         Expr::BinaryOp { left, op, right } => return binary(*left, op, *right),
         Expr::Ceil { expr, field } => rounded("ceil", *expr, field),
         Expr::Floor { expr, field } => rounded("floor", *expr, field),
-        Expr::InList { expr, list, negated } => Expr::InList { expr, list: without_null(list), negated },
+        Expr::InList { expr, list, negated } => {
+            let list = without_null(super::tuple_in::one_row(&expr, list));
+            Expr::InList { expr, list, negated }
+        }
         Expr::InSubquery { expr, subquery, negated } => super::tuple_in::rewritten(expr, subquery, negated)?,
         Expr::Extract { field, expr, .. } => call(part(&field)?, vec![*expr]),
         Expr::Position { expr, r#in } => call("position", vec![*r#in, *expr]),
         Expr::Substring { expr, substring_from, substring_for, .. } => {
-            // Only `FOR` without `FROM` begins at 1; with neither, an argument is missing.
-            let from = substring_from
-                .map(|from| *from)
-                .or_else(|| substring_for.is_some().then(|| crate::functions::rewrites::number(1)));
-            call(
-                "substring",
-                [Some(*expr), from, substring_for.map(|length| *length)].into_iter().flatten().collect(),
-            )
+            substring(*expr, substring_from.map(|from| *from), substring_for.map(|length| *length))
         }
         Expr::Trim { expr, trim_where, trim_what, trim_characters } => {
             let name = match trim_where {
@@ -150,6 +146,12 @@ fn rewritten(expr: Expr) -> Result<Expr> {
         }
         other => other,
     })
+}
+
+/// Only `FOR` without `FROM` begins at 1; with neither, an argument is missing.
+fn substring(expr: Expr, from: Option<Expr>, length: Option<Expr>) -> Expr {
+    let from = from.or_else(|| length.is_some().then(|| crate::functions::rewrites::number(1)));
+    call("substring", [Some(expr), from, length].into_iter().flatten().collect())
 }
 
 /// Whether it is a constant that is not NULL.

@@ -2,11 +2,14 @@
 //! becomes EXISTS, which it turns into a join by all of them.
 
 use sqlparser::ast::{
-    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query, SetExpr, TableFactor,
+    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query, SelectItem, SetExpr,
+    TableFactor,
 };
 use sqlparser::dialect::ClickHouseDialect;
 use sqlparser::parser::Parser;
 use zepto_common::{Error, Result};
+
+use crate::functions::rewrites::call;
 
 /// Begins the names of the subquery's columns.
 const COLUMN: &str = "__in_";
@@ -49,9 +52,37 @@ fn as_exists(expr: &Expr, subquery: &Query, negated: bool) -> Result<Option<Expr
             select.from.first_mut().map(|table| &mut table.relation)
         {
             **rows = subquery.clone();
+            spread(rows);
         }
     }
     Ok(Some(Expr::Exists { subquery: query, negated }))
+}
+
+/// A subquery of one tuple is one of its elements.
+fn spread(rows: &mut Query) {
+    let SetExpr::Select(select) = rows.body.as_mut() else { return };
+    let [SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. }] =
+        select.projection.as_slice()
+    else {
+        return;
+    };
+    let elements = match expr {
+        Expr::Tuple(elements) => Some(elements.clone()),
+        other => elements_of(other),
+    };
+    if let Some(elements) = elements {
+        select.projection = elements.into_iter().map(SelectItem::UnnamedExpr).collect();
+    }
+}
+
+/// `(a, b) IN (1, 2)` has one row in its list, not two values.
+pub(super) fn one_row(expr: &Expr, list: Vec<Expr>) -> Vec<Expr> {
+    let tuple = elements_of(expr).is_some_and(|elements| elements.len() > 1 && elements.len() == list.len());
+    let values = list.iter().all(|item| matches!(item, Expr::Value(_) | Expr::UnaryOp { .. }));
+    match tuple && values {
+        true => vec![call("tuple", list.into_iter().map(super::typed).collect())],
+        false => list,
+    }
 }
 
 /// The elements of a tuple that is written out.

@@ -20,7 +20,7 @@ pub(crate) const LATEST_MARKER: &str = "__latest";
 /// # Errors
 /// A clause that is cut short, or a join strictness that is not supported.
 pub(crate) fn rewrite(tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
-    let tokens = drop_noise(tokens)?;
+    let tokens = drop_noise(tokens);
     let tokens = rewrite_asof(with_parentheses(tokens))?;
     rewrite_latest(tokens)
 }
@@ -33,9 +33,9 @@ fn any_word(token: Option<&TokenWithSpan>, words: &[&str]) -> bool {
     token.is_some_and(|token| words.iter().any(|word| is_word(&token.token, word)))
 }
 
-fn drop_noise(tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
+fn drop_noise(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let mut out = Vec::with_capacity(tokens.len());
-    let joins = ["JOIN", "INNER", "LEFT", "RIGHT", "FULL", "CROSS", "ASOF", "ANY", "ALL", "OUTER"];
+    let joins = ["JOIN", "INNER", "LEFT", "RIGHT", "FULL", "CROSS", "ASOF", "SEMI", "ANTI", "ALL", "OUTER"];
     for (i, token) in tokens.iter().enumerate() {
         let next = tokens.get(i + 1);
         let follows_name = i > 0 && matches!(tokens[i - 1].token, Token::Word(_) | Token::RParen);
@@ -43,14 +43,11 @@ fn drop_noise(tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
             && (any_word(next, &joins) || any_word(next, &["IN", "NOT"])))
             || (is_word(&token.token, "ALL") && follows_name && any_word(next, &joins))
             || (is_word(&token.token, "FINAL") && follows_name && ends_table(next));
-        if is_word(&token.token, "ANY") && any_word(next, &joins) {
-            return Err(Error::new(ErrorCode::NotImplemented, "ANY JOIN is not supported"));
-        }
         if !noise {
             out.push(token.clone());
         }
     }
-    Ok(out)
+    out
 }
 
 /// `USING a, b` becomes `USING (a, b)`.
@@ -80,7 +77,8 @@ fn with_parentheses(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
 fn ends_table(next: Option<&TokenWithSpan>) -> bool {
     let words = [
         "WHERE", "PREWHERE", "GROUP", "ORDER", "LIMIT", "HAVING", "JOIN", "LEFT", "RIGHT", "INNER", "FULL",
-        "CROSS", "ASOF", "UNION", "AS", "SAMPLE", "LATEST", "WINDOW", "QUALIFY", "SETTINGS", "FORMAT",
+        "CROSS", "ASOF", "SEMI", "ANTI", "UNION", "AS", "SAMPLE", "LATEST", "WINDOW", "QUALIFY", "SETTINGS",
+        "FORMAT",
     ];
     match next {
         None => true,

@@ -16,7 +16,7 @@ const NODES: u32 = 3;
 /// How much of a number its last digits are.
 const LAST_DIGITS: f64 = 1e-12;
 /// The reason for which one node differs from the oracle already; the order that it happens to have is no promise.
-const NO_ORDER: &str = "order of a subquery under an aggregate";
+const NO_ORDER: &str = "any of rows of several keys";
 
 /// What was compared.
 #[derive(Default)]

@@ -1,0 +1,134 @@
+//! `arrayJoin(a)` outside the list of columns: `WHERE arrayJoin(a) > 1` keeps items, `sum(arrayJoin(a))` adds them up.
+//! The call becomes a column of a subquery, so that all places that have it see the same item. One call in the list
+//! alone needs none of this.
+
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{
+    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, OrderBy, OrderByKind, Query, Select,
+    SelectItem, TableWithJoins, VisitMut, VisitorMut,
+};
+
+use super::array_join::{derived, except, items, name_of};
+use crate::filters::rows_of;
+use crate::semantics::has_aggregate;
+
+/// Puts a subquery with the items into FROM, if a clause or an aggregate needs it.
+pub(crate) fn rows_for_calls(select: &mut Select, order: Option<&mut OrderBy>) {
+    let mut order = order;
+    let mut calls = Calls::default();
+    let aggregates = in_columns(select, &mut calls);
+    let columns = calls.found.len();
+    in_clauses(select, order.as_deref_mut(), &mut calls);
+    let needed = calls.found.len() > columns || (aggregates && columns > 0);
+    let plain = select.from.len() <= 1 && select.from.iter().all(|from| from.joins.is_empty());
+    let qualified = |item: &SelectItem| {
+        matches!(item, SelectItem::QualifiedWildcard(..) | SelectItem::ExprWithAliases { .. })
+    };
+    let Some(call) = calls.found.first().cloned() else { return };
+    let several = calls.found.iter().any(|other| *other != call);
+    // The items of an aggregate's array are made after the rows were grouped.
+    let of_aggregate = has_aggregate(&call);
+    if !needed || several || of_aggregate || !plain || select.projection.iter().any(qualified) {
+        return;
+    }
+    let item = SelectItem::ExprWithAlias { expr: call.clone(), alias: items() };
+    select.from = vec![match select.from.pop() {
+        Some(from) => {
+            let name = name_of(&from.relation);
+            let mut inner = rows_of(from.relation, None);
+            inner.projection.push(item);
+            TableWithJoins { relation: derived(inner, &name), joins: vec![] }
+        }
+        None => {
+            let mut inner = select.clone();
+            inner.projection = vec![item];
+            inner.distinct = None;
+            inner.selection = None;
+            inner.group_by = GroupByExpr::Expressions(vec![], vec![]);
+            inner.having = None;
+            inner.qualify = None;
+            inner.named_window = vec![];
+            TableWithJoins { relation: derived(inner, &items()), joins: vec![] }
+        }
+    }];
+    let mut put = Calls { put: Some(Expr::Identifier(items())), ..Calls::default() };
+    in_columns(select, &mut put);
+    in_clauses(select, order, &mut put);
+    for item in &mut select.projection {
+        if let SelectItem::Wildcard(options) = item
+            && options.opt_except.is_none()
+        {
+            options.opt_except = except(std::iter::once(&items()));
+        }
+    }
+}
+
+/// Whether there are aggregates in the list.
+fn in_columns(select: &mut Select, calls: &mut Calls) -> bool {
+    let mut aggregates = false;
+    for item in &mut select.projection {
+        if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
+            aggregates |= has_aggregate(expr);
+            let _ = expr.visit(calls);
+        }
+    }
+    aggregates
+}
+
+fn in_clauses(select: &mut Select, order: Option<&mut OrderBy>, calls: &mut Calls) {
+    let clauses = [&mut select.prewhere, &mut select.selection, &mut select.having, &mut select.qualify];
+    for expr in clauses.into_iter().flatten() {
+        let _ = expr.visit(calls);
+    }
+    if let GroupByExpr::Expressions(list, _) = &mut select.group_by {
+        let _ = list.visit(calls);
+    }
+    if let Some(OrderBy { kind: OrderByKind::Expressions(list), .. }) = order {
+        let _ = list.visit(calls);
+    }
+}
+
+/// Finds the calls of this select, not those of its subqueries.
+#[derive(Default)]
+struct Calls {
+    found: Vec<Expr>,
+    /// What to put in their place.
+    put: Option<Expr>,
+    depth: usize,
+}
+
+impl VisitorMut for Calls {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if self.depth == 0 && is_call(expr) {
+            self.found.push(expr.clone());
+            if let Some(put) = &self.put {
+                *expr = put.clone();
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn is_call(expr: &Expr) -> bool {
+    let Expr::Function(function) = expr else { return false };
+    let one = match &function.args {
+        FunctionArguments::List(list) => {
+            matches!(list.args.as_slice(), [FunctionArg::Unnamed(FunctionArgExpr::Expr(_))])
+        }
+        _ => false,
+    };
+    one && function.name.to_string().trim_matches('"').eq_ignore_ascii_case("arrayJoin")
+}
