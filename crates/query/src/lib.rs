@@ -13,6 +13,7 @@
 //! - `index_aggregate`: aggregates answered from run indexes
 //! - `execute`: what each statement does; `stream`, `running`, `memory`: results on their way and their bounds
 //! - `pushdown`: filters on their way down plans with joins; `yielding`: joins that can be stopped
+//! - `long_limits`: sorts with a limit that keeps many rows
 //! - `repeats`: arrays counted before joins and windows repeat them
 //! - `error`: DataFusion's errors as ClickHouse's codes
 
@@ -30,6 +31,7 @@ mod filters;
 pub mod functions;
 mod index_aggregate;
 mod latest;
+mod long_limits;
 mod memory;
 mod options;
 mod plan_cache;

@@ -29,6 +29,7 @@ use crate::constants::MeterConstants;
 use crate::error::from_datafusion;
 use crate::fill::FillPlanner;
 use crate::latest::{LatestPlanner, TakeLatest};
+use crate::long_limits::SpillLongLimits;
 use crate::memory::QueryPool;
 use crate::options::SqlOptions;
 use crate::pushdown::kept_off_joins;
@@ -159,6 +160,7 @@ impl Sessions {
         };
         rules = kept_off_joins(rules);
         rules.insert(0, Arc::new(TakeStates));
+        rules.push(Arc::new(SpillLongLimits));
         rules.push(Arc::new(MeterRepeats));
         rules.push(Arc::new(PauseInLoops));
         rules.push(Arc::new(MeterConstants));
