@@ -5,7 +5,7 @@ use std::path::PathBuf;
 #[expect(clippy::disallowed_methods, reason = "cargo tells a build script by its environment where to write")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // One file per service; each is a module of its own in src/lib.rs, and takes what it imports from there.
-    let services = ["coordinate", "write", "query"];
+    let services = ["coordinate", "write", "query", "replicate"];
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     for service in services {
         let file = format!("proto/{service}.proto");
@@ -21,6 +21,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         if service == "query" {
             builder = builder.bytes(".zepto.query.v1.Rows.ipc");
+        }
+        if service == "replicate" {
+            builder = builder.bytes(".zepto.replicate.v1.Rows.ipc");
         }
         // A folder each: the imported file would be written again, without its messages.
         let folder = out.join(service);

@@ -4,17 +4,22 @@
 //! - [`members`]: what a node makes of the heartbeats that it hears: who is active, who is silent
 //! - [`pulse`]: the task that sends and hears heartbeats, and resolves the others' names again and again
 //! - [`router`]: the cut of a block of rows by owner, after a routing table that may be old
+//! - [`replicate`]: what copies of a partition say to each other: streams, bounds, reconnects
 //! - [`write`]: rows to the owners: streams, bounds, retries, the [`zepto_common::service::RowSink`] of an edge
 
 pub mod heartbeat;
 pub mod members;
 pub mod pulse;
+pub mod replicate;
 pub mod router;
 pub mod write;
 
 pub use heartbeat::{Heartbeat, Secret};
 pub use members::{Member, Members, State};
 pub use pulse::Pulse;
+pub use replicate::links::PeerLinks;
+pub use replicate::server::copy_server;
+pub use replicate::{CopyIdentity, CopyListener};
 pub use router::{OwnerRows, PartitionRouter};
 pub use write::pool::{EdgeIdentity, OwnerPool, PoolLimits};
 pub use write::server::{OwnerIdentity, owner_server};

@@ -7,7 +7,7 @@
 //! - [`sink`]: the [`zepto_common::service::RowSink`] that cuts a block by owner and sees it through
 //! - `codec`: between these types and messages; `link`: one stream
 
-pub(crate) mod codec;
+mod codec;
 pub mod ledger;
 pub(crate) mod link;
 pub mod pool;

@@ -59,6 +59,16 @@ names! {
     PLACEMENT_VERSION = "zepto_placement_version";
     /// Partitions that this node owns.
     PARTITIONS_OWNED = "zepto_partitions_owned";
+    /// Messages that were said to copies on other nodes, by peer.
+    REPLICATE_MESSAGES = "zepto_replicate_messages_total";
+    /// Messages to copies on other nodes that were dropped, by peer and reason: away, full, broken, unknown.
+    REPLICATE_DROPPED = "zepto_replicate_dropped_total";
+    /// Messages of copies on other nodes for which there was no room, by peer.
+    REPLICATE_UNHEARD = "zepto_replicate_unheard_total";
+    /// Messages that came under a token older than one seen.
+    FENCED_WRITES = "zepto_fenced_writes_total";
+    /// Messages of two nodes under one epoch: never without a fault.
+    TWO_OWNERS = "zepto_two_owners_total";
     /// Partitions with fewer in-sync copies than the replication factor.
     PARTITIONS_UNDER_REPLICATED = "zepto_partitions_under_replicated";
     /// Partitions that nobody can own: no in-sync copy is on an able node.

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use zepto_common::BatchId;
 use zepto_common::ids::{DiskId, Epoch, NodeId, PartitionId, SetVersion};
 use zepto_common::placement::{Assignment, Grant, InSyncSet, Replica};
 
-use crate::coordinate as wire;
 use crate::refusal::{Refused, RefusedReason};
+use crate::{coordinate as wire, write};
 
 /// A message that contradicts itself.
 pub fn bad_message(what: impl Into<String>) -> Refused {
@@ -49,6 +50,36 @@ impl TryFrom<&wire::Replica> for Replica {
 
     fn try_from(replica: &wire::Replica) -> Result<Self, Refused> {
         Ok(Self { node: NodeId(replica.node_id), disk: disk_of(&replica.disk_id)? })
+    }
+}
+
+impl From<BatchId> for write::Batch {
+    fn from(batch: BatchId) -> Self {
+        let id = match batch {
+            BatchId::Token(token) => write::batch::Id::Token(token.to_be_bytes().to_vec()),
+            BatchId::Producer { producer, sequence } => {
+                write::batch::Id::Producer(write::Producer { producer, sequence })
+            }
+        };
+        Self { id: Some(id) }
+    }
+}
+
+/// A batch's name that must be there.
+///
+/// # Errors
+/// `BadMessage` if it is not, or is none.
+pub fn batch_of(batch: Option<write::Batch>) -> Result<BatchId, Refused> {
+    match batch.and_then(|it| it.id) {
+        Some(write::batch::Id::Token(bytes)) => {
+            let bytes = <[u8; 16]>::try_from(bytes.as_slice())
+                .map_err(|_| bad_message(format!("a token of {} bytes instead of 16", bytes.len())))?;
+            Ok(BatchId::Token(u128::from_be_bytes(bytes)))
+        }
+        Some(write::batch::Id::Producer(it)) => {
+            Ok(BatchId::Producer { producer: it.producer, sequence: it.sequence })
+        }
+        None => Err(bad_message("rows without a batch id")),
     }
 }
 

@@ -3,6 +3,7 @@
 //! - [`coordinate`]: the coordinator's services, generated from `proto/coordinate.proto`, whose comments tell the design
 //! - [`write`]: the owners' service for rows, generated from `proto/write.proto`, likewise
 //! - [`query`]: the owners' service for reads, generated from `proto/query.proto`, likewise
+//! - [`replicate`]: what copies of a partition say to each other, generated from `proto/replicate.proto`, likewise
 //! - [`handshake`]: cluster, protocol and secret, checked by both sides
 //! - [`refusal`]: why a peer is not believed, as a gRPC status and back
 //! - [`convert`]: between messages and the common crate's types
@@ -31,6 +32,12 @@ pub mod write {
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, rustdoc::all)]
 pub mod query {
     tonic::include_proto!("query/zepto.query.v1");
+}
+
+/// Generated from `proto/replicate.proto`.
+#[allow(missing_docs, unreachable_pub, clippy::all, clippy::pedantic, rustdoc::all)]
+pub mod replicate {
+    tonic::include_proto!("replicate/zepto.replicate.v1");
 }
 
 #[cfg(test)]

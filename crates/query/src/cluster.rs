@@ -218,12 +218,20 @@ pub trait Peers: Send + Sync {
 }
 
 /// What this node owns at this moment. A node that is not sure of its lease owns nothing.
+#[async_trait]
 pub trait Holdings: Send + Sync {
     /// The grant under which this node owns the partition; None if it does not, or may not say so any more.
     fn epoch(&self, partition: PartitionId) -> Option<Epoch>;
 
     /// The placement that this node acts on.
     fn placement(&self) -> PlacementVersion;
+
+    /// Whether what was read of these partitions before the call holds every row that was acknowledged before the
+    /// reading.
+    ///
+    /// # Errors
+    /// Why nobody can say so here: another node may own one of them by now.
+    async fn confirm(&self, partitions: &[PartitionId]) -> Result<()>;
 }
 
 /// What a service needs to know to speak for a cluster.

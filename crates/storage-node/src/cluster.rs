@@ -4,6 +4,7 @@
 //! - [`agreed`]: follows the coordinators: catalog into the store, placement, nodes; registers, stays alive
 //! - `memory`: what of it outlives the process, in the file `CLUSTER`
 //! - `owner`: rows for partitions of this node, from any edge
+//! - `copies`: the copies of partitions that other nodes have too, in a cluster that keeps more than one
 //! - `changes`: has changes of the catalog agreed on
 //! - `sweeps`: carries TRUNCATE and DROP out, partition by partition
 //! - `reads`: rows of other owners' partitions for statements here, and the other way round
@@ -17,6 +18,7 @@
 pub(crate) mod agreed;
 mod beat;
 mod changes;
+mod copies;
 mod memory;
 pub(crate) mod nodes;
 mod owner;
@@ -36,11 +38,14 @@ use tonic::transport::Server;
 use tonic::transport::server::{Router, TcpIncoming};
 use zepto_cluster::write::server::tuned;
 use zepto_cluster::write::sink::SinkTimes;
-use zepto_cluster::{EdgeIdentity, OwnerIdentity, OwnerPool, PoolLimits, Pulse, RoutedSink, owner_server};
+use zepto_cluster::{
+    CopyIdentity, EdgeIdentity, OwnerIdentity, OwnerPool, PeerLinks, PoolLimits, Pulse, RoutedSink,
+    copy_server, owner_server,
+};
 use zepto_common::ids::{Boot, NodeId};
 use zepto_common::service::{QueryService, RowSink};
 use zepto_common::{Error, ErrorCode};
-use zepto_engine::Store;
+use zepto_engine::{Store, StoreOptions};
 use zepto_proto::client::{CoordinatorClient, Deadlines, Identity};
 use zepto_proto::handshake::Secret;
 use zepto_query::cluster::Clustered;
@@ -48,8 +53,9 @@ use zepto_query::{ClusterSide, SqlOptions, SqlService};
 
 use crate::config::{ClusterConfig, Config};
 use crate::node::{StartError, part, system};
-use agreed::{Agreed, Me};
+use agreed::{Agreed, Me, Ways};
 use changes::Proposer;
+use copies::{Ears, Proposals, Voice};
 use memory::Memory;
 use nodes::Nodes;
 use owner::Owner;
@@ -61,10 +67,12 @@ use reads::{Held, Readers};
 const COORDINATOR_TIMES: Deadlines =
     Deadlines { call: std::time::Duration::from_secs(5), attempt: std::time::Duration::from_secs(3) };
 
-/// The sockets of a clustered node, taken before its storage is opened.
+/// What a clustered node has before its storage is opened.
 pub(crate) struct Sockets {
     rpc: TcpListener,
     rpc_address: SocketAddr,
+    /// With copies: the drain threads' way out, and what they will ask the coordinators.
+    voice: Option<(Arc<Voice>, Proposals)>,
 }
 
 impl Sockets {
@@ -77,8 +85,45 @@ impl Sockets {
         let bound = runtime.block_on(TcpListener::bind(address));
         let rpc = bound.map_err(system(format!("cannot listen on {address}")))?;
         let rpc_address = rpc.local_addr().map_err(system("cannot tell the address in use"))?;
-        Ok(Self { rpc, rpc_address })
+        Ok(Self { rpc, rpc_address, voice: None })
     }
+
+    /// How the storage is to be opened: with copies if it was made so, or the cluster keeps more than one and it is
+    /// still to be made.
+    ///
+    /// # Errors
+    /// A data directory that cannot be read; no coordinator that could say it.
+    pub(crate) fn storage(
+        &mut self,
+        config: &Config,
+        mut options: StoreOptions,
+        runtime: &Runtime,
+    ) -> Result<StoreOptions, StartError> {
+        let made = Store::made_with_copies(&options).map_err(part("storage"))?;
+        let with = match made {
+            Some(with) => with,
+            None => {
+                let _inside = runtime.enter();
+                let client = client_of(config, 0)?;
+                runtime.block_on(copies::cluster_has_copies(&client)).map_err(part("cluster"))?
+            }
+        };
+        if with {
+            let (carried, voice, proposals) = copies::options(NodeId(config.node_id), &config.cluster);
+            options.copies = Some(carried);
+            self.voice = Some((voice, proposals));
+        }
+        Ok(options)
+    }
+}
+
+/// A client of the coordinators for this start.
+fn client_of(config: &Config, incarnation: u64) -> Result<CoordinatorClient, StartError> {
+    let cluster = &config.cluster;
+    let secret = Secret::new(&secret_of(cluster)?);
+    let identity = Identity { cluster_id: cluster.id.clone(), node_id: config.node_id, incarnation, secret };
+    let client = CoordinatorClient::new(&cluster.coordinators, identity, COORDINATOR_TIMES);
+    client.map_err(|error| bad_option(&error)).map_err(part("cluster"))
 }
 
 /// A clustered node's side of the cluster, running.
@@ -91,6 +136,8 @@ pub(crate) struct Cluster {
     reads: Late,
     rpc: SocketAddr,
     heartbeat: SocketAddr,
+    /// With copies.
+    links: Option<PeerLinks>,
     tasks: Vec<JoinHandle<()>>,
     stop: CancellationToken,
 }
@@ -126,10 +173,7 @@ impl Cluster {
         let (node, secret) = (NodeId(config.node_id), Secret::new(&text));
         let memory = Memory::open(&config.config.data_dir, &cluster.id, store).map_err(part("cluster"))?;
         let incarnation = store.boot().0;
-        let identity =
-            Identity { cluster_id: cluster.id.clone(), node_id: node.0, incarnation, secret: secret.clone() };
-        let client = CoordinatorClient::new(&cluster.coordinators, identity, COORDINATOR_TIMES);
-        let client = client.map_err(|error| bad_option(&error)).map_err(part("cluster"))?;
+        let client = client_of(config, incarnation)?;
         let me = Me { node, disk: store.disk_id(), incarnation };
         let agreed = Agreed::new(client, store.clone(), memory, me);
         let owner = Owner::new(store.clone(), agreed.clone());
@@ -150,15 +194,34 @@ impl Cluster {
             rpc: host(sockets.rpc_address),
             heartbeat: host(heartbeat),
         };
-        let identity = OwnerIdentity { cluster_id: cluster.id.clone(), node, incarnation, secret };
+        let identity =
+            OwnerIdentity { cluster_id: cluster.id.clone(), node, incarnation, secret: secret.clone() };
         let nodes = Arc::new(Nodes::new(agreed.clone(), pulse.clone()));
         let stop = CancellationToken::new();
         let services = tuned(Server::builder())
             .add_service(owner_server(owner, identity.clone()))
             .add_service(query_server(reads.clone(), agreed.clone(), identity));
-        let tasks = vec![
+        let mut services = services;
+        let mut tasks = Vec::new();
+        let mut links = None;
+        if let Some((voice, proposals)) = sockets.voice {
+            let identity = CopyIdentity {
+                cluster_id: cluster.id.clone(),
+                me: me.replica(),
+                incarnation,
+                secret: secret.clone(),
+            };
+            services = services.add_service(copy_server(Ears(agreed.clone()), identity.clone()));
+            let speaking = PeerLinks::new(identity, runtime.handle().clone());
+            voice.connect(speaking.clone());
+            links = Some(speaking);
+            tasks.push(runtime.spawn(copies::learn(agreed.clone(), stop.clone())));
+            tasks.push(runtime.spawn(copies::propose(agreed.clone(), proposals, stop.clone())));
+        }
+        let ways = Ways { pool, pulse: pulse.clone(), links: links.clone() };
+        tasks.extend([
             runtime.spawn(serve(sockets.rpc, services, stop.clone())),
-            runtime.spawn(agreed.clone().watch(pool, pulse.clone(), stop.clone())),
+            runtime.spawn(agreed.clone().watch(ways, stop.clone())),
             runtime.spawn(agreed.clone().stay_alive(
                 addresses,
                 cluster.zone.clone(),
@@ -167,7 +230,7 @@ impl Cluster {
             )),
             runtime.spawn(sweeps::run(agreed.clone(), stop.clone())),
             runtime.spawn(goodbye(pulse, stop.clone())),
-        ];
+        ]);
         tracing::info!("Peer RPC server: port {}", sockets.rpc_address.port());
         Ok(Self {
             agreed,
@@ -177,6 +240,7 @@ impl Cluster {
             reads,
             rpc: sockets.rpc_address,
             heartbeat,
+            links,
             tasks,
             stop,
         })
@@ -236,9 +300,19 @@ impl Cluster {
         (self.rpc, self.heartbeat)
     }
 
+    /// Gives its partitions to others where others have them too.
+    pub(crate) async fn leave(&self) {
+        if self.links.is_some() {
+            copies::leave(&self.agreed).await;
+        }
+    }
+
     /// Ends every task.
     pub(crate) async fn stop(self) {
         self.stop.cancel();
+        if let Some(links) = &self.links {
+            links.stop().await;
+        }
         for task in self.tasks {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a task of the cluster ended badly");

@@ -174,6 +174,11 @@ pub struct ClusterConfig {
     pub heartbeat_interval_ms: u64,
     /// Milliseconds of silence after which another node is suspected; 3,000 by default.
     pub suspect_ms: u64,
+    /// Milliseconds for which an answer of another copy lets an owner read and acknowledge; 5,000 by default. Less than
+    /// the coordinators' time to declare a node dead.
+    pub lease_ms: u64,
+    /// Milliseconds of silence after which a copy is taken out of its in-sync set; 2,000 by default.
+    pub replicate_timeout_ms: u64,
 }
 
 impl ClusterConfig {
@@ -242,6 +247,8 @@ impl Default for ClusterConfig {
             zone: String::new(),
             heartbeat_interval_ms: 1_000,
             suspect_ms: 3_000,
+            lease_ms: 5_000,
+            replicate_timeout_ms: 2_000,
         }
     }
 }
@@ -345,6 +352,10 @@ impl Config {
             faults.push(
                 "cluster.heartbeatIntervalMs must be at least 10 and below cluster.suspectMs".to_owned(),
             );
+        }
+        if !(50..cluster.lease_ms).contains(&cluster.replicate_timeout_ms) {
+            faults
+                .push("cluster.replicateTimeoutMs must be at least 50 and below cluster.leaseMs".to_owned());
         }
         if self.bootstrap.is_some() {
             faults

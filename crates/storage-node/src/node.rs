@@ -106,12 +106,15 @@ pub fn start(config: Config) -> Result<RunningNode, StartError> {
         let what = "the data directory belongs to a cluster: name its coordinators (cluster.coordinators)";
         return Err(ConfigFaults(vec![what.to_owned()]).into());
     }
-    let sockets = clustered.then(|| Sockets::bind(&config, &door_runtime)).transpose()?;
+    let mut sockets = clustered.then(|| Sockets::bind(&config, &door_runtime)).transpose()?;
     log_start(&config, http, auth.is_open());
 
     let sql = sql_options(&config, &query_runtime);
     let fold = view_fold(&sql).map_err(part("queries"))?;
-    let store = StoreOptions { fold: Some(fold), ..store_options(&config) };
+    let mut store = StoreOptions { fold: Some(fold), ..store_options(&config) };
+    if let Some(sockets) = &mut sockets {
+        store = sockets.storage(&config, store, &door_runtime)?;
+    }
     let store = Store::open(store).map_err(part("storage"))?;
     let cluster = sockets.map(|sockets| Cluster::start(&config, &store, http, sockets, &door_runtime));
     let cluster = cluster.transpose()?;
@@ -188,7 +191,10 @@ impl RunningNode {
             }
         }
         if let (Some(runtime), Some(cluster)) = (&self.door_runtime, self.cluster.take()) {
-            runtime.block_on(cluster.stop());
+            runtime.block_on(async {
+                cluster.leave().await;
+                cluster.stop().await;
+            });
         }
         for runtime in [self.door_runtime.take(), self.query_runtime.take()].into_iter().flatten() {
             runtime.shutdown_timeout(RUNTIME_PATIENCE);

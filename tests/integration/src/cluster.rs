@@ -14,6 +14,8 @@ use zepto_harness::{Connection, Launch, Node, Request};
 
 /// Between two signs of life, and until a silent node is suspected and dead: shorter than a user would set them.
 const TIMES: [&str; 6] = ["--heartbeat-interval-ms", "200", "--suspect-ms", "1000", "--dead-ms", "4000"];
+/// How long an answer of a copy holds, and its silence is borne: below the time in which a node is dead.
+const LEASES: [&str; 4] = ["--lease-ms", "1500", "--replicate-timeout-ms", "600"];
 /// Pause between two looks at something that is awaited.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -23,19 +25,29 @@ pub struct Cluster {
     folder: TempDir,
     coordinator: Option<Node>,
     coordinator_rpc: SocketAddr,
+    /// Copies of each partition.
+    copies: usize,
     storage: Vec<Option<Node>>,
     ingest: Node,
 }
 
 impl Cluster {
-    /// Starts a coordinator, so many storage nodes (replication factor 1) and an ingest node; all are ready and every
-    /// storage node owns partitions.
+    /// As [`Self::with_copies`], with one copy of each partition.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start(root: &str, nodes: usize) -> Result<Self> {
+        Self::with_copies(root, nodes, 1)
+    }
+
+    /// Starts a coordinator, so many storage nodes and an ingest node; all are ready and every storage node owns
+    /// partitions.
     ///
     /// # Errors
     /// A program that was not built or does not become ready.
-    pub fn start(root: &str, nodes: usize) -> Result<Self> {
+    pub fn with_copies(root: &str, nodes: usize, copies: usize) -> Result<Self> {
         let folder = TempDir::new_in(root).with_context(|| format!("cannot make a folder in {root}"))?;
-        let coordinator = coordinator_launch(folder.path(), None)?.start()?;
+        let coordinator = coordinator_launch(folder.path(), None, copies)?.start()?;
         let rpc = coordinator.rpc_address().context("a coordinator has an RPC address")?;
         // All listen before one is waited for: the first placement is over those that are there.
         let storage: Result<Vec<Node>> = (0..nodes)
@@ -49,7 +61,8 @@ impl Cluster {
         let flags = ["--coordinator", &rpc.to_string(), "--heartbeat-interval-ms", "200"].map(str::to_owned);
         let ingest = flags.into_iter().fold(ingest.diskless(), Launch::flag).start()?;
         let storage = storage.into_iter().map(Some).collect();
-        let cluster = Self { folder, coordinator: Some(coordinator), coordinator_rpc: rpc, storage, ingest };
+        let cluster =
+            Self { folder, coordinator: Some(coordinator), coordinator_rpc: rpc, copies, storage, ingest };
         let owners = cluster.owners()?;
         for number in 0..nodes {
             let owned = owners.values().filter(|owner| **owner == number as u64).count();
@@ -164,7 +177,7 @@ impl Cluster {
     /// # Errors
     /// It does not become ready.
     pub fn start_coordinator(&mut self) -> Result<()> {
-        let launch = coordinator_launch(self.folder.path(), Some(self.coordinator_rpc))?;
+        let launch = coordinator_launch(self.folder.path(), Some(self.coordinator_rpc), self.copies)?;
         self.coordinator = Some(launch.start()?);
         Ok(())
     }
@@ -192,10 +205,10 @@ impl Cluster {
     }
 }
 
-fn coordinator_launch(folder: &Path, at: Option<SocketAddr>) -> Result<Launch> {
+fn coordinator_launch(folder: &Path, at: Option<SocketAddr>, copies: usize) -> Result<Launch> {
     let launch = Launch::new(&program_named("zepto_coordinator")?, &folder.join("coordinator"));
     let launch = TIMES.into_iter().fold(launch, Launch::flag);
-    let launch = launch.flag("--replication-factor").flag("1");
+    let launch = launch.flag("--replication-factor").flag(copies.to_string());
     Ok(match at {
         None => launch,
         Some(rpc) => launch.flag("--rpc-port").flag(rpc.port().to_string()),
@@ -206,6 +219,7 @@ fn storage_launch(folder: &Path, coordinator: SocketAddr, number: usize) -> Resu
     let launch =
         Launch::new(&program_named("zepto_storage_node")?, &folder.join(format!("storage-{number}")));
     let launch = TIMES[..4].iter().fold(launch, |launch, flag| launch.flag(flag));
+    let launch = LEASES.into_iter().fold(launch, Launch::flag);
     let launch = launch.flag("--coordinator").flag(coordinator.to_string());
     Ok(launch.flag("--node-id").flag(number.to_string()).flag("--leave-ms").flag("0"))
 }

@@ -8,8 +8,8 @@ use arrow::ipc::reader::StreamDecoder;
 use arrow::ipc::writer::StreamWriter;
 use bytes::Bytes;
 use zepto_common::ids::{Epoch, NodeId, PartitionId, PlacementVersion, SchemaVersion, TableId};
-use zepto_common::{BatchId, Error, ErrorCode, Result};
-use zepto_proto::convert::{bad_message, partition_of};
+use zepto_common::{Error, ErrorCode, Result};
+use zepto_proto::convert::{bad_message, batch_of, partition_of};
 use zepto_proto::refusal::Refused;
 use zepto_proto::write as wire;
 use zepto_proto::write::Reason;
@@ -42,28 +42,6 @@ pub(crate) fn decode_rows(payload: &Bytes) -> Result<RecordBatch, Refused> {
     }
     decoder.finish().map_err(|error| fault(&error))?;
     rows.ok_or_else(|| fault(&"no batch"))
-}
-
-pub(crate) fn batch_message(batch: BatchId) -> wire::Batch {
-    use wire::batch::Id;
-    let id = match batch {
-        BatchId::Token(token) => Id::Token(token.to_be_bytes().to_vec()),
-        BatchId::Producer { producer, sequence } => Id::Producer(wire::Producer { producer, sequence }),
-    };
-    wire::Batch { id: Some(id) }
-}
-
-fn batch_of(batch: Option<wire::Batch>) -> Result<BatchId, Refused> {
-    use wire::batch::Id;
-    match batch.and_then(|it| it.id) {
-        Some(Id::Token(bytes)) => {
-            let bytes = <[u8; 16]>::try_from(bytes.as_slice())
-                .map_err(|_| bad_message(format!("a token of {} bytes instead of 16", bytes.len())))?;
-            Ok(BatchId::Token(u128::from_be_bytes(bytes)))
-        }
-        Some(Id::Producer(it)) => Ok(BatchId::Producer { producer: it.producer, sequence: it.sequence }),
-        None => Err(bad_message("rows without a batch id")),
-    }
 }
 
 /// A sub-request as the owner takes it.

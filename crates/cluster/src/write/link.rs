@@ -190,7 +190,7 @@ impl Link {
 }
 
 /// The error's innermost cause: the outer ones only say "transport error".
-fn source_of(error: &dyn std::error::Error) -> String {
+pub(crate) fn source_of(error: &dyn std::error::Error) -> String {
     let mut inner = error;
     while let Some(source) = inner.source() {
         inner = source;

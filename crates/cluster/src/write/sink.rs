@@ -26,7 +26,7 @@ use zepto_common::{BatchId, Error, ErrorCode, Result};
 use zepto_proto::write as wire;
 
 use super::Verdict;
-use super::codec::{batch_message, encode_rows, outcome_of};
+use super::codec::{encode_rows, outcome_of};
 use super::ledger::{Ledger, Step, Wanted};
 use super::link::Lost;
 use super::pool::{Owner, OwnerPool};
@@ -291,7 +291,7 @@ impl RoutedSink {
                 id: 0,
                 table_id: block.request.table.id.0,
                 schema_version: block.request.table.version.0,
-                batch: Some(batch_message(block.batch)),
+                batch: Some(block.batch.into()),
                 block: block.request.block,
                 repeatable: block.request.repeatable,
                 parts: parts.iter().map(part_message).collect(),

@@ -32,7 +32,7 @@ pub(crate) enum CopyCommand {
     /// What the coordinator has agreed on.
     Learn(Arc<Placement>),
     /// May what is shown be read now?
-    Read(PartitionId, oneshot::Sender<Result<Lsn>>),
+    Read(Vec<(PartitionId, oneshot::Sender<Result<Lsn>>)>),
     /// Give a partition up.
     HandOver(PartitionId),
     /// Where a copy stands.
@@ -261,12 +261,14 @@ impl Shard {
                     }
                 }
             }
-            CopyCommand::Read(partition, answer) => {
-                let (request, now) = (copies.next_request(), copies.now());
-                let Some(held) = copies.held.get_mut(&partition.0) else { return };
-                copies.waiters.insert(request, Waiter::Reader { partition, answer });
-                held.copy.read(now, request);
-                self.carry_out(copies, partition.0);
+            CopyCommand::Read(readers) => {
+                for (partition, answer) in readers {
+                    let (request, now) = (copies.next_request(), copies.now());
+                    let Some(held) = copies.held.get_mut(&partition.0) else { continue };
+                    copies.waiters.insert(request, Waiter::Reader { partition, answer });
+                    held.copy.read(now, request);
+                    self.carry_out(copies, partition.0);
+                }
             }
             CopyCommand::HandOver(partition) => {
                 let now = copies.now();

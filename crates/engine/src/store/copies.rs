@@ -7,13 +7,25 @@ use tokio::sync::oneshot;
 use zepto_common::placement::{Placement, Replica};
 use zepto_common::{Error, ErrorCode, Lsn, PartitionId, Result};
 
-use super::Store;
 use super::shared::closing;
+use super::{Store, StoreOptions};
 use crate::copies::{CopyStatus, PeerMessage};
+use crate::envelope;
+use crate::manifest::Manifest;
 use crate::shard::Command;
 use crate::shard::copies::{CopyCommand, Delivered};
 
 impl Store {
+    /// Whether a data directory was made for copies; None while no store was made in it.
+    ///
+    /// # Errors
+    /// The disk's; a manifest that cannot be read.
+    pub fn made_with_copies(options: &StoreOptions) -> Result<Option<bool>> {
+        let path = options.data_dir.join("MANIFEST");
+        let Some(bytes) = envelope::read(options.disk.as_ref(), &path)? else { return Ok(None) };
+        Ok(Some(Manifest::decode(&bytes, &path)?.copies.is_some()))
+    }
+
     /// Hands in a message of another node's copy. False when it was lost, because too many wait or no such partition
     /// exists: the protocol repeats what matters.
     pub fn deliver(&self, partition: PartitionId, from: Replica, message: PeerMessage) -> bool {
@@ -43,7 +55,39 @@ impl Store {
     /// # Errors
     /// `NotReady` when this node does not own the partition, or holds no lease.
     pub async fn confirm_read(&self, partition: PartitionId) -> Result<Lsn> {
-        self.ask(partition, |answer| CopyCommand::Read(partition, answer)).await?
+        let mut lsns = self.confirm_reads(&[partition]).await?;
+        lsns.pop().ok_or_else(closing)
+    }
+
+    /// As [`Self::confirm_read`] for many partitions at once: each drain thread is woken once.
+    ///
+    /// # Errors
+    /// As there, for any of them.
+    pub async fn confirm_reads(&self, partitions: &[PartitionId]) -> Result<Vec<Lsn>> {
+        let mut asked: Vec<Vec<_>> = self.shared.drains.iter().map(|_| Vec::new()).collect();
+        let mut answers = Vec::with_capacity(partitions.len());
+        for &partition in partitions {
+            self.require_copy(partition)?;
+            let (answer, answered) = oneshot::channel();
+            asked[self.shared.shard_of(partition)].push((partition, answer));
+            answers.push(answered);
+        }
+        for (drain, readers) in self.shared.drains.iter().zip(asked) {
+            if !readers.is_empty() {
+                drain.command(Command::Copies(CopyCommand::Read(readers)))?;
+            }
+        }
+        let mut lsns = Vec::with_capacity(answers.len());
+        for answered in answers {
+            lsns.push(answered.await.map_err(|_| closing())??);
+        }
+        Ok(lsns)
+    }
+
+    /// Whether the partitions of this store may have copies on other nodes.
+    #[must_use]
+    pub fn has_copies(&self) -> bool {
+        self.shared.options.copies.is_some()
     }
 
     /// Gives ownership of a partition to another member of its set, once nothing waits.
@@ -60,7 +104,11 @@ impl Store {
     /// # Errors
     /// `NotReady` when the store closes; `BadArguments` without copies.
     pub async fn copy_status(&self, partition: PartitionId) -> Result<CopyStatus> {
-        self.ask(partition, |answer| CopyCommand::Status(partition, answer)).await
+        self.require_copy(partition)?;
+        let (answer, answered) = oneshot::channel();
+        let drain = &self.shared.drains[self.shared.shard_of(partition)];
+        drain.command(Command::Copies(CopyCommand::Status(partition, answer)))?;
+        answered.await.map_err(|_| closing())
     }
 
     /// Waits until the drain threads have nothing to do but to wait for others, or for time to pass.
@@ -76,20 +124,12 @@ impl Store {
         self.shared.drains.iter().try_for_each(|_| settled.recv().map_err(|_| closing()))
     }
 
-    async fn ask<T>(
-        &self,
-        partition: PartitionId,
-        command: impl FnOnce(oneshot::Sender<T>) -> CopyCommand,
-    ) -> Result<T> {
+    fn require_copy(&self, partition: PartitionId) -> Result<()> {
         if self.shared.options.copies.is_none() || partition.0 >= self.shared.partitions {
-            return Err(Error::new(
-                ErrorCode::BadArguments,
-                format!("no copy of partition {partition} is here"),
-            ));
+            let message = format!("no copy of partition {partition} is here");
+            return Err(Error::new(ErrorCode::BadArguments, message));
         }
-        let (answer, answered) = oneshot::channel();
-        self.shared.drains[self.shared.shard_of(partition)].command(Command::Copies(command(answer)))?;
-        answered.await.map_err(|_| closing())
+        Ok(())
     }
 
     /// Refuses what a store with copies cannot do on its own.

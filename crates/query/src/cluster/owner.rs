@@ -109,6 +109,8 @@ async fn answer(
     }
     // What was read is of the owner only if it has been that all the time.
     check_pins(mode, request)?;
+    let partitions: Vec<PartitionId> = request.pins.iter().map(|pin| pin.partition).collect();
+    mode.parts.holdings.confirm(&partitions).await.map_err(|error| Fault::Busy(error.message))?;
     let progress = &handle.progress;
     Ok(Totals {
         read_rows: progress.read_rows.load(Ordering::Relaxed),

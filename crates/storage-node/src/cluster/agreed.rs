@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use zepto_cluster::{OwnerPool, Pulse, Tables, Verdict};
+use zepto_cluster::{OwnerPool, PeerLinks, Pulse, Tables, Verdict};
 use zepto_common::ids::{DiskId, Epoch, NodeId, PartitionId, PlacementVersion};
 use zepto_common::placement::{Placement, Replica};
 use zepto_common::schema::{TableName, TableSchema};
@@ -39,9 +39,18 @@ pub(crate) struct Me {
 }
 
 impl Me {
-    fn replica(self) -> Replica {
+    /// This disk as the placement names it.
+    pub(crate) fn replica(self) -> Replica {
         Replica { node: self.node, disk: self.disk }
     }
+}
+
+/// The ways to the other nodes.
+pub(crate) struct Ways {
+    pub(crate) pool: Arc<OwnerPool>,
+    pub(crate) pulse: Arc<Pulse>,
+    /// With copies.
+    pub(crate) links: Option<PeerLinks>,
 }
 
 /// What was told since this start.
@@ -125,7 +134,7 @@ impl Agreed {
         self.placement.borrow().owned_by(node).count() as u64
     }
 
-    /// Why rows for a partition cannot be taken; None if this disk owns it alone.
+    /// Why rows for a partition cannot be taken; None if this disk owns it.
     pub(crate) fn judge(
         &self,
         partition: PartitionId,
@@ -142,10 +151,10 @@ impl Agreed {
         if grant.owner != self.me.replica() {
             return Some(if theirs > placement.version { stale } else { Verdict::NotOwner(grant.epoch) });
         }
-        if grant.set.members.len() != 1 {
+        // With copies the owner's token fences, below; a store without them must be the only one that has the rows.
+        if grant.set.members.len() != 1 && !self.store.has_copies() {
             let message = format!(
-                "partition {partition} has {} copies and this build keeps one only: make the cluster with \
-                 --replication-factor 1",
+                "partition {partition} has {} copies and this data directory was made for one: give the node an empty one",
                 grant.set.members.len()
             );
             return Some(Verdict::Refused(Error::new(ErrorCode::NotReady, message)));
@@ -183,14 +192,9 @@ impl Agreed {
     }
 
     /// Follows the coordinators until the node stops.
-    pub(crate) async fn watch(
-        self: Arc<Self>,
-        pool: Arc<OwnerPool>,
-        pulse: Arc<Pulse>,
-        stop: CancellationToken,
-    ) {
+    pub(crate) async fn watch(self: Arc<Self>, ways: Ways, stop: CancellationToken) {
         // Until a coordinator says otherwise, the others are where they were.
-        self.reach(&self.memory.nodes(), &pool, &pulse);
+        self.reach(&self.memory.nodes(), &ways);
         let mut watcher = self.client.watch();
         let mut owed = false;
         let patience = tokio::time::sleep(FIRST_WORD_MAX);
@@ -206,7 +210,7 @@ impl Agreed {
                 () = stop.cancelled() => return,
             };
             let taken = match told {
-                Ok(()) => self.take(watcher.view(), &pool, &pulse).await.map_err(|error| error.to_string()),
+                Ok(()) => self.take(watcher.view(), &ways).await.map_err(|error| error.to_string()),
                 Err(refused) => Err(refused),
             };
             owed = taken.is_err();
@@ -218,7 +222,7 @@ impl Agreed {
         }
     }
 
-    async fn take(&self, view: &View, pool: &OwnerPool, pulse: &Pulse) -> Result<()> {
+    async fn take(&self, view: &View, ways: &Ways) -> Result<()> {
         {
             let _alone = self.taking.lock().await;
             self.store.take_catalog(view.catalog.clone()).await?;
@@ -229,9 +233,13 @@ impl Agreed {
         let nodes = reached(view);
         // A lagging member's word must not bring an older placement back after a restart either.
         tokio::task::block_in_place(|| self.memory.keep(placement, &nodes))?;
-        self.reach(&nodes, pool, pulse);
-        pool.set_catalog_version(self.store.catalog().version());
-        pulse.members(|members| {
+        self.reach(&nodes, ways);
+        let catalog = self.store.catalog().version();
+        ways.pool.set_catalog_version(catalog);
+        if let Some(links) = &ways.links {
+            links.set_versions(placement.version, catalog);
+        }
+        ways.pulse.members(|members| {
             for node in view.nodes.values() {
                 let dead = node.state() == wire::NodeState::Dead;
                 members.decided(NodeId(node.node_id), node.incarnation, dead);
@@ -253,16 +261,20 @@ impl Agreed {
         Ok(())
     }
 
-    /// Sends rows and heartbeats there from now on.
-    fn reach(&self, nodes: &ReachedNodes, pool: &OwnerPool, pulse: &Pulse) {
+    /// Sends rows, the copies' words and heartbeats there from now on.
+    fn reach(&self, nodes: &ReachedNodes, ways: &Ways) {
         let of = |address: fn(&Reached) -> &String| -> BTreeMap<NodeId, String> {
             let all = nodes.iter().map(|(node, reached)| (*node, address(reached).clone()));
             all.filter(|(_, address)| !address.is_empty()).collect()
         };
-        pool.set_addresses(&of(|it| &it.rpc));
+        let rpc = of(|it| &it.rpc);
+        ways.pool.set_addresses(&rpc);
+        if let Some(links) = &ways.links {
+            links.set_addresses(&rpc);
+        }
         let mut beats = of(|it| &it.heartbeat);
         beats.remove(&self.me.node);
-        pulse.tell_peers(beats.into_values().collect::<BTreeSet<_>>());
+        ways.pulse.tell_peers(beats.into_values().collect::<BTreeSet<_>>());
     }
 
     /// Registers, then says again and again that the node is there.

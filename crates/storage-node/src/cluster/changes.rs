@@ -13,6 +13,7 @@ use zepto_common::{Error, ErrorCode, Result};
 use zepto_proto::coordinate as wire;
 
 use super::agreed::Agreed;
+use super::copies;
 
 /// How long a statement waits until every partition has carried it out.
 const SWEEP_WAIT: Duration = Duration::from_secs(20);
@@ -59,6 +60,7 @@ impl Proposer {
 #[async_trait]
 impl CatalogChanges for Proposer {
     async fn change(&self, change: Ddl) -> Result<()> {
+        copies::refuse_change(&self.agreed.store, &change)?;
         let statement = serde_json::to_vec(&change).map_err(|error| Error::internal(error.to_string()))?;
         let request_id = rand::random::<[u8; 16]>().to_vec();
         let request = wire::DdlRequest { envelope: None, request_id, statement };

@@ -191,6 +191,7 @@ impl Peers for Readers {
 /// What the agreed placement gives this disk.
 pub(super) struct Held(pub(super) Arc<Agreed>);
 
+#[async_trait]
 impl Holdings for Held {
     fn epoch(&self, partition: PartitionId) -> Option<Epoch> {
         self.0.held(partition)
@@ -198,5 +199,10 @@ impl Holdings for Held {
 
     fn placement(&self) -> PlacementVersion {
         self.0.placement_version()
+    }
+
+    async fn confirm(&self, partitions: &[PartitionId]) -> zepto_common::Result<()> {
+        let store = &self.0.store;
+        if store.has_copies() { store.confirm_reads(partitions).await.map(drop) } else { Ok(()) }
     }
 }

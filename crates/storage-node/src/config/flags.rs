@@ -56,6 +56,12 @@ pub struct Flags {
     /// Milliseconds of silence after which another node is suspected [default: 3000]
     #[arg(long, env = "ZEPTO_SUSPECT_MS", value_name = "N")]
     pub suspect_ms: Option<u64>,
+    /// Milliseconds for which another copy's answer lets an owner read and acknowledge [default: 5000]
+    #[arg(long, env = "ZEPTO_LEASE_MS", value_name = "N")]
+    pub lease_ms: Option<u64>,
+    /// Milliseconds of silence after which a copy leaves its in-sync set [default: 2000]
+    #[arg(long, env = "ZEPTO_REPLICATE_TIMEOUT_MS", value_name = "N")]
+    pub replicate_timeout_ms: Option<u64>,
     /// File of API keys; without one a loopback bind serves everybody
     #[arg(long, env = "ZEPTO_API_KEYS_FILE", value_name = "FILE")]
     pub api_keys_file: Option<PathBuf>,
@@ -144,6 +150,8 @@ impl Flags {
         set(&self.zone, &mut config.cluster.zone);
         set(&self.heartbeat_interval_ms, &mut config.cluster.heartbeat_interval_ms);
         set(&self.suspect_ms, &mut config.cluster.suspect_ms);
+        set(&self.lease_ms, &mut config.cluster.lease_ms);
+        set(&self.replicate_timeout_ms, &mut config.cluster.replicate_timeout_ms);
         config.no_auth |= self.no_auth;
         config.i_know_this_is_open |= self.i_know_this_is_open;
         set_some(&self.tls_cert, &mut config.tls.cert);

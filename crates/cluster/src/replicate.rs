@@ -1,0 +1,73 @@
+//! What copies say to each other, between processes: streams, bounds, reconnects; `replicate.proto` tells the design.
+//!
+//! - [`links`]: one queue and one stream per other copy's node, for the speaker
+//! - [`server`]: checks who speaks and hands on, for the listener
+//!
+//! Promises: the speaker never waits; what is heard comes from the replica that it names, of this cluster, with its
+//! secret, and was meant for this disk; messages of one stream come in the order in which they were said, with gaps.
+//! What the messages mean is nobody's business here.
+
+pub mod links;
+pub mod server;
+#[cfg(test)]
+mod tests;
+
+use zepto_common::ids::PlacementVersion;
+use zepto_common::placement::Replica;
+use zepto_proto::coordinate::Envelope;
+use zepto_proto::handshake::{PROTOCOL, Secret};
+use zepto_proto::refusal::Refused;
+use zepto_proto::replicate::CopyMessage;
+use zepto_proto::replicate::copy_message::Says;
+
+/// Who speaks and listens here.
+#[derive(Debug, Clone)]
+pub struct CopyIdentity {
+    /// The cluster.
+    pub cluster_id: String,
+    /// This node with its data directory.
+    pub me: Replica,
+    /// This start.
+    pub incarnation: u64,
+    /// The cluster's secret.
+    pub secret: Secret,
+}
+
+impl CopyIdentity {
+    fn envelope(&self, (placement, catalog): (PlacementVersion, u64)) -> Envelope {
+        Envelope {
+            protocol: PROTOCOL,
+            cluster_id: self.cluster_id.clone(),
+            node_id: self.me.node.0,
+            incarnation: self.incarnation,
+            placement_version: placement.0,
+            catalog_version: catalog,
+        }
+    }
+}
+
+/// Who hears what was said to this disk's copies.
+pub trait CopyListener: Send + Sync + 'static {
+    /// Takes a message; false when there was no room for it, and it is lost. Does not wait.
+    ///
+    /// # Errors
+    /// A message that no copy of this protocol says.
+    fn hear(&self, from: Replica, message: CopyMessage) -> Result<bool, Refused>;
+
+    /// The placement and the catalog that this node acts on.
+    fn versions(&self) -> (PlacementVersion, u64);
+}
+
+/// Bytes of a message besides its rows, about.
+const HEAD_BYTES: usize = 256;
+
+/// Bytes of a message, about.
+fn bytes_of(message: &CopyMessage) -> usize {
+    let entries = match &message.says {
+        Some(Says::Append(it)) => it.entries.as_slice(),
+        Some(Says::Tail(it)) => it.entries.as_slice(),
+        _ => &[],
+    };
+    let rows = |entry: &zepto_proto::replicate::Entry| entry.rows.as_ref().map_or(0, |rows| rows.ipc.len());
+    entries.iter().fold(HEAD_BYTES, |sum, entry| sum + HEAD_BYTES + rows(entry))
+}

@@ -1,0 +1,283 @@
+//! The copies of this disk's partitions: what the drain threads say goes to the other nodes and to the coordinators, and
+//! what those say comes back.
+//!
+//! Promises: a drain thread never waits here; what cannot be sent or asked now is dropped, because the protocol repeats
+//! it; a node that stops in order gives its partitions to other members of their sets first.
+
+mod codec;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use zepto_cluster::{CopyListener, PeerLinks};
+use zepto_common::catalog::{AlterOp, Ddl};
+use zepto_common::ids::{NodeId, PartitionId, PlacementVersion};
+use zepto_common::metric_names::{FENCED_WRITES, TWO_OWNERS};
+use zepto_common::placement::{Placement, Replica};
+use zepto_common::{Error, ErrorCode};
+use zepto_engine::Store;
+use zepto_engine::copies::{CopyOptions, PeerMessage, Peers, SystemClock};
+use zepto_proto::client::{ClientError, CoordinatorClient};
+use zepto_proto::coordinate as wire;
+use zepto_proto::refusal::Refused;
+use zepto_proto::replicate::CopyMessage;
+use zepto_replication::{Alarm, Change, Timing};
+
+use super::agreed::Agreed;
+use crate::config::ClusterConfig;
+
+/// Proposals that may wait for the coordinators; more are dropped, and made again by their copies.
+const PROPOSALS_MAX: usize = 8_192;
+/// How long a node without a store waits for the coordinators' word on how many copies a partition has.
+const FACTOR_WAIT: Duration = Duration::from_secs(60);
+/// Wait before it is asked again.
+const PAUSE: Duration = Duration::from_millis(250);
+/// How long a node that stops waits until others own its partitions.
+const LEAVE_WAIT: Duration = Duration::from_secs(10);
+
+/// The drain threads' way out.
+#[derive(Debug)]
+pub(crate) struct Voice {
+    /// Set once the node knows its start; nothing is said before.
+    links: OnceLock<PeerLinks>,
+    proposals: mpsc::Sender<Change>,
+}
+
+/// What the drain threads have asked the coordinators.
+pub(crate) type Proposals = mpsc::Receiver<Change>;
+
+impl Peers for Voice {
+    fn send(&self, to: Replica, partition: PartitionId, message: PeerMessage) {
+        if let Some(links) = self.links.get() {
+            links.send(to, codec::message_of(partition, message));
+        }
+    }
+
+    fn propose(&self, change: Change) {
+        // Full: the copy asks again after a while.
+        let _asked_again = self.proposals.try_send(change);
+    }
+
+    fn alarm(&self, partition: PartitionId, alarm: Alarm) {
+        match alarm {
+            Alarm::Fenced(_) => metrics::counter!(FENCED_WRITES).increment(1),
+            Alarm::TwoOwners(epoch) => {
+                metrics::counter!(TWO_OWNERS).increment(1);
+                tracing::error!(%partition, %epoch, "two nodes send under one epoch");
+            }
+            Alarm::CutBelowCommitted { at, committed } => {
+                tracing::error!(%partition, %at, %committed, "an owner asks to cut what is committed here");
+            }
+        }
+    }
+}
+
+impl Voice {
+    /// From now on messages go out.
+    pub(crate) fn connect(&self, links: PeerLinks) {
+        // Once per node.
+        let _first = self.links.set(links);
+    }
+
+}
+
+/// What others say to the copies here.
+pub(crate) struct Ears(pub(crate) Arc<Agreed>);
+
+impl CopyListener for Ears {
+    fn hear(&self, from: Replica, message: CopyMessage) -> Result<bool, Refused> {
+        let (partition, message) = codec::peer_message_of(message)?;
+        Ok(self.0.store.deliver(partition, from, message))
+    }
+
+    fn versions(&self) -> (PlacementVersion, u64) {
+        (self.0.placement_version(), self.0.store.catalog().version())
+    }
+}
+
+/// How this node's store carries copies, with the drain threads' way out and what they will have asked.
+pub(crate) fn options(node: NodeId, config: &ClusterConfig) -> (CopyOptions, Arc<Voice>, Proposals) {
+    let (proposals, asked) = mpsc::channel(PROPOSALS_MAX);
+    let voice = Arc::new(Voice { links: OnceLock::new(), proposals });
+    let lease = Duration::from_millis(config.lease_ms);
+    let timing = Timing {
+        lease,
+        replicate_timeout: Duration::from_millis(config.replicate_timeout_ms),
+        heartbeat: lease / 10,
+        resend: lease / 10,
+    };
+    let options = CopyOptions { node, timing, clock: Arc::new(SystemClock), peers: voice.clone() };
+    (options, voice, asked)
+}
+
+/// Whether the cluster keeps more than one copy of a partition.
+///
+/// # Errors
+/// `NotReady` when no coordinator could say it in time.
+pub(crate) async fn cluster_has_copies(client: &CoordinatorClient) -> Result<bool, Error> {
+    let asked = async {
+        loop {
+            let why = match factor(client).await {
+                Ok(factor) => return factor > 1,
+                Err(why) => why,
+            };
+            tracing::warn!(why, "how many copies the cluster keeps is not known yet");
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    tokio::time::timeout(FACTOR_WAIT, asked).await.map_err(|_| {
+        let message = "no coordinator says how many copies the cluster keeps, which a fresh data directory is made for: \
+                       start the coordinators first (cluster.coordinators)";
+        Error::new(ErrorCode::NotReady, message)
+    })
+}
+
+async fn factor(client: &CoordinatorClient) -> Result<u64, String> {
+    let reply = client.status(wire::StatusRequest { envelope: None }).await;
+    let reply = reply.map_err(|error| error.to_string())?;
+    let status: serde_json::Value =
+        serde_json::from_slice(&reply.status).map_err(|error| error.to_string())?;
+    status["replication_factor"].as_u64().ok_or_else(|| "the cluster is not founded yet".to_owned())
+}
+
+/// Tells the store what is agreed on, until the node stops.
+pub(crate) async fn learn(agreed: Arc<Agreed>, stop: CancellationToken) {
+    let mut placement = agreed.placement();
+    placement.mark_changed();
+    let mut owed = false;
+    loop {
+        tokio::select! {
+            changed = placement.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(PAUSE), if owed => {}
+            () = stop.cancelled() => return,
+        }
+        let newest = placement.borrow_and_update().clone();
+        owed = match agreed.store.learn(&newest) {
+            Ok(()) => false,
+            Err(error) => {
+                tracing::warn!(%error, "the copies have not heard of the newest placement");
+                true
+            }
+        };
+    }
+}
+
+/// Asks the coordinators what the copies want, until the node stops. The answers come as placements.
+pub(crate) async fn propose(agreed: Arc<Agreed>, mut proposals: Proposals, stop: CancellationToken) {
+    let mut waiting = Vec::new();
+    loop {
+        waiting.clear();
+        tokio::select! {
+            taken = proposals.recv_many(&mut waiting, PROPOSALS_MAX) => if taken == 0 { return },
+            () = stop.cancelled() => return,
+        }
+        let asked = ask(&agreed, &waiting);
+        tokio::select! {
+            () = asked => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+async fn ask(agreed: &Agreed, waiting: &[Change]) {
+    let me = wire::Replica::from(agreed.me.replica());
+    // Of one partition the newest is meant.
+    let (mut sets, mut handovers) = (BTreeMap::new(), BTreeMap::new());
+    for change in waiting {
+        match change {
+            Change::Set { partition, epoch, version, members } => {
+                let members = members.iter().map(|it| (*it).into()).collect();
+                let change = wire::SetChange {
+                    partition: partition.0.into(),
+                    epoch: epoch.0,
+                    set_version: version.0,
+                    members,
+                };
+                sets.insert(*partition, change);
+            }
+            Change::HandOver { partition, epoch } => {
+                let handover = wire::Handover { partition: partition.0.into(), epoch: epoch.0, to: None };
+                handovers.insert(*partition, handover);
+            }
+        }
+    }
+    if !sets.is_empty() {
+        let changes = sets.into_values().collect();
+        let request = wire::ProposeSetsRequest { envelope: None, proposer: Some(me.clone()), changes };
+        told("a change of in-sync sets", agreed.client.propose_sets(request).await);
+    }
+    if !handovers.is_empty() {
+        let handovers = handovers.into_values().collect();
+        let request = wire::HandoverRequest { envelope: None, from: Some(me), handovers };
+        told("a handover", agreed.client.hand_over(request).await);
+    }
+}
+
+fn told(what: &str, reply: Result<wire::PartitionsReply, ClientError>) {
+    match reply {
+        Ok(reply) => {
+            let refusals = reply.outcomes.iter().filter_map(|it| it.refusal.as_ref()).chain(&reply.refusal);
+            for refusal in refusals {
+                tracing::debug!(what, reason = refusal.reason, message = refusal.message, "refused");
+            }
+        }
+        // The copy asks again; what was agreed all the same comes with the placement.
+        Err(error) => tracing::warn!(what, %error, "the coordinators were not asked"),
+    }
+}
+
+/// Gives this disk's partitions to other members of their sets, as far as that goes in a bounded time: then nobody has
+/// to wait for this node's lease to run out.
+pub(crate) async fn leave(agreed: &Agreed) {
+    let shared = |placement: &Placement| {
+        let me = agreed.me.replica();
+        let mine =
+            placement.partitions.iter().filter(|it| it.grant.owner == me && it.grant.set.members.len() > 1);
+        mine.map(|it| it.grant.partition).collect::<Vec<_>>()
+    };
+    let mut placement = agreed.placement();
+    let mine = shared(&placement.borrow());
+    if mine.is_empty() {
+        return;
+    }
+    let count = mine.len();
+    for partition in mine {
+        if let Err(error) = agreed.store.hand_over(partition) {
+            tracing::warn!(%partition, %error, "the partition is not handed over");
+        }
+    }
+    let gone = placement.wait_for(|placement| shared(placement).is_empty());
+    match tokio::time::timeout(LEAVE_WAIT, gone).await {
+        Ok(_) => tracing::info!(count, "partitions handed over"),
+        Err(_) => tracing::warn!(
+            count,
+            "not all partitions were handed over: others take them when the lease is over"
+        ),
+    }
+}
+
+/// What a statement cannot do while other nodes have copies of the rows too.
+///
+/// # Errors
+/// `NotImplemented`, with what to do instead.
+pub(crate) fn refuse_change(store: &Store, change: &Ddl) -> Result<(), Error> {
+    if !store.has_copies() {
+        return Ok(());
+    }
+    let what = match change {
+        Ddl::TruncateTable { .. } => "TRUNCATE",
+        Ddl::CreateView { view, .. } if view.materialized => "a materialized view",
+        Ddl::CreateTable { table, .. } if table.ttl_seconds.is_some() => "TTL",
+        Ddl::AlterTable { operations, .. } if operations.iter().any(expires) => "TTL",
+        _ => return Ok(()),
+    };
+    let message = format!("{what} is not there yet in a cluster that keeps more than one copy of its rows");
+    Err(Error::new(ErrorCode::NotImplemented, message))
+}
+
+fn expires(operation: &AlterOp) -> bool {
+    matches!(operation, AlterOp::ModifyTtl { seconds: Some(_) })
+}

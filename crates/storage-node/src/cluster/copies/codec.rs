@@ -1,0 +1,194 @@
+//! Between the copies' messages and those of the replicate service. What comes from outside is checked here, once.
+
+use std::collections::BTreeSet;
+
+use zepto_common::ids::{Boot, Epoch, Lsn, PartitionId, SchemaVersion, SetVersion, TableId, Token};
+use zepto_common::placement::{Grant, InSyncSet, Replica};
+use zepto_engine::copies::{Payload, PeerMessage};
+use zepto_proto::convert::{bad_message, batch_of, partition_of, replica_of, replicas_of};
+use zepto_proto::refusal::Refused;
+use zepto_proto::replicate as wire;
+use zepto_proto::replicate::copy_message::Says;
+use zepto_replication::{Entry, Head, History, Key, Message, Position};
+
+/// A message as it travels.
+pub(crate) fn message_of(partition: PartitionId, message: PeerMessage) -> wire::CopyMessage {
+    let says = match message {
+        Message::Replicate { head, previous, entries, committed } => Says::Append(wire::Append {
+            head: Some(head_message(&head)),
+            previous: Some(position_message(previous)),
+            entries: entries.into_iter().map(entry_message).collect(),
+            committed: committed.0,
+        }),
+        Message::Confirm { head } => Says::Confirm(head_message(&head)),
+        Message::Fetch { head, after } => {
+            let (head, after) = (Some(head_message(&head)), Some(position_message(after)));
+            Says::Fetch(wire::Fetch { head, after })
+        }
+        Message::Release { head } => Says::Release(head_message(&head)),
+        Message::Install { state, .. } => match state {},
+        Message::Synced { token, sequence, matched } => {
+            Says::Synced(wire::Synced { answered: answered(token, sequence), matched: matched.0 })
+        }
+        Message::Mismatch { token, sequence, history } => Says::Mismatch(log(token, sequence, &history)),
+        Message::Confirmed { token, sequence, history } => Says::Confirmed(log(token, sequence, &history)),
+        Message::Tail { token, sequence, previous, entries } => Says::Tail(wire::Tail {
+            answered: answered(token, sequence),
+            previous: Some(position_message(previous)),
+            entries: entries.into_iter().map(entry_message).collect(),
+        }),
+        Message::Waiting { token, sequence } => {
+            Says::Waiting(wire::Answered { token: Some(token_message(token)), sequence })
+        }
+        Message::Fenced { seen } => Says::Fenced(token_message(seen)),
+    };
+    wire::CopyMessage { partition: partition.0.into(), says: Some(says) }
+}
+
+/// A message as the copies take it.
+///
+/// # Errors
+/// `BadMessage` for one that no copy says.
+pub(crate) fn peer_message_of(message: wire::CopyMessage) -> Result<(PartitionId, PeerMessage), Refused> {
+    let partition = partition_of(message.partition)?;
+    let head = |head: Option<wire::Head>| head_of(partition, head.as_ref());
+    let says = message.says.ok_or_else(|| missing("a word"))?;
+    let message = match says {
+        Says::Append(it) => Message::Replicate {
+            head: head(it.head)?,
+            previous: position_of(it.previous.as_ref())?,
+            entries: entries_of(it.entries)?,
+            committed: Lsn(it.committed),
+        },
+        Says::Confirm(it) => Message::Confirm { head: head(Some(it))? },
+        Says::Fetch(it) => Message::Fetch { head: head(it.head)?, after: position_of(it.after.as_ref())? },
+        Says::Release(it) => Message::Release { head: head(Some(it))? },
+        Says::Synced(it) => {
+            let (token, sequence) = answered_of(it.answered.as_ref())?;
+            Message::Synced { token, sequence, matched: Lsn(it.matched) }
+        }
+        Says::Mismatch(it) => {
+            let (token, sequence) = answered_of(it.answered.as_ref())?;
+            Message::Mismatch { token, sequence, history: history_of(it.history.as_ref())? }
+        }
+        Says::Confirmed(it) => {
+            let (token, sequence) = answered_of(it.answered.as_ref())?;
+            Message::Confirmed { token, sequence, history: history_of(it.history.as_ref())? }
+        }
+        Says::Tail(it) => {
+            let (token, sequence) = answered_of(it.answered.as_ref())?;
+            let previous = position_of(it.previous.as_ref())?;
+            Message::Tail { token, sequence, previous, entries: entries_of(it.entries)? }
+        }
+        Says::Waiting(it) => {
+            let (token, sequence) = answered_of(Some(&it))?;
+            Message::Waiting { token, sequence }
+        }
+        Says::Fenced(it) => Message::Fenced { seen: token_of(Some(&it))? },
+    };
+    Ok((partition, message))
+}
+
+fn missing(what: &str) -> Refused {
+    bad_message(format!("{what} of a copy's message is missing"))
+}
+
+fn token_message(token: Token) -> wire::Token {
+    wire::Token { epoch: token.epoch.0, boot: token.boot.0 }
+}
+
+fn token_of(token: Option<&wire::Token>) -> Result<Token, Refused> {
+    let token = token.ok_or_else(|| missing("the token"))?;
+    Ok(Token { epoch: Epoch(token.epoch), boot: Boot(token.boot) })
+}
+
+fn position_message(position: Position) -> wire::Position {
+    wire::Position { lsn: position.lsn.0, token: Some(token_message(position.token)) }
+}
+
+fn position_of(position: Option<&wire::Position>) -> Result<Position, Refused> {
+    let position = position.ok_or_else(|| missing("a position"))?;
+    Ok(Position { token: token_of(position.token.as_ref())?, lsn: Lsn(position.lsn) })
+}
+
+fn answered(token: Token, sequence: u64) -> Option<wire::Answered> {
+    Some(wire::Answered { token: Some(token_message(token)), sequence })
+}
+
+fn answered_of(answered: Option<&wire::Answered>) -> Result<(Token, u64), Refused> {
+    let answered = answered.ok_or_else(|| missing("what is answered"))?;
+    Ok((token_of(answered.token.as_ref())?, answered.sequence))
+}
+
+fn log(token: Token, sequence: u64, history: &History) -> wire::Log {
+    let stretch = |&(token, lsn): &(Token, Lsn)| position_message(Position { token, lsn });
+    let stretches = history.stretches().iter().map(stretch).collect();
+    let history = Some(wire::History { stretches, end: history.end().lsn.0 });
+    wire::Log { answered: answered(token, sequence), history }
+}
+
+fn history_of(history: Option<&wire::History>) -> Result<History, Refused> {
+    let history = history.ok_or_else(|| missing("the history"))?;
+    let stretch = |it: &wire::Position| position_of(Some(it)).map(|it| (it.token, it.lsn));
+    let stretches: Vec<(Token, Lsn)> = history.stretches.iter().map(stretch).collect::<Result<_, _>>()?;
+    History::from_stretches(stretches, Lsn(history.end))
+        .ok_or_else(|| bad_message("a history that no log can have"))
+}
+
+fn head_message(head: &Head) -> wire::Head {
+    let grant = &head.grant;
+    let members = |set: &BTreeSet<Replica>| set.iter().map(|it| (*it).into()).collect();
+    let grant = wire::Grant {
+        epoch: grant.epoch.0,
+        owner: Some(grant.owner.into()),
+        set_version: grant.set.version.0,
+        members: members(&grant.set.members),
+    };
+    wire::Head { token: Some(token_message(head.token)), sequence: head.sequence, grant: Some(grant) }
+}
+
+fn head_of(partition: PartitionId, head: Option<&wire::Head>) -> Result<Head, Refused> {
+    let head = head.ok_or_else(|| missing("the head"))?;
+    let grant = head.grant.as_ref().ok_or_else(|| missing("the grant"))?;
+    let set = InSyncSet { version: SetVersion(grant.set_version), members: replicas_of(&grant.members)? };
+    let owner = replica_of(grant.owner.as_ref())?;
+    let grant = Grant { partition, epoch: Epoch(grant.epoch), owner, set };
+    Ok(Head { token: token_of(head.token.as_ref())?, sequence: head.sequence, grant })
+}
+
+fn entry_message(entry: Entry<Payload>) -> wire::Entry {
+    let key = entry.key.map(|key| wire::Key {
+        table_id: key.table.0,
+        batch: Some(key.batch.into()),
+        block: key.block,
+    });
+    let rows = entry.payload.map(|rows| wire::Rows {
+        table_id: rows.table.0,
+        schema_version: rows.schema.0,
+        rows: rows.rows,
+        ipc: rows.ipc,
+    });
+    wire::Entry { position: Some(position_message(entry.position)), key, content: entry.content, rows }
+}
+
+fn entries_of(entries: Vec<wire::Entry>) -> Result<Vec<Entry<Payload>>, Refused> {
+    entries.into_iter().map(entry_of).collect()
+}
+
+fn entry_of(entry: wire::Entry) -> Result<Entry<Payload>, Refused> {
+    let key = match entry.key {
+        None => None,
+        Some(key) => {
+            let (table, block) = (TableId(key.table_id), key.block);
+            Some(Key { table, batch: batch_of(key.batch)?, block })
+        }
+    };
+    let rows = |it: wire::Rows| {
+        Payload::new(TableId(it.table_id), SchemaVersion(it.schema_version), it.rows, it.ipc)
+    };
+    let position = position_of(entry.position.as_ref())?;
+    Ok(Entry { position, key, content: entry.content, payload: entry.rows.map(rows) })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,131 @@
+//! One coordinator, three storage nodes, one ingest node, two copies of each partition: what is acknowledged outlives any
+//! one of them, and the rest goes on without it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use zepto_harness::Request;
+use zepto_integration::cluster::{Cluster, eventually};
+use zepto_integration::ledger::{self, Writer};
+use zepto_integration::place::{rounds, seed};
+
+const NODES: usize = 3;
+/// What a failover, or the way back, may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn cluster() -> Result<Cluster> {
+    let cluster = Cluster::with_copies(env!("CARGO_TARGET_TMPDIR"), NODES, 2)?;
+    all_copies(&cluster)?;
+    Ok(cluster)
+}
+
+/// Waits until every partition has its copies.
+fn all_copies(cluster: &Cluster) -> Result<()> {
+    eventually(PATIENCE, || {
+        let status = cluster.status()?;
+        ensure!(status["under_replicated"] == 0, "{} partitions lack a copy", status["under_replicated"]);
+        Ok(())
+    })
+}
+
+fn total(progress: &[Arc<AtomicU64>]) -> u64 {
+    progress.iter().map(|it| it.load(Ordering::Relaxed)).sum()
+}
+
+/// Waits until each writer has so many more rows acknowledged; how long it took.
+fn more_rows(progress: &[Arc<AtomicU64>], more: u64) -> Result<Duration> {
+    let begun = Instant::now();
+    let before: Vec<u64> = progress.iter().map(|it| it.load(Ordering::Relaxed)).collect();
+    eventually(PATIENCE, || {
+        for (number, (it, before)) in progress.iter().zip(&before).enumerate() {
+            let now = it.load(Ordering::Relaxed);
+            ensure!(now >= before + more, "writer {number} has {now} rows acknowledged, and had {before}");
+        }
+        Ok(())
+    })?;
+    Ok(begun.elapsed())
+}
+
+#[test]
+fn each_row_is_on_two_nodes_and_is_read_once() -> Result<()> {
+    let cluster = cluster()?;
+    let mut doors = cluster.connect_all()?;
+    doors[0]
+        .query("CREATE TABLE t (k String, ts DateTime64(9), v UInt64) ENGINE = MergeTree ORDER BY (k, ts)")?;
+    for (number, door) in doors.iter_mut().enumerate() {
+        let rows = format!(
+            "INSERT INTO t SELECT concat('k', toString(number % 700)), toDateTime64(number, 9), {number} FROM numbers(5000)"
+        );
+        match door.send(&Request::statement(&rows))? {
+            // The ingest node has no SELECT of its own.
+            response if response.status == 200 => {}
+            response => ensure!(number == NODES, "{}", response.text()),
+        }
+        // What was acknowledged is read from every node, whoever owns it.
+        let sum = cluster.number("SELECT sum(v) FROM t")?;
+        ensure!(sum == (0..=number as u64).map(|it| it * 5_000).sum::<u64>(), "door {number}: {sum}");
+    }
+    let rows = cluster.number("SELECT count() FROM t")?;
+    // Those who follow show a row when they have heard that it is committed.
+    eventually(PATIENCE, || {
+        let held = cluster.own_rows("t")?;
+        ensure!(held.iter().sum::<u64>() == 2 * rows, "{rows} rows twice, and the nodes have {held:?}");
+        Ok(())
+    })?;
+    for sql in [
+        "TRUNCATE TABLE t",
+        "ALTER TABLE t DELETE WHERE v = 1",
+        "ALTER TABLE t MODIFY TTL ts + INTERVAL 1 DAY",
+    ] {
+        let response = doors[0].send(&Request::statement(sql))?;
+        ensure!(response.exception_code() == Some(48), "{sql}: {} {}", response.status, response.text());
+    }
+    ensure!(cluster.number("SELECT count() FROM t")? == rows, "what is refused has changed nothing");
+    Ok(())
+}
+
+#[test]
+fn acknowledged_rows_survive_kill_nine_and_the_others_go_on() -> Result<()> {
+    let mut cluster = cluster()?;
+    let seed = seed()?;
+    println!("seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut writers: Vec<Writer> = (0..4).map(|number| Writer::new(number, seed)).collect();
+    let progress: Vec<_> = writers.iter().map(Writer::progress).collect();
+    cluster.ingest().connect()?.query(ledger::TABLE)?;
+    for round in 0..rounds(4)? {
+        let victim = random.random_range(0..NODES);
+        let address = cluster.ingest().address();
+        let stop = AtomicBool::new(false);
+        thread::scope(|scope| -> Result<()> {
+            let busy: Vec<_> =
+                writers.iter_mut().map(|writer| scope.spawn(|| writer.write(address, &stop))).collect();
+            let worked = (|| -> Result<()> {
+                more_rows(&progress, random.random_range(1..1_000))?;
+                cluster.kill_storage(victim)?;
+                // Every writer goes on while the node is away: another has taken its partitions.
+                let outage = more_rows(&progress, 400)?;
+                println!("round {round}: node {victim} killed, all writers went on within {outage:?}");
+                let owners = cluster.owners()?;
+                ensure!(owners.values().all(|owner| *owner != victim as u64), "a dead node owns something");
+                cluster.start_storage(victim)?;
+                all_copies(&cluster)?;
+                more_rows(&progress, 400)?;
+                Ok(())
+            })();
+            stop.store(true, Ordering::Relaxed);
+            for writer in busy {
+                writer.join().map_err(|_| anyhow::anyhow!("a writer panicked"))??;
+            }
+            worked
+        })?;
+        let stored = ledger::audit_nodes(&mut cluster.connect_storage()?, &writers)?;
+        println!("round {round}: {} rows acknowledged, {stored} stored", total(&progress));
+    }
+    Ok(())
+}
