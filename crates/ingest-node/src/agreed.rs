@@ -132,7 +132,11 @@ impl Agreed {
         self.placement.send_if_modified(|placement| {
             let changed = placement.version != view.placement.version;
             if changed {
-                tracing::info!(version = %view.placement.version, "Cluster routing: enabled ({} remote nodes)", view.nodes.len());
+                let (version, remote) = (view.placement.version, view.nodes.len());
+                match placement.partitions.is_empty() {
+                    true => tracing::info!(%version, "Cluster routing: enabled ({remote} remote nodes)"),
+                    false => tracing::debug!(%version, remote, "rows are routed by a newer placement"),
+                }
                 *placement = Arc::new(view.placement.clone());
             }
             changed

@@ -68,6 +68,8 @@ pub(crate) struct Copies {
     answers: Vec<(RequestId, Outcome)>,
     ticked: Moment,
     settlers: Vec<SyncSender<()>>,
+    /// Bytes of entries that were read from the logs again in this turn.
+    read_bytes: usize,
     /// Something came in since the last turn.
     stirred: bool,
     failed: bool,
@@ -90,6 +92,7 @@ impl Copies {
             answers: Vec::new(),
             ticked: now,
             settlers: Vec::new(),
+            read_bytes: 0,
             stirred: true,
             failed: false,
         }
@@ -150,6 +153,7 @@ impl Shard {
             return false;
         }
         copies.stirred = false;
+        copies.read_bytes = 0;
         for it in inbox {
             let now = copies.now();
             if let Some(held) = copies.held.get_mut(&it.partition.0) {

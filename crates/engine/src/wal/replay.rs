@@ -149,7 +149,7 @@ pub(crate) fn read_frame(
 ) -> Result<Frame> {
     let path = FileName::log(thread, at.sequence).in_dir(dir);
     let identity = FileIdentity { disk_id, thread, sequence: at.sequence };
-    let mut scanner = open_scanner(disk, &path, identity)?;
+    let mut scanner = open_scanner(disk, &path, identity)?.for_a_glance();
     let gone = || EngineError::corrupt(&path, at.offset, "a frame that was written is not there".to_owned());
     let scanned = scanner.frame(at.offset).map_err(read_error(&path))?.ok_or_else(gone)?;
     match decode_frame(&scanned.header, scanned.body) {

@@ -10,8 +10,10 @@ use super::codec::{
 };
 use crate::disk::{DiskFile, read_full};
 
-/// Bytes read ahead.
+/// Bytes read ahead where a file is read from its beginning to its end.
 const WINDOW_BYTES: usize = 256 << 10;
+/// Bytes read ahead where one frame is wanted.
+const GLANCE_BYTES: usize = 4 << 10;
 
 /// One log file, read through a window.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub(super) struct Scanner {
     identity: FileIdentity,
     window: Vec<u8>,
     window_start: u64,
+    /// Bytes read ahead.
+    ahead: usize,
 }
 
 /// A frame whose checksums are good.
@@ -44,7 +48,12 @@ pub(super) struct Aftermath {
 impl Scanner {
     pub(super) fn new(file: Arc<dyn DiskFile>, identity: FileIdentity) -> io::Result<Self> {
         let length = file.len()?;
-        Ok(Self { file, length, identity, window: Vec::new(), window_start: 0 })
+        Ok(Self { file, length, identity, window: Vec::new(), window_start: 0, ahead: WINDOW_BYTES })
+    }
+
+    /// The same for a look at single frames.
+    pub(super) fn for_a_glance(self) -> Self {
+        Self { ahead: GLANCE_BYTES, ..self }
     }
 
     /// Bytes of the file.
@@ -65,9 +74,9 @@ impl Scanner {
         }
         let window_end = self.window_start + self.window.len() as u64;
         if offset < self.window_start || wanted_end > window_end {
-            let size = (self.length - offset).min(length.max(WINDOW_BYTES) as u64) as usize;
+            let size = (self.length - offset).min(length.max(self.ahead) as u64) as usize;
             self.window.clear();
-            self.window.shrink_to(WINDOW_BYTES);
+            self.window.shrink_to(self.ahead);
             self.window.resize(size, 0);
             let read = read_full(self.file.as_ref(), &mut self.window, offset);
             self.window.truncate(*read.as_ref().unwrap_or(&0));

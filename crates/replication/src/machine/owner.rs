@@ -369,6 +369,16 @@ impl<P: Clone, S> Copy<P, S> {
         self.effects.push(Effect::SendFrames { to, head, previous, frames, committed: self.committed });
     }
 
+    /// Of the frames that were to be sent to this copy only those up to `last` were: the rest is sent with what comes
+    /// next, when this copy has answered or time has passed.
+    pub fn sent_only(&mut self, to: Replica, last: Lsn) {
+        if let Role::Owner(owner) = &mut self.role
+            && let Some(peer) = owner.peers.get_mut(&to)
+        {
+            peer.next = peer.next.min(last.next()).max(peer.matched.next());
+        }
+    }
+
     /// Renews leases and repeats what was not answered.
     pub(super) fn tick_owner(&mut self, now: Moment) {
         let timing = self.timing;

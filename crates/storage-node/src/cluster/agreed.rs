@@ -227,7 +227,7 @@ impl Agreed {
             let _alone = self.taking.lock().await;
             self.store.take_catalog(view.catalog.clone()).await?;
         }
-        let known = self.placement.borrow().clone();
+        let (known, first) = (self.placement.borrow().clone(), !self.told.borrow().heard);
         let newer = view.placement.version > known.version;
         let placement = if newer { &view.placement } else { &known };
         let nodes = reached(view);
@@ -255,7 +255,11 @@ impl Agreed {
         // Last: whoever waits for a placement finds the addresses for it.
         if newer {
             let remote = view.nodes.len().saturating_sub(1);
-            tracing::info!(version = %view.placement.version, "Cluster routing: enabled ({remote} remote nodes)");
+            let version = view.placement.version;
+            match first {
+                true => tracing::info!(%version, "Cluster routing: enabled ({remote} remote nodes)"),
+                false => tracing::debug!(%version, remote, "rows are routed by a newer placement"),
+            }
             self.placement.send_replace(Arc::new(view.placement.clone()));
         }
         Ok(())

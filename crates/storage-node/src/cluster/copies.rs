@@ -81,7 +81,6 @@ impl Voice {
         // Once per node.
         let _first = self.links.set(links);
     }
-
 }
 
 /// What others say to the copies here.

@@ -1,6 +1,6 @@
 //! Carrying out what the copies say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use zepto_common::clock::wall_nanos;
 use zepto_common::{Lsn, PartitionId};
@@ -15,11 +15,24 @@ use crate::shard::apply::TableRows;
 use crate::shard::{Cut, LogMeter, Shard};
 use crate::wal::{CopyFrame, Frame, LogPosition, read_frame};
 
+/// Bytes of entries in one message, unless one entry alone has more.
+const MESSAGE_BYTES_MAX: usize = 4 << 20;
+/// Bytes that one turn reads from the logs again for copies that were away: writers wait meanwhile.
+const READ_BYTES_MAX: usize = 4 << 20;
+/// What it costs to read an entry again, in bytes, besides its own.
+const READ_COST: usize = 4 << 10;
+
+fn bytes_of(entry: &Entry<Payload>) -> usize {
+    entry.payload.as_ref().map_or(0, |rows| rows.ipc.len())
+}
+
 impl Shard {
     /// Does what a copy wants, in its order; what is to be shown or answered waits for the end of the turn.
     pub(super) fn carry_out(&mut self, copies: &mut Copies, partition: u16) {
         let id = PartitionId(partition);
         let Some(held) = copies.held.get_mut(&partition) else { return };
+        // Who was sent less than the copy thinks: what it says next would not follow.
+        let mut short = BTreeSet::new();
         for effect in held.copy.take_effects() {
             match effect {
                 Effect::Log(op) => {
@@ -29,7 +42,17 @@ impl Shard {
                 }
                 Effect::Send(to, message) => copies.options.peers.send(to, id, message),
                 Effect::SendFrames { to, head, previous, frames, committed } => {
+                    if short.contains(&to) {
+                        continue;
+                    }
                     if let Some(entries) = self.entries(copies, partition, frames) {
+                        let last = Lsn(frames.0.0 + entries.len() as u64 - 1);
+                        if last < frames.1
+                            && let Some(held) = copies.held.get_mut(&partition)
+                        {
+                            held.copy.sent_only(to, last);
+                            short.insert(to);
+                        }
                         let message = Message::Replicate { head, previous, entries, committed };
                         copies.options.peers.send(to, id, message);
                     }
@@ -85,23 +108,34 @@ impl Shard {
         Ok(())
     }
 
-    /// Entries for another node, from memory or from the log; None when one cannot be read.
+    /// Entries for another node, from memory or from the log: all, or the first ones, as many as one message and this
+    /// turn allow. None when one cannot be read.
     fn entries(
         &self,
-        copies: &Copies,
+        copies: &mut Copies,
         partition: u16,
         (from, to): (Lsn, Lsn),
     ) -> Option<Vec<Entry<Payload>>> {
         let frames = &copies.held.get(&partition)?.data.frames;
         let mut entries = Vec::new();
+        let mut bytes = 0;
         for lsn in from.0..=to.0 {
             let slot = frames.get(Lsn(lsn))?;
             let mut entry = match &slot.entry {
                 Some(entry) => entry.clone(),
-                None => self.read_entry(slot.place)?,
+                None if copies.read_bytes >= READ_BYTES_MAX => break,
+                None => {
+                    let entry = self.read_entry(slot.place)?;
+                    copies.read_bytes += READ_COST + bytes_of(&entry);
+                    entry
+                }
             };
             if let Some(rows) = &mut entry.payload {
                 rows.chunk = None;
+            }
+            bytes += bytes_of(&entry);
+            if bytes > MESSAGE_BYTES_MAX && !entries.is_empty() {
+                break;
             }
             entries.push(entry);
         }
