@@ -141,6 +141,16 @@ impl Cluster {
         Ok(addresses)
     }
 
+    /// Asks a storage node to end in order, and waits until it has.
+    ///
+    /// # Errors
+    /// It does not run, or ends badly.
+    pub fn stop_storage(&mut self, number: usize) -> Result<()> {
+        let status = self.storage[number].take().context("it runs")?.terminate()?;
+        ensure!(status.success(), "storage node {number} ended with {status}");
+        Ok(())
+    }
+
     /// Starts a storage node again on any ports, and waits until it is ready.
     ///
     /// # Errors

@@ -129,3 +129,29 @@ fn acknowledged_rows_survive_kill_nine_and_the_others_go_on() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn a_node_that_stops_in_order_has_handed_its_partitions_over() -> Result<()> {
+    let mut cluster = cluster()?;
+    let mut door = cluster.ingest().connect()?;
+    door.query("CREATE TABLE t (k String, v UInt64) ENGINE = MergeTree ORDER BY k")?;
+    let rows = |from: u64| {
+        let rows: Vec<String> = (from..from + 500).map(|row| format!("('k{row}', {row})")).collect();
+        format!("INSERT INTO t VALUES {}", rows.join(", "))
+    };
+    door.query(&rows(0))?;
+    for (round, victim) in [1, 2].into_iter().enumerate() {
+        cluster.stop_storage(victim)?;
+        // It is not dead yet by anybody's clock.
+        let owners = cluster.owners()?;
+        let left = owners.values().filter(|owner| **owner == victim as u64).count();
+        ensure!(left == 0, "node {victim} has ended and owns {left} partitions");
+        door.query(&rows(500 + round as u64 * 500))?;
+        let count = cluster.storage(0)?.connect()?.query("SELECT count(), sum(v) FROM t")?;
+        let rows = 1_000 + round as u64 * 500;
+        ensure!(count.trim() == format!("{rows}\t{}", rows * (rows - 1) / 2), "{count}");
+        cluster.start_storage(victim)?;
+        all_copies(&cluster)?;
+    }
+    Ok(())
+}
