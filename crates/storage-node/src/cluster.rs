@@ -93,7 +93,7 @@ impl Sockets {
     ///
     /// # Errors
     /// A data directory that cannot be read; no coordinator that could say it.
-    pub(crate) fn storage(
+    fn storage(
         &mut self,
         config: &Config,
         mut options: StoreOptions,
@@ -114,6 +114,22 @@ impl Sockets {
             self.voice = Some((voice, proposals));
         }
         Ok(options)
+    }
+}
+
+/// The options for a node's storage: a clustered one may carry copies.
+///
+/// # Errors
+/// As [`Sockets::storage`].
+pub(crate) fn with_copies(
+    sockets: Option<&mut Sockets>,
+    config: &Config,
+    options: StoreOptions,
+    runtime: &Runtime,
+) -> Result<StoreOptions, StartError> {
+    match sockets {
+        Some(sockets) => sockets.storage(config, options, runtime),
+        None => Ok(options),
     }
 }
 
@@ -185,38 +201,21 @@ impl Cluster {
         let sink = RoutedSink::new(agreed.clone(), pool.clone(), agreed.placement(), SinkTimes::default());
         let pulse = runtime.block_on(beat::start(config, text.trim(), &agreed, http, sockets.rpc_address))?;
         let (heartbeat, pulse) = (pulse.address(), Arc::new(pulse));
-        let host = |address: SocketAddr| match &cluster.advertise_host {
-            Some(host) => format!("{host}:{}", address.port()),
-            None => address.to_string(),
-        };
-        let addresses = zepto_proto::coordinate::Addresses {
-            http: host(http),
-            rpc: host(sockets.rpc_address),
-            heartbeat: host(heartbeat),
-        };
+        let addresses = advertised(cluster, http, sockets.rpc_address, heartbeat);
         let identity =
             OwnerIdentity { cluster_id: cluster.id.clone(), node, incarnation, secret: secret.clone() };
         let nodes = Arc::new(Nodes::new(agreed.clone(), pulse.clone()));
         let stop = CancellationToken::new();
-        let services = tuned(Server::builder())
+        let mut services = tuned(Server::builder())
             .add_service(owner_server(owner, identity.clone()))
             .add_service(query_server(reads.clone(), agreed.clone(), identity));
-        let mut services = services;
         let mut tasks = Vec::new();
         let mut links = None;
-        if let Some((voice, proposals)) = sockets.voice {
-            let identity = CopyIdentity {
-                cluster_id: cluster.id.clone(),
-                me: me.replica(),
-                incarnation,
-                secret: secret.clone(),
-            };
+        if let Some(parts) = sockets.voice {
+            let identity =
+                CopyIdentity { cluster_id: cluster.id.clone(), me: me.replica(), incarnation, secret };
             services = services.add_service(copy_server(Ears(agreed.clone()), identity.clone()));
-            let speaking = PeerLinks::new(identity, runtime.handle().clone());
-            voice.connect(speaking.clone());
-            links = Some(speaking);
-            tasks.push(runtime.spawn(copies::learn(agreed.clone(), stop.clone())));
-            tasks.push(runtime.spawn(copies::propose(agreed.clone(), proposals, stop.clone())));
+            links = Some(copies::start(parts, identity, &agreed, runtime, &stop, &mut tasks));
         }
         let ways = Ways { pool, pulse: pulse.clone(), links: links.clone() };
         tasks.extend([
@@ -319,6 +318,20 @@ impl Cluster {
             }
         }
     }
+}
+
+/// Where others reach this node.
+fn advertised(
+    config: &ClusterConfig,
+    http: SocketAddr,
+    rpc: SocketAddr,
+    heartbeat: SocketAddr,
+) -> zepto_proto::coordinate::Addresses {
+    let host = |address: SocketAddr| match &config.advertise_host {
+        Some(host) => format!("{host}:{}", address.port()),
+        None => address.to_string(),
+    };
+    zepto_proto::coordinate::Addresses { http: host(http), rpc: host(rpc), heartbeat: host(heartbeat) }
 }
 
 fn interval(config: &ClusterConfig) -> std::time::Duration {

@@ -111,10 +111,8 @@ pub fn start(config: Config) -> Result<RunningNode, StartError> {
 
     let sql = sql_options(&config, &query_runtime);
     let fold = view_fold(&sql).map_err(part("queries"))?;
-    let mut store = StoreOptions { fold: Some(fold), ..store_options(&config) };
-    if let Some(sockets) = &mut sockets {
-        store = sockets.storage(&config, store, &door_runtime)?;
-    }
+    let store = StoreOptions { fold: Some(fold), ..store_options(&config) };
+    let store = cluster::with_copies(sockets.as_mut(), &config, store, &door_runtime)?;
     let store = Store::open(store).map_err(part("storage"))?;
     let cluster = sockets.map(|sockets| Cluster::start(&config, &store, http, sockets, &door_runtime));
     let cluster = cluster.transpose()?;

@@ -10,9 +10,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use zepto_cluster::{CopyListener, PeerLinks};
+use zepto_cluster::{CopyIdentity, CopyListener, PeerLinks};
 use zepto_common::catalog::{AlterOp, Ddl};
 use zepto_common::ids::{NodeId, PartitionId, PlacementVersion};
 use zepto_common::metric_names::{FENCED_WRITES, TWO_OWNERS};
@@ -75,14 +77,6 @@ impl Peers for Voice {
     }
 }
 
-impl Voice {
-    /// From now on messages go out.
-    pub(crate) fn connect(&self, links: PeerLinks) {
-        // Once per node.
-        let _first = self.links.set(links);
-    }
-}
-
 /// What others say to the copies here.
 pub(crate) struct Ears(pub(crate) Arc<Agreed>);
 
@@ -110,6 +104,23 @@ pub(crate) fn options(node: NodeId, config: &ClusterConfig) -> (CopyOptions, Arc
     };
     let options = CopyOptions { node, timing, clock: Arc::new(SystemClock), peers: voice.clone() };
     (options, voice, asked)
+}
+
+/// From now on what the copies say goes out, and what is agreed on comes in.
+pub(crate) fn start(
+    (voice, proposals): (Arc<Voice>, Proposals),
+    identity: CopyIdentity,
+    agreed: &Arc<Agreed>,
+    runtime: &Runtime,
+    stop: &CancellationToken,
+    tasks: &mut Vec<JoinHandle<()>>,
+) -> PeerLinks {
+    let links = PeerLinks::new(identity, runtime.handle().clone());
+    // Once per node.
+    let _first = voice.links.set(links.clone());
+    tasks.push(runtime.spawn(learn(agreed.clone(), stop.clone())));
+    tasks.push(runtime.spawn(propose(agreed.clone(), proposals, stop.clone())));
+    links
 }
 
 /// Whether the cluster keeps more than one copy of a partition.
@@ -143,7 +154,7 @@ async fn factor(client: &CoordinatorClient) -> Result<u64, String> {
 }
 
 /// Tells the store what is agreed on, until the node stops.
-pub(crate) async fn learn(agreed: Arc<Agreed>, stop: CancellationToken) {
+async fn learn(agreed: Arc<Agreed>, stop: CancellationToken) {
     let mut placement = agreed.placement();
     placement.mark_changed();
     let mut owed = false;
@@ -165,7 +176,7 @@ pub(crate) async fn learn(agreed: Arc<Agreed>, stop: CancellationToken) {
 }
 
 /// Asks the coordinators what the copies want, until the node stops. The answers come as placements.
-pub(crate) async fn propose(agreed: Arc<Agreed>, mut proposals: Proposals, stop: CancellationToken) {
+async fn propose(agreed: Arc<Agreed>, mut proposals: Proposals, stop: CancellationToken) {
     let mut waiting = Vec::new();
     loop {
         waiting.clear();
