@@ -32,6 +32,27 @@ pub(crate) struct SegmentEntry {
     pub(crate) rows: u64,
     /// Bytes of the file.
     pub(crate) bytes: u64,
+    /// The number of the oldest segment whose rows it has, where that is another: of equal times the row in the
+    /// segment of lower age came first.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) age: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_zero(age: &u64) -> bool {
+    *age == 0
+}
+
+impl SegmentEntry {
+    /// Of a segment with this age.
+    pub(crate) fn aged(self, age: u64) -> Self {
+        Self { age: if age == self.id { 0 } else { age }, ..self }
+    }
+
+    /// Orders segments by when their rows came.
+    pub(crate) fn age(&self) -> u64 {
+        if self.age == 0 { self.id } else { self.age }
+    }
 }
 
 /// What is known of one table.
@@ -95,6 +116,9 @@ pub(crate) struct Manifest {
     /// The first start with this number: logs of earlier ones cut blocks in another way.
     #[serde(default)]
     pub(crate) threads_since: Boot,
+    /// Ages from which on blocks were cut by another number of drain threads than before, ascending.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) recut: Vec<u64>,
     /// The start that wrote it.
     pub(crate) boot: Boot,
     /// The next segment's number.
@@ -156,6 +180,25 @@ impl Manifest {
         if self.drain_threads != threads {
             (self.drain_threads, self.threads_since) = (threads, boot);
         }
+    }
+
+    /// Notes that blocks are cut by another number of drain threads from now on, and forgets what no segment is older
+    /// than.
+    pub(crate) fn note_recut(&mut self) {
+        self.recut.push(self.next_segment);
+        let oldest = self.tables.values().flat_map(TableManifest::entries).map(SegmentEntry::age).min();
+        self.recut.retain(|from| oldest.is_some_and(|oldest| oldest < *from));
+        self.recut.dedup();
+    }
+
+    /// Ages below this are of rows that were cut by another number of drain threads.
+    pub(crate) fn elders_below(&self) -> u64 {
+        self.recut.last().copied().unwrap_or(0)
+    }
+
+    /// How often blocks had been cut anew when rows of this age came: only those of one number may be merged.
+    pub(crate) fn cut_of(&self, age: u64) -> usize {
+        self.recut.partition_point(|from| *from <= age)
     }
 
     /// Forgets what the catalog no longer has.

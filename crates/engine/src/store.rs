@@ -126,7 +126,7 @@ impl Store {
         let unknown = || Error::new(ErrorCode::UnknownTable, format!("Table {table} does not exist"));
         let schema = catalog.table_by_id(table).ok_or_else(unknown)?;
         let tables = self.shared.tables.load();
-        Ok(tables.get(&table).ok_or_else(unknown)?.snapshot(schema.clone()))
+        Ok(tables.get(&table).ok_or_else(unknown)?.snapshot(schema.clone(), self.shared.elders_below))
     }
 
     /// What a materialized view is made of at this moment; wait-free.

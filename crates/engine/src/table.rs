@@ -56,6 +56,8 @@ pub(crate) struct Sealed {
 #[derive(Debug)]
 pub(crate) struct StoredSegment {
     pub(crate) id: u64,
+    /// Orders segments by when their rows came: the number of the oldest one whose rows it has.
+    pub(crate) age: u64,
     pub(crate) segment: Arc<Segment>,
     pub(crate) rows: u64,
     pub(crate) bytes: u64,
@@ -141,7 +143,7 @@ impl TableShard {
         let mut segments: Vec<_> =
             self.segments.iter().filter(|segment| !gone.contains(&segment.id)).cloned().collect();
         segments.extend(added.iter().cloned());
-        segments.sort_by_key(|segment| segment.id);
+        segments.sort_by_key(|segment| segment.age);
         self.segments = Arc::new(segments);
     }
 
@@ -164,11 +166,6 @@ impl TableShard {
     /// Raises the cutoff; it never falls.
     pub(crate) fn raise_cutoff(&mut self, cutoff: i64) {
         self.cutoff = Some(self.cutoff.map_or(cutoff, |before| before.max(cutoff)));
-    }
-
-    fn collect(&self, parts: &mut Vec<Part>) {
-        parts.extend(self.segments.iter().map(|stored| Part::Segment(stored.segment.clone())));
-        parts.extend(self.unflushed());
     }
 }
 
@@ -249,14 +246,24 @@ impl TableData {
         self.dropped.load(Ordering::Acquire)
     }
 
-    /// All parts and the cutoff.
-    pub(crate) fn snapshot(&self, schema: Arc<TableSchema>) -> TableSnapshot {
+    /// All parts and the cutoff. Segments of an age below `elders_below` were cut by another number of drain threads.
+    pub(crate) fn snapshot(&self, schema: Arc<TableSchema>, elders_below: u64) -> TableSnapshot {
         let (mut parts, mut ends, mut cutoff) = (Vec::new(), Vec::new(), None);
-        for cell in &self.cells().shards {
-            let state = cell.state.load();
-            state.collect(&mut parts);
+        let states: Vec<_> = self.cells().shards.iter().map(|cell| cell.state.load_full()).collect();
+        let segments = states.iter().flat_map(|state| state.segments.iter());
+        let mut elders: Vec<_> = segments.filter(|stored| stored.age < elders_below).collect();
+        elders.sort_by_key(|stored| stored.age);
+        parts.extend(elders.iter().map(|stored| Part::Segment(stored.segment.clone())));
+        for state in &states {
+            let younger = state.segments.iter().filter(|stored| stored.age >= elders_below);
+            parts.extend(younger.map(|stored| Part::Segment(stored.segment.clone())));
+            parts.extend(state.unflushed());
             ends.push(parts.len());
             cutoff = cutoff.max(state.cutoff);
+        }
+        if !elders.is_empty() {
+            // A key's older rows may be another thread's than its newer ones: one sequence has them all.
+            ends = vec![parts.len()];
         }
         TableSnapshot { schema, parts, ends, cutoff }
     }
@@ -265,15 +272,17 @@ impl TableData {
     /// thread at one moment.
     pub(crate) fn view_snapshot(&self, schema: Arc<TableSchema>, view: TableId) -> ViewSnapshot {
         let mut snapshot = ViewSnapshot { schema, states: Vec::new(), fresh: Vec::new(), broken: None };
+        let mut stored: Vec<Arc<StoredSegment>> = Vec::new();
         for cell in &self.cells().shards {
             let state = cell.state.load();
             if let Some(states) = state.views.get(&view) {
-                let parts = states.segments.iter().map(|stored| Part::Segment(stored.segment.clone()));
-                snapshot.states.extend(parts);
+                stored.extend(states.segments.iter().cloned());
                 snapshot.broken = snapshot.broken.or_else(|| states.broken.clone());
             }
             snapshot.fresh.extend(state.unflushed());
         }
+        stored.sort_by_key(|stored| stored.age);
+        snapshot.states = stored.iter().map(|stored| Part::Segment(stored.segment.clone())).collect();
         snapshot
     }
 }
@@ -298,8 +307,8 @@ pub struct TableSnapshot {
     pub schema: Arc<TableSchema>,
     /// All rows, each in exactly one part.
     pub parts: Vec<Part>,
-    /// For each drain thread, where its parts end. A key's rows are in the parts of one, which are in the order in
-    /// which their rows arrived.
+    /// For each drain thread, or for all together, where its parts end. A key's rows are in the parts of one, which are
+    /// in the order in which their rows arrived.
     pub ends: Vec<usize>,
     /// Rows whose time is below this (raw ticks of the time column) are expired: filter them out.
     pub cutoff: Option<i64>,

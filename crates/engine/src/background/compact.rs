@@ -72,9 +72,13 @@ impl Background {
                 if state.segments.len() < FAN_IN {
                     continue;
                 }
-                let candidates: Vec<Candidate> = state.segments.iter().map(|s| candidate_of(s)).collect();
-                let Some(range) = choose(&candidates, self.span_max(&table)) else { continue };
-                let chosen = state.segments[range].to_vec();
+                let span_max = self.span_max(&table);
+                let mut groups = state.segments.chunk_by(|a, b| self.same_cut(a, b));
+                let chosen = groups.find_map(|group| {
+                    let candidates: Vec<Candidate> = group.iter().map(|s| candidate_of(s)).collect();
+                    choose(&candidates, span_max).map(|range| group[range].to_vec())
+                });
+                let Some(chosen) = chosen else { continue };
                 match self.merge_segments(&table, shard, &chosen) {
                     Ok(()) => return true,
                     Err(error) => tracing::warn!(%error, "a compaction failed and will be tried again"),
@@ -82,6 +86,12 @@ impl Background {
             }
         }
         false
+    }
+
+    /// Whether the rows of both were cut by drain threads in the same way, so that merging them keeps the order in which a
+    /// key's rows came.
+    pub(super) fn same_cut(&self, a: &StoredSegment, b: &StoredSegment) -> bool {
+        self.manifest.cut_of(a.age) == self.manifest.cut_of(b.age)
     }
 
     /// Most time that a merged segment of a table may cover, in ticks.
@@ -106,10 +116,11 @@ impl Background {
         let Some(schema) = catalog.table_by_id(table.id) else { return Ok(()) };
         let cutoff = table.cells().shards[shard].load().cutoff;
         let parts: Vec<Part> = old.iter().map(|stored| Part::Segment(stored.segment.clone())).collect();
+        let age = old.iter().map(|stored| stored.age).min();
         let was_hot = old.iter().any(|stored| stored.segment.hot().is_some());
         let run = Arc::new(Run::merge_with(schema, &parts, MergeOptions { cutoff })?);
         drop(parts);
-        let added = if run.rows() == 0 { Vec::new() } else { vec![self.write_segment(&run)?] };
+        let added = if run.rows() == 0 { Vec::new() } else { vec![self.write_segment_aged(&run, age)?] };
         self.sync_segments()?;
         self.swap_segments(table, shard, old, &added)?;
         if !was_hot {
@@ -157,13 +168,16 @@ impl Background {
         self.checkpoint_all()?;
         for shard in 0..self.shared.drains.len() {
             let segments = table.cells().shards[shard].load().segments.clone();
-            let mut start = 0;
-            while start < segments.len() {
-                let end = stretch(&segments, start);
-                if end - start > 1 {
-                    self.merge_segments(table, shard, &segments[start..end])?;
+            let groups: Vec<&[Arc<StoredSegment>]> = segments.chunk_by(|a, b| self.same_cut(a, b)).collect();
+            for segments in groups {
+                let mut start = 0;
+                while start < segments.len() {
+                    let end = stretch(segments, start);
+                    if end - start > 1 {
+                        self.merge_segments(table, shard, &segments[start..end])?;
+                    }
+                    start = end;
                 }
-                start = end;
             }
         }
         Ok(())

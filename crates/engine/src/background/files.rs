@@ -18,11 +18,24 @@ impl Background {
     /// # Errors
     /// The disk's.
     pub(crate) fn write_segment(&mut self, run: &Arc<Run>) -> Result<Arc<StoredSegment>> {
+        self.write_segment_aged(run, None)
+    }
+
+    /// The same for rows of segments that it replaces: it takes the age of the oldest of them.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn write_segment_aged(
+        &mut self,
+        run: &Arc<Run>,
+        age: Option<u64>,
+    ) -> Result<Arc<StoredSegment>> {
         let id = self.manifest.take_segment_id();
         let path = segment_path(&self.shared.options.data_dir, id);
         let segment = Segment::write(self.shared.disk(), &path, run, self.shared.options.compression)?;
         Ok(Arc::new(StoredSegment {
             id,
+            age: age.unwrap_or(id),
             rows: segment.rows() as u64,
             bytes: segment.file_bytes(),
             segment: Arc::new(segment),
@@ -46,7 +59,8 @@ impl Background {
             );
             return Err(Error::new(ErrorCode::CorruptedData, message));
         }
-        Ok(Arc::new(StoredSegment { id: entry.id, segment: Arc::new(segment), rows, bytes }))
+        let (id, age) = (entry.id, entry.age());
+        Ok(Arc::new(StoredSegment { id, age, segment: Arc::new(segment), rows, bytes }))
     }
 
     /// Makes the names of new segments durable.
@@ -92,5 +106,7 @@ pub(crate) fn entry_of(segment: &StoredSegment, shard: usize) -> SegmentEntry {
         schema: segment.segment.schema().version,
         rows: segment.rows,
         bytes: segment.bytes,
+        age: 0,
     }
+    .aged(segment.age)
 }

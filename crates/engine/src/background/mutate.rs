@@ -129,7 +129,7 @@ impl Background {
                     Changed::No => None,
                     Changed::Yes(left, count) => {
                         *changed += count;
-                        Some(self.segment_of(schema, &left)?)
+                        Some(self.segment_of(schema, &left, Some(stored.age))?)
                     }
                 };
                 looked.push(Looked { shard, old: stored.id, next });
@@ -142,12 +142,13 @@ impl Background {
         &mut self,
         schema: &Arc<TableSchema>,
         rows: &[Arc<Chunk>],
+        age: Option<u64>,
     ) -> Result<Option<Arc<StoredSegment>>> {
         if rows.iter().all(|chunk| chunk.rows.num_rows() == 0) {
             return Ok(None);
         }
         let run = Arc::new(Run::build(schema, rows)?);
-        Ok(Some(self.write_segment(&run)?))
+        Ok(Some(self.write_segment_aged(&run, age)?))
     }
 
     /// `paused` is given when rows of memtables are rewritten too: then all of them become segments.
@@ -160,7 +161,7 @@ impl Background {
         paused: Option<Paused>,
     ) -> Result<()> {
         for Fresh { shard, rows, .. } in &fresh {
-            if let Some(stored) = self.segment_of(schema, rows)? {
+            if let Some(stored) = self.segment_of(schema, rows, None)? {
                 // An id that no segment had: only the new one counts.
                 looked.push(Looked { shard: *shard, old: stored.id, next: Some(Some(stored)) });
             }

@@ -94,7 +94,7 @@ impl Background {
             }
             let folded = self.fold_of(view).and_then(|fold| fold.fold(view, source, rows, None));
             let states = match folded {
-                Ok(states) => Ok(self.write_states(view, states)?.into_iter().collect()),
+                Ok(states) => Ok(self.write_states(view, states, None)?.into_iter().collect()),
                 Err(error) => {
                     tracing::error!(view = %view.name, %error, "a materialized view has stopped");
                     Err(error.message)
@@ -120,7 +120,12 @@ impl Background {
     }
 
     /// Writes states as a segment, sorted like rows; None when there are none.
-    fn write_states(&mut self, view: &ViewDefinition, states: States) -> Result<Option<Arc<StoredSegment>>> {
+    fn write_states(
+        &mut self,
+        view: &ViewDefinition,
+        states: States,
+        age: Option<u64>,
+    ) -> Result<Option<Arc<StoredSegment>>> {
         let schema = states_schema(view)?;
         let mut chunks = Vec::with_capacity(states.len());
         for (partition, rows) in states {
@@ -132,7 +137,7 @@ impl Background {
         if chunks.is_empty() {
             return Ok(None);
         }
-        self.write_segment(&Arc::new(Run::build(&schema, &chunks)?)).map(Some)
+        self.write_segment_aged(&Arc::new(Run::build(&schema, &chunks)?), age).map(Some)
     }
 
     /// Begins a materialized view at one moment per shard: rows that are there already count only with `backfill`,
@@ -204,7 +209,7 @@ impl Background {
             let rows: Vec<Part> = segments.map(|stored| Part::Segment(stored.segment.clone())).collect();
             let written = fold
                 .fold(view, &schema, &rows, state.cutoff)
-                .and_then(|states| self.write_states(view, states));
+                .and_then(|states| self.write_states(view, states, None));
             match written {
                 Ok(written) => by_shard.push(written.into_iter().collect()),
                 Err(error) => {
@@ -250,7 +255,10 @@ impl Background {
                 for (&id, states) in views.iter() {
                     let small = |stored: &Arc<StoredSegment>| stored.rows <= MERGE_ROWS_MAX;
                     // Neighbours only: their order is that in which the rows arrived, which breaks ties.
-                    let mut neighbours = states.segments.split(|stored| !small(stored));
+                    let alike = |a: &Arc<StoredSegment>, b: &Arc<StoredSegment>| {
+                        small(a) && small(b) && self.same_cut(a, b)
+                    };
+                    let mut neighbours = states.segments.chunk_by(alike);
                     let chosen = neighbours.find(|chosen| chosen.len() >= STATE_SEGMENTS_MAX);
                     let Some(chosen) = chosen.filter(|_| states.broken.is_none()) else { continue };
                     match self.merge_states(&table, shard, id, chosen) {
@@ -277,7 +285,8 @@ impl Background {
         let parts: Vec<Part> = old.iter().map(|stored| Part::Segment(stored.segment.clone())).collect();
         let states = self.fold_of(view)?.merge(view, source, &parts)?;
         drop(parts);
-        let added: Vec<Arc<StoredSegment>> = self.write_states(view, states)?.into_iter().collect();
+        let age = old.iter().map(|stored| stored.age).min();
+        let added: Vec<Arc<StoredSegment>> = self.write_states(view, states, age)?.into_iter().collect();
         self.sync_segments()?;
         let gone: Vec<u64> = old.iter().map(|stored| stored.id).collect();
         self.commit(|manifest| {

@@ -8,7 +8,7 @@ use super::{Manifest, SegmentEntry};
 fn sample() -> Manifest {
     let mut manifest = Manifest::new(4, 2);
     manifest.applied = vec![1, 2, 3, 4];
-    let segment = SegmentEntry { id: 1, shard: 1, schema: SchemaVersion(2), rows: 10, bytes: 99 };
+    let segment = SegmentEntry { id: 1, shard: 1, schema: SchemaVersion(2), rows: 10, bytes: 99, age: 0 };
     manifest.table(TableId(7)).segments.push(segment);
     manifest.table(TableId(7)).floor = vec![0, 9, 0, 0];
     manifest.table(TableId(7)).cutoff = Some(-5);

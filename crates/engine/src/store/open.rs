@@ -130,7 +130,10 @@ fn list(disk: &dyn Disk, dir: &Path) -> Result<Vec<String>> {
 fn assemble(options: StoreOptions, found: Found) -> Result<(Background, Receiver<Job>)> {
     let (jobs, receiver) = sync_channel(JOBS_MAX);
     let threads = options.drain_threads as u16;
-    let Found { identity, catalog, manifest } = found;
+    let Found { identity, catalog, mut manifest } = found;
+    if let Some(manifest) = manifest.as_mut().filter(|manifest| manifest.drain_threads != threads) {
+        manifest.note_recut();
+    }
     let fresh_catalog = catalog.is_none();
     let fresh_manifest = manifest.is_none();
     let shared = Arc::new(Shared::new(SharedParts {
@@ -138,6 +141,7 @@ fn assemble(options: StoreOptions, found: Found) -> Result<(Background, Receiver
         disk_id: identity.disk_id,
         token: Token { epoch: Epoch(1), boot: identity.boot },
         partitions: identity.partitions,
+        elders_below: manifest.as_ref().map_or(0, Manifest::elders_below),
         catalog: catalog.unwrap_or_default(),
         jobs,
     }));

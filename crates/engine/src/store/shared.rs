@@ -52,6 +52,8 @@ pub(crate) struct Shared {
     pub(crate) sealed_ids: AtomicU64,
     /// Numbers that spread the blocks of tables without a key.
     pub(crate) block_ids: AtomicU64,
+    /// Segments of an age below this were cut by another number of drain threads.
+    pub(crate) elders_below: u64,
     /// A job to free memory waits already.
     pub(crate) relief_asked: AtomicBool,
     closed: AtomicBool,
@@ -63,6 +65,7 @@ pub(crate) struct SharedParts {
     pub(crate) disk_id: DiskId,
     pub(crate) token: Token,
     pub(crate) partitions: u16,
+    pub(crate) elders_below: u64,
     pub(crate) catalog: Catalog,
     pub(crate) jobs: SyncSender<Job>,
 }
@@ -87,6 +90,7 @@ impl Shared {
             health: Health::new(threads),
             sealed_ids: AtomicU64::new(1),
             block_ids: AtomicU64::new(rand::random()),
+            elders_below: parts.elders_below,
             relief_asked: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             options,

@@ -140,6 +140,7 @@ impl Peers for Link {
     }
 }
 
+#[async_trait]
 impl Holdings for Link {
     fn epoch(&self, partition: PartitionId) -> Option<Epoch> {
         let placement = self.world.placement();
@@ -149,6 +150,10 @@ impl Holdings for Link {
 
     fn placement(&self) -> PlacementVersion {
         self.world.placement().version
+    }
+
+    async fn confirm(&self, _: &[PartitionId]) -> Result<()> {
+        Ok(())
     }
 }
 
