@@ -36,7 +36,7 @@ const SUITES: &[(&str, &[&str])] = &[
     ("properties", &["--lib", "--", "wal::", "dedup::", "run::", "segment::", "part::", "disk::"]),
     ("hostile requests", &["--test", "nodes", "--", "no_bad_request"]),
     ("simulated histories", &["--test", "replication", "--", "every_promise"]),
-    ("kill -9", &["--test", "nodes", "--", "survives_kill_nine"]),
+    ("kill -9", &["--test", "nodes", "--", "kill_nine"]),
 ];
 
 /// What a line that begins with a number counts.

@@ -28,7 +28,7 @@ pub struct Cluster {
     /// Copies of each partition.
     copies: usize,
     storage: Vec<Option<Node>>,
-    ingest: Node,
+    ingest: Option<Node>,
 }
 
 impl Cluster {
@@ -57,9 +57,7 @@ impl Cluster {
         for node in &storage {
             node.wait_ready(START_WAIT)?;
         }
-        let ingest = Launch::new(&program_named("zepto_ingest_node")?, &folder.path().join("ingest"));
-        let flags = ["--coordinator", &rpc.to_string(), "--heartbeat-interval-ms", "200"].map(str::to_owned);
-        let ingest = flags.into_iter().fold(ingest.diskless(), Launch::flag).start()?;
+        let ingest = Some(ingest_launch(folder.path(), rpc)?.start()?);
         let storage = storage.into_iter().map(Some).collect();
         let cluster =
             Self { folder, coordinator: Some(coordinator), coordinator_rpc: rpc, copies, storage, ingest };
@@ -72,9 +70,25 @@ impl Cluster {
     }
 
     /// The ingest node.
-    #[must_use]
-    pub fn ingest(&self) -> &Node {
-        &self.ingest
+    ///
+    /// # Errors
+    /// It was killed, and did not start again.
+    pub fn ingest(&self) -> Result<&Node> {
+        self.ingest.as_ref().context("the ingest node runs")
+    }
+
+    /// kill -9 for the ingest node, which is started again where it was.
+    ///
+    /// # Errors
+    /// It does not become ready.
+    pub fn restart_ingest(&mut self) -> Result<()> {
+        let node = self.ingest.take().context("the ingest node runs")?;
+        let address = node.address();
+        node.kill()?;
+        let mut launch = ingest_launch(self.folder.path(), self.coordinator_rpc)?;
+        launch.http_port = address.port();
+        self.ingest = Some(launch.start()?);
+        Ok(())
     }
 
     /// A storage node that runs.
@@ -99,7 +113,7 @@ impl Cluster {
     /// One is away.
     pub fn connect_all(&self) -> Result<Vec<Connection>> {
         let mut all = self.connect_storage()?;
-        all.push(self.ingest.connect()?);
+        all.push(self.ingest()?.connect()?);
         Ok(all)
     }
 
@@ -223,6 +237,12 @@ fn coordinator_launch(folder: &Path, at: Option<SocketAddr>, copies: usize) -> R
         None => launch,
         Some(rpc) => launch.flag("--rpc-port").flag(rpc.port().to_string()),
     })
+}
+
+fn ingest_launch(folder: &Path, coordinator: SocketAddr) -> Result<Launch> {
+    let launch = Launch::new(&program_named("zepto_ingest_node")?, &folder.join("ingest")).diskless();
+    let flags = ["--coordinator", &coordinator.to_string(), "--heartbeat-interval-ms", "200"];
+    Ok(flags.map(str::to_owned).into_iter().fold(launch, Launch::flag))
 }
 
 fn storage_launch(folder: &Path, coordinator: SocketAddr, number: usize) -> Result<Launch> {

@@ -131,6 +131,12 @@ impl PeerLinks {
         queue.said.notify_one();
     }
 
+    /// Bytes that wait for all listeners.
+    #[cfg(test)]
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.shared.queues.read().values().map(|queue| queue.waiting.lock().bytes).sum()
+    }
+
     /// Ends every stream; what waits is not said any more.
     pub async fn stop(&self) {
         self.shared.stop.cancel();

@@ -49,6 +49,49 @@ fn a_parameter_is_a_value_and_never_sql() {
 }
 
 #[test]
+fn a_parameter_that_its_type_cannot_hold_is_refused_and_its_bounds_are_taken() {
+    let taken = |value: &str, ty: &str| {
+        let params = Params::from([("x".to_owned(), Some(value.to_owned()))]);
+        parse(&format!("SELECT {{x:{ty}}}"), &params).map(drop).map_err(|error| error.code)
+    };
+    for (ty, lowest, highest, below, above) in [
+        ("UInt8", "0", "255", "-1", "256"),
+        ("Int8", "-128", "127", "-129", "128"),
+        ("UInt16", "0", "65535", "-1", "65536"),
+        ("Int32", "-2147483648", "2147483647", "-2147483649", "2147483648"),
+        ("UInt64", "0", "18446744073709551615", "-1", "18446744073709551616"),
+        (
+            "Int64",
+            "-9223372036854775808",
+            "9223372036854775807",
+            "-9223372036854775809",
+            "9223372036854775808",
+        ),
+    ] {
+        for good in [lowest, highest] {
+            assert_eq!(taken(good, ty), Ok(()), "{good} as {ty}");
+            assert_eq!(taken(&format!("[{good}]"), &format!("Array({ty})")), Ok(()), "[{good}] as {ty}");
+        }
+        for bad in [below, above, "1.5", "", "x", "1 2", "1; SELECT 2"] {
+            assert_eq!(taken(bad, ty), Err(ErrorCode::BadQueryParameter), "{bad} as {ty}");
+        }
+        for bad in [below, above] {
+            let list = taken(&format!("[1, {bad}]"), &format!("Array({ty})"));
+            assert_eq!(list, Err(ErrorCode::BadQueryParameter), "[1, {bad}] as {ty}");
+        }
+    }
+    for (bad, ty) in [
+        ("maybe", "Bool"),
+        ("x", "Float64"),
+        ("[1", "Array(UInt8)"),
+        ("1]", "Array(UInt8)"),
+        ("[f()]", "Array(UInt8)"),
+    ] {
+        assert_eq!(taken(bad, ty), Err(ErrorCode::BadQueryParameter), "{bad} as {ty}");
+    }
+}
+
+#[test]
 fn an_asof_join_becomes_a_marked_join() {
     let got = query_text("SELECT * FROM a ASOF LEFT JOIN b ON a.k = b.k AND a.ts >= b.ts WHERE x = 1");
     assert!(got.contains("LEFT JOIN b ON __asof_join() AND a.k = b.k AND a.ts >= b.ts WHERE"), "{got}");

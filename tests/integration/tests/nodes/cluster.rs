@@ -117,7 +117,7 @@ fn load(from: u64) -> Request {
 #[test]
 fn rows_through_the_ingest_node_are_each_once_on_the_owner_of_their_partition() -> Result<()> {
     let cluster = cluster()?;
-    let mut ingest = cluster.ingest().connect()?;
+    let mut ingest = cluster.ingest()?.connect()?;
     let create = "CREATE TABLE load (k LowCardinality(String), ts DateTime64(9), v UInt64) ENGINE = MergeTree \
                   ORDER BY (k, ts)";
     ingest.query(create)?;
@@ -179,10 +179,10 @@ fn acknowledged_rows_survive_kill_nine_of_a_storage_node_under_load() -> Result<
     let mut random = StdRng::seed_from_u64(seed);
     let mut writers: Vec<Writer> = (0..4).map(|number| Writer::new(number, seed)).collect();
     let progress: Vec<_> = writers.iter().map(Writer::progress).collect();
-    cluster.ingest().connect()?.query(ledger::TABLE)?;
+    cluster.ingest()?.connect()?.query(ledger::TABLE)?;
     for round in 0..rounds(3)? {
         let victim = random.random_range(0..NODES);
-        let address = cluster.ingest().address();
+        let address = cluster.ingest()?.address();
         let stop = AtomicBool::new(false);
         thread::scope(|scope| -> Result<()> {
             let busy: Vec<_> =
@@ -227,7 +227,7 @@ fn insert_within(seconds: u64, token: &str, rows: &[String]) -> Request {
 #[test]
 fn while_an_owner_is_away_its_rows_are_503_and_the_others_go_on() -> Result<()> {
     let mut cluster = cluster()?;
-    let mut door = cluster.ingest().connect()?;
+    let mut door = cluster.ingest()?.connect()?;
     door.query("CREATE TABLE t (k String, v Int64) ENGINE = MergeTree ORDER BY k")?;
     let owners = cluster.owners()?;
     let owner_of = |key: &String| {
@@ -280,7 +280,7 @@ fn agreement_is_missing(door: &mut Connection) -> Result<()> {
 fn without_the_coordinator_rows_go_on_and_changes_are_503() -> Result<()> {
     let mut cluster = cluster()?;
     let create = "CREATE TABLE t (k String, v Int64) ENGINE = MergeTree ORDER BY k";
-    cluster.ingest().connect()?.query(create)?;
+    cluster.ingest()?.connect()?.query(create)?;
     let insert = |door: &mut Connection, from: u64| -> Result<()> {
         let rows: Vec<String> = (from..from + 100).map(|row| format!("('k{row}', {row})")).collect();
         door.query(&format!("INSERT INTO t VALUES {}", rows.join(", ")))?;
@@ -320,7 +320,7 @@ fn without_the_coordinator_rows_go_on_and_changes_are_503() -> Result<()> {
 #[test]
 fn a_node_that_was_down_during_changes_takes_them_over_before_it_touches_a_table() -> Result<()> {
     let mut cluster = cluster()?;
-    let mut door = cluster.ingest().connect()?;
+    let mut door = cluster.ingest()?.connect()?;
     let rows = |table: &str, columns: &str, value: &str| {
         let rows: Vec<String> = (0..300).map(|row| format!("('k{row}', {value})")).collect();
         format!("INSERT INTO {table} ({columns}) VALUES {}", rows.join(", "))

@@ -94,7 +94,7 @@ fn all_agree(cluster: &Cluster, wanted: &[String]) -> Result<usize> {
 fn every_door_of_a_cluster_answers_as_one_node_does() -> Result<()> {
     let wanted = lone_answers()?;
     let mut cluster = Cluster::start(env!("CARGO_TARGET_TMPDIR"), NODES)?;
-    fill(&mut cluster.ingest().connect()?)?;
+    fill(&mut cluster.ingest()?.connect()?)?;
     println!("{} answers compared", all_agree(&cluster, &wanted)?);
     // While an owner is away its rows are missing: an error, never a smaller answer. Others' keys are answered.
     cluster.kill_storage(1)?;
@@ -129,7 +129,7 @@ fn every_door_of_a_cluster_answers_as_one_node_does() -> Result<()> {
 #[test]
 fn a_deadline_holds_for_rows_of_other_nodes() -> Result<()> {
     let cluster = Cluster::start(env!("CARGO_TARGET_TMPDIR"), NODES)?;
-    fill(&mut cluster.ingest().connect()?)?;
+    fill(&mut cluster.ingest()?.connect()?)?;
     let mut door = cluster.storage(0)?.connect()?;
     let begun = Instant::now();
     let sql = "SELECT count() FROM t a, t b, t c WHERE a.x * b.x + c.x = 7 SETTINGS max_execution_time = 1";
