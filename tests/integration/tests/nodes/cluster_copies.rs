@@ -8,6 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use zepto_harness::Request;
@@ -177,5 +179,79 @@ fn a_node_that_stops_in_order_has_handed_its_partitions_over() -> Result<()> {
         cluster.start_storage(victim)?;
         all_copies(&cluster)?;
     }
+    Ok(())
+}
+
+/// What the storage nodes count of a metric, together.
+fn counted(cluster: &Cluster, metric: &str) -> Result<u64> {
+    let mut sum = 0;
+    for mut node in cluster.connect_storage()? {
+        let response = node.send(&Request::get("/metrics"))?;
+        let text = response.text();
+        let values = text.lines().filter_map(|line| line.strip_prefix(metric)?.trim().parse::<f64>().ok());
+        sum += values.sum::<f64>() as u64;
+    }
+    Ok(sum)
+}
+
+/// Stops a node with all that it is doing, and wakes it when its partitions have other owners; its connections are still
+/// there.
+fn sleep_until_relieved(cluster: &Cluster, sleeper: usize) -> Result<()> {
+    let pid = Pid::from_raw(i32::try_from(cluster.storage(sleeper)?.pid())?);
+    signal::kill(pid, Signal::SIGSTOP)?;
+    let moved = eventually(PATIENCE, || {
+        let owned = cluster.owners()?.values().filter(|owner| **owner == sleeper as u64).count();
+        ensure!(owned == 0, "the node that sleeps owns {owned} partitions");
+        Ok(())
+    });
+    signal::kill(pid, Signal::SIGCONT)?;
+    moved
+}
+
+#[test]
+fn an_owner_that_was_stopped_past_its_lease_is_fenced_when_it_wakes() -> Result<()> {
+    let mut cluster = cluster()?;
+    let seed = seed()?;
+    println!("seed {seed}");
+    let mut writers: Vec<Writer> = (0..4).map(|number| Writer::new(number, seed)).collect();
+    let progress: Vec<_> = writers.iter().map(Writer::progress).collect();
+    cluster.ingest()?.connect()?.query(ledger::TABLE)?;
+    let (sleeper, address) = (1, cluster.ingest()?.address());
+    let stop = AtomicBool::new(false);
+    let before = counted(&cluster, "zepto_fenced_writes_total")?;
+    thread::scope(|scope| -> Result<()> {
+        let busy: Vec<_> =
+            writers.iter_mut().map(|writer| scope.spawn(|| keep_writing(writer, address, &stop))).collect();
+        let worked = (|| -> Result<()> {
+            more_rows(&progress, 200)?;
+            // It wakes as an owner and says so under its old tokens, unless it hears of its relief before that.
+            for sleep in 0.. {
+                sleep_until_relieved(&cluster, sleeper)?;
+                let fenced = eventually(Duration::from_secs(5), || {
+                    let fenced = counted(&cluster, "zepto_fenced_writes_total")?;
+                    ensure!(fenced > before, "nobody was fenced in {} sleeps", sleep + 1);
+                    Ok(())
+                });
+                more_rows(&progress, 400)?;
+                all_copies(&cluster)?;
+                if fenced.is_ok() || sleep == 3 {
+                    return fenced;
+                }
+            }
+            Ok(())
+        })();
+        stop.store(true, Ordering::Relaxed);
+        for writer in busy {
+            writer.join().map_err(|_| anyhow::anyhow!("a writer panicked"))??;
+        }
+        worked
+    })?;
+    let stored = ledger::audit_nodes(&mut cluster.connect_storage()?, &writers)?;
+    // What it had written without being allowed to is not there after its restart either.
+    cluster.kill_storage(sleeper)?;
+    cluster.start_storage(sleeper)?;
+    all_copies(&cluster)?;
+    ensure!(ledger::audit_nodes(&mut cluster.connect_storage()?, &writers)? == stored);
+    ensure!(counted(&cluster, "zepto_two_owners_total")? == 0, "two nodes spoke under one epoch");
     Ok(())
 }
