@@ -226,11 +226,11 @@ pub trait Holdings: Send + Sync {
     /// The placement that this node acts on.
     fn placement(&self) -> PlacementVersion;
 
-    /// Whether what was read of these partitions before the call holds every row that was acknowledged before the
-    /// reading.
+    /// Whether this node shows every row of these partitions that was acknowledged before the call, and is the only one
+    /// that could have acknowledged any.
     ///
     /// # Errors
-    /// Why nobody can say so here: another node may own one of them by now.
+    /// Why nobody can say so here: another node may own one of them by now, or this one has not begun.
     async fn confirm(&self, partitions: &[PartitionId]) -> Result<()>;
 }
 

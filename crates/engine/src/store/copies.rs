@@ -49,8 +49,9 @@ impl Store {
         Ok(())
     }
 
-    /// Whether a view that was pinned before the call holds every row of the partition that was acknowledged before
-    /// it: gives the lsn up to which it does.
+    /// Whether this node shows every row of the partition that was acknowledged before the call: gives the lsn up to
+    /// which it does. A view holds all of that if it is pinned after such an answer; if there is another one after the
+    /// view was pinned, nobody else has acknowledged a row in between.
     ///
     /// # Errors
     /// `NotReady` when this node does not own the partition, or holds no lease.

@@ -96,7 +96,7 @@ async fn answer(
     let Some(mode) = &core.reads else {
         return Err(Error::internal("a fragment came to a node that runs alone").into());
     };
-    check_pins(mode, request)?;
+    check_pins(mode, request).await?;
     let handle = QueryHandle::of_fragment(&context_of(request, cancel));
     let mut rows = match &request.part {
         Part::Scan(wanted) => scan(core, mode, request, wanted, &handle)?,
@@ -108,9 +108,7 @@ async fn answer(
         }
     }
     // What was read is of the owner only if it has been that all the time.
-    check_pins(mode, request)?;
-    let partitions: Vec<PartitionId> = request.pins.iter().map(|pin| pin.partition).collect();
-    mode.parts.holdings.confirm(&partitions).await.map_err(|error| Fault::Busy(error.message))?;
+    check_pins(mode, request).await?;
     let progress = &handle.progress;
     Ok(Totals {
         read_rows: progress.read_rows.load(Ordering::Relaxed),
@@ -118,10 +116,16 @@ async fn answer(
     })
 }
 
-fn check_pins(mode: &ClusterMode, request: &Request) -> Result<(), Fault> {
+/// Asked before the snapshot is taken and after it was read. Before, so that it has what other owners have acknowledged;
+/// after, so that nobody else can have acknowledged anything until it was taken.
+async fn check_pins(mode: &ClusterMode, request: &Request) -> Result<(), Fault> {
     let holdings = &mode.parts.holdings;
     let held = request.pins.iter().all(|pin| holdings.epoch(pin.partition) == Some(pin.epoch));
-    if held { Ok(()) } else { Err(Fault::Moved(holdings.placement())) }
+    if !held {
+        return Err(Fault::Moved(holdings.placement()));
+    }
+    let partitions: Vec<PartitionId> = request.pins.iter().map(|pin| pin.partition).collect();
+    holdings.confirm(&partitions).await.map_err(|error| Fault::Busy(error.message))
 }
 
 /// The rows of the pinned partitions.

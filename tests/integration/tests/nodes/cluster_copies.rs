@@ -12,7 +12,7 @@ use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use zepto_harness::Request;
+use zepto_harness::{Connection, Request};
 use zepto_integration::cluster::{Cluster, eventually};
 use zepto_integration::ledger::{self, Writer};
 use zepto_integration::place::{rounds, seed};
@@ -102,6 +102,31 @@ fn keep_writing(writer: &mut Writer, address: SocketAddr, stop: &AtomicBool) -> 
     Ok(())
 }
 
+/// Counts at a node again and again: whatever was acknowledged before the question is in its answer. Gives how many answers
+/// there were; a node that is away, or cannot answer now, gives none.
+fn keep_counting(address: SocketAddr, progress: &[Arc<AtomicU64>], stop: &AtomicBool) -> Result<u64> {
+    let mut answers = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let Ok(mut connection) = Connection::open(address) else {
+            thread::park_timeout(Duration::from_millis(20));
+            continue;
+        };
+        while !stop.load(Ordering::Relaxed) {
+            let acknowledged = total(progress);
+            let Ok(response) = connection.send(&Request::statement("SELECT count() FROM ledger")) else {
+                break;
+            };
+            if response.status != 200 {
+                continue;
+            }
+            let counted: u64 = response.text().trim().parse()?;
+            ensure!(counted >= acknowledged, "{counted} rows, when {acknowledged} had been acknowledged");
+            answers += 1;
+        }
+    }
+    Ok(answers)
+}
+
 #[test]
 fn acknowledged_rows_survive_kill_nine_and_the_others_go_on() -> Result<()> {
     let mut cluster = cluster()?;
@@ -121,6 +146,13 @@ fn acknowledged_rows_survive_kill_nine_and_the_others_go_on() -> Result<()> {
                 .iter_mut()
                 .map(|writer| scope.spawn(|| keep_writing(writer, address, &stop)))
                 .collect();
+            let doors: Vec<SocketAddr> = (0..NODES)
+                .filter(|node| *node != victim)
+                .map(|node| Ok(cluster.storage(node)?.address()))
+                .collect::<Result<_>>()?;
+            let (told, ended) = (&progress, &stop);
+            let readers: Vec<_> =
+                doors.into_iter().map(|door| scope.spawn(move || keep_counting(door, told, ended))).collect();
             let worked = (|| -> Result<()> {
                 more_rows(&progress, random.random_range(1..1_000))?;
                 if random.random_bool(0.4) {
@@ -147,6 +179,11 @@ fn acknowledged_rows_survive_kill_nine_and_the_others_go_on() -> Result<()> {
             for writer in busy {
                 writer.join().map_err(|_| anyhow::anyhow!("a writer panicked"))??;
             }
+            let mut answers = 0;
+            for reader in readers {
+                answers += reader.join().map_err(|_| anyhow::anyhow!("a reader panicked"))??;
+            }
+            println!("round {round}: {answers} counts of the others had every acknowledged row");
             worked
         })?;
         let stored = ledger::audit_nodes(&mut cluster.connect_storage()?, &writers)?;
