@@ -93,6 +93,35 @@ fn a_copy_that_was_away_catches_up_from_log_files_after_a_checkpoint_and_a_resta
 }
 
 #[test]
+fn the_newest_grant_is_known_after_power_loss_before_anybody_says_a_word() {
+    let mut world = World::new(35, false);
+    world.until("all partitions serve", World::all_serve);
+    world.kill(0, None);
+    world.until("others took over", World::all_serve);
+    world.start(0);
+    world.check_end();
+    // Every copy has synced rows under the grants of after the failover: each of them must be fenced by these from now on.
+    world.write_all(0);
+    world.check_end();
+    let mut raised = 0;
+    for node in 0..NODES {
+        let before: Vec<_> = (0..PARTITIONS).map(|partition| world.status(node, partition)).collect();
+        world.kill(node, Some(0));
+        world.start(node);
+        for (partition, before) in (0..PARTITIONS).zip(before) {
+            let after = world.status(node, partition);
+            assert_eq!(after.seen.epoch, before.seen.epoch, "node {node}, partition {partition}");
+            let owner = |grant: Option<zepto_common::placement::Grant>| grant.map(|it| (it.epoch, it.owner));
+            assert_eq!(owner(after.grant), owner(before.grant), "node {node}, partition {partition}");
+            raised += usize::from(after.seen.epoch.0 > 1);
+        }
+        world.until("all partitions serve", World::all_serve);
+    }
+    assert!(raised > 0, "no epoch was raised: nothing was forgotten because there was nothing to know");
+    world.check_end();
+}
+
+#[test]
 fn a_store_alone_and_one_with_copies_do_not_open_each_other() {
     let mut world = World::new(40, false);
     let error = world.open_alone(0).expect_err("it has copies");
