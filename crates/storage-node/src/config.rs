@@ -414,7 +414,7 @@ impl Config {
         }
     }
 
-    /// The settings as dotted name and value, for `system.settings` and `/admin/settings`. No value is a secret:
+    /// The settings as dotted name and value, for `/admin/settings`. No value is a secret:
     /// secrets live in files whose paths are shown.
     #[must_use]
     pub fn settings(&self) -> Vec<(String, String)> {
