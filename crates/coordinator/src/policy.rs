@@ -18,9 +18,14 @@ mod tests;
 
 /// Virtual nodes per node on the ring.
 pub const VIRTUAL_NODES: u32 = 128;
-/// Moves and repairs under way at one time.
+/// Moves under way at one time, while no more than these are.
 pub const MOVES_IN_FLIGHT: usize = 16;
 /// Of these, copies on their way to one node.
 pub const MOVES_IN_FLIGHT_PER_NODE: usize = 4;
+/// Moves under way while partitions lack a copy: their rows are at risk, and an owner brings a copy up to date in small
+/// pieces, so its writers do not wait for many more at once.
+pub const REPAIRS_IN_FLIGHT: usize = 128;
+/// The same towards one node.
+pub const REPAIRS_IN_FLIGHT_PER_NODE: usize = 32;
 /// Handovers for the sake of balance that are asked for at one time.
 pub const HANDOVERS_IN_FLIGHT: usize = 16;

@@ -7,7 +7,10 @@ use zepto_common::placement::{Assignment, Replica};
 
 use super::failover::expected;
 use super::target::{Candidate, Home, target};
-use super::{HANDOVERS_IN_FLIGHT, MOVES_IN_FLIGHT, MOVES_IN_FLIGHT_PER_NODE};
+use super::{
+    HANDOVERS_IN_FLIGHT, MOVES_IN_FLIGHT, MOVES_IN_FLIGHT_PER_NODE, REPAIRS_IN_FLIGHT,
+    REPAIRS_IN_FLIGHT_PER_NODE,
+};
 use crate::state::command::{Command, GrantItem, Home as FirstHome, MoveItem};
 use crate::state::{NodeRecord, NodeRole, NodeState, State};
 
@@ -175,8 +178,11 @@ impl<'a> Batch<'a> {
     fn start(&mut self, partition: PartitionId, from: Option<Replica>, to: NodeId) {
         let Some(to) = self.state.node(to).and_then(NodeRecord::replica) else { return };
         let coming = self.coming.entry(to.node).or_default();
-        if self.under_way >= MOVES_IN_FLIGHT || *coming >= MOVES_IN_FLIGHT_PER_NODE || !self.state.is_able(to)
-        {
+        let (most, most_per_node) = match from {
+            Some(_) => (MOVES_IN_FLIGHT, MOVES_IN_FLIGHT_PER_NODE),
+            None => (REPAIRS_IN_FLIGHT, REPAIRS_IN_FLIGHT_PER_NODE),
+        };
+        if self.under_way >= most || *coming >= most_per_node || !self.state.is_able(to) {
             return;
         }
         *coming += 1;

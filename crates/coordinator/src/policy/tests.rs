@@ -144,7 +144,9 @@ fn check_legal(state: &State, before: &State) {
         let nodes: BTreeSet<NodeId> = grant.set.members.iter().map(|it| it.node).collect();
         assert_eq!(nodes.len(), grant.set.members.len(), "{partition}: one copy per node");
     }
-    assert!(state.moves().len() <= super::MOVES_IN_FLIGHT);
+    assert!(state.moves().len() <= super::REPAIRS_IN_FLIGHT);
+    let moves = state.moves().values().filter(|it| it.from.is_some()).count();
+    assert!(moves <= super::MOVES_IN_FLIGHT, "{moves} moves that repair nothing are under way");
 }
 
 /// Proposes and lets owners act until nothing is left to do; the greatest number of moves begun in all.
