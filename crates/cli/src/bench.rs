@@ -1,6 +1,7 @@
 //! `zepto bench`: measures a real node over loopback, the whole process, rows durable before the answer. Client and
 //! server share the machine; the client's work (making and encoding rows) is done before the clock starts.
 
+mod cluster;
 mod footprint;
 mod ingest;
 mod load;
@@ -60,7 +61,7 @@ pub(crate) struct Bench {
 /// The measurements.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Work {
-    /// Everything but one-key
+    /// Everything but one-key and cluster
     All,
     /// INSERTs of several formats and numbers of keys, and single rows
     Ingest,
@@ -72,6 +73,8 @@ enum Work {
     Footprint,
     /// One key with 50 million rows (or --rows)
     OneKey,
+    /// A coordinator, three storage nodes and an ingest node: routed INSERTs and distributed queries
+    Cluster,
 }
 
 /// Rows of the one-key measurement unless the command line says otherwise.
@@ -87,7 +90,9 @@ impl Bench {
     /// Measures and prints the table.
     pub(crate) fn run(&self) -> Result<ExitCode> {
         let mut report = Report::default();
-        let wants = |work| self.work == work || (self.work == Work::All && work != Work::OneKey);
+        let wants = |work| {
+            self.work == work || (self.work == Work::All && !matches!(work, Work::OneKey | Work::Cluster))
+        };
         if wants(Work::Ingest) {
             ingest::measure(self, &mut report)?;
         }
@@ -103,6 +108,9 @@ impl Bench {
         if wants(Work::OneKey) {
             let rows = if self.rows == ROWS_DEFAULT { ONE_KEY_ROWS } else { self.rows };
             query::measure_one_key(self, rows, &mut report)?;
+        }
+        if wants(Work::Cluster) {
+            cluster::measure(self, &mut report)?;
         }
         println!("\n{}", machine::describe(&rig::data_root(self)?)?);
         print!("{report}");

@@ -6,6 +6,8 @@
 
 mod coordinate;
 mod http;
+#[cfg(test)]
+mod scaling_tests;
 mod status;
 mod watch;
 

@@ -7,6 +7,7 @@ use zepto_harness::Request;
 use zepto_harness::cost::Cost;
 use zepto_harness::disk::percentile;
 
+use super::load::Door;
 use super::report::{Report, million_per_second, ms, us_per_row};
 use super::rig::Rig;
 use super::rows::{Encoding, Maker};
@@ -97,7 +98,7 @@ pub(super) fn prepare(
 }
 
 /// Loads a table with Arrow batches, in pieces so that the client's memory stays small.
-pub(super) fn fill(options: &Bench, rig: &Rig, table: &str, keys: u32, rows: u64) -> Result<u64> {
+pub(super) fn fill(options: &Bench, door: &impl Door, table: &str, keys: u32, rows: u64) -> Result<u64> {
     /// Rows prepared at a time.
     const PIECE: u64 = 1_000_000;
     let clients = options.clients.max(1);
@@ -111,7 +112,7 @@ pub(super) fn fill(options: &Bench, rig: &Rig, table: &str, keys: u32, rows: u64
             (0..rounds).map(|_| maker.request(table, Encoding::Arrow)).collect::<Result<Vec<_>>>()
         });
         let requests = requests.collect::<Result<Vec<_>>>()?;
-        load::send_all(rig, &requests)?;
+        load::send_all(door, &requests)?;
         sent += rounds * per_round;
     }
     Ok(sent)

@@ -9,7 +9,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use zepto_harness::{Connection, Request};
 
-use super::rig::Rig;
+/// Something that takes INSERTs: one node, or a cluster's ingest node.
+pub(super) trait Door {
+    /// A new connection.
+    fn connect(&self) -> Result<Connection>;
+}
 
 /// What a load took.
 #[derive(Debug, Default)]
@@ -21,8 +25,8 @@ pub(super) struct Load {
 }
 
 /// Sends each connection's requests in order, all connections at once; any answer but 200 is an error.
-pub(super) fn send_all(rig: &Rig, requests: &[Vec<Request>]) -> Result<Load> {
-    drive(rig, requests.len(), |writer, connection| {
+pub(super) fn send_all(door: &impl Door, requests: &[Vec<Request>]) -> Result<Load> {
+    drive(door, requests.len(), |writer, connection| {
         let mut times = Vec::with_capacity(requests[writer].len());
         for request in &requests[writer] {
             times.push(timed(connection, request)?);
@@ -34,14 +38,14 @@ pub(super) fn send_all(rig: &Rig, requests: &[Vec<Request>]) -> Result<Load> {
 /// Sends each connection's requests, over and over, at a fixed rate of all connections together, until it is over.
 /// A connection that falls behind sends the next one at once.
 pub(super) fn stream(
-    rig: &Rig,
+    door: &impl Door,
     requests: &[Vec<Request>],
     per_second: u32,
     over: &AtomicBool,
 ) -> Result<Load> {
     let connections = u32::try_from(requests.len())?;
     let step = Duration::from_secs(1) / per_second.max(1);
-    drive(rig, requests.len(), |writer, connection| {
+    drive(door, requests.len(), |writer, connection| {
         let mut due = Instant::now() + step * u32::try_from(writer)?;
         let mut times = Vec::new();
         for request in requests[writer].iter().cycle() {
@@ -73,11 +77,11 @@ fn timed(connection: &mut Connection, request: &Request) -> Result<Duration> {
 }
 
 fn drive(
-    rig: &Rig,
+    door: &impl Door,
     connections: usize,
     work: impl Fn(usize, &mut Connection) -> Result<Vec<Duration>> + Sync,
 ) -> Result<Load> {
-    let mut open = (0..connections).map(|_| rig.connect()).collect::<Result<Vec<_>>>()?;
+    let mut open = (0..connections).map(|_| door.connect()).collect::<Result<Vec<_>>>()?;
     let start_line = Barrier::new(connections + 1);
     thread::scope(|scope| {
         let threads: Vec<_> = open

@@ -9,6 +9,7 @@ use anyhow::Result;
 use zepto_harness::Connection;
 use zepto_harness::disk::percentile;
 
+use super::load::Door;
 use super::report::{Report, million_per_second, ms};
 use super::rig::Rig;
 use super::rows::{Encoding, symbol};

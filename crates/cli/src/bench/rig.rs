@@ -11,21 +11,29 @@ use zepto_harness::cost::Cost;
 use zepto_harness::{Connection, Launch, Node, Request, node};
 
 use super::Bench;
-use super::load::pause;
+use super::load::{Door, pause};
 
 /// Longest wait for a node to have nothing left to do.
-const SETTLE_MAX: Duration = Duration::from_secs(180);
+pub(super) const SETTLE_MAX: Duration = Duration::from_secs(180);
 /// Pause between two looks at a node that settles.
-const SETTLE_PAUSE: Duration = Duration::from_secs(1);
+pub(super) const SETTLE_PAUSE: Duration = Duration::from_secs(1);
 /// Processor time per pause below which a node is idle.
-const IDLE_CPU: Duration = Duration::from_millis(30);
+pub(super) const IDLE_CPU: Duration = Duration::from_millis(30);
 /// Quiet pauses in a row that count as settled.
-const SETTLE_QUIET: u32 = 3;
+pub(super) const SETTLE_QUIET: u32 = 3;
 
 /// What a node under measurement logs: what is wrong, and what its start found.
-const LOG_FILTER: &str = "warn,zepto_engine::store::open=info";
+pub(super) const LOG_FILTER: &str = "warn,zepto_engine::store::open=info";
 /// The event of that start.
 const STORAGE_OPEN: &str = "storage is open";
+
+/// The statement that makes the table of all measurements.
+pub(super) fn create_table(name: &str) -> String {
+    format!(
+        "CREATE TABLE {name} (symbol LowCardinality(String), timestamp DateTime64(9), price Float64, \
+         volume Int64) ENGINE = MergeTree ORDER BY (symbol, timestamp)"
+    )
+}
 
 /// The node and its folder.
 pub(super) struct Rig {
@@ -44,6 +52,12 @@ pub(super) fn data_root(options: &Bench) -> Result<PathBuf> {
     }
     let program = std::env::current_exe()?;
     Ok(program.parent().unwrap_or(Path::new(".")).to_path_buf())
+}
+
+impl Door for Rig {
+    fn connect(&self) -> Result<Connection> {
+        Connection::open(self.address).with_context(|| format!("cannot connect to {}", self.address))
+    }
 }
 
 impl Rig {
@@ -73,11 +87,6 @@ impl Rig {
         self.address
     }
 
-    /// A new connection.
-    pub(super) fn connect(&self) -> Result<Connection> {
-        Connection::open(self.address).with_context(|| format!("cannot connect to {}", self.address))
-    }
-
     /// Runs a statement.
     pub(super) fn query(&self, sql: &str) -> Result<String> {
         Ok(self.connect()?.query(sql)?)
@@ -86,10 +95,7 @@ impl Rig {
     /// Makes the table that all measurements use, empty.
     pub(super) fn create_table(&self, name: &str) -> Result<()> {
         self.query(&format!("DROP TABLE IF EXISTS {name}"))?;
-        self.query(&format!(
-            "CREATE TABLE {name} (symbol LowCardinality(String), timestamp DateTime64(9), price Float64, \
-             volume Int64) ENGINE = MergeTree ORDER BY (symbol, timestamp)"
-        ))?;
+        self.query(&create_table(name))?;
         Ok(())
     }
 
