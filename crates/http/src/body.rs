@@ -101,6 +101,12 @@ impl RawBody {
     }
 }
 
+/// Reads and forgets a body that nobody has begun to read, within the same bounds.
+pub(crate) async fn drain(body: Body) {
+    let deadline = Instant::now() + HTTP_DRAIN_TIME_MAX;
+    RawBody { body, received: 0, ended: false, stall: HTTP_DRAIN_TIME_MAX, deadline }.drain().await;
+}
+
 /// The decompressor that the headers ask for; with `native`, `decompress=1`, that of ClickHouse's blocks.
 ///
 /// # Errors

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use http::header::HeaderValue;
+use http::header::{EXPECT, HeaderValue};
 use http::{Method, StatusCode};
 use tokio_util::sync::CancellationToken;
 use zepto_common::auth::Subject;
@@ -24,6 +24,7 @@ use zepto_formats::Format;
 use zepto_formats::insert::InsertHead;
 
 use crate::access;
+use crate::body::drain;
 use crate::connection::Flushes;
 use crate::deflate::Encoding;
 use crate::door::{Forward, ForwardedStatement, Service};
@@ -130,11 +131,19 @@ where
 {
     let mut told = Told { query_id: fresh_query_id(), cors: false, packed: false };
     let (parts, body) = request.into_parts();
-    let worked = async {
-        let (call, source) = Box::pin(prepare::prepare(&service, parts, body, also, &mut told)).await?;
-        Box::pin(work(Arc::new(call), source)).await
+    let asks_first = parts.headers.contains_key(EXPECT);
+    let mut body = Some(body);
+    let prepared = Box::pin(prepare::prepare(&service, parts, &mut body, also, &mut told)).await;
+    let worked = match prepared {
+        Ok((call, source)) => Box::pin(work(Arc::new(call), source)).await,
+        Err(error) => {
+            // Who is still sending would see a broken connection and not why; who asks first does not send.
+            if let Some(body) = body.filter(|_| !asks_first) {
+                drain(body).await;
+            }
+            Err(error)
+        }
     };
-    let worked = worked.await;
     let version = &service.identity().version;
     let mut response = worked.unwrap_or_else(|error| reply::packed_error_reply(&error, version, told.packed));
     let headers = response.headers_mut();

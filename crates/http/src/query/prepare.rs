@@ -25,14 +25,15 @@ use crate::params::Parameters;
 use crate::sessions::{Lease, Wanted};
 use crate::settings::RequestSettings;
 
-/// The call that a request makes and the text behind it; `also` names parameters that this route takes.
+/// The call that a request makes and the text behind it; `also` names parameters that this route takes. The body is
+/// left where it is when the request is refused before it was needed.
 ///
 /// # Errors
 /// Those of identity, settings, session and form.
 pub(super) async fn prepare(
     service: &Arc<Service>,
     parts: Parts,
-    body: Body,
+    body: &mut Option<Body>,
     also: &[&str],
     told: &mut Told,
 ) -> Result<(Call, Source)> {
@@ -41,24 +42,24 @@ pub(super) async fn prepare(
     told.packed = parameters.has_flag("compress");
     let subject = service.door.auth.authenticate(&credentials(headers, &parameters)?)?;
     let read_only = parts.method != Method::POST;
-    let (form, body) = match form_type(headers) {
+    let (form, no_body) = match form_type(headers) {
         Some(_) if !also.is_empty() => {
             let text = "this path takes no multipart/form-data: send the rows as the body";
             return Err(Error::new(ErrorCode::NotImplemented, text));
         }
         Some(content_type) if !read_only => {
             access::require(&subject, Role::Reader)?;
-            let form = read_form(service, headers, body, content_type, &mut parameters).await?;
-            (form, None)
+            let body = body.take().unwrap_or_default();
+            (read_form(service, headers, body, content_type, &mut parameters).await?, true)
         }
-        _ => (Form::default(), (!read_only).then_some(body)),
+        _ => (Form::default(), read_only),
     };
     let lease = match Wanted::of(&parameters)? {
         Some(wanted) => Some(Arc::new(service.sessions.take(&subject.name, wanted, Instant::now())?)),
         None => None,
     };
     let settings = read_settings(lease.as_deref(), &parameters, headers, also)?;
-    let source = source(service, &settings, headers, body, parameters)?;
+    let source = source(service, &settings, headers, body, no_body, parameters)?;
     let accept = headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
     let encoding = match (settings.packed, settings.compression) {
         (true, _) => Encoding::Native,
@@ -106,16 +107,18 @@ fn source(
     service: &Service,
     settings: &RequestSettings,
     headers: &HeaderMap,
-    body: Option<Body>,
+    body: &mut Option<Body>,
+    no_body: bool,
     parameters: Parameters,
 ) -> Result<Source> {
     let limits = &service.door.limits;
     let time = settings.max_execution_time.unwrap_or(limits.query_time);
     let deadline = tokio::time::Instant::now() + time.min(limits.insert_time.max(limits.query_time));
-    let inflate = match &body {
-        Some(_) => inflate_for(headers, parameters.has_flag("decompress"))?,
-        None => Inflate::of(None)?,
+    let inflate = match no_body {
+        false => inflate_for(headers, parameters.has_flag("decompress"))?,
+        true => Inflate::of(None)?,
     };
+    let body = if no_body { None } else { body.take() };
     let raw = RawBody::new(body.unwrap_or_default(), headers, limits.stall, deadline)?;
     Ok(Source::new(raw, inflate, parameters))
 }

@@ -1,9 +1,12 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 use zepto_common::auth::{Authenticator, append_key, create_key};
 use zepto_common::service::Role;
 
-use super::client::{Reply, get, send};
+use super::client::{PATIENCE, Reply, get, over, send};
 use super::doubles::{Running, Wish, start};
 
 struct Keys {
@@ -179,4 +182,28 @@ async fn an_admin_makes_lists_and_revokes_keys_while_the_node_runs() {
         "the last admin"
     );
     assert_eq!(with(&door, &keys.admin, "PATCH", "/admin/keys", "").await.status, 405);
+}
+
+/// A client that sends its body before it reads would see a broken connection in place of the reason.
+#[tokio::test]
+async fn who_is_refused_while_sending_learns_why() {
+    let (door, _keys) = guarded().await;
+    // More than sockets hold: it can be sent only to who reads it.
+    let body = vec![b' '; 6 << 20];
+    for target in ["/", "/?no_such_setting=1", "/insert/arrow?table=t"] {
+        let mut stream = TcpStream::connect(door.address).await.unwrap();
+        let head = format!(
+            "POST {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer zk_wrong\r\n\
+             Content-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        timeout(PATIENCE, stream.write_all(&body)).await.unwrap().expect("the whole body is taken");
+        let reply = Reply::parse(&over(&mut stream, b"").await).unwrap();
+        assert_eq!(
+            (reply.status, reply.header("x-clickhouse-exception-code")),
+            (403, Some("516")),
+            "{target}"
+        );
+    }
 }
