@@ -37,23 +37,33 @@ impl std::fmt::Debug for StorageInfo {
     }
 }
 
+/// Who the node is.
+pub(crate) fn identity(config: &Config) -> Identity {
+    Identity {
+        role: "storage",
+        node_id: config.node_id.to_string(),
+        display_name: format!("zeptodb-{}", config.node_id),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started: Instant::now(),
+    }
+}
+
+/// The settings in force, for `/admin/settings`.
+pub(crate) fn settings(config: &Config) -> Value {
+    let settings = config.settings().into_iter().map(|(name, value)| (name, Value::String(value)));
+    Value::Object(settings.collect())
+}
+
 impl StorageInfo {
     pub(crate) fn new(
         config: &Config,
         store: Arc<Store>,
         cluster: Option<(Arc<Agreed>, Arc<Nodes>)>,
     ) -> Self {
-        let settings = config.settings().into_iter().map(|(name, value)| (name, Value::String(value)));
         Self {
-            identity: Identity {
-                role: "storage",
-                node_id: config.node_id.to_string(),
-                display_name: format!("zeptodb-{}", config.node_id),
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                started: Instant::now(),
-            },
+            identity: identity(config),
             node_id: config.node_id,
-            settings: Value::Object(settings.collect()),
+            settings: settings(config),
             memory_limit: config.memory_limit(),
             store,
             leaving: AtomicBool::new(false),

@@ -5,6 +5,7 @@
 //! - [`telemetry`]: log output and the metrics recorder
 //! - `cluster`: what it is as one of several: the coordinators, ownership, rows from other nodes
 //! - `node`: wires engine, query and door; starts and stops them in order
+//! - `starting`: the door while the storage is being opened: alive, not ready
 //! - `bootstrap`: the statements that a fresh data directory begins with, all or none
 //! - `upkeep`: gives freed memory back to the system when the node comes to rest
 //! - `rate`: rows per second
@@ -16,6 +17,7 @@ pub mod config;
 mod info;
 mod node;
 mod rate;
+mod starting;
 pub mod telemetry;
 mod upkeep;
 

@@ -13,13 +13,14 @@ use zepto_common::service::{QueryService, RowSink};
 use zepto_engine::disk::PacedDisk;
 use zepto_engine::store::Codec;
 use zepto_engine::{Store, StoreOptions};
-use zepto_http::{Door, DoorLimits, Tls, TlsFiles, serve};
+use zepto_http::{Door, DoorLimits, NodeInfo, Tls, TlsFiles, serve};
 use zepto_query::{SqlOptions, SqlService, view_fold};
 
 use crate::bootstrap;
 use crate::cluster::{self, Cluster, Sockets};
 use crate::config::{Compression, Config, ConfigFaults};
-use crate::info::StorageInfo;
+use crate::info::{self, StorageInfo};
+use crate::starting::StartingDoor;
 use crate::telemetry;
 use crate::upkeep;
 
@@ -90,17 +91,24 @@ pub fn start(config: Config) -> Result<RunningNode, StartError> {
     let door_threads = config.worker_threads().clamp(2, DOOR_THREADS_MAX);
     let door_runtime = runtime("zepto-door", door_threads, None)?;
     let query_runtime = runtime("zepto-query", config.worker_threads(), Some(QUERY_STACK_BYTES))?;
-    let auth = match &config.api_keys_file {
-        Some(path) => Authenticator::from_file(path).map_err(part("API keys"))?,
-        None => Authenticator::open(),
-    };
-    let tls = load_tls(&config)?;
+    let auth = Arc::new(authenticator(&config)?);
+    let tls = load_tls(&config)?.map(Arc::new);
     // The port is taken before the replay, so that a wrong one is found at once.
     let address = SocketAddr::new(config.bind, config.http_port);
     let listener = door_runtime
         .block_on(TcpListener::bind(address))
         .map_err(system(format!("cannot listen on {address}")))?;
     let http = listener.local_addr().map_err(system("cannot tell the address in use"))?;
+    let door = |sink: Arc<dyn RowSink>, queries: Arc<dyn QueryService>, node: Arc<dyn NodeInfo>| Door {
+        sink,
+        queries,
+        node,
+        auth: auth.clone(),
+        limits: DoorLimits::default(),
+        metrics: metrics.clone(),
+        protect_metrics: config.auth.protect_metrics,
+        tls: tls.clone(),
+    };
     let clustered = config.cluster.is_on();
     if !clustered && cluster::was_clustered(&config.config.data_dir) {
         let what = "the data directory belongs to a cluster: name its coordinators (cluster.coordinators)";
@@ -108,6 +116,8 @@ pub fn start(config: Config) -> Result<RunningNode, StartError> {
     }
     let mut sockets = clustered.then(|| Sockets::bind(&config, &door_runtime)).transpose()?;
     log_start(&config, http, auth.is_open());
+    let (identity, settings) = (info::identity(&config), info::settings(&config));
+    let (starting, listener) = StartingDoor::open(listener, &door_runtime, identity, settings, door)?;
 
     let sql = sql_options(&config, &query_runtime);
     let fold = view_fold(&sql).map_err(part("queries"))?;
@@ -121,9 +131,8 @@ pub fn start(config: Config) -> Result<RunningNode, StartError> {
         None => SqlService::new(store.clone(), sql),
     };
     let queries = Arc::new(queries.map_err(part("queries"))?);
-    if let Some(path) = &config.bootstrap {
-        door_runtime.block_on(bootstrap::run(path, &config.config.data_dir, &store, queries.as_ref()))?;
-    }
+    let (file, data_dir) = (config.bootstrap.as_deref(), &config.config.data_dir);
+    door_runtime.block_on(bootstrap::run(file, data_dir, !clustered, &store, queries.as_ref()))?;
     let shutdown = CancellationToken::new();
     let known = cluster.as_ref().map(|cluster| (cluster.agreed().clone(), cluster.nodes().clone()));
     let info = Arc::new(StorageInfo::new(&config, store.clone(), known));
@@ -131,17 +140,8 @@ pub fn start(config: Config) -> Result<RunningNode, StartError> {
         Some(cluster) => (cluster.sink(), cluster.queries(queries)),
         None => (store.clone(), queries),
     };
-    let door = Door {
-        sink,
-        queries,
-        node: info.clone(),
-        auth: Arc::new(auth),
-        limits: DoorLimits::default(),
-        metrics,
-        protect_metrics: config.auth.protect_metrics,
-        tls: tls.map(Arc::new),
-    };
-    let door = door_runtime.spawn(serve(listener, door, shutdown.clone()));
+    let door = door_runtime.spawn(serve(listener, door(sink, queries, info.clone()), shutdown.clone()));
+    drop(starting);
     door_runtime.spawn(upkeep::give_memory_back(store.clone(), shutdown.clone()));
     Ok(RunningNode {
         http,
@@ -208,6 +208,13 @@ fn runtime(name: &'static str, threads: usize, stack: Option<usize>) -> Result<R
         builder.thread_stack_size(stack);
     }
     builder.build().map_err(system(format!("cannot start the runtime {name}")))
+}
+
+fn authenticator(config: &Config) -> Result<Authenticator, StartError> {
+    match &config.api_keys_file {
+        Some(path) => Authenticator::from_file(path).map_err(part("API keys")),
+        None => Ok(Authenticator::open()),
+    }
 }
 
 fn load_tls(config: &Config) -> Result<Option<Tls>, StartError> {

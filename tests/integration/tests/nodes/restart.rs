@@ -1,11 +1,19 @@
 //! Orderly stops and starts: what was there stays, what is in flight ends well.
 
+use std::fs::File;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use nix::libc::O_NONBLOCK;
+use zepto_harness::node::START_WAIT;
 use zepto_harness::{Connection, Request};
 use zepto_integration::ledger::{self, Writer};
 
@@ -81,6 +89,101 @@ fn a_bootstrap_file_is_run_as_a_whole_or_not_at_all() -> Result<()> {
         ensure!(node.connect()?.query("SELECT symbol, n FROM totals")? == "A\t1\n");
         ensure!(node.connect()?.query("SELECT count() FROM trades")? == "1\n");
         ensure!(node.terminate()?.success());
+    }
+    Ok(())
+}
+
+#[test]
+fn rows_that_came_after_a_broken_bootstrap_are_never_taken_for_its_remains() -> Result<()> {
+    let place = crate::place()?;
+    let file = place.path().join("bootstrap.sql");
+    let with_file = || place.launch().flag("--bootstrap").flag(&file);
+    let table = "CREATE TABLE trades (k String, n Int64) ORDER BY k;";
+    std::fs::write(&file, format!("{table}\nCREATE TABLE broken (n Nonsense) ORDER BY n;"))?;
+    ensure!(with_file().start().is_err(), "the last statement is wrong");
+    let node = place.launch().start()?;
+    ensure!(node.connect()?.query("SHOW TABLES")? == "", "what the bootstrap left is gone");
+    node.connect()?.query("CREATE TABLE mine (n Int64) ORDER BY n")?;
+    node.connect()?.query("INSERT INTO mine VALUES (1)")?;
+    ensure!(node.terminate()?.success());
+    std::fs::write(&file, table)?;
+    let node = with_file().start()?;
+    ensure!(node.connect()?.query("SELECT n FROM mine")? == "1\n");
+    Ok(())
+}
+
+#[test]
+fn a_table_of_the_bootstrap_that_was_dropped_stays_away() -> Result<()> {
+    let place = crate::place()?;
+    let file = place.path().join("bootstrap.sql");
+    std::fs::write(&file, "CREATE TABLE trades (k String, n Int64) ORDER BY k;")?;
+    let launch = || place.launch().flag("--bootstrap").flag(&file);
+    let node = launch().start()?;
+    node.connect()?.query("DROP TABLE trades")?;
+    ensure!(node.terminate()?.success());
+    let node = launch().start()?;
+    ensure!(node.connect()?.query("SHOW TABLES")? == "", "the bootstrap ran a second time");
+    Ok(())
+}
+
+#[test]
+fn a_node_that_opens_its_storage_is_alive_and_not_ready() -> Result<()> {
+    let place = crate::place()?;
+    // Reading a pipe takes until somebody writes it: so long the start lasts.
+    let pipe = place.path().join("bootstrap.sql");
+    ensure!(Command::new("mkfifo").arg(&pipe).status()?.success());
+    let launch = place.launch().flag("--bootstrap").flag(&pipe);
+    thread::scope(|scope| -> Result<()> {
+        let starting = scope.spawn(|| launch.start());
+        let said = door_opened(&launch.log).and_then(|address| while_it_starts(address));
+        let mut pipe = once_it_is_read(&pipe)?;
+        pipe.write_all(b"CREATE TABLE t (n Int64) ORDER BY n; INSERT INTO t VALUES (7);")?;
+        drop(pipe);
+        let node = starting.join().map_err(|_| anyhow::anyhow!("the starter panicked"))??;
+        ensure!(node.connect()?.query("SELECT n FROM t")? == "7\n");
+        said
+    })
+}
+
+/// The writing end of a pipe; there is none before somebody reads.
+fn once_it_is_read(pipe: &Path) -> Result<File> {
+    let deadline = Instant::now() + START_WAIT;
+    loop {
+        match File::options().write(true).custom_flags(O_NONBLOCK).open(pipe) {
+            Ok(file) => return Ok(file),
+            Err(error) if Instant::now() >= deadline => return Err(error.into()),
+            Err(_) => thread::yield_now(),
+        }
+    }
+}
+
+/// The address in the log, once the door is said to be open.
+fn door_opened(log: &Path) -> Result<SocketAddr> {
+    let deadline = Instant::now() + START_WAIT;
+    loop {
+        let text = std::fs::read_to_string(log).unwrap_or_default();
+        let opened = text.lines().filter(|line| line.contains("HTTP door opened"));
+        let mut words = opened.flat_map(str::split_whitespace);
+        if let Some(address) = words.find_map(|word| word.strip_prefix("address=")) {
+            return Ok(address.parse()?);
+        }
+        ensure!(Instant::now() < deadline, "no door: {text}");
+        thread::yield_now();
+    }
+}
+
+fn while_it_starts(address: SocketAddr) -> Result<()> {
+    let mut connection = Connection::open(address)?;
+    ensure!(connection.send(&Request::get("/health"))?.status == 200);
+    let ready = connection.send(&Request::get("/ready"))?;
+    ensure!(ready.status == 503 && ready.text().contains("starting"), "{} {}", ready.status, ready.text());
+    for statement in ["SELECT 1", "INSERT INTO t VALUES (1)", "CREATE TABLE t (n Int64) ORDER BY n"] {
+        let answer = connection.send(&Request::new("POST", "/", &[], statement.as_bytes()))?;
+        ensure!(
+            answer.status == 503 && answer.header("Retry-After").is_some(),
+            "{statement}: {}",
+            answer.text()
+        );
     }
     Ok(())
 }
