@@ -51,7 +51,7 @@ pub(crate) use calendar::add_months;
 pub use differences::difference;
 pub(crate) use lambdas::{lambda_args, with_lambda};
 pub use logic::{CLICKHOUSE_REVISION, CLICKHOUSE_VERSION};
-pub(crate) use meter::{Meter, copied_rows, widest_row};
+pub(crate) use meter::{Meter, copied_bytes, copied_rows, widest_row};
 pub(crate) use render::float64 as write_float;
 pub(crate) use rewrites::interval_parts;
 pub(crate) use row_key::ROW_KEY;

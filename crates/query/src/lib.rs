@@ -14,7 +14,7 @@
 //! - `execute`: what each statement does; `stream`, `running`, `memory`: results on their way and their bounds
 //! - `pushdown`: filters on their way down plans with joins; `yielding`: joins that can be stopped
 //! - `long_limits`: sorts with a limit that keeps many rows
-//! - `repeats`: arrays counted before joins and windows repeat them
+//! - `repeats`: arrays counted before joins and windows repeat them; `window_memory`: what windows hold, counted
 //! - `error`: DataFusion's errors as ClickHouse's codes
 
 mod arrival;
@@ -49,6 +49,7 @@ mod stream;
 mod subquery_order;
 mod system;
 mod views;
+mod window_memory;
 mod yielding;
 
 pub use options::SqlOptions;

@@ -38,6 +38,7 @@ use crate::running::QueryHandle;
 use crate::semantics::SemanticOptions;
 use crate::service::Core;
 use crate::subquery_order::KeptOrderPlanner;
+use crate::window_memory::MeterWindows;
 use crate::yielding::PauseInLoops;
 
 /// DataFusion wants a catalog above databases; it is never shown.
@@ -162,6 +163,7 @@ impl Sessions {
         rules.insert(0, Arc::new(TakeStates));
         rules.push(Arc::new(SpillLongLimits));
         rules.push(Arc::new(MeterRepeats));
+        rules.push(Arc::new(MeterWindows));
         rules.push(Arc::new(PauseInLoops));
         rules.push(Arc::new(MeterConstants));
         builder = builder.with_physical_optimizer_rules(rules);

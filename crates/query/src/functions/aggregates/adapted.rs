@@ -22,6 +22,7 @@ use super::sliding::{Bounds, OfBounds, OfTotal, Sliding, Total, WholeTotal};
 use super::spread::{Measure, Pairs, Values, of_states};
 use crate::functions::scalar::{check_count, field_of, text_as_view};
 use crate::semantics::numbers::{sum_type, zero_of};
+use crate::window_memory;
 
 /// How an aggregate of DataFusion is changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,7 +141,7 @@ pub(super) fn sliding_whole_sum(
     let field = Arc::clone(&args.return_field);
     let own = || Box::new(Sliding::<WholeTotal>::new(field.data_type().clone())) as Box<dyn Accumulator>;
     let inner = distinct.unwrap_or_else(own);
-    Box::new(Finished { inner, finish: Finish { kind: Kind::Sum, field }, measure: None })
+    Box::new(Finished { inner, finish: Finish { kind: Kind::Sum, field }, measure: None, new_rows: 0 })
 }
 
 /// The last step of every result.
@@ -241,7 +242,7 @@ impl AggregateUDFImpl for Adapted {
             Some(greatest) => Box::new(Extreme::new(args.return_field.data_type(), greatest)),
             None => self.inner.accumulator(args)?,
         };
-        Ok(Box::new(Finished { inner, finish, measure: Measure::named(self.name) }))
+        Ok(Box::new(Finished { inner, finish, measure: Measure::named(self.name), new_rows: 0 }))
     }
 
     fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
@@ -269,7 +270,7 @@ impl AggregateUDFImpl for Adapted {
             Some(own) => own,
             None => self.inner.create_sliding_accumulator(args)?,
         };
-        Ok(Box::new(Finished { inner, finish, measure: None }))
+        Ok(Box::new(Finished { inner, finish, measure: None, new_rows: 0 }))
     }
 
     fn order_sensitivity(&self) -> AggregateOrderSensitivity {
@@ -318,10 +319,13 @@ struct Finished {
     finish: Finish,
     /// Set where DataFusion gives NULL for what has values but no answer.
     measure: Option<Measure>,
+    /// Rows since the last answer.
+    new_rows: usize,
 }
 
 impl Accumulator for Finished {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.new_rows += values.first().map_or(0, |column| column.len());
         self.inner.update_batch(values)
     }
 
@@ -333,7 +337,9 @@ impl Accumulator for Finished {
                 return Ok(ScalarValue::Float64(Some(f64::NAN)));
             }
         }
-        self.finish.scalar(value)
+        let answer = self.finish.scalar(value)?;
+        window_memory::made(&answer, std::mem::take(&mut self.new_rows))?;
+        Ok(answer)
     }
 
     fn size(&self) -> usize {

@@ -19,6 +19,7 @@ use datafusion::logical_expr::{
 use zepto_common::ErrorCode;
 
 use crate::functions::scalar::{check_count, fault};
+use crate::window_memory;
 
 /// An aggregate's arithmetic.
 pub(crate) trait Fold: Clone + Debug + Send + Sync + 'static {
@@ -137,7 +138,9 @@ impl<F: Fold> Accumulator for OneGroup<F> {
     fn evaluate(&mut self) -> Result<ScalarValue> {
         self.0.grow(1);
         let states = self.0.states.clone();
-        ScalarValue::try_from_array(&self.0.fold.finish(states)?, 0)
+        let answer = ScalarValue::try_from_array(&self.0.fold.finish(states)?, 0)?;
+        window_memory::made(&answer, 1)?;
+        Ok(answer)
     }
 
     fn size(&self) -> usize {
