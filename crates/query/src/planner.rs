@@ -136,6 +136,7 @@ async fn plan_tree(state: &SessionState, tree: ast::Statement) -> Result<Logical
     let plan = state.statement_to_plan(DfStatement::Statement(Box::new(tree))).await;
     plan.and_then(text_as_views)
         .and_then(semantics::distances_in_time)
+        .and_then(semantics::memberships)
         .and_then(semantics::nulls_of_subqueries)
         .and_then(|plan| semantics::in_session_zone(plan, state.config_options()))
         .and_then(asof::replace_marked)

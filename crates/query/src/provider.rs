@@ -85,6 +85,11 @@ impl TableProvider for EngineTable {
             Some(columns) => columns.clone(),
             None => (0..self.query_schema.fields().len()).collect(),
         };
+        // A filter was taken off the plan in one form and may have been rewritten since: passed over, it would let all rows in.
+        if let Some(filter) = filters.iter().find(|f| !predicate::prunes(f, &self.schema, &self.query_schema))
+        {
+            return internal_err!("{filter} was taken as a filter of a table and cannot be kept");
+        }
         let wanted = Wanted::new(filters, &self.schema, &self.query_schema);
         if self.elsewhere {
             let Some(here) = state.config().get_extension::<PinnedReads>() else {

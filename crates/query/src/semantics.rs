@@ -11,6 +11,7 @@
 mod aliases;
 mod calls;
 mod frames;
+mod memberships;
 mod names;
 pub(crate) mod numbers;
 mod operators;
@@ -37,6 +38,7 @@ use zepto_common::{Error, Result};
 
 pub(crate) use aliases::has_aggregate;
 pub(crate) use frames::distances_in_time;
+pub(crate) use memberships::memberships;
 pub use names::{output_name, output_schema};
 pub use operators::OperatorPlanner;
 pub use rules::SemanticOptions;

@@ -1,6 +1,7 @@
 //! Aggregate functions: DataFusion's adapted, and our own folds.
 
 mod adapted;
+mod element;
 mod extreme;
 mod fold;
 mod folds;
@@ -108,7 +109,7 @@ pub(crate) const ROWS: &[Row] = &[
     ),
     row(
         "groupArray",
-        &["array_agg", "groupArrayArray"],
+        &["array_agg"],
         "groupArray(x)",
         "The values that are not NULL as an array.",
         adapted!(df::array_agg::array_agg_udaf(), Items, (1, 1)),
@@ -189,7 +190,7 @@ pub(crate) const ROWS: &[Row] = &[
         &["medianExact"],
         "quantileExact(level)(x)",
         "The element at a level.",
-        fold!(folds::quantile_exact_rule()),
+        fold!(element::rule()),
     ),
     row(
         "quantiles",

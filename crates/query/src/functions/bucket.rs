@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array};
 use arrow::datatypes::{Float64Type, Int64Type};
-use datafusion::common::{Result, ScalarValue};
+use datafusion::common::{DataFusionError, Result, ScalarValue};
 use zepto_common::ErrorCode;
 use zepto_common::types::ColumnType;
 
@@ -19,6 +19,9 @@ use super::timestamps::{from_days, from_ticks, rescale, ticks, unit_and_zone};
 use super::{Plan, Row, row};
 use width::SECOND;
 pub(crate) use width::Width;
+
+/// Nanoseconds of the widest bucket that no change of a clock cuts.
+const HOUR: i64 = 3_600 * SECOND;
 
 /// The starts of the buckets, in ticks of `per_second`.
 pub(crate) fn floor(
@@ -37,19 +40,31 @@ pub(crate) fn floor(
         }
         let step = nanos / tick_nanos;
         if zone.is_utc() || nanos <= 60 * SECOND {
-            return Ok(ticks.unary(|tick| tick - tick.rem_euclid(step)));
+            return try_map(ticks, |tick| tick.checked_sub(tick.rem_euclid(step)).ok_or_else(too_early));
         }
-        let floor_one = |tick: i64| {
+        return try_map(ticks, |tick| {
             let offset = zone.offset(tick.div_euclid(per_second)) * per_second;
-            let local = tick + offset;
-            local - local.rem_euclid(step) - offset
-        };
-        return Ok(map(ticks, floor_one));
+            let local = tick.checked_add(offset).ok_or_else(too_early)?;
+            let start = local.checked_sub(local.rem_euclid(step)).and_then(|start| start.checked_sub(offset));
+            let start = start.ok_or_else(too_early)?;
+            match nanos > HOUR && zone.changes(start.div_euclid(per_second)) {
+                true => Ok(zone.first(local.div_euclid(step) * step / per_second) * per_second),
+                false => Ok(start),
+            }
+        });
     }
-    Ok(map(ticks, |tick| {
+    try_map(ticks, |tick| {
         let day = zone.local(tick.div_euclid(per_second)).div_euclid(DAY);
-        zone.utc(width.floor_day(day) * DAY) * per_second
-    }))
+        zone.utc(width.floor_day(day) * DAY).checked_mul(per_second).ok_or_else(too_early)
+    })
+}
+
+fn too_early() -> DataFusionError {
+    fault(ErrorCode::ValueIsOutOfRange, "The bucket begins outside the range of DateTime64(9): 1677 to 2262")
+}
+
+fn try_map(values: &Int64Array, mut body: impl FnMut(i64) -> Result<i64>) -> Result<Int64Array> {
+    values.iter().map(|value| value.map(&mut body).transpose()).collect()
 }
 
 fn map(values: &Int64Array, mut body: impl FnMut(i64) -> i64) -> Int64Array {
@@ -116,12 +131,18 @@ fn run(call: &Call<'_>, width: Width, zone_at: usize) -> Result<ArrayRef> {
         ColumnType::Date => map(&values, |local| zone.utc(local)),
         _ => values,
     };
-    let starts = floor(&values, per_second, width, &mut zone)?;
-    let Some((unit, zone)) = unit_and_zone(call.ty) else {
+    let Some((unit, named)) = unit_and_zone(call.ty) else {
         return Err(fault(ErrorCode::LogicalError, "A bucket is a time"));
     };
+    // A bucket is a multiple of the result's ticks. In these there is room for the starts of the first buckets that
+    // nanoseconds reach into.
     let wanted = zepto_common::types::ticks_per_second(unit);
-    Ok(from_ticks(rescale(&starts, per_second, wanted)?, unit, zone))
+    let coarse = match width {
+        Width::Nanos(nanos) if nanos % (SECOND / wanted) != 0 => per_second,
+        _ => wanted.min(per_second),
+    };
+    let starts = floor(&rescale(&values, per_second, coarse)?, coarse, width, &mut zone)?;
+    Ok(from_ticks(rescale(&starts, coarse, wanted)?, unit, named))
 }
 
 macro_rules! fixed {

@@ -131,6 +131,27 @@ impl Zone {
         if before + self.offset(before) == local { before } else { local - self.offset(local + DAY) }
     }
 
+    /// Whether the clock changes within a day of this moment.
+    pub(crate) fn changes(&mut self, utc: i64) -> bool {
+        let before = self.offset(utc - DAY);
+        before != self.offset(utc) || before != self.offset(utc + DAY)
+    }
+
+    /// The moment at which the clock shows these local seconds first, or where it leaps over them the moment of the leap.
+    pub(crate) fn first(&mut self, local: i64) -> i64 {
+        let (early, late) = (local - self.offset(local - DAY), local - self.offset(local + DAY));
+        if self.local(early) == local || self.local(late) == local || early < late {
+            return if self.local(early) == local { early } else { late };
+        }
+        // Between the two the clock leaps: below it shows less, from there on more.
+        let (mut below, mut above) = (late, early);
+        while above - below > 1 {
+            let middle = below + (above - below) / 2;
+            if self.local(middle) < local { below = middle } else { above = middle }
+        }
+        above
+    }
+
     /// The zone's IANA name.
     pub(crate) fn name(&self) -> String {
         self.zone.map_or_else(|| "UTC".to_owned(), |zone| zone.name().to_owned())

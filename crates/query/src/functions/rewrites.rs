@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use parking_lot::Mutex;
+use sqlparser::ast::helpers::attached_token::AttachedToken;
 use sqlparser::ast::{
     BinaryOperator, CaseWhen, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr,
     FunctionArgumentList, FunctionArguments, Ident, Interval, ObjectName, UnaryOperator, Value, VisitMut,
@@ -242,13 +243,23 @@ fn items(function: Function) -> Vec<Expr> {
     exprs.collect()
 }
 
-/// A NULL in a list of constants is passed over, as ClickHouse does; a list of nothing else stays.
-pub(crate) fn without_null(list: Vec<Expr>) -> Vec<Expr> {
+/// `expr IN (list)`. A NULL among the constants is passed over, as ClickHouse does.
+pub(crate) fn in_without_null(expr: Expr, list: Vec<Expr>, negated: bool) -> Expr {
     let is_null = |item: &Expr| matches!(item, Expr::Value(value) if value.value == Value::Null);
-    match list.iter().all(is_null) {
-        true => list,
-        false => list.into_iter().filter(|item| !is_null(item)).collect(),
+    if !list.is_empty() && list.iter().all(is_null) {
+        // Nothing is in it, and of NULL it is not known.
+        let unknown =
+            CaseWhen { condition: Expr::IsNull(Box::new(expr)), result: Expr::Value(Value::Null.into()) };
+        return Expr::Nested(Box::new(Expr::Case {
+            case_token: AttachedToken::empty(),
+            end_token: AttachedToken::empty(),
+            operand: None,
+            conditions: vec![unknown],
+            else_result: Some(Box::new(number(u8::from(negated)))),
+        }));
     }
+    let list = list.into_iter().filter(|item| !is_null(item)).collect();
+    Expr::InList { expr: Box::new(expr), list, negated }
 }
 
 fn membership(mut args: Vec<Expr>, negated: bool) -> Result<Expr> {
@@ -262,8 +273,7 @@ fn membership(mut args: Vec<Expr>, negated: bool) -> Result<Expr> {
         Some(other) => vec![other],
         None => vec![],
     };
-    let list = without_null(list);
-    Ok(Expr::InList { expr: Box::new(expr.unwrap_or_else(|| number(0))), list, negated })
+    Ok(in_without_null(expr.unwrap_or_else(|| number(0)), list, negated))
 }
 
 /// `in(x, (a, b))`.

@@ -219,8 +219,20 @@ fn bound(filter: &Expr, table: &TableSchema, schema: &Schema) -> Option<Bound> {
                 .collect();
             values.map(Bound::Keys)
         }
+        // What comparisons and lists of a Bool become.
+        Expr::Column(column) => truth(column, true, table, schema),
+        Expr::Not(inner) => match &**inner {
+            Expr::Column(column) => truth(column, false, table, schema),
+            _ => None,
+        },
         _ => None,
     }
+}
+
+/// A key that is a Bool, and has this value.
+fn truth(column: &Column, value: bool, table: &TableSchema, schema: &Schema) -> Option<Bound> {
+    let key = key_type(column, table, schema)?;
+    (key == DataType::Boolean).then(|| Bound::Keys(vec![ScalarValue::Boolean(Some(value))]))
 }
 
 /// The index's type of the key, if this column is it.

@@ -1,5 +1,7 @@
 //! Types of arithmetic and comparisons, decided while a statement is planned, when the operands' types are known.
 
+use std::cmp::Ordering;
+
 use arrow::datatypes::DataType;
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::ScalarFunction;
@@ -7,7 +9,7 @@ use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExp
 use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, Operator, lit};
 use sqlparser::ast::BinaryOperator;
 use zepto_common::ErrorCode;
-use zepto_common::types::ColumnType;
+use zepto_common::types::{ColumnType, ticks_per_second, unit_of};
 
 use super::numbers::{is_float, is_whole, of_literal, sum};
 use super::syntax::TYPED;
@@ -50,7 +52,7 @@ impl ExprPlanner for OperatorPlanner {
                 (ColumnType::Tuple(a), ColumnType::Tuple(b)) if a.len() == b.len() && !a.is_empty() => {
                     Some(super::tuples::comparison(operator, &expr, a.len(), schema)?)
                 }
-                _ => comparison(operator, &expr, &left, &right),
+                _ => compared(operator, &expr.left, &expr.right, &left, &right),
             },
         };
         Ok(planned.map_or(PlannerResult::Original(expr), PlannerResult::Planned))
@@ -58,7 +60,7 @@ impl ExprPlanner for OperatorPlanner {
 }
 
 /// The type of an operand; a whole literal has the smallest type that holds it. None for what has no type of ours.
-fn type_of(expr: &Expr, schema: &DFSchema) -> Option<ColumnType> {
+pub(super) fn type_of(expr: &Expr, schema: &DFSchema) -> Option<ColumnType> {
     if let Some(value) = whole_literal(expr) {
         return Some(of_literal(value));
     }
@@ -101,11 +103,17 @@ fn as_arrow(expr: Expr, ty: &DataType) -> Expr {
 }
 
 /// Casts only where the type differs.
-fn fitted(expr: &Expr, from: &ColumnType, to: &ColumnType) -> Expr {
-    if from.inner() == to && whole_literal(expr).is_none() { expr.clone() } else { as_type(expr.clone(), to) }
+fn fitted(expr: &Expr, from: &ColumnType, to: &ColumnType) -> Result<Expr> {
+    Ok(match (from.inner(), to) {
+        _ if whole_literal(expr).is_some() => as_type(expr.clone(), to),
+        (from, to) if from == to => expr.clone(),
+        // A cast refuses what does not fit; numbers wrap.
+        (ColumnType::UInt64, ColumnType::Int64) => function("toInt64", vec![expr.clone()])?,
+        _ => as_type(expr.clone(), to),
+    })
 }
 
-fn binary(left: Expr, operator: Operator, right: Expr) -> Expr {
+pub(super) fn binary(left: Expr, operator: Operator, right: Expr) -> Expr {
     Expr::BinaryExpr(BinaryExpr::new(Box::new(left), operator, Box::new(right)))
 }
 
@@ -161,7 +169,7 @@ fn arithmetic(
     } else {
         sum(left, right, operator == Operator::Minus)
     };
-    Ok(Some(binary(fitted(&expr.left, left, &wanted), operator, fitted(&expr.right, right, &wanted))))
+    Ok(Some(binary(fitted(&expr.left, left, &wanted)?, operator, fitted(&expr.right, right, &wanted)?)))
 }
 
 /// What has no sum is refused; with NULL the result is NULL.
@@ -231,24 +239,38 @@ fn time_arithmetic(
     })
 }
 
-fn comparison(
+/// `left operator right` by ClickHouse's rules; None leaves it to DataFusion.
+pub(super) fn compared(
     operator: Operator,
-    expr: &RawBinaryExpr,
-    left: &ColumnType,
-    right: &ColumnType,
+    left: &Expr,
+    right: &Expr,
+    left_type: &ColumnType,
+    right_type: &ColumnType,
 ) -> Option<Expr> {
+    let expr = Sides { left, right };
+    exact(operator, &expr, left_type, right_type)
+        .or_else(|| comparison(operator, &expr, left_type, right_type))
+}
+
+/// The operands of a comparison.
+struct Sides<'a> {
+    left: &'a Expr,
+    right: &'a Expr,
+}
+
+fn comparison(operator: Operator, expr: &Sides<'_>, left: &ColumnType, right: &ColumnType) -> Option<Expr> {
     let text_literal = |side: &Expr| match side {
         Expr::Literal(value, _) => value.try_as_str().flatten().map(str::to_owned),
         _ => None,
     };
     // A text constant is read as the other side's number.
     if (left.is_number() || *left.inner() == ColumnType::Bool)
-        && let Some(text) = text_literal(&expr.right)
+        && let Some(text) = text_literal(expr.right)
     {
         return Some(binary(expr.left.clone(), operator, read(&text, left)?));
     }
     if (right.is_number() || *right.inner() == ColumnType::Bool)
-        && let Some(text) = text_literal(&expr.left)
+        && let Some(text) = text_literal(expr.left)
     {
         return Some(binary(read(&text, right)?, operator, expr.right.clone()));
     }
@@ -256,21 +278,75 @@ fn comparison(
     // Two Bools compare as numbers: `ok = true` would be put as `ok`, which is a Bool and no UInt8.
     if left.inner() == right.inner() && *left.inner() == ColumnType::Bool {
         let whole = |side: &Expr| as_arrow(side.clone(), &DataType::UInt8);
-        return Some(binary(whole(&expr.left), operator, whole(&expr.right)));
+        return Some(binary(whole(expr.left), operator, whole(expr.right)));
     }
     // A condition is a UInt8 by name and a Boolean by form.
     if stored_as_bool(left) && stored_as_bool(right) && left.inner() != right.inner() {
         let whole = |side: &Expr| as_arrow(side.clone(), &DataType::UInt8);
-        return Some(binary(whole(&expr.left), operator, whole(&expr.right)));
+        return Some(binary(whole(expr.left), operator, whole(expr.right)));
     }
     let (bool_left, bool_right) = (*left.inner() == ColumnType::Bool, *right.inner() == ColumnType::Bool);
     if bool_left != bool_right && left.is_number() != right.is_number() {
         let whole = |side: &Expr, is_bool: bool| {
             if is_bool { as_arrow(side.clone(), &DataType::UInt8) } else { side.clone() }
         };
-        return Some(binary(whole(&expr.left, bool_left), operator, whole(&expr.right, bool_right)));
+        return Some(binary(whole(expr.left, bool_left), operator, whole(expr.right, bool_right)));
     }
     times(operator, expr, left, right)
+}
+
+/// Decimals with floats, and UUIDs with texts.
+fn exact(operator: Operator, expr: &Sides<'_>, left: &ColumnType, right: &ColumnType) -> Option<Expr> {
+    let (a, b) = match (left.inner(), right.inner()) {
+        (ColumnType::Decimal(p, s), float) if is_float(float) => with_float(expr.left, (*p, *s), expr.right),
+        (float, ColumnType::Decimal(p, s)) if is_float(float) => {
+            let (b, a) = with_float(expr.right, (*p, *s), expr.left);
+            (a, b)
+        }
+        (ColumnType::Uuid, ColumnType::String) => (expr.left.clone(), as_uuid(expr.right)?),
+        (ColumnType::String, ColumnType::Uuid) => (as_uuid(expr.left)?, expr.right.clone()),
+        _ => return None,
+    };
+    Some(binary(a, operator, b))
+}
+
+fn as_uuid(text: &Expr) -> Option<Expr> {
+    function("toUUID", vec![text.clone()]).ok()
+}
+
+/// A decimal beside a float: a constant is the decimal that was written, anything else compares as float.
+fn with_float(decimal: &Expr, (precision, scale): (u8, u8), float: &Expr) -> (Expr, Expr) {
+    let constant = match float {
+        Expr::Literal(ScalarValue::Float64(Some(value)), _) => written(*value, precision, scale),
+        _ => None,
+    };
+    match constant {
+        Some(constant) => (decimal.clone(), Expr::Literal(constant, None)),
+        None => {
+            let as_float = |side: &Expr| as_arrow(side.clone(), &DataType::Float64);
+            (as_float(decimal), as_float(float))
+        }
+    }
+}
+
+/// The shortest decimal that reads as this float, of the other side's type if it fits there; None when no decimal
+/// holds both.
+fn written(value: f64, precision: u8, scale: u8) -> Option<ScalarValue> {
+    const DIGITS_MAX: usize = 38;
+    if !value.is_finite() {
+        return None;
+    }
+    let text = value.to_string();
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    let whole_digits = whole.trim_start_matches('-').trim_start_matches('0').len();
+    let places = fraction.len().max(usize::from(scale));
+    if whole_digits.max(usize::from(precision - scale)) + places > DIGITS_MAX {
+        return None;
+    }
+    let digits = format!("{whole}{fraction:0<places$}").parse().ok()?;
+    let fits = places == usize::from(scale) && whole_digits <= usize::from(precision - scale);
+    let precision = if fits { precision } else { (whole_digits + places).max(1) as u8 };
+    Some(ScalarValue::Decimal128(Some(digits), precision, places as i8))
 }
 
 /// A text as a constant of a type; None leaves the comparison to DataFusion.
@@ -280,12 +356,15 @@ fn read(text: &str, ty: &ColumnType) -> Option<Expr> {
 }
 
 /// Times compare as moments: a time without a zone is UTC, a number is seconds since 1970.
-fn times(operator: Operator, expr: &RawBinaryExpr, left: &ColumnType, right: &ColumnType) -> Option<Expr> {
+fn times(operator: Operator, expr: &Sides<'_>, left: &ColumnType, right: &ColumnType) -> Option<Expr> {
     let (from, to) = (zone(left), zone(right));
     match (from, to) {
-        (Some(a), Some(b)) if a != b => {
-            let right = moment(expr.right.clone(), right, b.as_deref(), a.as_deref());
-            Some(binary(expr.left.clone(), operator, right))
+        (Some(a), Some(b)) if a != b || resolution(left) != resolution(right) => {
+            let moved = match a == b {
+                true => expr.right.clone(),
+                false => moment(expr.right.clone(), right, b.as_deref(), a.as_deref()),
+            };
+            by_ticks(operator, (expr.left.clone(), left), (moved, right), a.as_deref())
         }
         (Some(a), None) if is_whole(right) && left.inner().is_time() => {
             let seconds =
@@ -300,6 +379,63 @@ fn times(operator: Operator, expr: &RawBinaryExpr, left: &ColumnType, right: &Co
         }
         _ => None,
     }
+}
+
+/// Ticks of a time type in a second.
+fn resolution(ty: &ColumnType) -> i64 {
+    match ty.inner() {
+        ColumnType::DateTime64(digits, _) => ticks_per_second(unit_of(*digits)),
+        _ => 1,
+    }
+}
+
+/// Times of one zone and two resolutions, compared in the finer one. By functions: DataFusion turns a cast of one side into
+/// a cast of the other, which cuts digits off a constant. The second condition says nothing new, in a form that prunes.
+fn by_ticks(
+    operator: Operator,
+    (left, left_type): (Expr, &ColumnType),
+    (right, right_type): (Expr, &ColumnType),
+    zone: Option<&str>,
+) -> Option<Expr> {
+    let (coarse_left, coarse_right) = match resolution(left_type).cmp(&resolution(right_type)) {
+        Ordering::Equal => return Some(binary(left, operator, right)),
+        Ordering::Less => (true, false),
+        Ordering::Greater => (false, true),
+    };
+    let as_type_of = |expr: &Expr, ty: &ColumnType| {
+        let mut args = vec![expr.clone()];
+        let name = match ty.inner() {
+            ColumnType::DateTime64(digits, _) => {
+                args.push(lit(i64::from(*digits)));
+                "toDateTime64"
+            }
+            _ => "toDateTime",
+        };
+        args.extend(zone.map(|zone| Expr::Literal(ScalarValue::Utf8View(Some(zone.to_owned())), None)));
+        function(name, args).ok()
+    };
+    let (fine_left, fine_right) = match coarse_left {
+        true => (as_type_of(&left, right_type)?, right.clone()),
+        false => (left.clone(), as_type_of(&right, left_type)?),
+    };
+    let exact = binary(fine_left, operator, fine_right);
+    let rough = match operator {
+        Operator::Gt => Operator::GtEq,
+        Operator::Lt => Operator::LtEq,
+        Operator::NotEq => return Some(exact),
+        other => other,
+    };
+    let constant = |side: &Expr| side.column_refs().is_empty();
+    let prunes = match (&left, &right) {
+        (Expr::Column(_), right) if coarse_left && constant(right) => {
+            binary(left.clone(), rough, as_type_of(&right, left_type)?)
+        }
+        (left, Expr::Column(_)) if coarse_right && constant(left) => {
+            binary(as_type_of(&left, right_type)?, rough, right.clone())
+        }
+        _ => return Some(exact),
+    };
+    Some(binary(exact, Operator::And, prunes))
 }
 
 /// The zone of a time type: Some(None) has none.

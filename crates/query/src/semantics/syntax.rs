@@ -9,7 +9,7 @@ use sqlparser::ast::{
 use zepto_common::{Error, ErrorCode, Result};
 
 use super::{calls, null_last};
-use crate::functions::rewrites::{call, interval_parts, negated, text, truth, without_null};
+use crate::functions::rewrites::{call, in_without_null, interval_parts, negated, text, truth};
 
 /// The operator that marks a whole literal whose smallest type matters; see [`super::operators`].
 pub(super) const TYPED: &str = "__typed";
@@ -105,8 +105,8 @@ fn rewritten(expr: Expr) -> Result<Expr> {
         Expr::Ceil { expr, field } => rounded("ceil", *expr, field),
         Expr::Floor { expr, field } => rounded("floor", *expr, field),
         Expr::InList { expr, list, negated } => {
-            let list = without_null(super::tuple_in::one_row(&expr, list));
-            Expr::InList { expr, list, negated }
+            let list = super::tuple_in::one_row(&expr, list);
+            in_without_null(*expr, list, negated)
         }
         Expr::InSubquery { expr, subquery, negated } => super::tuple_in::rewritten(expr, subquery, negated)?,
         Expr::Extract { field, expr, .. } => call(part(&field)?, vec![*expr]),

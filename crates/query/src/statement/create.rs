@@ -276,6 +276,9 @@ fn clause(cursor: &mut Cursor, create: &mut CreateTable) -> Result<()> {
         Ok(())
     } else if cursor.word("AS") {
         source(cursor, create)
+    } else if cursor.sees(&["DEDUP"]) {
+        // Passed over, a table would keep what it was told to replace.
+        Err(Error::new(ErrorCode::NotImplemented, "DEDUP UPSERT KEYS is not supported: every row is kept"))
     } else {
         Err(cursor.unexpected("ENGINE, ORDER BY, PARTITION BY, TTL, SETTINGS, COMMENT or AS"))
     }
@@ -313,7 +316,7 @@ fn engine(name: &str, arguments: &str, create: &mut CreateTable) -> Result<()> {
 }
 
 fn ends_clause(cursor: &Cursor) -> bool {
-    ["ENGINE", "TTL", "SETTINGS", "COMMENT", "AS"].iter().any(|word| cursor.sees(&[word]))
+    ["ENGINE", "TTL", "SETTINGS", "COMMENT", "AS", "DEDUP"].iter().any(|word| cursor.sees(&[word]))
         || ["ORDER", "PARTITION", "SAMPLE"].iter().any(|word| cursor.sees(&[word, "BY"]))
         || cursor.sees(&["PRIMARY", "KEY"])
 }
@@ -330,7 +333,9 @@ fn expression_columns(cursor: &mut Cursor) -> Result<Vec<String>> {
     let mut inside = Cursor::new(tokens);
     inside.word("tuple");
     if inside.peek() == Some(&Token::LParen) {
-        inside = Cursor::new(inside.parenthesised()?);
+        let list = inside.parenthesised()?;
+        inside.expect_end()?;
+        inside = Cursor::new(list);
     }
     let mut names = Vec::new();
     while !inside.at_end() {

@@ -12,7 +12,6 @@ use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::function::AccumulatorArgs;
 use datafusion::physical_expr::expressions::Literal;
 use zepto_common::ErrorCode;
-use zepto_common::types::ColumnType;
 
 use super::fold::{Fold, Rule};
 use crate::functions::scalar::fault;
@@ -97,7 +96,7 @@ impl Fold for WholeSum {
     }
 }
 
-fn floats(array: &ArrayRef) -> Result<Float64Array> {
+pub(super) fn floats(array: &ArrayRef) -> Result<Float64Array> {
     Ok(cast(array, &DataType::Float64)?.as_primitive().clone())
 }
 
@@ -176,8 +175,6 @@ impl Fold for Weighted {
 pub(super) enum Quantiles {
     /// Between neighbours, as `quantile` does.
     Between(f64),
-    /// The element at the place, as `quantileExact` does.
-    Exact(f64),
     /// Several levels between neighbours.
     Many(Vec<f64>),
 }
@@ -187,10 +184,9 @@ pub(super) enum Quantiles {
 pub(super) struct Values {
     kind: Quantiles,
     nullable: bool,
-    result: DataType,
 }
 
-fn level(args: &AccumulatorArgs<'_>, at: usize) -> Result<f64> {
+pub(super) fn level(args: &AccumulatorArgs<'_>, at: usize) -> Result<f64> {
     let bad = || fault(ErrorCode::BadArguments, "The level of a quantile must be a constant from 0 to 1");
     let value = args.exprs.get(at).and_then(|expr| expr.downcast_ref::<Literal>()).ok_or_else(bad)?.value();
     match value.cast_to(&DataType::Float64) {
@@ -212,25 +208,7 @@ pub(super) fn quantile_rule() -> Rule<Values> {
         state: values_state,
         make: |args| {
             let level = if args.exprs.len() > 1 { level(args, 1)? } else { 0.5 };
-            let result = args.return_field.data_type().clone();
-            Ok(Values { kind: Quantiles::Between(level), nullable: args.return_field.is_nullable(), result })
-        },
-    }
-}
-
-pub(super) fn quantile_exact_rule() -> Rule<Values> {
-    Rule {
-        arguments: (1, 2),
-        coerce: |types| Ok(types.to_vec()),
-        returns: |name, fields| {
-            let ty = ColumnType::of_field(&fields[0]);
-            Ok(Arc::new(crate::functions::scalar::field_of(name, &ty)))
-        },
-        state: values_state,
-        make: |args| {
-            let level = if args.exprs.len() > 1 { level(args, 1)? } else { 0.5 };
-            let result = args.return_field.data_type().clone();
-            Ok(Values { kind: Quantiles::Exact(level), nullable: args.return_field.is_nullable(), result })
+            Ok(Values { kind: Quantiles::Between(level), nullable: args.return_field.is_nullable() })
         },
     }
 }
@@ -243,8 +221,7 @@ pub(super) fn quantiles_rule() -> Rule<Values> {
         state: values_state,
         make: |args| {
             let levels: Result<Vec<f64>> = (1..args.exprs.len()).map(|at| level(args, at)).collect();
-            let result = args.return_field.data_type().clone();
-            Ok(Values { kind: Quantiles::Many(levels?), nullable: false, result })
+            Ok(Values { kind: Quantiles::Many(levels?), nullable: false })
         },
     }
 }
@@ -313,24 +290,6 @@ impl Fold for Values {
                     or_nan((!values.is_empty()).then(|| between(&values, *level)), self.nullable)
                 });
                 Ok(Arc::new(results.collect::<Float64Array>()))
-            }
-            Quantiles::Exact(level) => {
-                let floats = self.result.is_floating();
-                let empty = if floats { f64::NAN } else { 0.0 };
-                let results = sorted.map(|values| {
-                    let at = ((level * values.len() as f64) as usize).min(values.len().saturating_sub(1));
-                    if self.nullable {
-                        values.get(at).copied()
-                    } else {
-                        Some(values.get(at).copied().unwrap_or(empty))
-                    }
-                });
-                let results: Float64Array = results.collect();
-                match &self.result {
-                    DataType::Timestamp(..) => Ok(cast(&cast(&results, &DataType::Int64)?, &self.result)?),
-                    DataType::Date32 => Ok(cast(&cast(&results, &DataType::Int32)?, &self.result)?),
-                    result => Ok(cast(&results, result)?),
-                }
             }
             Quantiles::Many(levels) => {
                 let mut out = ListBuilder::new(Float64Builder::new()).with_field(Field::new(

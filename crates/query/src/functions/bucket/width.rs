@@ -19,27 +19,33 @@ pub(crate) enum Width {
     Years(i64),
 }
 
+/// Most days, weeks, months and years of a width.
+const COUNT_MAX: u64 = 1 << 32;
+
 /// Nanoseconds of a second.
 pub(super) const SECOND: i64 = 1_000_000_000;
 
 impl Width {
-    /// The width that a word names, as `minute` or `months`.
+    /// The width that a word names, as `minute` or `months`; None also for one that is longer than all time.
     pub(crate) fn of_word(word: &str, count: i64) -> Option<Self> {
         let lower = word.to_ascii_lowercase();
-        Some(match lower.trim_end_matches('s') {
-            "nanosecond" => Self::Nanos(count),
-            "microsecond" => Self::Nanos(count * 1_000),
-            "millisecond" => Self::Nanos(count * 1_000_000),
-            "second" => Self::Nanos(count * SECOND),
-            "minute" => Self::Nanos(count * 60 * SECOND),
-            "hour" => Self::Nanos(count * 3_600 * SECOND),
-            "day" => Self::Days(count),
-            "week" => Self::Weeks(count),
-            "month" => Self::Months(count),
-            "quarter" => Self::Months(count * 3),
-            "year" => Self::Years(count),
-            _ => return None,
-        })
+        let nanos = |each: i64| count.checked_mul(each).map(Self::Nanos);
+        // Nothing is as long as these: the arithmetic on days and months stays far within 64 bits.
+        let long = |each: i64| count.checked_mul(each).filter(|count| count.unsigned_abs() <= COUNT_MAX);
+        match lower.trim_end_matches('s') {
+            "nanosecond" => nanos(1),
+            "microsecond" => nanos(1_000),
+            "millisecond" => nanos(1_000_000),
+            "second" => nanos(SECOND),
+            "minute" => nanos(60 * SECOND),
+            "hour" => nanos(3_600 * SECOND),
+            "day" => long(1).map(Self::Days),
+            "week" => long(1).map(Self::Weeks),
+            "month" => long(1).map(Self::Months),
+            "quarter" => long(3).map(Self::Months),
+            "year" => long(1).map(Self::Years),
+            _ => None,
+        }
     }
 
     /// The width that a text like `5 minute` tells; intervals come in this form (see [`super::rewrites`]).

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
-use datafusion::common::Result;
+use datafusion::common::{DataFusionError, Result};
 use zepto_common::ErrorCode;
 use zepto_common::types::ColumnType;
 
@@ -53,10 +53,14 @@ pub(super) fn add(call: &Call<'_>) -> Result<ArrayRef> {
     let source = convert(&call.array(0)?, &call.base(0), call.ty, OnFault::Error)?;
     let (values, per_second) = ticks(&source)?;
     if *call.ty.inner() == ColumnType::Date {
-        let days = values.unary::<_, Int64Type>(|seconds| seconds.div_euclid(DAY));
-        let moved: Int64Array =
-            arrow::compute::binary(&days, &counts, |day, count| move_day(day, count, width))?;
-        return from_days(&moved);
+        let pairs = values.iter().zip(&counts);
+        let moved: Result<Int64Array> = pairs
+            .map(|pair| match pair {
+                (Some(seconds), Some(count)) => move_day(seconds.div_euclid(DAY), count, width).map(Some),
+                _ => Ok(None),
+            })
+            .collect();
+        return from_days(&moved?);
     }
     let Some((unit, zone_name)) = unit_and_zone(call.ty) else {
         return Err(fault(ErrorCode::LogicalError, "A sum of time and interval is a time"));
@@ -73,26 +77,34 @@ pub(super) fn add(call: &Call<'_>) -> Result<ArrayRef> {
 }
 
 fn add_one(tick: i64, count: i64, per_second: i64, width: Width, zone: &mut Zone) -> Result<i64> {
-    let range = || fault(ErrorCode::ValueIsOutOfRange, "The sum is outside the range of the time type");
     if let Width::Nanos(nanos) = width {
         let step = i128::from(count) * i128::from(nanos) * i128::from(per_second) / 1_000_000_000;
         return i64::try_from(i128::from(tick) + step).map_err(|_| range());
     }
     let (utc, rest) = (tick.div_euclid(per_second), tick.rem_euclid(per_second));
     let local = zone.local(utc);
-    let day = move_day(local.div_euclid(DAY), count, width);
+    let day = move_day(local.div_euclid(DAY), count, width)?;
     let moved = zone.utc(day * DAY + local.rem_euclid(DAY));
     moved.checked_mul(per_second).and_then(|ticks| ticks.checked_add(rest)).ok_or_else(range)
 }
 
-fn move_day(day: i64, count: i64, width: Width) -> i64 {
-    match width {
-        Width::Nanos(_) => day,
-        Width::Days(days) => day + count * days,
-        Width::Weeks(weeks) => day + count * weeks * 7,
-        Width::Months(months) => add_months(day, count * months),
-        Width::Years(years) => add_months(day, count * years * 12),
-    }
+fn range() -> DataFusionError {
+    fault(ErrorCode::ValueIsOutOfRange, "The sum is outside the range of the time type")
+}
+
+/// The day that many units later; an error past the days that 32 bits hold.
+fn move_day(day: i64, count: i64, width: Width) -> Result<i64> {
+    /// No sum of so many days or months is a day that there is, and their arithmetic stays within 64 bits.
+    const FAR: u64 = 1 << 33;
+    let by = |each: i64| count.checked_mul(each).filter(|by| by.unsigned_abs() <= FAR);
+    let moved = match width {
+        Width::Nanos(_) => Some(day),
+        Width::Days(days) => by(days).map(|by| day + by),
+        Width::Weeks(weeks) => by(weeks * 7).map(|by| day + by),
+        Width::Months(months) => by(months).map(|by| add_months(day, by)),
+        Width::Years(years) => by(years * 12).map(|by| add_months(day, by)),
+    };
+    moved.filter(|day| i32::try_from(*day).is_ok()).ok_or_else(range)
 }
 
 /// Times of a second or more give Int32 seconds (dates: days), finer ones a Decimal of seconds.
@@ -154,7 +166,12 @@ fn unit_index(nanos: i64, width: Width, zone: &mut Zone) -> i64 {
     let utc = nanos.div_euclid(1_000_000_000);
     match width {
         Width::Nanos(step) if step < 60_000_000_000 => nanos.div_euclid(step),
-        Width::Nanos(step) => zone.local(utc).div_euclid(step / 1_000_000_000),
+        // An hour that the clock shows twice, or not at all, has passed or not all the same: only what an offset has
+        // beside whole units moves the borders.
+        Width::Nanos(step) => {
+            let step = step / 1_000_000_000;
+            (utc + zone.offset(utc).rem_euclid(step)).div_euclid(step)
+        }
         _ => {
             let day = zone.local(utc).div_euclid(DAY);
             let (year, month, _) = civil_of(day);
