@@ -75,5 +75,5 @@ SELECT v FROM g WHERE s = m AND v < 3 ORDER BY v;
 CREATE TABLE f (k String, ts DateTime) ENGINE=MergeTree ORDER BY (k, ts) DEDUP UPSERT KEYS (k, ts);
 -- error: SYNTAX_ERROR
 CREATE TABLE f (k String, ts DateTime) ENGINE=MergeTree ORDER BY (k, ts) NONSENSE;
--- error: BAD_ARGUMENTS
+-- error: ARGUMENT_OUT_OF_BOUND
 SELECT toStartOfInterval(toDateTime('2024-01-01 00:00:00'), INTERVAL 9223372036854775807 HOUR);

@@ -428,10 +428,10 @@ fn by_ticks(
     let constant = |side: &Expr| side.column_refs().is_empty();
     let prunes = match (&left, &right) {
         (Expr::Column(_), right) if coarse_left && constant(right) => {
-            binary(left.clone(), rough, as_type_of(&right, left_type)?)
+            binary(left.clone(), rough, as_type_of(right, left_type)?)
         }
         (left, Expr::Column(_)) if coarse_right && constant(left) => {
-            binary(as_type_of(&left, right_type)?, rough, right.clone())
+            binary(as_type_of(left, right_type)?, rough, right.clone())
         }
         _ => return Some(exact),
     };
