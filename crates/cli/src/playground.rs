@@ -40,7 +40,9 @@ pub(crate) struct Playground {
 impl Playground {
     /// Runs it.
     pub(crate) fn run(&self) -> Result<ExitCode> {
-        let log = LogConfig { level: "warn".to_owned(), ..LogConfig::default() };
+        // Nodes of one process that start and end together miss each other for a moment, and say so.
+        let level = if self.single { "warn" } else { "error" };
+        let log = LogConfig { level: level.to_owned(), ..LogConfig::default() };
         telemetry::start_logging(&log).map_err(anyhow::Error::msg)?;
         let temporary = match &self.data_dir {
             None => {

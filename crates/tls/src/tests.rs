@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -19,8 +19,9 @@ struct Authority {
 }
 
 impl Authority {
-    fn new() -> Self {
+    fn new(name: &str) -> Self {
         let mut params = CertificateParams::new(vec![]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
         let pem = params.self_signed(&key).unwrap().pem();
@@ -70,7 +71,7 @@ async fn talks(tls: &PeerTls, to: std::net::SocketAddr) -> std::io::Result<()> {
 #[tokio::test]
 async fn only_certificates_of_the_same_authority_talk_and_each_side_says_why() {
     let dir = tempfile::tempdir().unwrap();
-    let (ours, theirs) = (Authority::new(), Authority::new());
+    let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
     let server = Arc::new(PeerTls::load(ours.files(dir.path(), "server", &ours)).unwrap());
     let address = echo(server).await;
     let friend = PeerTls::load(ours.files(dir.path(), "friend", &ours)).unwrap();
@@ -95,7 +96,7 @@ async fn only_certificates_of_the_same_authority_talk_and_each_side_says_why() {
 #[tokio::test]
 async fn a_peer_that_says_nothing_holds_up_nobody() {
     let dir = tempfile::tempdir().unwrap();
-    let ours = Authority::new();
+    let ours = Authority::new("ours");
     let server = Arc::new(PeerTls::load(ours.files(dir.path(), "server", &ours)).unwrap());
     let address = echo(server).await;
     let _silent = TcpStream::connect(address).await.unwrap();
@@ -106,7 +107,7 @@ async fn a_peer_that_says_nothing_holds_up_nobody() {
 #[tokio::test]
 async fn changed_files_are_in_force_for_the_next_connection_and_bad_ones_never() {
     let dir = tempfile::tempdir().unwrap();
-    let (old, new) = (Authority::new(), Authority::new());
+    let (old, new) = (Authority::new("ours"), Authority::new("theirs"));
     let files = old.files(dir.path(), "server", &old);
     let address = echo(Arc::new(PeerTls::load(files.clone()).unwrap())).await;
     let renewed = PeerTls::load(new.files(dir.path(), "renewed", &new)).unwrap();

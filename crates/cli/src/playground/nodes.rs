@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 use zepto_coordinator::server::Listeners;
 use zepto_coordinator::{Coordinator, Times};
-use zepto_harness::{Connection, Request};
+use zepto_harness::{Connection, Request, Response};
 use zepto_ingest_node::IngestNode;
 use zepto_process::{memory, telemetry};
 use zepto_storage_node::{Config, RunningNode, StartError, start};
@@ -27,9 +27,9 @@ const PORT: u16 = 8123;
 const INTERVAL: Duration = Duration::from_millis(200);
 /// How long the first placement waits for more nodes: they start at the same time.
 const SETTLE: Duration = Duration::from_secs(1);
-/// How long all doors may take to be ready.
+/// How long all nodes may take to be ready.
 const READY_WAIT: Duration = Duration::from_secs(120);
-/// Between two questions whether a door is ready.
+/// Between two questions whether one is.
 const READY_PAUSE: Duration = Duration::from_millis(20);
 
 /// What runs.
@@ -91,8 +91,12 @@ impl Nodes {
         let ingest = runtime.block_on(ingest(folder, port, rpc))?;
         let cluster = Cluster { runtime, coordinator, storage, ingest };
         for address in cluster.doors() {
-            wait_ready(address)?;
+            wait_until(address, "/ready", |answer| answer.status == 200)?;
         }
+        // The nodes are ready before the coordinator has heard so.
+        wait_until(cluster.ingest.http_address(), "/admin/cluster", |answer| {
+            answer.status == 200 && !answer.text().contains("\"JOINING\"")
+        })?;
         Ok(Self::Cluster(Box::new(cluster)))
     }
 
@@ -206,11 +210,11 @@ async fn ingest(folder: &Path, asked: Option<u16>, coordinator: SocketAddr) -> R
     Ok(IngestNode::start(config, metrics).await?)
 }
 
-fn wait_ready(address: SocketAddr) -> Result<()> {
+fn wait_until(address: SocketAddr, path: &str, is_so: impl Fn(&Response) -> bool) -> Result<()> {
     let begun = Instant::now();
     loop {
-        let answer = Connection::open(address)?.send(&Request::get("/ready"))?;
-        if answer.status == 200 {
+        let answer = Connection::open(address)?.send(&Request::get(path))?;
+        if is_so(&answer) {
             return Ok(());
         }
         if begun.elapsed() > READY_WAIT {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use zepto_coordinator::server::Listeners;
 use zepto_coordinator::{Coordinator, Options};
 use zepto_process::TlsConfig;
@@ -20,8 +20,9 @@ struct Authority {
 }
 
 impl Authority {
-    fn new() -> Self {
+    fn new(name: &str) -> Self {
         let mut params = CertificateParams::new(vec![]).expect("no names are good names");
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("makes a key");
         let pem = params.self_signed(&key).expect("signs").pem();
@@ -60,7 +61,7 @@ async fn register(address: &str, wire: Wire, secret: &str) -> Result<(), ClientE
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn callers_without_a_certificate_of_the_cluster_or_its_secret_are_refused() {
     let dir = tempfile::tempdir().expect("makes a directory");
-    let (ours, theirs) = (Authority::new(), Authority::new());
+    let (ours, theirs) = (Authority::new("ours"), Authority::new("theirs"));
     let files = ours.files(dir.path(), "coordinator");
     let mut options = Options {
         cluster_id: "lab".to_owned(),
