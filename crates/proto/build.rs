@@ -5,7 +5,7 @@ use std::path::PathBuf;
 #[expect(clippy::disallowed_methods, reason = "cargo tells a build script by its environment where to write")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     // One file per service; each is a module of its own in src/lib.rs, and takes what it imports from there.
-    let services = ["coordinate", "write", "query", "replicate"];
+    let services = ["coordinate", "write", "query", "replicate", "tier"];
     let out = PathBuf::from(std::env::var("OUT_DIR")?);
     for service in services {
         let file = format!("proto/{service}.proto");

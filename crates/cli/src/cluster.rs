@@ -50,7 +50,8 @@ fn cell(value: &Value) -> String {
     }
 }
 
-fn report(status: &Value) -> String {
+/// The status for people.
+pub(crate) fn report(status: &Value) -> String {
     let mut text = String::new();
     for (name, key) in [
         ("cluster", "cluster_id"),

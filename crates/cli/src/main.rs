@@ -1,6 +1,6 @@
 //! `zepto`: the command line of ZeptoDB.
 //!
-//! - [`playground`]: a node in this process with real data, and queries about them
+//! - [`playground`]: a cluster in this process with real data, and queries about them
 //! - [`sql`]: the interactive client; also for scripts and pipes
 //! - [`keys`]: makes API keys
 //! - [`cluster`]: what a cluster has agreed on
@@ -32,7 +32,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Starts a node, loads real data, asks it a few questions and serves until Ctrl-C
+    /// Starts a cluster in this process, loads real data, asks it a few questions and serves until Ctrl-C
     Playground(playground::Playground),
     /// Runs SQL: interactively, from -q, from a file or from a pipe
     Sql(sql::Sql),

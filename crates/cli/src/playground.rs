@@ -1,30 +1,32 @@
-//! `zepto playground`: a complete node in this process, real data in through its HTTP door, a few telling queries,
-//! then it serves until Ctrl-C.
+//! `zepto playground`: a whole cluster in this process, real data in through its ingest node's HTTP door, a few telling
+//! queries, then it serves until Ctrl-C.
 
 mod data;
+mod nodes;
 mod questions;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Args;
 use tempfile::TempDir;
 use zepto_harness::Connection;
-use zepto_storage_node::config::LogConfig;
-use zepto_storage_node::{Config, RunningNode, StartError, start, telemetry};
+use zepto_process::{LogConfig, telemetry};
 
-/// Port that is tried first when none is asked for.
-const PORT: u16 = 8123;
+use nodes::Nodes;
 
-/// Starts a node with example data.
+/// Starts a cluster with example data: one coordinator, three storage nodes, one ingest node.
 #[derive(Args)]
 pub(crate) struct Playground {
     /// Keep the data in this folder and use what is there [default: a temporary folder]
     #[arg(long)]
     data_dir: Option<PathBuf>,
-    /// HTTP port on 127.0.0.1; 0 for any free one [default: 8123, or a free one if it is taken]
+    /// One storage node alone instead of a cluster
+    #[arg(long)]
+    single: bool,
+    /// HTTP port of the first storage node on 127.0.0.1; 0 for any free one [default: 8123, or a free one if it is taken]
     #[arg(long)]
     http_port: Option<u16>,
     /// Load only this many rows of each table
@@ -38,7 +40,9 @@ pub(crate) struct Playground {
 impl Playground {
     /// Runs it.
     pub(crate) fn run(&self) -> Result<ExitCode> {
-        let log = LogConfig { level: "warn".to_owned(), ..LogConfig::default() };
+        // Nodes of one process that start and end together miss each other for a moment, and say so.
+        let level = if self.single { "warn" } else { "error" };
+        let log = LogConfig { level: level.to_owned(), ..LogConfig::default() };
         telemetry::start_logging(&log).map_err(anyhow::Error::msg)?;
         let temporary = match &self.data_dir {
             None => {
@@ -51,35 +55,20 @@ impl Playground {
             (None, Some(made)) => made.path().to_path_buf(),
             (None, None) => PathBuf::from("zepto-data"),
         };
-        let node = self.start_node(&folder)?;
-        let address = node.http_address();
-        println!("One storage node is running at http://{address}, its data in {}.\n", folder.display());
-        let answered = play(address, self.rows);
+        let nodes = match self.single {
+            true => Nodes::single(&folder, self.http_port)?,
+            false => Nodes::cluster(&folder, self.http_port)?,
+        };
+        println!("{}\nIts data are in {}.\n", nodes.describe()?, folder.display());
+        let front = nodes.front();
+        let answered = play(front, self.rows);
         if !self.exit && answered.is_ok() {
-            println!("{}", invitation(address));
+            println!("{}", invitation(front));
             wait_for_ctrl_c()?;
             println!("\nstopping");
         }
-        node.stop()?;
+        nodes.stop()?;
         Ok(if answered? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-    }
-
-    /// Starts on the port asked for, or on 8123, or on any.
-    fn start_node(&self, folder: &Path) -> Result<RunningNode> {
-        let config = |port| {
-            let mut config = Config { http_port: port, ..Config::default() };
-            config.config.data_dir = folder.to_path_buf();
-            config
-        };
-        if let Some(port) = self.http_port {
-            return Ok(start(config(port))?);
-        }
-        match start(config(PORT)) {
-            Err(StartError::System { error, .. }) if error.kind() == std::io::ErrorKind::AddrInUse => {
-                Ok(start(config(0))?)
-            }
-            result => Ok(result?),
-        }
     }
 }
 
@@ -98,7 +87,7 @@ fn invitation(address: SocketAddr) -> String {
         "Ask it yourself:\n\n  \
          curl http://{address}/ --data-binary 'SELECT carrier, count() FROM departures GROUP BY carrier FORMAT PrettyCompact'\n  \
          cargo run -p zepto -- sql --url http://{address}\n\n\
-         http://{address}/metrics  Prometheus metrics\n\
+         http://{address}/metrics  Prometheus metrics, of all nodes of this process together\n\
          http://{address}/stats    counters as JSON\n\
          http://{address}/admin/queries  what is running\n\n\
          Ctrl-C ends it."

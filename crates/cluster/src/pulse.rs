@@ -4,7 +4,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,13 +15,18 @@ use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
+use zepto_common::ids::NodeId;
 use zepto_common::{Error, ErrorCode, Result};
 
-use crate::heartbeat::{Dropped, Heartbeat, MAX_DATAGRAM, Secret};
+use crate::heartbeat::{Dropped, Heartbeat, MAX_DATAGRAM, Role, Secret};
 use crate::members::{Changed, Members, Timing};
 
 /// Changes that wait for their reader; beyond it the oldest news is found by asking [`Pulse::members`].
 const CHANGES_MAX: usize = 1024;
+/// Coordinators that are remembered; a group has five at most.
+const COORDINATORS_MAX: usize = 8;
+/// Stands for nobody among the nodes: coordinators are numbered by themselves.
+const NO_NODE: NodeId = NodeId(u32::MAX);
 /// Longest wait for the resolver.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -90,6 +95,9 @@ struct Loop<F> {
     /// Peers that were told after the start.
     told: watch::Receiver<BTreeSet<String>>,
     members: Arc<Mutex<Members>>,
+    /// Coordinators that were heard, by their own numbers: the newest datagram of each, and where it came from. They
+    /// are answered there, because nobody names their ports.
+    coordinators: BTreeMap<NodeId, ((u64, u64), SocketAddr)>,
     dropped: Arc<DroppedCounts>,
     changes: mpsc::Sender<Changed>,
     begun: Instant,
@@ -111,7 +119,9 @@ impl Pulse {
         };
         let socket = bound.map_err(refuse)?;
         let address = socket.local_addr().map_err(refuse)?;
-        let members = Arc::new(Mutex::new(Members::new(say().node, options.timing, Duration::ZERO)));
+        let said = say();
+        let me = if said.role == Role::Coordinator { NO_NODE } else { said.node };
+        let members = Arc::new(Mutex::new(Members::new(me, options.timing, Duration::ZERO)));
         let dropped = Arc::new(DroppedCounts::default());
         let stop = CancellationToken::new();
         let (changes, receiver) = mpsc::channel(CHANGES_MAX);
@@ -124,6 +134,7 @@ impl Pulse {
             targets: BTreeSet::new(),
             told: told.subscribe(),
             members: Arc::clone(&members),
+            coordinators: BTreeMap::new(),
             dropped: Arc::clone(&dropped),
             changes,
             begun: Instant::now(),
@@ -196,7 +207,7 @@ impl<F: Fn() -> Heartbeat> Loop<F> {
                 _ = resolve.tick() => self.resolve().await,
                 Ok(()) = self.told.changed() => self.resolve().await,
                 received = self.socket.recv_from(&mut buffer) => match received {
-                    Ok((length, _)) => self.hear(&buffer[..length]),
+                    Ok((length, from)) => self.hear(&buffer[..length], from),
                     // On some systems an unreachable target shows here; the next datagram is as good as before.
                     Err(error) => tracing::debug!(%error, "hearing heartbeats"),
                 },
@@ -212,15 +223,18 @@ impl<F: Fn() -> Heartbeat> Loop<F> {
         heartbeat.leaving |= leaving;
         heartbeat.cluster.clone_from(&self.options.cluster);
         let datagram = heartbeat.encode(&self.options.secret);
-        for target in &self.targets {
+        let coordinators = self.coordinators.values().map(|(_, from)| *from);
+        let targets: BTreeSet<SocketAddr> = self.targets.iter().copied().chain(coordinators).collect();
+        for target in &targets {
             if let Err(error) = self.socket.send_to(&datagram, target).await {
                 tracing::debug!(%error, %target, "sending a heartbeat");
             }
         }
     }
 
-    fn hear(&self, datagram: &[u8]) {
+    fn hear(&mut self, datagram: &[u8], from: SocketAddr) {
         match Heartbeat::decode(datagram, &self.options.cluster, &self.options.secret) {
+            Ok(heartbeat) if heartbeat.role == Role::Coordinator => self.hear_coordinator(&heartbeat, from),
             Ok(heartbeat) => {
                 let changed = self.members.lock().heard(self.begun.elapsed(), heartbeat);
                 changed.into_iter().for_each(|it| self.tell(it));
@@ -231,6 +245,18 @@ impl<F: Fn() -> Heartbeat> Loop<F> {
                     tracing::warn!(?reason, "a heartbeat was dropped; further ones are counted");
                 }
             }
+        }
+    }
+
+    /// A recorded datagram played back from elsewhere moves nothing: only a newer one does.
+    fn hear_coordinator(&mut self, said: &Heartbeat, from: SocketAddr) {
+        let at = (said.incarnation, said.counter);
+        let known = self.coordinators.get(&said.node);
+        if known.is_some_and(|(seen, _)| at <= *seen) {
+            return;
+        }
+        if known.is_some() || self.coordinators.len() < COORDINATORS_MAX {
+            self.coordinators.insert(said.node, (at, from));
         }
     }
 

@@ -31,6 +31,12 @@ names! {
     INSERT_DURATION = "zepto_insert_duration_seconds";
     /// Seconds of one log sync.
     WAL_SYNC_DURATION = "zepto_wal_sync_duration_seconds";
+    /// Seconds that a call between nodes took, by method and peer.
+    RPC_DURATION = "zepto_rpc_duration_seconds";
+    /// Bytes of rows on their way from this node to owners.
+    BYTES_IN_FLIGHT = "zepto_bytes_in_flight";
+    /// Changes of the catalog that could not be passed on.
+    DDL_FORWARD_FAILURES = "zepto_ddl_forward_failures_total";
     /// Rows waiting in ring buffers.
     QUEUE_ROWS = "zepto_queue_rows";
     /// Slots of the ring buffers.

@@ -7,8 +7,11 @@
 //! - [`member`]: one member of the group: proposes, reads, finds the leader
 //! - `governor`: the leader's loop: detector and policy in, proposals out
 //! - [`server`]: the process's doors: RPC for nodes and members, HTTP for people and probes
-//! - [`options`]: what a coordinator is told at its start
+//! - [`options`]: what a coordinator is told at its start; [`config`]: the same from file, environment and flags
+//! - `beat`: heartbeats
 
+mod beat;
+pub mod config;
 pub mod detector;
 pub mod log;
 pub mod member;
@@ -19,6 +22,7 @@ pub mod state;
 
 mod governor;
 
+pub use config::{Config, Flags};
 pub use options::{Options, Times};
 pub use server::{Coordinator, StartError};
 

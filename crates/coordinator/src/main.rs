@@ -1,18 +1,15 @@
-//! `zepto_coordinator`: reads its flags, starts, waits for a signal or a fault, stops in order.
-
-mod flags;
+//! `zepto_coordinator`: reads its configuration, starts, waits for a signal or a fault, stops in order.
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
-use zepto_coordinator::Coordinator;
 use zepto_coordinator::server::Listeners;
-
-use flags::{Flags, LogFormat};
+use zepto_coordinator::{Config, Coordinator, Flags, Options};
+use zepto_process::parts::settings;
+use zepto_process::{Stop, listening, telemetry};
 
 fn main() -> ExitCode {
     match run(&Flags::parse()) {
@@ -26,51 +23,40 @@ fn main() -> ExitCode {
 }
 
 fn run(flags: &Flags) -> anyhow::Result<()> {
-    let options = flags.options().map_err(anyhow::Error::msg)?;
-    if flags.check_config {
-        writeln!(std::io::stdout(), "configuration is good")?;
+    let config = Config::load(flags)?;
+    if listening::shown(&flags.common, &config).map_err(anyhow::Error::from_boxed)? {
         return Ok(());
     }
-    start_logging(flags)?;
+    telemetry::start_logging(&config.log).map_err(anyhow::Error::msg)?;
+    for (name, value) in settings(&config) {
+        tracing::debug!(name, value, "setting");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("zepto-coordinator")
         .enable_all()
         .build()?;
-    runtime.block_on(serve(options))
+    runtime.block_on(serve(config.options()?, Duration::from_millis(config.leave_ms)))
 }
 
-fn start_logging(flags: &Flags) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&flags.log_level).context("--log-level")?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match flags.log_format {
-        LogFormat::Text => builder.with_ansi(false).init(),
-        LogFormat::Json => builder.json().init(),
-    }
-    Ok(())
-}
-
-async fn serve(options: zepto_coordinator::Options) -> anyhow::Result<()> {
+async fn serve(options: Options, notice: Duration) -> anyhow::Result<()> {
     // The signals are caught before the process listens, so that an early SIGTERM is an orderly one too.
-    let mut terminate = signal(SignalKind::terminate()).context("cannot catch signals")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot catch signals")?;
+    let mut stop = Stop::new().context("cannot catch signals")?;
     let listeners = Listeners::bind(&options).await?;
     let mut coordinator = Coordinator::start(options, listeners).await?;
-    let listening = serde_json::json!({
-        "event": "listening",
-        "http": coordinator.http_address().to_string(),
-        "rpc": coordinator.rpc_address().to_string(),
-    });
-    let mut out = std::io::stdout();
-    writeln!(out, "{listening}")?;
-    out.flush()?;
-    tracing::info!("Peer RPC server: port {}", coordinator.rpc_address().port());
+    let (rpc, heartbeat) = (coordinator.rpc_address(), coordinator.heartbeat_address());
+    listening::print(coordinator.http_address(), Some(rpc), Some(heartbeat))?;
+    tracing::info!("Peer RPC server: port {}", rpc.port());
     let fault = tokio::select! {
-        _ = terminate.recv() => None,
-        _ = interrupt.recv() => None,
+        _ = stop.wait() => None,
         fault = coordinator.failed() => Some(fault),
     };
     tracing::info!("stopping");
+    if fault.is_none() {
+        coordinator.leave();
+        // A second signal hurries.
+        let _second = tokio::time::timeout(notice, stop.wait()).await;
+    }
     coordinator.stop().await;
     match fault {
         None => Ok(()),

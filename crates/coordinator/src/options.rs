@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use zepto_process::TlsConfig;
 use zepto_proto::handshake::Secret;
 
 /// Times of a coordinator.
@@ -77,6 +78,38 @@ pub struct Options {
     pub min_in_sync: u8,
     /// Times.
     pub times: Times,
+    /// Heartbeats.
+    pub beat: BeatOptions,
+    /// The HTTP port's.
+    pub door: DoorOptions,
+}
+
+/// How a coordinator says and hears heartbeats. They inform; who is dead is judged by authenticated calls alone.
+#[derive(Debug, Clone)]
+pub struct BeatOptions {
+    /// UDP port, 0 = any free one.
+    pub port: u16,
+    /// The cluster's secret, for the code of datagrams.
+    pub secret: zepto_cluster::Secret,
+    /// `host:port` of nodes beside those that register.
+    pub peers: Vec<String>,
+    /// Where others reach this process.
+    pub host: String,
+}
+
+/// Who may use the HTTP port, and how.
+#[derive(Debug, Clone, Default)]
+pub struct DoorOptions {
+    /// Keys beside those that the cluster has agreed on.
+    pub api_keys_file: Option<PathBuf>,
+    /// Everybody may.
+    pub no_auth: bool,
+    /// `/metrics` needs a key.
+    pub protect_metrics: bool,
+    /// Certificate and authorities.
+    pub tls: TlsConfig,
+    /// Bound of memory, for its metric.
+    pub memory_limit: u64,
 }
 
 impl Options {
@@ -97,6 +130,13 @@ impl Options {
             replication_factor: 2,
             min_in_sync: 1,
             times: Times::default(),
+            beat: BeatOptions {
+                port: 0,
+                secret: zepto_cluster::Secret::new(""),
+                peers: Vec::new(),
+                host: Ipv4Addr::LOCALHOST.to_string(),
+            },
+            door: DoorOptions::default(),
         }
     }
 }

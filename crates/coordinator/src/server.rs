@@ -14,6 +14,7 @@ mod watch;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use tokio::net::TcpListener;
@@ -21,11 +22,14 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
+use zepto_cluster::Pulse;
+use zepto_common::auth::Authenticator;
 use zepto_proto::client::MESSAGE_BYTES_MAX;
 use zepto_proto::coordinate::coordinate_server::CoordinateServer;
 use zepto_proto::coordinate::members_server::MembersServer;
+use zepto_tls::Tls;
 
+use crate::beat;
 use crate::governor::{Governor, Observations};
 use crate::member::service::MemberService;
 use crate::member::{Member, MemberError};
@@ -63,7 +67,13 @@ pub(crate) struct Core {
     pub(crate) observations: Arc<Observations>,
     pub(crate) watches: Arc<Semaphore>,
     pub(crate) stop: CancellationToken,
+    /// It will stop soon.
+    pub(crate) leaving: AtomicBool,
     pub(crate) started: Instant,
+    /// Heartbeats: what nodes say of themselves, for people.
+    pub(crate) pulse: Arc<Pulse>,
+    /// Keys of the key file, beside those that are agreed on.
+    pub(crate) file_keys: Option<Authenticator>,
 }
 
 /// A running coordinator.
@@ -115,19 +125,28 @@ impl Coordinator {
             members.insert(options.member, rpc.to_string());
         }
         check(&options, &members)?;
+        let file_keys = options.door.api_keys_file.as_deref().map(Authenticator::from_file);
+        let file_keys = file_keys.transpose().map_err(|error| StartError::Options(error.to_string()))?;
+        let tls = options.door.tls.files().map(Tls::load).transpose();
+        let tls = tls.map_err(|error| StartError::Options(error.to_string()))?.map(Arc::new);
         let member = Member::open(&options, members).await?;
+        let pulse = beat::start(&options, &member, (http, rpc)).await?;
         let core = Arc::new(Core {
             observations: Arc::new(Observations::new(&options)),
             watches: Arc::new(Semaphore::new(WATCHES_MAX)),
             stop: CancellationToken::new(),
+            leaving: AtomicBool::new(false),
             started: Instant::now(),
+            pulse: pulse.clone(),
+            file_keys,
             member,
             options,
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(serve_rpc(core.clone(), listeners.rpc));
-        tasks.spawn(http::serve(core.clone(), listeners.http));
+        tasks.spawn(http::serve(core.clone(), listeners.http, tls));
         tasks.spawn(govern(core.clone()));
+        tasks.spawn(beat::follow(pulse, core.member.clone(), core.stop.clone()));
         Ok(Self { core, tasks, http, rpc })
     }
 
@@ -141,6 +160,17 @@ impl Coordinator {
     #[must_use]
     pub fn rpc_address(&self) -> SocketAddr {
         self.rpc
+    }
+
+    /// Where heartbeats are heard.
+    #[must_use]
+    pub fn heartbeat_address(&self) -> SocketAddr {
+        self.core.pulse.address()
+    }
+
+    /// Says from now on that it is not ready, and goes on to serve.
+    pub fn leave(&self) {
+        self.core.leaving.store(true, Ordering::Relaxed);
     }
 
     /// This member of the group.
@@ -174,10 +204,10 @@ impl Coordinator {
 fn check(options: &Options, members: &BTreeMap<u64, String>) -> Result<(), StartError> {
     let fault = |what: String| Err(StartError::Options(what));
     if !members.contains_key(&options.member) {
-        return fault(format!("member {} is not among --members", options.member));
+        return fault(format!("member {} is not among cluster.members", options.member));
     }
     if !options.members.is_empty() && members.len() != options.members.len() {
-        return fault("--members names an id twice".to_owned());
+        return fault("cluster.members names an id twice".to_owned());
     }
     if members.len() > 5 || members.len().is_multiple_of(2) {
         return fault(format!("a group has 1, 3 or 5 members, not {}", members.len()));
@@ -195,7 +225,7 @@ async fn serve_rpc(core: Arc<Core>, listener: TcpListener) -> Result<(), StartEr
     let members = MembersServer::new(MemberService::new(core.member.clone()))
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(MESSAGE_BYTES_MAX);
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let incoming = core.options.secret.wire().incoming(listener);
     let stopped = core.stop.clone().cancelled_owned();
     let server = Server::builder().add_service(nodes).add_service(members);
     let served = tokio::select! {

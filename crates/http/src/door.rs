@@ -12,9 +12,9 @@ use zepto_common::auth::Authenticator;
 use zepto_common::limits;
 use zepto_common::service::{QueryService, RowSink};
 use zepto_common::{Error, ErrorCode, Result};
+use zepto_tls::Tls;
 
 use crate::sessions::Sessions;
-use crate::tls::Tls;
 
 /// Facts about a node that do not change while it runs.
 #[derive(Debug, Clone)]

@@ -6,7 +6,6 @@
 //!
 //! - [`door`]: what the door needs from its node, and its bounds
 //! - [`server`]: accepts and drives connections ([`serve`])
-//! - [`tls`]: certificate and client authorities, reloaded when they change
 //! - `routes`, `probes`, `admin`, `access`: paths, and who may take them
 //! - `query`: statements, INSERT data and results
 //! - [`settings`], [`params`], [`credentials`], [`statement`]: what a request says, read without a socket
@@ -37,10 +36,9 @@ pub mod server;
 mod sessions;
 pub mod settings;
 pub mod statement;
-pub mod tls;
 
 pub use door::{Door, DoorLimits, Forward, ForwardedStatement, Identity, NodeInfo};
 pub use server::serve;
-pub use tls::{Tls, TlsFiles};
+pub use zepto_tls::{Tls, TlsFiles};
 #[cfg(test)]
 mod tests;

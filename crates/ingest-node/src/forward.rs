@@ -1,7 +1,10 @@
 //! Statements to a storage node: one after the other in turn, a session always to the same while the nodes stay.
 //!
-//! Promises: a node that cannot be connected to is passed over; a statement that was sent is not sent again; the answer
-//! streams and is not looked into. An answer that breaks off there breaks off here.
+//! Promises: a node that cannot be connected to is passed over, and so is one that goes before its answer begins if the
+//! statement only reads; a statement that may change something and was sent is not sent again; the answer streams and is
+//! not looked into. An answer that breaks off there breaks off here, and a client that goes ends the work there.
+
+mod connect;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,10 +20,14 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use xxhash_rust::xxh3::xxh3_64;
+use zepto_common::metric_names::DDL_FORWARD_FAILURES;
 use zepto_common::{Error, ErrorCode, Result};
+use zepto_http::statement::StatementKind;
 use zepto_http::{Forward, ForwardedStatement};
+use zepto_tls::PeerTls;
 
 use crate::agreed::Agreed;
+use connect::DoorConnector;
 
 /// How long connecting to a storage node may take.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
@@ -35,19 +42,19 @@ const OF_ONE_CONNECTION: [HeaderName; 6] = [CONNECTION, HOST, TE, TRAILER, TRANS
 /// The way to the storage nodes.
 pub(crate) struct Forwarder {
     agreed: Arc<Agreed>,
-    client: Client<HttpConnector, Body>,
+    client: Client<DoorConnector, Body>,
     next: AtomicUsize,
 }
 
 impl Forwarder {
-    pub(crate) fn new(agreed: Arc<Agreed>) -> Self {
+    pub(crate) fn new(agreed: Arc<Agreed>, tls: Option<Arc<PeerTls>>) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(CONNECT_TIME_MAX));
         let client = Client::builder(TokioExecutor::new())
             .pool_max_idle_per_host(IDLE_MAX)
             .pool_idle_timeout(IDLE_TIME_MAX)
-            .build(connector);
+            .build(DoorConnector::new(connector, tls));
         Self { agreed, client, next: AtomicUsize::new(0) }
     }
 }
@@ -55,16 +62,29 @@ impl Forwarder {
 #[async_trait]
 impl Forward for Forwarder {
     async fn forward(&self, statement: ForwardedStatement) -> Result<Response<Body>> {
+        let changes = StatementKind::changes_catalog(statement.sql.as_bytes());
+        let answer = self.ask_in_turn(&statement).await;
+        if changes && answer.is_err() {
+            metrics::counter!(DDL_FORWARD_FAILURES).increment(1);
+        }
+        answer
+    }
+}
+
+impl Forwarder {
+    /// Asks one storage node after the other until an answer begins.
+    async fn ask_in_turn(&self, statement: &ForwardedStatement) -> Result<Response<Body>> {
         let doors = self.agreed.doors();
-        let session = parameter(&statement, "session_id").map(|id| xxh3_64(id.as_bytes()) as usize);
+        let reads = statement.read_only || StatementKind::of(statement.sql.as_bytes()).reads();
+        let session = parameter(statement, "session_id").map(|id| xxh3_64(id.as_bytes()) as usize);
         let first = session.unwrap_or_else(|| self.next.fetch_add(1, Ordering::Relaxed));
         let mut last = "no storage node is active".to_owned();
         for index in 0..doors.len() {
             let (node, address) = &doors[first.wrapping_add(index) % doors.len()];
-            let asked = self.client.request(request(&statement, address)?);
+            let asked = self.client.request(request(statement, address)?);
             match tokio::time::timeout_at(statement.deadline.into(), asked).await {
                 Ok(Ok(answer)) => return Ok(cleaned(answer.map(Body::new))),
-                Ok(Err(error)) if error.is_connect() => {
+                Ok(Err(error)) if error.is_connect() || reads => {
                     last = format!("storage node {node} cannot be reached");
                     tracing::warn!(%node, address, %error, "a storage node cannot be reached");
                 }
@@ -112,7 +132,7 @@ fn request(statement: &ForwardedStatement, address: &str) -> Result<Request<Body
         false => (Method::POST, Body::from(statement.sql.clone())),
     };
     let built =
-        Request::builder().method(method).uri(format!("http://{address}/?{}", query.join("&"))).body(body);
+        Request::builder().method(method).uri(format!("{}/?{}", url(address), query.join("&"))).body(body);
     let mut request =
         built.map_err(|error| Error::internal(format!("a statement for {address}: {error}")))?;
     *request.headers_mut() = statement.headers.clone();
@@ -121,6 +141,11 @@ fn request(statement: &ForwardedStatement, address: &str) -> Result<Request<Body
     }
     without_connection(request.headers_mut());
     Ok(request)
+}
+
+/// A node whose door speaks TLS says so in its address.
+fn url(address: &str) -> String {
+    if address.contains("://") { address.to_owned() } else { format!("http://{address}") }
 }
 
 fn without_connection(headers: &mut HeaderMap) {

@@ -5,15 +5,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use zepto_cluster::{OwnerPool, RoutedSink};
 use zepto_common::metric_names as names;
 use zepto_common::{Error, ErrorCode, Result};
 use zepto_http::{Forward, Identity, NodeInfo};
+use zepto_process::gauges;
+use zepto_process::parts::settings;
+use zepto_process::rate::Rate;
+use zepto_tls::PeerTls;
 
 use crate::agreed::Agreed;
+use crate::beat::ingested;
+use crate::config::Config;
 use crate::forward::Forwarder;
-use crate::options::Options;
 
 /// The ingest node's answers.
 pub(crate) struct IngestInfo {
@@ -23,33 +29,39 @@ pub(crate) struct IngestInfo {
     sink: Arc<RoutedSink>,
     pool: Arc<OwnerPool>,
     forwarder: Forwarder,
+    memory_limit: u64,
+    rate: Mutex<Rate>,
     leaving: AtomicBool,
 }
 
 impl IngestInfo {
     pub(crate) fn new(
-        options: &Options,
+        config: &Config,
         agreed: Arc<Agreed>,
         sink: Arc<RoutedSink>,
         pool: Arc<OwnerPool>,
+        tls: Option<Arc<PeerTls>>,
     ) -> Self {
+        let node = agreed.me().0.to_string();
         let identity = Identity {
             role: "ingest",
-            node_id: options.node.to_string(),
-            display_name: format!("zeptodb-ingest-{}", options.node),
+            display_name: format!("zeptodb-ingest-{node}"),
+            node_id: node,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started: Instant::now(),
         };
-        let settings = json!({
-            "node_id": options.node.to_string(),
-            "bind": options.bind.to_string(),
-            "http_port": options.http_port.to_string(),
-            "coordinator": options.coordinators.join(","),
-            "cluster_id": options.cluster_id,
-            "api_keys_file": options.api_keys_file.as_ref().map(|it| it.display().to_string()),
-        });
-        let forwarder = Forwarder::new(agreed.clone());
-        Self { identity, settings, agreed, sink, pool, forwarder, leaving: AtomicBool::new(false) }
+        let settings = settings(config).into_iter().map(|(name, value)| (name, Value::String(value)));
+        Self {
+            identity,
+            settings: Value::Object(settings.collect()),
+            memory_limit: config.memory_limit(),
+            rate: Mutex::new(Rate::new()),
+            forwarder: Forwarder::new(agreed.clone(), tls),
+            agreed,
+            sink,
+            pool,
+            leaving: AtomicBool::new(false),
+        }
     }
 
     /// Not ready from now on.
@@ -108,8 +120,23 @@ impl NodeInfo for IngestInfo {
         metrics::counter!(names::TICKS_INGESTED).absolute(counters.ingested.load(Ordering::Relaxed));
         metrics::counter!(names::TICKS_STORED).absolute(counters.stored.load(Ordering::Relaxed));
         metrics::counter!(names::TICKS_DROPPED).absolute(counters.dropped.load(Ordering::Relaxed));
+        // What has not happened yet is 0, not absent: an alert on its rate must be able to tell.
+        for name in [names::QUERIES_EXECUTED, names::ROWS_SCANNED, names::DDL_FORWARD_FAILURES] {
+            metrics::counter!(name).increment(0);
+        }
+        metrics::gauge!(names::INGEST_RATE).set(self.rate.lock().per_second(ingested(counters)));
+        metrics::gauge!(names::BYTES_IN_FLIGHT).set(self.pool.bytes_in_flight() as f64);
+        gauges::refresh(self.memory_limit);
         metrics::gauge!(names::CATALOG_VERSION).set(catalog as f64);
         metrics::gauge!(names::PLACEMENT_VERSION).set(placement as f64);
+    }
+
+    fn nodes(&self) -> Value {
+        self.agreed.nodes()
+    }
+
+    async fn cluster(&self) -> Result<Value> {
+        self.agreed.cluster().await
     }
 
     async fn create_snapshot(&self, _name: Option<&str>) -> Result<Value> {

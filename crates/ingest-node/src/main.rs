@@ -1,6 +1,4 @@
-//! `zepto_ingest_node`: reads its flags, starts, waits for a signal, stops in order.
-
-mod flags;
+//! `zepto_ingest_node`: reads its configuration, starts the node, waits for a signal, stops it in order.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -8,12 +6,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
-use metrics_exporter_prometheus::PrometheusBuilder;
-use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
-use zepto_ingest_node::{IngestNode, Options};
-
-use flags::{Flags, LogFormat};
+use zepto_ingest_node::{Config, Flags, IngestNode};
+use zepto_process::{Stop, listening, telemetry};
 
 fn main() -> ExitCode {
     match run(&Flags::parse()) {
@@ -27,49 +21,33 @@ fn main() -> ExitCode {
 }
 
 fn run(flags: &Flags) -> anyhow::Result<()> {
-    let options = flags.options().map_err(anyhow::Error::msg)?;
-    if flags.check_config {
-        writeln!(std::io::stdout(), "configuration is good")?;
+    let config = Config::load(flags)?;
+    if listening::shown(&flags.common, &config).map_err(anyhow::Error::from_boxed)? {
         return Ok(());
     }
-    start_logging(flags)?;
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().thread_name("zepto-door").enable_all().build()?;
-    runtime.block_on(serve(options, Duration::from_millis(flags.leave_ms)))
+    telemetry::start_logging(&config.log).map_err(anyhow::Error::msg)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(config.pipeline.drain_threads())
+        .thread_name("zepto-door")
+        .enable_all()
+        .build()?;
+    runtime.block_on(serve(config))
 }
 
-fn start_logging(flags: &Flags) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&flags.log_level).context("--log-level")?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match flags.log_format {
-        LogFormat::Text => builder.with_ansi(false).init(),
-        LogFormat::Json => builder.json().init(),
-    }
-    Ok(())
-}
-
-async fn serve(options: Options, notice: Duration) -> anyhow::Result<()> {
+async fn serve(config: Config) -> anyhow::Result<()> {
     // The signals are caught before the process listens, so that an early SIGTERM is an orderly one too.
-    let mut terminate = signal(SignalKind::terminate()).context("cannot catch signals")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot catch signals")?;
-    let metrics = PrometheusBuilder::new().install_recorder().context("metrics")?;
-    let node = IngestNode::start(options, metrics).await?;
-    let listening = serde_json::json!({ "event": "listening", "http": node.http_address().to_string() });
-    let mut out = std::io::stdout();
-    writeln!(out, "{listening}")?;
-    out.flush()?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    tracing::info!("stopping");
+    let mut stop = Stop::new().context("cannot catch signals")?;
+    let notice = Duration::from_millis(config.leave_ms);
+    let metrics = telemetry::metrics_handle().map_err(anyhow::Error::msg)?;
+    let node = IngestNode::start(config, metrics).await?;
+    let (rpc, heartbeat) = node.cluster_addresses();
+    listening::print(node.http_address(), Some(rpc), Some(heartbeat))?;
+    let cause = stop.wait().await;
+    tracing::info!(signal = cause, "stopping");
     node.leave();
     // A second signal hurries.
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        () = tokio::time::sleep(notice) => {}
-    }
+    let _second = tokio::time::timeout(notice, stop.wait()).await;
     node.stop().await?;
+    tracing::info!("stopped");
     Ok(())
 }

@@ -2,7 +2,6 @@
 //! repeats what it was asked.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,25 +17,35 @@ use zepto_common::ids::{ColumnId, NodeId, PlacementVersion};
 use zepto_common::schema::{Column, ColumnDefault, TableName};
 use zepto_coordinator::server::Listeners;
 use zepto_coordinator::{Coordinator, Times};
-use zepto_ingest_node::{IngestNode, Options};
+use zepto_ingest_node::{Config, IngestNode};
 use zepto_proto::client::{CoordinatorClient, Deadlines, Identity};
 use zepto_proto::coordinate as wire;
-use zepto_proto::handshake::Secret;
+use zepto_proto::handshake::{PROTOCOL, Secret};
+use zepto_proto::refusal::{Refused, RefusedReason};
+use zepto_proto::tier::tier_client::TierClient;
+use zepto_proto::tier::{LookReply, LookRequest};
+use zepto_proto::write::write_client::WriteClient;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-fn options(coordinator: &str) -> Options {
-    Options {
-        node: NodeId(100_000),
-        bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        http_port: 0,
-        coordinators: vec![coordinator.to_owned()],
-        cluster_id: "lab".to_owned(),
-        secret: Secret::new("s"),
-        api_keys_file: None,
-        protect_metrics: false,
-        heartbeat: Duration::from_millis(100),
-    }
+/// The file with the cluster's secret, for as long as the test runs.
+fn secret_file() -> std::path::PathBuf {
+    static FILE: std::sync::OnceLock<tempfile::NamedTempFile> = std::sync::OnceLock::new();
+    let made = FILE.get_or_init(|| {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "s").unwrap();
+        file
+    });
+    made.path().to_owned()
+}
+
+fn config(coordinator: &str) -> Config {
+    let mut config = Config { http_port: 0, node_id: Some(100_000), ..Config::default() };
+    config.cluster.coordinators = vec![coordinator.to_owned()];
+    config.cluster.id = "lab".to_owned();
+    config.cluster.secret_file = Some(secret_file());
+    config.cluster.heartbeat_interval_ms = 100;
+    config
 }
 
 /// Status and text of an answer.
@@ -54,14 +63,14 @@ async fn ask(node: &IngestNode, path: &str, body: Option<&str>) -> (u16, String)
     tokio::task::spawn_blocking(work).await.unwrap()
 }
 
-async fn start(coordinator: &str) -> IngestNode {
+async fn start(config: Config) -> IngestNode {
     let metrics = PrometheusBuilder::new().build_recorder().handle();
-    IngestNode::start(options(coordinator), metrics).await.unwrap()
+    IngestNode::start(config, metrics).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_placement_the_node_lives_and_is_not_ready() {
-    let node = start("127.0.0.1:1").await;
+    let node = start(config("127.0.0.1:1")).await;
     assert_eq!(ask(&node, "/health", None).await.0, 200);
     let (status, text) = ask(&node, "/ready", None).await;
     assert_eq!(status, 503);
@@ -70,6 +79,51 @@ async fn without_a_placement_the_node_lives_and_is_not_ready() {
     assert_eq!(status, 503, "{text}");
     assert_eq!(ask(&node, "/admin/version", None).await.0, 200);
     node.stop().await.unwrap();
+}
+
+/// What the node says of itself to one with this secret, of this cluster.
+async fn look(node: &IngestNode, secret: &str, cluster: &str) -> Result<LookReply, Refused> {
+    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{}", node.cluster_addresses().0));
+    let mut client = TierClient::new(endpoint.unwrap().connect_lazy());
+    let envelope =
+        wire::Envelope { protocol: PROTOCOL, cluster_id: cluster.to_owned(), ..wire::Envelope::default() };
+    let mut request = tonic::Request::new(LookRequest { envelope: Some(envelope), metrics: true });
+    Secret::new(secret).sign_request(request.metadata_mut());
+    let answer = client.look(request).await;
+    answer.map(tonic::Response::into_inner).map_err(|status| Refused::of(&status).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_rpc_port_tells_how_the_node_is_to_those_of_the_cluster_and_takes_no_rows() {
+    let node = start(config("127.0.0.1:1")).await;
+    let told = look(&node, "s", "lab").await.unwrap();
+    assert_eq!(told.envelope.unwrap().node_id, 100_000);
+    assert!(told.not_ready.iter().any(|reason| reason == "no placement is known"), "{:?}", told.not_ready);
+    assert_eq!(look(&node, "guessed", "lab").await.unwrap_err().reason, RefusedReason::WrongSecret);
+    assert_eq!(look(&node, "s", "elsewhere").await.unwrap_err().reason, RefusedReason::WrongCluster);
+
+    let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{}", node.cluster_addresses().0));
+    let mut rows = WriteClient::new(endpoint.unwrap().connect_lazy());
+    let messages = futures::stream::empty::<zepto_proto::write::WriteMessage>();
+    let status = rows.write(messages).await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::Unimplemented, "{status}");
+    node.stop().await.unwrap();
+}
+
+/// A file of what the node knew last, as its first start with a folder has written it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_of_another_cluster_is_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let with_folder = |cluster: &str| {
+        let mut config = config("127.0.0.1:1");
+        config.config.data_dir = Some(dir.path().to_owned());
+        config.cluster.id = cluster.to_owned();
+        config
+    };
+    start(with_folder("lab")).await.stop().await.unwrap();
+    let metrics = PrometheusBuilder::new().build_recorder().handle();
+    let error = IngestNode::start(with_folder("other"), metrics).await.err().unwrap().to_string();
+    assert!(error.contains("\"lab\"") && error.contains("\"other\""), "{error}");
 }
 
 #[derive(Clone, Default)]
@@ -172,7 +226,7 @@ async fn rows_go_to_the_owners_and_statements_to_a_storage_node() {
     let client = CoordinatorClient::new(std::slice::from_ref(&address), identity, deadlines).unwrap();
     let kept = Kept::default();
     storage(&client, kept.clone()).await;
-    let node = start(&address).await;
+    let node = start(config(&address)).await;
     let begun = Instant::now();
     while ask(&node, "/ready", None).await.0 != 200 {
         let why = ask(&node, "/ready", None).await.1;

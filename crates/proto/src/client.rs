@@ -176,7 +176,7 @@ impl CoordinatorClient {
                 let endpoint = endpoint
                     .http2_keep_alive_interval(Duration::from_secs(5))
                     .keep_alive_timeout(Duration::from_secs(5));
-                Ok((address.clone(), endpoint.connect_lazy()))
+                Ok((address.clone(), identity.secret.wire().connect_lazy(endpoint)))
             })
             .collect();
         let peers = peers?;
@@ -292,8 +292,19 @@ fn fault_of(status: &Status) -> Fault {
         None if status.code() == Code::InvalidArgument => {
             Fault::Final(Refused::new(RefusedReason::BadMessage, status.message()))
         }
-        None => Fault::Passing(format!("{:?}: {}", status.code(), status.message())),
+        None => Fault::Passing(format!("{:?}: {}", status.code(), reason(status))),
     }
+}
+
+/// The innermost reason: a connection that was refused or whose certificate is not believed, not "transport error".
+fn reason(status: &Status) -> String {
+    let mut reason: &dyn std::error::Error = status;
+    let mut text = status.message().to_owned();
+    while let Some(source) = reason.source() {
+        text = source.to_string();
+        reason = source;
+    }
+    text
 }
 
 /// The budget of one call.

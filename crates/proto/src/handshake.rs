@@ -2,7 +2,7 @@
 //!
 //! The secret itself never travels. `zepto-proof` in the metadata is SHA-256 over a fixed text and the secret, in
 //! hexadecimal; requests and answers have different texts, so that neither can be played back as the other. It proves
-//! that the peer knows the secret; it hides nothing and stops nobody who reads the wire: that is TLS's part. The
+//! that the peer knows the secret; it hides nothing and stops nobody who reads the wire: that is TLS's part ([`crate::wire`]). The
 //! comparison takes the same time for a right and a wrong proof.
 
 use std::fmt;
@@ -13,17 +13,19 @@ use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 
 use crate::coordinate::Envelope;
 use crate::refusal::{Refused, RefusedReason};
+use crate::wire::Wire;
 
 /// The version that this build speaks.
 pub const PROTOCOL: u32 = 1;
 /// The metadata key of the proof.
 pub const PROOF_KEY: &str = "zepto-proof";
 
-/// The cluster's secret as the proofs that are made of it. `Debug` hides it.
+/// The cluster's secret as the proofs that are made of it, and the connections over which they go. `Debug` hides it.
 #[derive(Clone)]
 pub struct Secret {
     request: MetadataValue<Ascii>,
     answer: MetadataValue<Ascii>,
+    wire: Wire,
 }
 
 impl fmt::Debug for Secret {
@@ -37,7 +39,20 @@ impl Secret {
     #[must_use]
     pub fn new(text: &str) -> Self {
         let text = text.trim();
-        Self { request: proof("zepto request 1", text), answer: proof("zepto answer 1", text) }
+        let (request, answer) = (proof("zepto request 1", text), proof("zepto answer 1", text));
+        Self { request, answer, wire: Wire::default() }
+    }
+
+    /// With connections of this kind.
+    #[must_use]
+    pub fn over(self, wire: Wire) -> Self {
+        Self { wire, ..self }
+    }
+
+    /// How connections are made and taken.
+    #[must_use]
+    pub fn wire(&self) -> &Wire {
+        &self.wire
     }
 
     /// Puts the proof of a request into its metadata.

@@ -35,7 +35,7 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
-use tonic::transport::server::{Router, TcpIncoming};
+use tonic::transport::server::Router;
 use zepto_cluster::write::server::tuned;
 use zepto_cluster::write::sink::SinkTimes;
 use zepto_cluster::{
@@ -46,17 +46,20 @@ use zepto_common::ids::{Boot, NodeId};
 use zepto_common::service::{QueryService, RowSink};
 use zepto_common::{Error, ErrorCode};
 use zepto_engine::{Store, StoreOptions};
+use zepto_process::AddNode;
 use zepto_proto::client::{CoordinatorClient, Deadlines, Identity};
 use zepto_proto::handshake::Secret;
+use zepto_proto::wire::Wire;
 use zepto_query::cluster::Clustered;
 use zepto_query::{ClusterSide, SqlOptions, SqlService};
+use zepto_tls::PeerTls;
 
 use crate::config::{ClusterConfig, Config};
 use crate::node::{StartError, part, system};
 use agreed::{Agreed, Me, Ways};
 use changes::Proposer;
 use copies::{Ears, Proposals, Voice};
-use memory::Memory;
+use memory::{Memory, Reached, ReachedNodes};
 use nodes::Nodes;
 use owner::Owner;
 use queries::ClusterQueries;
@@ -136,7 +139,7 @@ pub(crate) fn with_copies(
 /// A client of the coordinators for this start.
 fn client_of(config: &Config, incarnation: u64) -> Result<CoordinatorClient, StartError> {
     let cluster = &config.cluster;
-    let secret = Secret::new(&secret_of(cluster)?);
+    let secret = handshake_secret(cluster)?;
     let identity = Identity { cluster_id: cluster.id.clone(), node_id: config.node_id, incarnation, secret };
     let client = CoordinatorClient::new(&cluster.coordinators, identity, COORDINATOR_TIMES);
     client.map_err(|error| bad_option(&error)).map_err(part("cluster"))
@@ -165,10 +168,14 @@ impl std::fmt::Debug for Cluster {
 }
 
 fn secret_of(config: &ClusterConfig) -> Result<String, StartError> {
-    match &config.secret_file {
-        None => Ok(String::new()),
-        Some(path) => std::fs::read_to_string(path).map_err(system(path.display().to_string())),
-    }
+    Ok(zepto_process::parts::read_secret(config.secret_file.as_deref())?)
+}
+
+/// The secret, and the connections over which its proofs go.
+fn handshake_secret(config: &ClusterConfig) -> Result<Secret, StartError> {
+    let tls = config.tls.files().map(PeerTls::load).transpose().map_err(part("TLS between nodes"))?;
+    let wire = tls.map(|tls| Wire::tls(Arc::new(tls))).unwrap_or_default();
+    Ok(Secret::new(&secret_of(config)?).over(wire))
 }
 
 impl Cluster {
@@ -186,12 +193,13 @@ impl Cluster {
         let _inside = runtime.enter();
         let cluster = &config.cluster;
         let text = secret_of(cluster)?;
-        let (node, secret) = (NodeId(config.node_id), Secret::new(&text));
+        let (node, secret) = (NodeId(config.node_id), handshake_secret(cluster)?);
+        let wire = secret.wire().clone();
         let memory = Memory::open(&config.config.data_dir, &cluster.id, store).map_err(part("cluster"))?;
         let incarnation = store.boot().0;
         let client = client_of(config, incarnation)?;
         let me = Me { node, disk: store.disk_id(), incarnation };
-        let agreed = Agreed::new(client, store.clone(), memory, me);
+        let agreed = Agreed::new(client, store.clone(), memory, me, added(config));
         let owner = Owner::new(store.clone(), agreed.clone());
         let edge = EdgeIdentity { cluster_id: cluster.id.clone(), node, incarnation, secret: secret.clone() };
         let readers = Readers::new(agreed.clone(), edge.clone(), runtime.handle().clone());
@@ -201,7 +209,7 @@ impl Cluster {
         let sink = RoutedSink::new(agreed.clone(), pool.clone(), agreed.placement(), SinkTimes::default());
         let pulse = runtime.block_on(beat::start(config, text.trim(), &agreed, http, sockets.rpc_address))?;
         let (heartbeat, pulse) = (pulse.address(), Arc::new(pulse));
-        let addresses = advertised(cluster, http, sockets.rpc_address, heartbeat);
+        let addresses = advertised(config, http, sockets.rpc_address, heartbeat);
         let identity =
             OwnerIdentity { cluster_id: cluster.id.clone(), node, incarnation, secret: secret.clone() };
         let nodes = Arc::new(Nodes::new(agreed.clone(), pulse.clone()));
@@ -219,7 +227,7 @@ impl Cluster {
         }
         let ways = Ways { pool, pulse: pulse.clone(), links: links.clone() };
         tasks.extend([
-            runtime.spawn(serve(sockets.rpc, services, stop.clone())),
+            runtime.spawn(serve(sockets.rpc, wire, services, stop.clone())),
             runtime.spawn(agreed.clone().watch(ways, stop.clone())),
             runtime.spawn(agreed.clone().stay_alive(
                 addresses,
@@ -320,18 +328,37 @@ impl Cluster {
     }
 }
 
+/// The nodes named by hand. They hear heartbeats where this node does, by custom.
+fn added(config: &Config) -> ReachedNodes {
+    let beat = |host: &str| match config.heartbeat_port() {
+        0 => String::new(),
+        port => format!("{host}:{port}"),
+    };
+    let reached = |node: &AddNode| Reached {
+        rpc: node.rpc(config.cluster.rpc_port_offset).unwrap_or_default(),
+        heartbeat: beat(&node.host),
+    };
+    config.cluster.add_nodes.iter().map(|node| (NodeId(node.id), reached(node))).collect()
+}
+
 /// Where others reach this node.
 fn advertised(
-    config: &ClusterConfig,
+    config: &Config,
     http: SocketAddr,
     rpc: SocketAddr,
     heartbeat: SocketAddr,
 ) -> zepto_proto::coordinate::Addresses {
-    let host = |address: SocketAddr| match &config.advertise_host {
+    let host = |address: SocketAddr| match &config.cluster.advertise_host {
         Some(host) => format!("{host}:{}", address.port()),
         None => address.to_string(),
     };
-    zepto_proto::coordinate::Addresses { http: host(http), rpc: host(rpc), heartbeat: host(heartbeat) }
+    // Whoever passes statements on must know how to speak to the door.
+    let scheme = if config.tls.cert.is_some() { "https://" } else { "" };
+    zepto_proto::coordinate::Addresses {
+        http: format!("{scheme}{}", host(http)),
+        rpc: host(rpc),
+        heartbeat: host(heartbeat),
+    }
 }
 
 fn interval(config: &ClusterConfig) -> std::time::Duration {
@@ -343,8 +370,8 @@ fn bad_option(error: &dyn std::fmt::Display) -> Error {
 }
 
 /// Serves rows and reads of this node's partitions until the node stops.
-async fn serve(listener: TcpListener, services: Router, stop: CancellationToken) {
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+async fn serve(listener: TcpListener, wire: Wire, services: Router, stop: CancellationToken) {
+    let incoming = wire.incoming(listener);
     // Edges keep their streams open: they are cut, and what was not answered is asked again under its batch id.
     tokio::select! {
         served = services.serve_with_incoming(incoming) => {

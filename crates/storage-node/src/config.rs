@@ -2,9 +2,7 @@
 //!
 //! Nothing else in the process reads the environment. Unknown keys are errors, and all faults are reported at once.
 
-mod file;
 mod flags;
-mod memory;
 #[cfg(test)]
 mod tests;
 
@@ -13,16 +11,19 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use zepto_common::limits;
+use zepto_process::flags::CommonKeys;
+use zepto_process::parts::{self, Openness};
+use zepto_process::{AddNode, AuthConfig, PeerTlsConfig, PipelineConfig, TlsConfig, file};
 
 /// Ingest nodes have ids from here on.
 const INGEST_ID_MIN: u32 = 99_999;
-/// Bytes of a cluster's name: what a heartbeat can hold.
-const CLUSTER_ID_BYTES_MAX: usize = 255;
 /// The usual UDP port of heartbeats.
 const HEARTBEAT_PORT: u16 = 9100;
 
 pub use flags::Flags;
-pub use memory::memory_limit_default;
+pub use zepto_process::gauges::cores;
+pub use zepto_process::memory::memory_limit_default;
+pub use zepto_process::{ConfigFaults, LogConfig};
 
 /// Everything a storage node can be told. Field names are the YAML keys; defaults are stated per field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,46 +67,6 @@ pub struct Config {
     pub cluster: ClusterConfig,
 }
 
-/// `auth.*`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct AuthConfig {
-    /// `/metrics` asks for the metrics role; false by default.
-    pub protect_metrics: bool,
-}
-
-/// `tls.*`: both or none of certificate and key.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct TlsConfig {
-    /// PEM chain.
-    pub cert: Option<PathBuf>,
-    /// PEM private key.
-    pub key: Option<PathBuf>,
-    /// PEM authorities that client certificates must come from.
-    pub client_ca: Option<PathBuf>,
-}
-
-/// `log.*`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct LogConfig {
-    /// `error`, `warn`, `info` (default), `debug`, `trace`, or a tracing filter.
-    pub level: String,
-    /// `text` (default) or `json`.
-    pub format: LogFormat,
-}
-
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// For collectors: one JSON object a line.
-    Json,
-}
-
 /// `config.*`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -123,7 +84,7 @@ pub struct DataConfig {
 }
 
 /// Codec of segments.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
     /// As it is.
@@ -134,16 +95,6 @@ pub enum Compression {
     Zstd,
     /// For readers without lz4.
     Snappy,
-}
-
-/// `pipeline.*`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct PipelineConfig {
-    /// Threads that move queued rows to log and memtable; 0 (default) = max(2, cores / 4).
-    pub drain_threads: usize,
-    /// Slots of each thread's queue; 0 (default) = 65,536; else a power of two from 4,096 to 16,777,216.
-    pub ring_buffer_capacity: usize,
 }
 
 /// `cluster.*`.
@@ -158,6 +109,8 @@ pub struct ClusterConfig {
     pub id: String,
     /// File with the secret that all processes of the cluster share.
     pub secret_file: Option<PathBuf>,
+    /// TLS between the processes of the cluster.
+    pub tls: PeerTlsConfig,
     /// Added to the HTTP port where no RPC port is given; 100 by default.
     pub rpc_port_offset: u16,
     /// RPC port, 0 means any free one; HTTP port + offset by default, or any free one if that is.
@@ -168,6 +121,8 @@ pub struct ClusterConfig {
     pub advertise_host: Option<String>,
     /// Name (a headless service) that resolves to the other nodes, for heartbeats before the coordinators name them.
     pub discovery: Option<String>,
+    /// Nodes named by hand, `id:host:httpport`, for heartbeats and rows before the coordinators name them.
+    pub add_nodes: Vec<AddNode>,
     /// Where the node is; copies are spread over zones.
     pub zone: String,
     /// Milliseconds between two signs of life; 1,000 by default.
@@ -214,12 +169,6 @@ impl Default for Config {
     }
 }
 
-impl Default for LogConfig {
-    fn default() -> Self {
-        Self { level: "info".to_owned(), format: LogFormat::Text }
-    }
-}
-
 impl Default for DataConfig {
     fn default() -> Self {
         Self {
@@ -239,11 +188,13 @@ impl Default for ClusterConfig {
             coordinators: Vec::new(),
             id: "zeptodb".to_owned(),
             secret_file: None,
+            tls: PeerTlsConfig::default(),
             rpc_port_offset: 100,
             rpc_port: None,
             heartbeat_port: None,
             advertise_host: None,
             discovery: None,
+            add_nodes: Vec::new(),
             zone: String::new(),
             heartbeat_interval_ms: 1_000,
             suspect_ms: 3_000,
@@ -253,22 +204,17 @@ impl Default for ClusterConfig {
     }
 }
 
-/// Every fault of a configuration, for a person.
-#[derive(Debug, thiserror::Error)]
-#[error("configuration is not usable:\n  - {}", .0.join("\n  - "))]
-pub struct ConfigFaults(pub Vec<String>);
-
 impl Config {
     /// Reads the file (if any), lets the flags (which carry the environment) override it, and validates.
     ///
     /// # Errors
     /// All faults at once.
     pub fn load(flags: &Flags) -> Result<Self, ConfigFaults> {
-        let (mut config, mut faults) = match &flags.config {
-            Some(path) => file::read(path)?,
+        let (mut config, mut faults) = match &flags.common.config {
+            Some(path) => file::read::<Self>(path)?,
             None => (Self::default(), Vec::new()),
         };
-        flags.apply(&mut config);
+        flags.apply(&mut config, &mut faults);
         if let Err(ConfigFaults(more)) = config.validate() {
             faults.extend(more);
         }
@@ -281,54 +227,27 @@ impl Config {
     /// All faults at once.
     pub fn validate(&self) -> Result<(), ConfigFaults> {
         let mut faults = Vec::new();
-        let ring = self.pipeline.ring_buffer_capacity;
-        let ring_bounds = limits::RING_CAPACITY_MIN..=limits::RING_CAPACITY_MAX;
-        if ring != 0 && !(ring.is_power_of_two() && ring_bounds.contains(&ring)) {
-            faults.push(format!(
-                "pipeline.ringBufferCapacity = {ring}: must be 0 or a power of two in [{}, {}]",
-                limits::RING_CAPACITY_MIN,
-                limits::RING_CAPACITY_MAX
-            ));
-        }
-        if self.pipeline.drain_threads > 256 {
-            faults.push(format!("pipeline.drainThreads = {}: at most 256", self.pipeline.drain_threads));
-        }
+        self.pipeline.validate(&mut faults);
         if !(1..=limits::PARTITIONS_MAX).contains(&self.cluster.partitions) {
             let partitions = self.cluster.partitions;
             faults.push(format!("cluster.partitions = {partitions}: 1 to {}", limits::PARTITIONS_MAX));
         }
-        if self.memory_limit != 0 && self.memory_limit < 128 << 20 {
-            faults.push(format!("memoryLimit = {}: at least 134217728 (128 MiB)", self.memory_limit));
-        }
-        if self.leave_ms > 600_000 {
-            faults.push(format!("leaveMs = {}: at most 600000 (ten minutes)", self.leave_ms));
-        }
+        parts::validate_memory(self.memory_limit, &mut faults);
+        parts::validate_leave(self.leave_ms, &mut faults);
         if self.sync_at_least_us > 1_000_000 {
             faults.push(format!("syncAtLeastUs = {}: at most 1000000 (a second)", self.sync_at_least_us));
         }
-        if self.tls.cert.is_some() != self.tls.key.is_some() {
-            faults.push("tls.cert and tls.key: give both or none".to_owned());
-        }
-        if self.tls.client_ca.is_some() && self.tls.cert.is_none() {
-            faults.push("tls.clientCa needs tls.cert and tls.key".to_owned());
-        }
-        self.validate_auth(&mut faults);
+        self.tls.validate(&mut faults);
+        self.cluster.tls.validate(&mut faults);
+        let openness = Openness {
+            bind: self.bind,
+            api_keys_file: self.api_keys_file.as_deref(),
+            no_auth: self.no_auth,
+            i_know_this_is_open: self.i_know_this_is_open,
+        };
+        openness.validate(&mut faults);
         self.validate_cluster(&mut faults);
         if faults.is_empty() { Ok(()) } else { Err(ConfigFaults(faults)) }
-    }
-
-    fn validate_auth(&self, faults: &mut Vec<String>) {
-        let open = self.api_keys_file.is_none();
-        if self.no_auth && !open {
-            faults.push("noAuth and apiKeysFile contradict each other".to_owned());
-        }
-        if open && !self.bind.is_loopback() && !(self.no_auth && self.i_know_this_is_open) {
-            faults.push(format!(
-                "bind = {}: the network can reach this node and there is no apiKeysFile; make one with `zepto keys create`, \
-                 or say both --no-auth and --i-know-this-is-open",
-                self.bind
-            ));
-        }
     }
 
     fn validate_cluster(&self, faults: &mut Vec<String>) {
@@ -336,18 +255,14 @@ impl Config {
         if !cluster.is_on() {
             return;
         }
-        if cluster.secret_file.is_none() && !self.bind.is_loopback() {
-            faults.push("cluster.secretFile is needed on an address that others can reach".to_owned());
-        }
+        parts::validate_secret(cluster.secret_file.as_deref(), self.bind, faults);
         if self.bind.is_unspecified() && cluster.advertise_host.is_none() {
             faults.push(format!("cluster.advertiseHost is needed: others cannot reach {}", self.bind));
         }
         if self.node_id >= INGEST_ID_MIN {
             faults.push(format!("nodeId = {}: storage nodes have ids below {INGEST_ID_MIN}", self.node_id));
         }
-        if cluster.id.is_empty() || cluster.id.len() > CLUSTER_ID_BYTES_MAX {
-            faults.push(format!("cluster.id: 1 to {CLUSTER_ID_BYTES_MAX} bytes"));
-        }
+        parts::validate_cluster_id(&cluster.id, faults);
         if !(10..cluster.suspect_ms).contains(&cluster.heartbeat_interval_ms) {
             faults.push(
                 "cluster.heartbeatIntervalMs must be at least 10 and below cluster.suspectMs".to_owned(),
@@ -366,34 +281,25 @@ impl Config {
     /// The RPC port to listen on.
     #[must_use]
     pub fn rpc_port(&self) -> u16 {
-        let beside =
-            if self.http_port == 0 { 0 } else { self.http_port.saturating_add(self.cluster.rpc_port_offset) };
-        self.cluster.rpc_port.unwrap_or(beside)
+        parts::port_beside(self.http_port, self.cluster.rpc_port_offset, self.cluster.rpc_port)
     }
 
     /// The UDP port to hear heartbeats on.
     #[must_use]
     pub fn heartbeat_port(&self) -> u16 {
-        let usual = if self.http_port == 0 { 0 } else { HEARTBEAT_PORT };
-        self.cluster.heartbeat_port.unwrap_or(usual)
+        parts::heartbeat_port(self.http_port, HEARTBEAT_PORT, self.cluster.heartbeat_port)
     }
 
     /// Drain threads in effect.
     #[must_use]
     pub fn drain_threads(&self) -> usize {
-        match self.pipeline.drain_threads {
-            0 => (cores() / 4).max(2),
-            n => n,
-        }
+        self.pipeline.drain_threads()
     }
 
     /// Ring buffer slots in effect.
     #[must_use]
     pub fn ring_capacity(&self) -> usize {
-        match self.pipeline.ring_buffer_capacity {
-            0 => limits::RING_CAPACITY_DEFAULT,
-            n => n,
-        }
+        self.pipeline.ring_capacity()
     }
 
     /// Query threads in effect.
@@ -418,30 +324,33 @@ impl Config {
     /// secrets live in files whose paths are shown.
     #[must_use]
     pub fn settings(&self) -> Vec<(String, String)> {
-        let mut settings = Vec::new();
-        if let Ok(value) = serde_json::to_value(self) {
-            flatten("", &value, &mut settings);
-        }
-        settings
+        parts::settings(self)
     }
-}
 
-/// Cores this process may use.
-#[must_use]
-pub fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-}
-
-fn flatten(prefix: &str, value: &serde_json::Value, out: &mut Vec<(String, String)>) {
-    match value {
-        serde_json::Value::Object(map) => {
-            for (key, value) in map {
-                let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
-                flatten(&name, value, out);
-            }
+    /// The keys that every process has.
+    fn common(&mut self) -> CommonKeys<'_> {
+        let cluster = &mut self.cluster;
+        CommonKeys {
+            bind: &mut self.bind,
+            http_port: &mut self.http_port,
+            rpc_port: &mut cluster.rpc_port,
+            heartbeat_port: &mut cluster.heartbeat_port,
+            cluster_id: &mut cluster.id,
+            secret_file: &mut cluster.secret_file,
+            advertise_host: &mut cluster.advertise_host,
+            discovery: &mut cluster.discovery,
+            add_nodes: &mut cluster.add_nodes,
+            heartbeat_interval_ms: &mut cluster.heartbeat_interval_ms,
+            suspect_ms: &mut cluster.suspect_ms,
+            api_keys_file: &mut self.api_keys_file,
+            no_auth: &mut self.no_auth,
+            i_know_this_is_open: &mut self.i_know_this_is_open,
+            auth: &mut self.auth,
+            tls: &mut self.tls,
+            peer_tls: &mut cluster.tls,
+            log: &mut self.log,
+            memory_limit: &mut self.memory_limit,
+            leave_ms: &mut self.leave_ms,
         }
-        serde_json::Value::String(text) => out.push((prefix.to_owned(), text.clone())),
-        serde_json::Value::Null => out.push((prefix.to_owned(), String::new())),
-        other => out.push((prefix.to_owned(), other.to_string())),
     }
 }

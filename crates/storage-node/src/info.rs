@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -12,11 +12,12 @@ use zepto_common::{Error, ErrorCode, Result};
 use zepto_engine::Store;
 use zepto_engine::store::{LogState, SnapshotInfo, StoreStats};
 use zepto_http::{Identity, NodeInfo};
+use zepto_process::gauges::{self, resident_bytes};
+use zepto_process::rate::Rate;
 
 use crate::cluster::agreed::Agreed;
 use crate::cluster::nodes::Nodes;
-use crate::config::{Config, cores};
-use crate::rate::Rate;
+use crate::config::Config;
 
 /// The storage node's answers.
 pub(crate) struct StorageInfo {
@@ -131,12 +132,7 @@ impl NodeInfo for StorageInfo {
             metrics::gauge!(names::PLACEMENT_VERSION).set(agreed.placement_version().0 as f64);
             metrics::gauge!(names::PARTITIONS_OWNED).set(agreed.owned().len() as f64);
         }
-        metrics::gauge!(names::MEMORY_LIMIT).set(self.memory_limit as f64);
-        metrics::gauge!(names::CPU_LIMIT).set(cores() as f64);
-        if let Some(bytes) = resident_bytes() {
-            metrics::gauge!(names::MEMORY_USED).set(bytes as f64);
-        }
-        metrics::counter!(names::PROCESS_CPU).absolute(cpu_time().as_secs());
+        gauges::refresh(self.memory_limit);
     }
 
     fn nodes(&self) -> Value {
@@ -209,17 +205,4 @@ fn stats_json(stats: &StoreStats) -> Value {
         "resident_bytes": resident_bytes(),
         "log": log,
     })
-}
-
-/// Resident memory of this process, from `/proc/self/statm`.
-fn resident_bytes() -> Option<u64> {
-    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
-    let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
-    Some(pages * rustix::param::page_size() as u64)
-}
-
-/// CPU time of this process.
-fn cpu_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }

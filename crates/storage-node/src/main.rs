@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
-use zepto_storage_node::{Config, Flags, start, telemetry};
+use zepto_process::{Stop, listening, telemetry};
+use zepto_storage_node::{Config, Flags, start};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -25,13 +25,7 @@ fn main() -> ExitCode {
 
 fn run(flags: &Flags) -> anyhow::Result<()> {
     let config = Config::load(flags)?;
-    let mut out = std::io::stdout();
-    if flags.print_config {
-        out.write_all(serde_yaml_ng::to_string(&config)?.as_bytes())?;
-        return Ok(());
-    }
-    if flags.check_config {
-        writeln!(out, "configuration is good")?;
+    if listening::shown(&flags.common, &config).map_err(anyhow::Error::from_boxed)? {
         return Ok(());
     }
     telemetry::start_logging(&config.log).map_err(anyhow::Error::msg)?;
@@ -40,13 +34,8 @@ fn run(flags: &Flags) -> anyhow::Result<()> {
     let mut stop = signals.block_on(async { Stop::new() }).context("cannot catch signals")?;
     let notice = Duration::from_millis(config.leave_ms);
     let node = start(config)?;
-    let mut listening = serde_json::json!({ "event": "listening", "http": node.http_address().to_string() });
-    if let Some((rpc, heartbeat)) = node.cluster_addresses() {
-        listening["rpc"] = rpc.to_string().into();
-        listening["heartbeat"] = heartbeat.to_string().into();
-    }
-    writeln!(out, "{listening}")?;
-    out.flush()?;
+    let (rpc, heartbeat) = node.cluster_addresses().unzip();
+    listening::print(node.http_address(), rpc, heartbeat)?;
     let cause = signals.block_on(stop.wait());
     tracing::info!(signal = cause, "stopping");
     node.leave();
@@ -55,23 +44,4 @@ fn run(flags: &Flags) -> anyhow::Result<()> {
     node.stop()?;
     tracing::info!("stopped");
     Ok(())
-}
-
-/// The signals that ask for an orderly end.
-struct Stop {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl Stop {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    async fn wait(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
-    }
 }

@@ -13,7 +13,8 @@ use zepto_common::service::{QueryService, RowSink};
 use zepto_engine::disk::PacedDisk;
 use zepto_engine::store::Codec;
 use zepto_engine::{Store, StoreOptions};
-use zepto_http::{Door, DoorLimits, NodeInfo, Tls, TlsFiles, serve};
+use zepto_http::{Door, DoorLimits, NodeInfo, Tls, serve};
+use zepto_process::telemetry;
 use zepto_query::{SqlOptions, SqlService, view_fold};
 
 use crate::bootstrap;
@@ -21,7 +22,6 @@ use crate::cluster::{self, Cluster, Sockets};
 use crate::config::{Compression, Config, ConfigFaults};
 use crate::info::{self, StorageInfo};
 use crate::starting::StartingDoor;
-use crate::telemetry;
 use crate::upkeep;
 
 /// Plans are deep recursions: DataFusion's default stack overflows on long expressions.
@@ -178,7 +178,19 @@ impl RunningNode {
     ///
     /// # Errors
     /// What the last flush said; acknowledged rows are in the logs all the same.
-    pub fn stop(mut self) -> Result<(), StartError> {
+    pub fn stop(self) -> Result<(), StartError> {
+        self.end(true)
+    }
+
+    /// As [`Self::stop`], for a cluster that ends as a whole: hands no partition over to nodes that go too.
+    ///
+    /// # Errors
+    /// As [`Self::stop`].
+    pub fn stop_with_all(self) -> Result<(), StartError> {
+        self.end(false)
+    }
+
+    fn end(mut self, hand_over: bool) -> Result<(), StartError> {
         self.leave();
         self.shutdown.cancel();
         if let (Some(runtime), Some(door)) = (&self.door_runtime, self.door.take()) {
@@ -190,7 +202,9 @@ impl RunningNode {
         }
         if let (Some(runtime), Some(cluster)) = (&self.door_runtime, self.cluster.take()) {
             runtime.block_on(async {
-                cluster.leave().await;
+                if hand_over {
+                    cluster.leave().await;
+                }
                 cluster.stop().await;
             });
         }
@@ -218,13 +232,7 @@ fn authenticator(config: &Config) -> Result<Authenticator, StartError> {
 }
 
 fn load_tls(config: &Config) -> Result<Option<Tls>, StartError> {
-    let (Some(certificate), Some(key)) = (&config.tls.cert, &config.tls.key) else { return Ok(None) };
-    let files = TlsFiles {
-        certificate: certificate.clone(),
-        key: key.clone(),
-        client_ca: config.tls.client_ca.clone(),
-    };
-    Tls::load(files).map(Some).map_err(part("TLS"))
+    config.tls.files().map(Tls::load).transpose().map_err(part("TLS"))
 }
 
 fn store_options(config: &Config) -> StoreOptions {

@@ -87,6 +87,9 @@ impl Cluster {
         node.kill()?;
         let mut launch = ingest_launch(self.folder.path(), self.coordinator_rpc)?;
         launch.http_port = address.port();
+        for port in ["--rpc-port", "--heartbeat-port"] {
+            launch = launch.flag(port).flag("0");
+        }
         self.ingest = Some(launch.start()?);
         Ok(())
     }
@@ -240,7 +243,7 @@ fn coordinator_launch(folder: &Path, at: Option<SocketAddr>, copies: usize) -> R
 }
 
 fn ingest_launch(folder: &Path, coordinator: SocketAddr) -> Result<Launch> {
-    let launch = Launch::new(&program_named("zepto_ingest_node")?, &folder.join("ingest")).diskless();
+    let launch = Launch::new(&program_named("zepto_ingest_node")?, &folder.join("ingest"));
     let flags = ["--coordinator", &coordinator.to_string(), "--heartbeat-interval-ms", "200"];
     Ok(flags.map(str::to_owned).into_iter().fold(launch, Launch::flag))
 }

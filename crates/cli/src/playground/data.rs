@@ -38,10 +38,8 @@ pub(super) const TABLES: &[Table] = &[
 
 /// Makes a table and loads it, unless a former run has; `limit` bounds the rows.
 pub(super) fn load(connection: &mut Connection, table: &Table, limit: Option<usize>) -> Result<()> {
-    let (name, columns) = (table.name, table.columns);
-    connection.query(&format!(
-        "CREATE TABLE IF NOT EXISTS {name} ({columns}) ENGINE = MergeTree ORDER BY (origin, ts)"
-    ))?;
+    let name = table.name;
+    create(connection, table)?;
     let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from_static(table.parquet))?;
     let whole = usize::try_from(reader.metadata().file_metadata().num_rows())?;
     let wanted = limit.unwrap_or(whole).min(whole);
@@ -52,7 +50,8 @@ pub(super) fn load(connection: &mut Connection, table: &Table, limit: Option<usi
     }
     if present > 0 {
         // A former load was cut short. Its rows have no marks of their own, so the load begins again.
-        connection.query(&format!("TRUNCATE TABLE {name}"))?;
+        connection.query(&format!("DROP TABLE {name}"))?;
+        create(connection, table)?;
     }
     let style = "{msg:12} {wide_bar} {human_pos}/{human_len} rows  {per_sec}";
     let bar =
@@ -69,6 +68,13 @@ pub(super) fn load(connection: &mut Connection, table: &Table, limit: Option<usi
         bail!("{name}: {wanted} rows were sent, {stored} are there");
     }
     println!("{name}: {stored} rows loaded in {:.1} s", bar.elapsed().as_secs_f64());
+    Ok(())
+}
+
+fn create(connection: &mut Connection, Table { name, columns, .. }: &Table) -> Result<()> {
+    connection.query(&format!(
+        "CREATE TABLE IF NOT EXISTS {name} ({columns}) ENGINE = MergeTree ORDER BY (origin, ts)"
+    ))?;
     Ok(())
 }
 

@@ -114,3 +114,18 @@ async fn an_address_that_is_taken_is_an_error_that_names_it() {
     let error = Pulse::start(options(&address, "s", vec![]), says(1)).await.unwrap_err();
     assert!(error.to_string().contains(&address), "{error}");
 }
+
+/// Nobody names a coordinator's heartbeat port, and its number may be a storage node's.
+#[tokio::test]
+async fn a_coordinator_is_answered_where_it_speaks_from_and_is_no_node() {
+    let node = free("127.0.0.1");
+    let (storage, _changes) = Pulse::start(options(&node.to_string(), "s", vec![]), says(1)).await.unwrap();
+    let of_coordinator = || Heartbeat { role: Role::Coordinator, ..says(1)() };
+    let to_node = options("127.0.0.1:0", "s", vec![node.to_string()]);
+    let (coordinator, mut heard) = Pulse::start(to_node, of_coordinator).await.unwrap();
+    until(&mut heard, 1, State::Joining).await;
+    assert!(storage.members(|members| members.all().next().is_none()));
+    for pulse in [storage, coordinator] {
+        pulse.stop().await;
+    }
+}

@@ -24,6 +24,7 @@ use zepto_common::placement::Replica;
 use zepto_proto::handshake::check_envelope;
 use zepto_proto::replicate as wire;
 use zepto_proto::replicate::replicate_client::ReplicateClient;
+use zepto_proto::wire::Wire;
 
 use super::{CopyIdentity, bytes_of};
 
@@ -280,7 +281,7 @@ impl Shared {
     ) -> Result<(mpsc::Sender<wire::SpeakRequest>, Streaming<wire::SpeakReply>), String> {
         let address = self.addresses.read().get(&to.node).cloned();
         let address = address.ok_or_else(|| "its address is not known".to_owned())?;
-        let client = ReplicateClient::new(connect(&address).await?)
+        let client = ReplicateClient::new(connect(self.identity.secret.wire(), &address).await?)
             .max_decoding_message_size(WRITE_MESSAGE_BYTES_MAX)
             .max_encoding_message_size(WRITE_MESSAGE_BYTES_MAX);
         let (words, outgoing) = mpsc::channel(STREAM_SLOTS);
@@ -303,7 +304,7 @@ impl Shared {
     }
 }
 
-async fn connect(address: &str) -> Result<Channel, String> {
+async fn connect(wire: &Wire, address: &str) -> Result<Channel, String> {
     let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|error| error.to_string())?;
     let endpoint = endpoint
         .connect_timeout(OWNER_CONNECT_TIME_MAX)
@@ -313,5 +314,5 @@ async fn connect(address: &str) -> Result<Channel, String> {
         .keep_alive_while_idle(true)
         .initial_stream_window_size(crate::write::link::STREAM_WINDOW)
         .initial_connection_window_size(crate::write::link::STREAM_WINDOW);
-    endpoint.connect().await.map_err(|error| crate::write::link::source_of(&error))
+    wire.connect(endpoint).await.map_err(|error| crate::write::link::source_of(&error))
 }

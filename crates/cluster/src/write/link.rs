@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status, Streaming};
 use zepto_common::ids::NodeId;
-use zepto_common::limits::{OWNER_CONNECT_TIME_MAX, OWNER_REQUESTS_IN_FLIGHT, WRITE_MESSAGE_BYTES_MAX};
+use zepto_common::limits::{OWNER_CONNECT_TIME_MAX, WRITE_MESSAGE_BYTES_MAX};
 use zepto_proto::coordinate::Envelope;
 use zepto_proto::handshake::check_envelope;
 use zepto_proto::refusal::{Refused, RefusedReason};
@@ -58,30 +58,39 @@ pub(crate) struct Link {
 
 impl Link {
     /// Connects, opens the stream and checks the owner's first message.
-    pub(crate) async fn open(address: &str, to: NodeId, identity: &EdgeIdentity) -> Result<Arc<Self>, Lost> {
-        let opening = Self::try_open(address, to, identity);
+    pub(crate) async fn open(
+        address: &str,
+        to: NodeId,
+        identity: &EdgeIdentity,
+        waiting: usize,
+    ) -> Result<Arc<Self>, Lost> {
+        let opening = Self::try_open(address, to, identity, waiting);
         match tokio::time::timeout(OWNER_CONNECT_TIME_MAX, opening).await {
             Ok(opened) => opened,
             Err(_) => Err(Lost::NotSent(format!("node {to} at {address} did not answer in time"))),
         }
     }
 
-    async fn try_open(address: &str, to: NodeId, identity: &EdgeIdentity) -> Result<Arc<Self>, Lost> {
+    async fn try_open(
+        address: &str,
+        to: NodeId,
+        identity: &EdgeIdentity,
+        waiting: usize,
+    ) -> Result<Arc<Self>, Lost> {
         let away =
             |what: &dyn std::fmt::Display| Lost::NotSent(format!("node {to} at {address} is away: {what}"));
         let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|error| away(&error))?;
-        let channel = endpoint
+        let endpoint = endpoint
             .connect_timeout(OWNER_CONNECT_TIME_MAX)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(PING)
             .keep_alive_timeout(PING)
             .keep_alive_while_idle(true)
             .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(STREAM_WINDOW)
-            .connect()
-            .await
-            .map_err(|error| away(&source_of(&error)))?;
-        let (messages, outgoing) = mpsc::channel(OWNER_REQUESTS_IN_FLIGHT);
+            .initial_connection_window_size(STREAM_WINDOW);
+        let connected = identity.secret.wire().connect(endpoint).await;
+        let channel = connected.map_err(|error| away(&source_of(&error)))?;
+        let (messages, outgoing) = mpsc::channel(waiting.max(1));
         let first = wire::WriteMessage {
             envelope: Some(identity.envelope()),
             requests: Vec::new(),

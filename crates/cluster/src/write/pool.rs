@@ -10,7 +10,8 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use zepto_common::ids::{NodeId, PlacementVersion};
-use zepto_common::limits::{OWNER_ANSWER_TIME_MAX, OWNER_BYTES_IN_FLIGHT};
+use zepto_common::limits::{OWNER_ANSWER_TIME_MAX, OWNER_BYTES_IN_FLIGHT, OWNER_REQUESTS_IN_FLIGHT};
+use zepto_common::metric_names::RPC_DURATION;
 use zepto_proto::coordinate::Envelope;
 use zepto_proto::handshake::{PROTOCOL, Secret};
 use zepto_proto::write as wire;
@@ -55,13 +56,19 @@ impl EdgeIdentity {
 pub struct PoolLimits {
     /// Bytes of rows on their way to one owner.
     pub bytes_in_flight: usize,
+    /// Sub-requests that wait to be sent to one owner.
+    pub requests_waiting: usize,
     /// An owner that has not answered for so long loses its stream.
     pub answer_time: Duration,
 }
 
 impl Default for PoolLimits {
     fn default() -> Self {
-        Self { bytes_in_flight: OWNER_BYTES_IN_FLIGHT, answer_time: OWNER_ANSWER_TIME_MAX }
+        Self {
+            bytes_in_flight: OWNER_BYTES_IN_FLIGHT,
+            requests_waiting: OWNER_REQUESTS_IN_FLIGHT,
+            answer_time: OWNER_ANSWER_TIME_MAX,
+        }
     }
 }
 
@@ -140,6 +147,16 @@ impl OwnerPool {
         self.owners.lock().values().map(held).sum::<usize>() * UNIT
     }
 
+    /// How full the fullest way to an owner is, in thousandths.
+    #[must_use]
+    pub fn permille_in_flight(&self) -> u16 {
+        let fill = |owner: &Arc<Owner>| {
+            let held = owner.units as usize - owner.room.available_permits();
+            (held * 1000 / owner.units as usize) as u16
+        };
+        self.owners.lock().values().map(fill).max().unwrap_or(0)
+    }
+
     fn owner_at(&self, node: NodeId, address: &str) -> Owner {
         let units = (self.limits.bytes_in_flight / UNIT).clamp(1, 1 << 20) as u32;
         Owner {
@@ -167,10 +184,13 @@ impl OwnerPool {
         if let Some(local) = self.local.as_ref().filter(|_| owner.node == self.identity.node) {
             return write_here(local.as_ref(), owner.node, placement, request, permit, until).await;
         }
-        let link = match tokio::time::timeout_at(until, owner.link(&self.identity)).await {
-            Ok(link) => link?,
-            Err(_) => return Err(Lost::NotSent("the time is over".to_owned())),
-        };
+        let link =
+            match tokio::time::timeout_at(until, owner.link(&self.identity, self.limits.requests_waiting))
+                .await
+            {
+                Ok(link) => link?,
+                Err(_) => return Err(Lost::NotSent("the time is over".to_owned())),
+            };
         let patience = Instant::now() + self.limits.answer_time;
         let wait = until.min(patience).saturating_duration_since(Instant::now());
         request.wait_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
@@ -180,10 +200,14 @@ impl OwnerPool {
             incarnation: self.incarnation.load(Ordering::Relaxed),
             ..self.identity.envelope()
         };
+        let begun = Instant::now();
         let answered = tokio::time::timeout_at(until.min(patience), async {
             link.send(envelope, request, permit).await.await
         });
-        match answered.await {
+        let answered = answered.await;
+        let took = metrics::histogram!(RPC_DURATION, "method" => "write", "peer" => owner.node.to_string());
+        took.record(begun.elapsed().as_secs_f64());
+        match answered {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(Lost::Unanswered("the stream has ended".to_owned())),
             Err(_) => {
@@ -224,7 +248,7 @@ impl Owner {
         tokio::time::timeout_at(until, permit).await.ok()?.ok()
     }
 
-    async fn link(&self, identity: &EdgeIdentity) -> Result<Arc<Link>, Lost> {
+    async fn link(&self, identity: &EdgeIdentity, waiting: usize) -> Result<Arc<Link>, Lost> {
         let mut opened = self.link.lock().await;
         if let Some(link) = opened.link.as_ref().filter(|link| !link.is_closed()) {
             return Ok(link.clone());
@@ -235,7 +259,7 @@ impl Owner {
         {
             return Err(lost.clone());
         }
-        match Link::open(&self.address, self.node, identity).await {
+        match Link::open(&self.address, self.node, identity, waiting).await {
             Ok(link) => {
                 opened.failed = None;
                 opened.link = Some(link.clone());

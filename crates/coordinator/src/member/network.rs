@@ -56,7 +56,7 @@ impl Peers {
                 }
             };
             let endpoint = endpoint.connect_timeout(options.times.call).tcp_nodelay(true);
-            Some((*id, endpoint.connect_lazy()))
+            Some((*id, options.secret.wire().connect_lazy(endpoint)))
         };
         let channels = members.iter().filter_map(connect).collect();
         let (cluster_id, secret) = (options.cluster_id.clone(), options.secret.clone());

@@ -1,5 +1,7 @@
 //! What `/admin/cluster` and `zepto cluster status` show.
 
+use std::sync::atomic::Ordering;
+
 use serde_json::{Value, json};
 
 use super::Core;
@@ -72,6 +74,15 @@ impl Core {
             "log_failed": node.log_failed,
             "owned": state.placement().owned_by(node.id).count(),
             "copies": copies.count(),
+            "rows_per_second": self.rows_per_second(node),
+        })
+    }
+
+    /// What the node says of itself by heartbeats; None if this start was not heard.
+    fn rows_per_second(&self, node: &NodeRecord) -> Option<u32> {
+        self.pulse.members(|members| {
+            let heard = members.get(node.id).filter(|it| it.said.incarnation == node.incarnation.0);
+            heard.map(|it| it.said.rows_per_second)
         })
     }
 
@@ -87,7 +98,7 @@ impl Core {
         if self.member.state().cluster().is_none() {
             reasons.push("the cluster was not founded yet".to_owned());
         }
-        if self.stop.is_cancelled() {
+        if self.stop.is_cancelled() || self.leaving.load(Ordering::Relaxed) {
             reasons.push("the coordinator is shutting down".to_owned());
         }
         reasons

@@ -87,7 +87,7 @@ fn every_fault_of_the_flags_is_told_at_once() {
         .output()
         .expect("runs");
     let text = String::from_utf8_lossy(&output.stderr);
-    for part in ["\"1@a\"", "\"x@b:1\"", "--cluster-secret-file", "suspect below dead"] {
+    for part in ["--members: \"1@a\"", "\"x@b:1\"", "cluster.secretFile", "cluster.deadMs"] {
         assert!(text.contains(part), "{part} in {text}");
     }
     assert_eq!(output.status.code(), Some(1));

@@ -6,3 +6,4 @@ mod binary;
 mod group;
 mod place;
 mod strangers;
+mod tls;

@@ -28,7 +28,7 @@ use zepto_common::types::ColumnType;
 use zepto_common::{BatchId, Error, ErrorCode, Result};
 
 use crate::door::{Door, DoorLimits, Identity, NodeInfo};
-use crate::tls::Tls;
+use zepto_tls::Tls;
 
 /// `t (k String, v Int64)`.
 pub(crate) fn table() -> Arc<TableSchema> {

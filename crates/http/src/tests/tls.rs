@@ -11,7 +11,7 @@ use zepto_common::ErrorCode;
 
 use super::client::{Reply, over, raw, request};
 use super::doubles::{Running, Wish, start};
-use crate::tls::{Tls, TlsFiles};
+use zepto_tls::{Tls, TlsFiles};
 
 /// An authority and a certificate of its for `localhost`, as files.
 struct Authority {

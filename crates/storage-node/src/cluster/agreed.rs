@@ -76,6 +76,8 @@ pub(crate) struct Agreed {
     pub(crate) store: Arc<Store>,
     pub(crate) memory: Memory,
     pub(crate) me: Me,
+    /// Nodes named by hand: what is said here holds.
+    added: ReachedNodes,
     placement: watch::Sender<Arc<Placement>>,
     told: watch::Sender<Told>,
     /// Held while a catalog is taken over.
@@ -84,10 +86,26 @@ pub(crate) struct Agreed {
 
 impl Agreed {
     /// What the disk knows.
-    pub(crate) fn new(client: CoordinatorClient, store: Arc<Store>, memory: Memory, me: Me) -> Arc<Self> {
+    pub(crate) fn new(
+        client: CoordinatorClient,
+        store: Arc<Store>,
+        memory: Memory,
+        me: Me,
+        added: ReachedNodes,
+    ) -> Arc<Self> {
         let placement = watch::Sender::new(Arc::new(memory.placement()));
         let (told, taking) = (watch::Sender::default(), tokio::sync::Mutex::default());
-        Arc::new(Self { client, store, memory, me, placement, told, taking })
+        Arc::new(Self { client, store, memory, me, added, placement, told, taking })
+    }
+
+    /// Where the storage nodes are.
+    pub(crate) fn nodes(&self) -> ReachedNodes {
+        self.with_added(self.memory.nodes())
+    }
+
+    fn with_added(&self, mut nodes: ReachedNodes) -> ReachedNodes {
+        nodes.extend(self.added.clone());
+        nodes
     }
 
     pub(crate) fn placement(&self) -> watch::Receiver<Arc<Placement>> {
@@ -194,7 +212,7 @@ impl Agreed {
     /// Follows the coordinators until the node stops.
     pub(crate) async fn watch(self: Arc<Self>, ways: Ways, stop: CancellationToken) {
         // Until a coordinator says otherwise, the others are where they were.
-        self.reach(&self.memory.nodes(), &ways);
+        self.reach(&self.nodes(), &ways);
         let mut watcher = self.client.watch();
         let mut owed = false;
         let patience = tokio::time::sleep(FIRST_WORD_MAX);
@@ -233,7 +251,7 @@ impl Agreed {
         let nodes = reached(view);
         // A lagging member's word must not bring an older placement back after a restart either.
         tokio::task::block_in_place(|| self.memory.keep(placement, &nodes))?;
-        self.reach(&nodes, ways);
+        self.reach(&self.with_added(nodes), ways);
         let catalog = self.store.catalog().version();
         ways.pool.set_catalog_version(catalog);
         if let Some(links) = &ways.links {

@@ -9,11 +9,11 @@ use zepto_cluster::heartbeat::{MAX_TEXT, Role, Secret};
 use zepto_cluster::members::Timing;
 use zepto_cluster::{Heartbeat, Pulse, pulse};
 use zepto_engine::store::LogState;
+use zepto_process::rate::Rate;
 
 use super::agreed::Agreed;
 use crate::config::Config;
 use crate::node::{StartError, part};
-use crate::rate::Rate;
 
 /// How often names are resolved again.
 const RESOLVE_EVERY: Duration = Duration::from_secs(10);

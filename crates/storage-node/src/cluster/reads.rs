@@ -57,7 +57,7 @@ impl Readers {
 
     /// Where the node is reached by what is known now.
     fn channel(&self, node: NodeId) -> Result<Channel, Fault> {
-        let address = self.agreed.memory.nodes().remove(&node).map(|it| it.rpc);
+        let address = self.agreed.nodes().remove(&node).map(|it| it.rpc);
         let Some(address) = address.filter(|address| !address.is_empty()) else {
             return Err(Fault::Lost("its address is not known".to_owned()));
         };
@@ -70,15 +70,15 @@ impl Readers {
         let endpoint = Endpoint::from_shared(format!("http://{address}"))
             .map_err(|error| Fault::Lost(format!("its address {address}: {error}")))?;
         let _inside = self.runtime.enter();
-        let channel = endpoint
+        let endpoint = endpoint
             .connect_timeout(OWNER_CONNECT_TIME_MAX)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(PING)
             .keep_alive_timeout(PING_ANSWER)
             .keep_alive_while_idle(true)
             .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .connect_lazy();
+            .initial_connection_window_size(CONNECTION_WINDOW);
+        let channel = self.identity.secret.wire().connect_lazy(endpoint);
         channels.insert(node, (address, channel.clone()));
         Ok(channel)
     }

@@ -357,3 +357,21 @@ fn a_node_that_was_down_during_changes_takes_them_over_before_it_touches_a_table
     }
     eventually(PATIENCE, || Ok(door.query("DROP TABLE b").map(drop)?))
 }
+
+/// The last placement and catalog on its disk will do.
+#[test]
+fn an_ingest_node_is_killed_and_serves_again_while_the_coordinator_is_away() -> Result<()> {
+    let mut cluster = cluster()?;
+    let mut ingest = cluster.ingest()?.connect()?;
+    ingest.query("CREATE TABLE t (k String, v Int64) ENGINE = MergeTree ORDER BY k")?;
+    ingest.query("INSERT INTO t VALUES ('a', 1), ('b', 2)")?;
+    cluster.kill_coordinator()?;
+    cluster.restart_ingest()?;
+    let mut ingest = cluster.ingest()?.connect()?;
+    ingest.query("INSERT INTO t VALUES ('c', 3)")?;
+    ensure!(ingest.query("SELECT count(), sum(v) FROM t")?.trim() == "3\t6");
+    let (status, _, answer) =
+        refused(&mut ingest, "CREATE TABLE u (k String) ENGINE = MergeTree ORDER BY k")?;
+    ensure!(status == 503 && answer.header("retry-after").is_some(), "{status}: {}", answer.text());
+    Ok(())
+}

@@ -243,7 +243,11 @@ pub(super) fn edge_identity(cluster: &str, secret: &str) -> EdgeIdentity {
 
 impl Edge {
     pub(super) fn new(addresses: &[(u32, SocketAddr)], placement: Placement) -> Self {
-        let limits = PoolLimits { bytes_in_flight: 1 << 20, answer_time: Duration::from_secs(10) };
+        let limits = PoolLimits {
+            bytes_in_flight: 1 << 20,
+            answer_time: Duration::from_secs(10),
+            ..PoolLimits::default()
+        };
         let times = SinkTimes { room: Duration::from_millis(200), whole: Duration::from_secs(10) };
         Self::with(addresses, placement, limits, times, edge_identity(CLUSTER, SECRET))
     }

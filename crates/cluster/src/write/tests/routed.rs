@@ -119,7 +119,11 @@ async fn an_owner_that_does_not_know_the_outcome_is_asked_again() {
 }
 
 fn hasty(addresses: &[(u32, std::net::SocketAddr)], owners: &[u32]) -> Edge {
-    let limits = PoolLimits { bytes_in_flight: 64 << 10, answer_time: Duration::from_millis(700) };
+    let limits = PoolLimits {
+        bytes_in_flight: 64 << 10,
+        answer_time: Duration::from_millis(700),
+        ..PoolLimits::default()
+    };
     let times = SinkTimes { room: Duration::from_millis(100), whole: Duration::from_millis(1_500) };
     Edge::with(addresses, placement(1, 1, owners), limits, times, edge_identity(CLUSTER, SECRET))
 }
@@ -143,7 +147,11 @@ async fn a_lost_answer_is_an_unknown_outcome_and_never_a_refusal() {
 #[tokio::test]
 async fn a_slow_owner_gives_429_and_bounded_bytes() {
     let owner = Node::start(1).await;
-    let limits = PoolLimits { bytes_in_flight: 64 << 10, answer_time: Duration::from_secs(60) };
+    let limits = PoolLimits {
+        bytes_in_flight: 64 << 10,
+        answer_time: Duration::from_secs(60),
+        ..PoolLimits::default()
+    };
     let times = SinkTimes { room: Duration::from_millis(100), whole: Duration::from_secs(5) };
     let identity = edge_identity(CLUSTER, SECRET);
     let edge = Edge::with(&[(1, owner.address)], placement(1, 1, &[1]), limits, times, identity);

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_yaml_ng::{Mapping, Value};
 
-use super::{Config, ConfigFaults};
+use crate::parts::ConfigFaults;
 
 /// Deepest nesting that a configuration has.
 const DEPTH_MAX: usize = 8;
@@ -14,7 +15,9 @@ const DEPTH_MAX: usize = 8;
 ///
 /// # Errors
 /// A file that cannot be read or is no YAML mapping.
-pub(super) fn read(path: &Path) -> Result<(Config, Vec<String>), ConfigFaults> {
+pub fn read<C: Default + Serialize + DeserializeOwned>(
+    path: &Path,
+) -> Result<(C, Vec<String>), ConfigFaults> {
     let fault = |what: String| ConfigFaults(vec![format!("{}: {what}", path.display())]);
     let text = std::fs::read_to_string(path).map_err(|error| fault(error.to_string()))?;
     let document: Value = serde_yaml_ng::from_str(&text).map_err(|error| fault(error.to_string()))?;
@@ -23,10 +26,10 @@ pub(super) fn read(path: &Path) -> Result<(Config, Vec<String>), ConfigFaults> {
         Value::Mapping(mapping) => mapping,
         _ => return Err(fault("the file is not a mapping of keys to values".to_owned())),
     };
-    let known = serde_yaml_ng::to_value(Config::default()).map_err(|error| fault(error.to_string()))?;
+    let known = serde_yaml_ng::to_value(C::default()).map_err(|error| fault(error.to_string()))?;
     let mut faults = Vec::new();
-    let good = sift(&given, &known, &mut Vec::new(), &mut faults);
-    let config = parse::<Config>(good).map_err(|error| fault(error.to_string()))?;
+    let good = sift::<C>(&given, &known, &mut Vec::new(), &mut faults);
+    let config = parse::<C>(good).map_err(|error| fault(error.to_string()))?;
     let faults = faults.into_iter().map(|fault| format!("{}: {fault}", path.display())).collect();
     Ok((config, faults))
 }
@@ -36,7 +39,12 @@ fn parse<T: DeserializeOwned>(mapping: Mapping) -> Result<T, serde_yaml_ng::Erro
 }
 
 /// The part of a mapping that is good; says what is not.
-fn sift(given: &Mapping, known: &Value, at: &mut Vec<String>, faults: &mut Vec<String>) -> Mapping {
+fn sift<C: DeserializeOwned>(
+    given: &Mapping,
+    known: &Value,
+    at: &mut Vec<String>,
+    faults: &mut Vec<String>,
+) -> Mapping {
     let mut good = Mapping::new();
     for (key, value) in given {
         let Some(name) = key.as_str() else {
@@ -48,11 +56,11 @@ fn sift(given: &Mapping, known: &Value, at: &mut Vec<String>, faults: &mut Vec<S
         match (known.get(name), value) {
             (None, _) => faults.push(format!("unknown key {path}")),
             (Some(inner @ Value::Mapping(_)), Value::Mapping(group)) if at.len() < DEPTH_MAX => {
-                good.insert(key.clone(), Value::Mapping(sift(group, inner, at, faults)));
+                good.insert(key.clone(), Value::Mapping(sift::<C>(group, inner, at, faults)));
             }
             // A group without anything below it, as an editor leaves behind.
             (Some(Value::Mapping(_)), Value::Null) => {}
-            _ => match parse::<Config>(alone(at, value)) {
+            _ => match parse::<C>(alone(at, value)) {
                 Ok(_) => drop(good.insert(key.clone(), value.clone())),
                 Err(error) => faults.push(format!("{path}: {error}")),
             },
@@ -70,5 +78,23 @@ fn alone(at: &[String], value: &Value) -> Mapping {
     match at.iter().rev().fold(value.clone(), nest) {
         Value::Mapping(mapping) => mapping,
         _ => Mapping::new(),
+    }
+}
+
+/// Replaces a file whole: written beside it, synced, renamed, and the folder synced.
+///
+/// # Errors
+/// The disk's; the file is then what it was.
+pub fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = Path::new(&beside);
+    let mut file = std::fs::File::create(beside)?;
+    std::io::Write::write_all(&mut file, bytes)?;
+    file.sync_all()?;
+    std::fs::rename(beside, path)?;
+    match path.parent() {
+        Some(folder) => std::fs::File::open(folder)?.sync_all(),
+        None => Ok(()),
     }
 }

@@ -6,7 +6,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 use zepto_common::metric_names as names;
 
-use crate::config::{LogConfig, LogFormat};
+use crate::parts::{LogConfig, LogFormat};
 
 /// Upper bounds of duration histograms, seconds: from a cached count to the default query deadline.
 const SECONDS: &[f64] = &[
@@ -38,7 +38,9 @@ pub fn metrics_handle() -> Result<PrometheusHandle, String> {
     HANDLE
         .get_or_init(|| {
             let mut builder = PrometheusBuilder::new();
-            for name in [names::QUERY_DURATION, names::INSERT_DURATION, names::WAL_SYNC_DURATION] {
+            for name in
+                [names::QUERY_DURATION, names::INSERT_DURATION, names::WAL_SYNC_DURATION, names::RPC_DURATION]
+            {
                 builder = builder
                     .set_buckets_for_metric(Matcher::Full(name.to_owned()), SECONDS)
                     .map_err(|error| error.to_string())?;
