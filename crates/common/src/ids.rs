@@ -19,6 +19,14 @@ macro_rules! number_id {
     };
 }
 
+/// The ordinal at the end of a pod's name (`zeptodb-2`), as a StatefulSet gives it.
+#[must_use]
+pub fn ordinal_of_pod(name: &str) -> Option<u32> {
+    let (set, ordinal) = name.rsplit_once('-')?;
+    let written = !ordinal.is_empty() && ordinal.bytes().all(|byte| byte.is_ascii_digit());
+    (written && !set.is_empty()).then(|| ordinal.parse().ok()).flatten()
+}
+
 number_id!(
     /// A process in the cluster; stable over restarts (the pod's ordinal).
     NodeId(u32)

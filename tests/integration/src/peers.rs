@@ -21,6 +21,8 @@ pub enum Peer {
     Node(&'static str),
     /// A module of Go.
     Go(&'static str),
+    /// A program of another module of Go, which the folder's module only pins: the folder and the program's package.
+    GoTool(&'static str, &'static str),
     /// A crate of its own, whose package has this name.
     Rust(&'static str, &'static str),
 }
@@ -28,7 +30,8 @@ pub enum Peer {
 impl Peer {
     fn name(self) -> &'static str {
         match self {
-            Self::Python(name) | Self::Node(name) | Self::Go(name) | Self::Rust(name, _) => name,
+            Self::Python(name) | Self::Node(name) | Self::Go(name) | Self::GoTool(name, _) => name,
+            Self::Rust(name, _) => name,
         }
     }
 
@@ -61,13 +64,13 @@ impl Peer {
         let mut command = Command::new(match self {
             Self::Python(_) => home.join("bin/python"),
             Self::Node(_) => PathBuf::from("node"),
-            Self::Go(_) => home.join("peer"),
+            Self::Go(_) | Self::GoTool(..) => home.join("peer"),
             Self::Rust(_, package) => home.join("debug").join(package),
         });
         match self {
             Self::Python(_) => command.arg(source.join("client.py")),
             Self::Node(_) => command.arg(source.join("client.mjs")),
-            Self::Go(_) | Self::Rust(..) => &mut command,
+            Self::Go(_) | Self::GoTool(..) | Self::Rust(..) => &mut command,
         };
         command.current_dir(home);
         command
@@ -88,13 +91,12 @@ impl Peer {
                     .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
                     .current_dir(home))
             }
-            Self::Go(_) => {
-                let build = ["build", "-mod=readonly", "-modcacherw", "-buildvcs=false", "-o"];
-                let mut go = Command::new("go");
-                go.args(build).arg(home.join("peer")).arg(".").current_dir(source);
-                // Its own caches: what others have there does not count, and they keep what they have.
-                go.env_remove("GOFLAGS").env("GOWORK", "off").env("GOPATH", home.join("path"));
-                run(go.env("GOMODCACHE", home.join("path/mod")).env("GOCACHE", home.join("cache")))
+            Self::Go(_) => go(source, home, "."),
+            Self::GoTool(_, package) => {
+                go(source, home, package)?;
+                // They are large, and a program that is only run needs neither its sources nor its parts.
+                fs::remove_dir_all(home.join("path"))?;
+                Ok(fs::remove_dir_all(home.join("cache"))?)
             }
             Self::Rust(..) => {
                 let mut cargo = Command::new("cargo");
@@ -105,6 +107,17 @@ impl Peer {
             }
         }
     }
+}
+
+/// Builds a package as `<home>/peer`.
+fn go(source: &Path, home: &Path, package: &str) -> Result<()> {
+    // Without Prometheus's ways to find targets at other vendors, which promtool is not asked about.
+    let build = ["build", "-mod=readonly", "-modcacherw", "-buildvcs=false", "-tags", "remove_all_sd", "-o"];
+    let mut go = Command::new("go");
+    go.args(build).arg(home.join("peer")).arg(package).current_dir(source);
+    // Its own caches: what others have there does not count, and they keep what they have.
+    go.env_remove("GOFLAGS").env("GOWORK", "off").env("GOPATH", home.join("path"));
+    run(go.env("GOMODCACHE", home.join("path/mod")).env("GOCACHE", home.join("cache")))
 }
 
 /// The texts of all files of a peer's folder: when one changes, it is made again.

@@ -2,6 +2,7 @@
 //! `ZEPTO_<FLAG>`.
 
 use clap::Parser;
+use zepto_common::ids::ordinal_of_pod;
 use zepto_process::CommonFlags;
 use zepto_process::flags::{parse_all, set, set_list};
 
@@ -14,6 +15,9 @@ pub struct Flags {
     /// What all processes have.
     #[command(flatten)]
     pub common: CommonFlags,
+    /// Name of this member's pod: its id is the ordinal + 1 where none is given
+    #[arg(long, env = "ZEPTO_POD_NAME", value_name = "TEXT")]
+    pub pod_name: Option<String>,
     /// All members of the group with their RPC addresses, this one among them; absent = this one alone
     #[arg(long, env = "ZEPTO_MEMBERS", value_name = "ID@HOST:PORT", value_delimiter = ',')]
     pub members: Vec<String>,
@@ -40,6 +44,16 @@ impl Flags {
         self.common.apply(config.common(), faults);
         set(&self.common.data_dir, &mut config.config.data_dir);
         set(&self.common.node_id, &mut config.node_id);
+        match self
+            .pod_name
+            .as_deref()
+            .filter(|_| self.common.node_id.is_none())
+            .map(|name| (name, ordinal_of_pod(name)))
+        {
+            None => {}
+            Some((_, Some(ordinal))) => config.node_id = ordinal.saturating_add(1),
+            Some((name, None)) => faults.push(format!("--pod-name: {name:?} does not end in an ordinal")),
+        }
         set_list(&parse_all::<GroupMember>("--members", &self.members, faults), &mut config.cluster.members);
         config.cluster.bootstrap |= self.bootstrap;
         set(&self.partitions, &mut config.cluster.partitions);

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use clap::Parser;
+use zepto_common::ids::ordinal_of_pod;
 use zepto_process::CommonFlags;
 use zepto_process::flags::{set, set_list, set_some};
 
@@ -16,6 +17,9 @@ pub struct Flags {
     /// What all processes have.
     #[command(flatten)]
     pub common: CommonFlags,
+    /// Name of this node's pod, whose ordinal is the node's id where none is given
+    #[arg(long, env = "ZEPTO_POD_NAME", value_name = "TEXT")]
+    pub pod_name: Option<String>,
     /// RPC addresses of the coordinators; absent = the node runs alone
     #[arg(long, env = "ZEPTO_COORDINATOR", value_name = "HOST:PORT", value_delimiter = ',')]
     pub coordinator: Vec<String>,
@@ -69,6 +73,16 @@ impl Flags {
         self.common.apply(config.common(), faults);
         set(&self.common.data_dir, &mut config.config.data_dir);
         set(&self.common.node_id, &mut config.node_id);
+        match self
+            .pod_name
+            .as_deref()
+            .filter(|_| self.common.node_id.is_none())
+            .map(|name| (name, ordinal_of_pod(name)))
+        {
+            None => {}
+            Some((_, Some(ordinal))) => config.node_id = ordinal,
+            Some((name, None)) => faults.push(format!("--pod-name: {name:?} does not end in an ordinal")),
+        }
         set_list(&self.coordinator, &mut config.cluster.coordinators);
         set(&self.zone, &mut config.cluster.zone);
         set(&self.lease_ms, &mut config.cluster.lease_ms);
