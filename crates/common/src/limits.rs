@@ -132,6 +132,10 @@ pub const RESULT_HEAD_TIME: Duration = Duration::from_millis(50);
 pub const RESULT_WAIT_BYTES_MAX: usize = 32 << 20;
 /// Bytes of an exception's text.
 pub const EXCEPTION_BYTES_MAX: usize = 16 << 10;
+/// Partitions of sources whose offsets one table remembers, per drain thread.
+pub const FEED_SOURCES_MAX: usize = 4_096;
+/// Bytes of a feed stream's name: the feed's, a slash, the topic's.
+pub const FEED_STREAM_BYTES_MAX: usize = 512;
 /// Bytes of one message of rows between nodes: what a log frame can hold, and its head.
 pub const WRITE_MESSAGE_BYTES_MAX: usize = FRAME_BYTES_MAX + (1 << 20);
 /// Bytes of one message of a query's rows between nodes.
