@@ -14,6 +14,7 @@ mod parts;
 pub(crate) mod shared;
 mod snapshots;
 mod stats;
+mod whole;
 mod write;
 
 use std::sync::Arc;
@@ -37,6 +38,8 @@ pub use mutate::RewriteFn;
 pub use options::{SealLimits, StoreOptions};
 pub use parts::{PartResult, PartStored};
 pub use stats::{StoreStats, TableStats};
+pub use whole::Intake;
+pub(crate) use write::encode_rows;
 
 /// How long [`Store::close`] waits for one thread to take the word that it should end.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
