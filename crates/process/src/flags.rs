@@ -154,14 +154,14 @@ pub fn set_list<T: Clone>(flag: &[T], key: &mut Vec<T>) {
 
 /// The values of a list; says which cannot be read.
 pub fn parse_all<T: FromStr<Err = String>>(flag: &str, texts: &[String], faults: &mut Vec<String>) -> Vec<T> {
-    let mut parse = |text: &String| match text.parse() {
+    let parse = |text: &String| match text.parse() {
         Ok(value) => Some(value),
         Err(fault) => {
             faults.push(format!("{flag}: {fault}"));
             None
         }
     };
-    texts.iter().filter_map(|text| parse(text)).collect()
+    texts.iter().filter_map(parse).collect()
 }
 
 impl CommonFlags {

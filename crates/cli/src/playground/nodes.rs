@@ -35,7 +35,7 @@ const READY_PAUSE: Duration = Duration::from_millis(20);
 /// What runs.
 pub(super) enum Nodes {
     /// One storage node that is a database by itself.
-    Single(RunningNode),
+    Single(Box<RunningNode>),
     /// One coordinator, storage nodes, one ingest node.
     Cluster(Box<Cluster>),
 }
@@ -56,7 +56,7 @@ impl Nodes {
             config.config.data_dir = folder.to_path_buf();
             config
         };
-        Ok(Self::Single(on_port(port, |port| start(config(port)))?))
+        Ok(Self::Single(Box::new(on_port(port, |port| start(config(port)))?)))
     }
 
     /// A cluster; its first storage node on the port asked for, or on 8123, or on any.
@@ -136,7 +136,7 @@ impl Nodes {
     /// Ends everything in order.
     pub(super) fn stop(self) -> Result<()> {
         let cluster = match self {
-            Self::Single(node) => return Ok(node.stop()?),
+            Self::Single(node) => return Ok((*node).stop()?),
             Self::Cluster(cluster) => *cluster,
         };
         let Cluster { runtime, coordinator, storage, ingest } = cluster;
