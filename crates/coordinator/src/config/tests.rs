@@ -30,8 +30,8 @@ fn every_fault_of_file_and_flags_is_told_at_once() {
     for name in [
         "unknown key clusters",
         "cluster.members: \"1@a\"",
-        "cluster.replicationFactor",
-        "cluster.minInSync",
+        "cluster.replicationFactor = 4",
+        "cluster.minInSync = 9",
         "cluster.deadMs",
         "nodeId = 0",
         "cluster.secretFile",

@@ -77,7 +77,7 @@ fn a_pods_ordinal_is_the_nodes_id_unless_one_is_given() {
     assert_eq!(load("nodeId: 3", &["--pod-name", "my-db-0"]).unwrap().node_id, 0);
     assert_eq!(load("", &["--pod-name", "zeptodb-12", "--node-id", "5"]).unwrap().node_id, 5);
     for name in ["zeptodb", "zeptodb-", "zeptodb-7f9c-x2", "-3", "zeptodb-+1", "zeptodb-99999999999"] {
-        let error = load("", &["--pod-name", name]).unwrap_err().to_string();
+        let error = load("", &[&format!("--pod-name={name}")]).unwrap_err().to_string();
         assert!(error.contains("--pod-name"), "{name}: {error}");
     }
 }

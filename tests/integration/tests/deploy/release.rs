@@ -16,6 +16,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use zepto_harness::node::program_named;
 use zepto_harness::{Connection, Request};
+use zepto_integration::cluster::eventually;
 
 use super::chart::{Chart, Manifests, list, text};
 use super::monitoring;
@@ -300,7 +301,12 @@ fn a_rendered_release_becomes_ready_and_does_what_the_chart_says() -> Result<()>
         containers.iter().map(|it| succeed(release.command(it, "zeptodb-0")?)).collect::<Result<_>>()?;
     ensure!(said[0] == "1\ntrades\n", "{said:?}");
     ensure!(said[1].contains("replication factor 2"), "{}", said[1]);
-    ensure!(said[1].matches("ACTIVE").count() == 4, "{}", said[1]);
+    // The last to come may still be joining.
+    eventually(Duration::from_secs(60), || {
+        let status = succeed(release.command(&containers[1], "zeptodb-0")?)?;
+        ensure!(status.matches("ACTIVE").count() == 4, "{status}");
+        Ok(())
+    })?;
     ensure!(said[2] == "1\n", "{said:?}");
 
     rows_go_everywhere(&doors, &key)?;
