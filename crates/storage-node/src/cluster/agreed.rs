@@ -280,26 +280,7 @@ impl Agreed {
             }
             self.placement.send_replace(Arc::new(view.placement.clone()));
         }
-        self.hand_over_as_asked(view);
         Ok(())
-    }
-
-    /// Has partitions given up that another member is to own. A copy that cannot do it in time goes on as owner, and is
-    /// asked again with the next message, until it is so or is wanted no more.
-    fn hand_over_as_asked(&self, view: &View) {
-        if !self.store.has_copies() {
-            return;
-        }
-        let me = self.me.replica();
-        for (partition, to) in &view.hand_over_to {
-            let mine = view.placement.of(*partition).is_some_and(|it| it.grant.owner == me);
-            if mine
-                && *to != me
-                && let Err(error) = self.store.hand_over(*partition)
-            {
-                tracing::warn!(%partition, %error, "the partition is not handed over");
-            }
-        }
     }
 
     /// Sends rows, the copies' words and heartbeats there from now on.
