@@ -178,15 +178,6 @@ impl Cluster {
         Ok(())
     }
 
-    /// Removes the data directory of a storage node that does not run: its next start makes another disk.
-    ///
-    /// # Errors
-    /// The folder cannot be removed.
-    pub fn lose_disk(&self, number: usize) -> Result<()> {
-        ensure!(self.storage[number].is_none(), "storage node {number} runs");
-        Ok(std::fs::remove_dir_all(self.folder.path().join(format!("storage-{number}")))?)
-    }
-
     /// Starts a storage node again where it was.
     ///
     /// # Errors

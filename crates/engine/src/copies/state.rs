@@ -86,10 +86,8 @@ impl CopyState {
                 return Err(format!("committed {lsn} above the end {}", self.history.end().lsn));
             }
             LogOp::Committed(lsn) => self.committed = self.committed.max(*lsn),
-            LogOp::Installed(history) => {
-                self.history = history.clone();
-                self.committed = history.end().lsn;
-                self.pending = None;
+            LogOp::Installed(_) => {
+                return Err("an installed state, which this version does not know".to_owned());
             }
         }
         self.number += 1;

@@ -28,7 +28,7 @@ fn cluster() -> Result<Cluster> {
 }
 
 /// Waits until every partition has its copies.
-pub(crate) fn all_copies(cluster: &Cluster) -> Result<()> {
+fn all_copies(cluster: &Cluster) -> Result<()> {
     eventually(PATIENCE, || {
         let status = cluster.status()?;
         ensure!(status["under_replicated"] == 0, "{} partitions lack a copy", status["under_replicated"]);
@@ -41,7 +41,7 @@ fn total(progress: &[Arc<AtomicU64>]) -> u64 {
 }
 
 /// Waits until each writer has so many more rows acknowledged; how long it took.
-pub(crate) fn more_rows(progress: &[Arc<AtomicU64>], more: u64) -> Result<Duration> {
+fn more_rows(progress: &[Arc<AtomicU64>], more: u64) -> Result<Duration> {
     let begun = Instant::now();
     let before: Vec<u64> = progress.iter().map(|it| it.load(Ordering::Relaxed)).collect();
     eventually(PATIENCE, || {
@@ -93,7 +93,7 @@ fn each_row_is_on_two_nodes_and_is_read_once() -> Result<()> {
 }
 
 /// Writes until told to stop, also when the door goes and comes back.
-pub(crate) fn keep_writing(writer: &mut Writer, address: SocketAddr, stop: &AtomicBool) -> Result<()> {
+fn keep_writing(writer: &mut Writer, address: SocketAddr, stop: &AtomicBool) -> Result<()> {
     while !stop.load(Ordering::Relaxed) {
         writer.write(address, stop)?;
         // The door is away: who is refused at once would take the processor from those who start it.
@@ -104,11 +104,7 @@ pub(crate) fn keep_writing(writer: &mut Writer, address: SocketAddr, stop: &Atom
 
 /// Counts at a node again and again: whatever was acknowledged before the question is in its answer. Gives how many answers
 /// there were; a node that is away, or cannot answer now, gives none.
-pub(crate) fn keep_counting(
-    address: SocketAddr,
-    progress: &[Arc<AtomicU64>],
-    stop: &AtomicBool,
-) -> Result<u64> {
+fn keep_counting(address: SocketAddr, progress: &[Arc<AtomicU64>], stop: &AtomicBool) -> Result<u64> {
     let mut answers = 0;
     while !stop.load(Ordering::Relaxed) {
         let Ok(mut connection) = Connection::open(address) else {

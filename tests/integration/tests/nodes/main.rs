@@ -4,7 +4,6 @@ mod access;
 mod cluster;
 mod cluster_copies;
 mod cluster_reads;
-mod cluster_states;
 mod configuration;
 mod fixtures;
 mod full_disk;
