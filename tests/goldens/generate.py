@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Writes expressions.tsv, errors.tsv and surface.tsv: asks ClickHouse (chdb) and records its answer, never ours.
+"""Writes expressions.tsv, grafana.tsv, errors.tsv and surface.tsv: asks ClickHouse (chdb) and records its answer, never ours.
 
 Usage: python3 -m venv v && v/bin/pip install -r ../slt/requirements.txt && v/bin/python generate.py
 
 A case file holds statements that end with `;` at the end of a line. A line before a statement may be
   -- differs: REASON   ours answers otherwise; REASON is the first cell of a row in docs/deviations.md
   -- section: NAME     for people
-CREATE and INSERT at the top run on both sides. Each line of expressions.tsv is a case: the statement, the columns'
+CREATE and INSERT at the top run on both sides. Each line of expressions.tsv and grafana.tsv is a case: the statement, the columns'
 names, their types, the rows, the reason if ours differs; tabs and line ends within are escaped. A statement with a
 FORMAT clause has its whole answer in the place of the rows. errors.tsv has the statement, ClickHouse's code, the
 code's name, the reason. surface.tsv lists what ClickHouse has: kind, name, for functions the name it is another of.
@@ -55,7 +55,7 @@ def oracle():
 
 def expression(session, sql):
     """Names, types and rows of one answer."""
-    sql = sql.replace('"default"', "golden").replace("default.", "golden.")
+    sql = sql.replace('"default"', "golden").replace("default.", "golden.").replace("'default'", "'golden'")
     if re.search(r"\bFORMAT \w+", sql):
         return ["", "", session.query(sql).bytes().decode()]
     answer = session.query(sql, "TSVWithNamesAndTypes").bytes().decode()
@@ -127,4 +127,5 @@ def surface():
 if __name__ == "__main__":
     surface()
     generate("expressions", expression)
+    generate("grafana", expression)
     generate("errors", error)

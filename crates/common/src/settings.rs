@@ -161,7 +161,6 @@ const NEUTRAL: &[(&str, &[&str])] = &[
     ("aggregate_functions_null_for_empty", &["0", "false"]),
     ("any_join_distinct_right_table_keys", &["0", "false"]),
     ("cast_keep_nullable", &["0", "false"]),
-    ("extremes", &["0", "false"]),
     ("format_csv_null_representation", &["\\N"]),
     ("format_tsv_null_representation", &["\\N"]),
     ("http_write_exception_in_output_format", &["0", "false"]),

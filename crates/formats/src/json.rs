@@ -6,6 +6,7 @@ use crate::cells::Cells;
 use crate::decode::{Block, Found, RowFormat};
 use crate::encode::{Encoder, Fields, ResultTotals};
 use crate::header::{Header, Names};
+use crate::json_beside::write_beside;
 use crate::json_compact_each_row::compact_row;
 use crate::json_each_row::JsonEachRow;
 use crate::json_fields::Form;
@@ -183,6 +184,7 @@ impl Encoder for JsonWriter {
 
     fn finish(&mut self, totals: &ResultTotals, out: &mut Vec<u8>) -> Result<()> {
         out.extend_from_slice(b"\n\t]");
+        write_beside(&self.fields, self.compact, self.form, totals, out)?;
         write_figures(self.rows, totals, out);
         Ok(())
     }

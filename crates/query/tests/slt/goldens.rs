@@ -74,10 +74,10 @@ fn judged(sql: &str, wanted: &str, got: &str, reason: &str) -> Option<String> {
     }
 }
 
-async fn expressions() -> (usize, usize, Vec<String>) {
-    let database = prepared("tests/goldens/expressions.sql").await;
+async fn answers(stem: &str) -> (usize, usize, Vec<String>) {
+    let database = prepared(&format!("tests/goldens/{stem}.sql")).await;
     let (mut differing, mut wrong) = (0, Vec::new());
-    let cases = cases("tests/goldens/expressions.tsv");
+    let cases = cases(&format!("tests/goldens/{stem}.tsv"));
     for case in &cases {
         let [sql, names, types, rows, reason]: &[String; 5] =
             case.as_slice().try_into().expect("a case has five cells");
@@ -114,19 +114,32 @@ fn judge(what: &str, (count, differing, wrong): (usize, usize, Vec<String>)) -> 
 
 #[test]
 fn expressions_have_the_oracles_names_types_and_values() {
-    println!("{}", judge("expressions", super::on_runtime(expressions())));
+    let (count, differing, wrong) = super::on_runtime(answers("expressions"));
+    assert!(count >= 300, "at least 300 expressions, not {count}");
+    println!("{}", judge("expressions", (count, differing, wrong)));
+}
+
+#[test]
+fn grafanas_statements_have_the_oracles_answers() {
+    println!("{}", judge("Grafana's statements", super::on_runtime(answers("grafana"))));
 }
 
 #[test]
 fn refused_statements_have_the_oracles_codes() {
-    println!("{}", judge("errors", super::on_runtime(errors())));
+    let (count, differing, wrong) = super::on_runtime(errors());
+    assert!(count >= 40, "at least 40 errors, not {count}");
+    println!("{}", judge("errors", (count, differing, wrong)));
 }
 
 /// The cells of a marked case's reason are the first cells of rows in the list of deviations.
 #[test]
 fn every_marked_case_has_its_reason_in_the_list_of_deviations() {
     let list = read("docs/deviations.md");
-    for (path, at) in [("tests/goldens/expressions.tsv", 4), ("tests/goldens/errors.tsv", 3)] {
+    for (path, at) in [
+        ("tests/goldens/expressions.tsv", 4),
+        ("tests/goldens/grafana.tsv", 4),
+        ("tests/goldens/errors.tsv", 3),
+    ] {
         for case in cases(path) {
             let reason = &case[at];
             assert!(
