@@ -257,7 +257,6 @@ pub(crate) const ROWS: &[Row] = &[
         Plan::Scalar(Scalar::pure((3, 4), STRING, bar)),
     ),
     sql!("clamp", &[], "clamp(x, least, most)", "x within two bounds.", "greatest(least($1, $3), $2)"),
-    sql!("isZeroOrNull", &[], "isZeroOrNull(x)", "Whether x is 0 or NULL.", "coalesce(toUInt8($1 = 0), 1)"),
     sql!(
         "divideOrNull",
         &[],
