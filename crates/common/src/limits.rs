@@ -154,3 +154,8 @@ pub const ROUTE_TRIES_MAX: u32 = 128;
 pub const ROUTE_PAUSE_MIN: Duration = Duration::from_millis(10);
 /// The longest wait between two tries.
 pub const ROUTE_PAUSE_MAX: Duration = Duration::from_millis(500);
+
+/// Bytes of the condition of a DELETE that a cluster agrees on.
+pub const CONDITION_BYTES_MAX: usize = 16 << 10;
+/// DELETEs that may wait for their partitions in a cluster.
+pub const DELETES_MAX: usize = 100;

@@ -3,6 +3,7 @@
 //! Such a store has a [`zepto_replication::Copy`] of every partition; its drain threads carry out what the copies say.
 //! No store has both kinds of partitions.
 
+pub(crate) mod change;
 pub(crate) mod data;
 pub(crate) mod frames;
 pub(crate) mod print;
@@ -84,16 +85,20 @@ pub struct CopyStatus {
     pub stopped: bool,
 }
 
-/// Rows of one partition and one block, on their way between logs.
+pub use change::{Form, RowChange};
+
+/// Rows of one partition and one block, or a change of the rows before, on their way between logs.
 #[derive(Debug, Clone)]
 pub struct Payload {
+    /// What it is.
+    pub form: Form,
     /// The table.
     pub table: TableId,
-    /// The schema that the rows were made with.
+    /// The schema that the rows, or the condition, were made with.
     pub schema: SchemaVersion,
-    /// Number of rows.
+    /// Number of rows; 0 for a change.
     pub rows: u32,
-    /// The rows as an Arrow IPC stream with one record batch.
+    /// The rows as an Arrow IPC stream with one record batch; of a change what [`RowChange`] reads.
     pub ipc: Bytes,
     /// The same rows where they came in, so that they need not be read again.
     pub(crate) chunk: Option<Chunk>,
@@ -103,13 +108,21 @@ impl Payload {
     /// Rows as they come from another node.
     #[must_use]
     pub fn new(table: TableId, schema: SchemaVersion, rows: u32, ipc: Bytes) -> Self {
-        Self { table, schema, rows, ipc, chunk: None }
+        Self { form: Form::Rows, table, schema, rows, ipc, chunk: None }
+    }
+
+    /// A change of the rows before.
+    #[must_use]
+    pub fn change(table: TableId, schema: SchemaVersion, change: &RowChange) -> Self {
+        let (form, ipc) = (change.form(), change.encode());
+        Self { form, table, schema, rows: 0, ipc, chunk: None }
     }
 }
 
 impl PartialEq for Payload {
     fn eq(&self, other: &Self) -> bool {
-        (self.table, self.schema, self.rows, &self.ipc) == (other.table, other.schema, other.rows, &other.ipc)
+        let of = |it: &Self| (it.form, it.table, it.schema, it.rows);
+        of(self) == of(other) && self.ipc == other.ipc
     }
 }
 

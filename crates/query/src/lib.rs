@@ -21,6 +21,7 @@ mod arrival;
 mod asof;
 mod catalog;
 pub mod cluster;
+mod conditions;
 mod constants;
 mod dialect;
 mod error;
@@ -52,6 +53,7 @@ mod views;
 mod window_memory;
 mod yielding;
 
+pub use conditions::conditions;
 pub use options::SqlOptions;
 pub use service::{ClusterSide, SqlService};
 pub use statement::split_statements;

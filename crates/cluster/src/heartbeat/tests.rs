@@ -21,6 +21,7 @@ fn example() -> Heartbeat {
         rows_per_second: 1_250_000,
         queue_permille: 17,
         sync_age_ms: 4,
+        wall_ms: 0,
     }
 }
 
@@ -80,7 +81,7 @@ proptest! {
     fn what_is_sent_is_read(
         (node, disk, incarnation, counter) in any::<(u32, u128, u64, u64)>(),
         (leaving, disk_stuck, http_port, rpc_port) in any::<(bool, bool, u16, u16)>(),
-        (placement, catalog, rows_per_second, queue_permille, sync_age_ms) in any::<(u64, u64, u32, u16, u32)>(),
+        (placement, catalog, rows_per_second, queue_permille, sync_age_ms, wall_ms, wall_ms) in any::<(u64, u64, u32, u16, u32, u64)>(),
         cluster in "[a-z-]{0,60}", host in "[ -~]{0,255}",
     ) {
         let heartbeat = Heartbeat {

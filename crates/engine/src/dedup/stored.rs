@@ -1,19 +1,22 @@
-//! A window as bytes, for the manifest. Little-endian, version 1:
+//! A window as bytes, for the manifest. Little-endian, version 1, or 2 where rows of the partition were changed:
 //!
 //! `u8` version, 3 zero bytes, `u32` number of keys, then per key, oldest first: 24 bytes batch id (as in a rows
 //! frame), `u32` block, `u32` schema version, `u32` payload bytes, 4 zero bytes, `u64` payload hash, `i64`
 //! milliseconds since 1970, `u32` number of partitions, then per partition `u16` number, 2 zero bytes, `u32` rows.
 //! After the keys: `u32` number of edges, then per edge, longest unraised first: `u64` producer, `u64` sequence,
-//! `u32` block. What is pending is not written.
+//! `u32` block. What is pending is not written. Version 2 goes on: `u64` number of the highest TRUNCATE, DELETE or UPDATE,
+//! `u32` 1 if rows have expired, else 0, 4 zero bytes, `i64` the time below which they have.
 
 use bytes::Bytes;
 use zepto_common::{PartitionId, SchemaVersion};
 
-use super::{BatchKey, Content, Window, WindowLimits};
+use super::{BatchKey, Changed, Content, Window, WindowLimits};
 use crate::error::{EngineError, Result};
 use crate::wal::cursor::{Cursor, DecodeError, Decoded, put_batch};
 
 const VERSION: u8 = 1;
+/// With what was changed.
+const VERSION_CHANGED: u8 = 2;
 /// Smallest size of a key and of an edge.
 const KEY_BYTES_MIN: usize = 60;
 const PART_BYTES: usize = 8;
@@ -26,7 +29,9 @@ impl Window {
         let keys = self.order.iter().filter_map(|key| Some((key, self.entries.get(key)?)));
         let keys: Vec<_> = keys.filter(|(_, entry)| !entry.committed.is_empty()).collect();
         let mut out = Vec::with_capacity(16 + keys.len() * (KEY_BYTES_MIN + PART_BYTES));
-        out.extend_from_slice(&[VERSION, 0, 0, 0]);
+        let Changed { mutation, cutoff } = self.changes;
+        let is_changed = self.changes != Changed::default();
+        out.extend_from_slice(&[if is_changed { VERSION_CHANGED } else { VERSION }, 0, 0, 0]);
         out.extend_from_slice(&(keys.len() as u32).to_le_bytes());
         for (key, entry) in keys {
             put_batch(&mut out, Some(key.batch));
@@ -51,6 +56,12 @@ impl Window {
             out.extend_from_slice(&edge.sequence.to_le_bytes());
             out.extend_from_slice(&edge.block.to_le_bytes());
         }
+        if is_changed {
+            out.extend_from_slice(&mutation.to_le_bytes());
+            out.extend_from_slice(&u32::from(cutoff.is_some()).to_le_bytes());
+            out.extend_from_slice(&[0; 4]);
+            out.extend_from_slice(&cutoff.unwrap_or(0).to_le_bytes());
+        }
         out.into()
     }
 
@@ -65,7 +76,7 @@ impl Window {
 
     fn read(cursor: &mut Cursor, limits: WindowLimits) -> Decoded<Self> {
         let version = cursor.u8()?;
-        if version != VERSION {
+        if version != VERSION && version != VERSION_CHANGED {
             return Err(DecodeError(format!("version {version} is not known")));
         }
         cursor.zeros(3)?;
@@ -76,6 +87,12 @@ impl Window {
         for _ in 0..cursor.count(EDGE_BYTES)? {
             let (producer, sequence) = (cursor.u64()?, cursor.u64()?);
             window.put_edge(producer, sequence, cursor.u32()?);
+        }
+        if version == VERSION_CHANGED {
+            let (mutation, has_cutoff) = (cursor.u64()?, cursor.u32()?);
+            cursor.zeros(4)?;
+            let cutoff = cursor.i64()?;
+            window.changes = Changed { mutation, cutoff: (has_cutoff != 0).then_some(cutoff) };
         }
         cursor.end()?;
         Ok(window)

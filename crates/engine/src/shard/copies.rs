@@ -6,6 +6,7 @@
 //! answered. Nothing here decides when a row is acknowledged or shown.
 
 mod carry;
+mod changes;
 mod inbox;
 mod writes;
 
@@ -24,6 +25,7 @@ use crate::copies::data::CopyData;
 use crate::copies::{CopyOptions, CopyStatus, Payload};
 use crate::wal::LogPosition;
 
+pub(crate) use changes::ChangeItem;
 pub(crate) use inbox::{Delivered, Inbox};
 
 /// What the doors ask of a drain thread with copies.
@@ -39,6 +41,10 @@ pub(crate) enum CopyCommand {
     Status(PartitionId, oneshot::Sender<CopyStatus>),
     /// Answer when nothing is left to do but to wait.
     Settle(SyncSender<()>),
+    /// Log a change of rows in these partitions.
+    Change(changes::ChangeItem),
+    /// The manifest has these changes: what follows them may be shown.
+    Changed(Vec<(PartitionId, Lsn)>),
 }
 
 /// One copy with its data.
@@ -49,12 +55,17 @@ struct Held {
     /// Entries given to the log since the start, and how many of them the copy knows to be synced.
     logged: u64,
     reported: u64,
+    /// The change that waits for the background thread; nothing above it is shown.
+    blocked: Option<Lsn>,
+    /// Bytes of rows that came since.
+    behind_bytes: usize,
 }
 
 /// Who waits for a copy.
 #[derive(Debug)]
 enum Waiter {
-    Writer { answer: oneshot::Sender<Result<Stored>>, rows: u64, bytes: usize },
+    Writer { partition: PartitionId, answer: oneshot::Sender<Result<Stored>>, rows: u64, bytes: usize },
+    Change { answer: oneshot::Sender<Result<()>> },
     Reader { partition: PartitionId, answer: oneshot::Sender<Result<Lsn>> },
 }
 
@@ -82,7 +93,7 @@ impl Copies {
         let (boot, now) = (shard.shared.token.boot, options.clock.now());
         let held = data.into_iter().map(|(partition, data)| {
             let copy = Copy::new(me, partition, boot, options.timing, data.recovered(), now);
-            (partition.0, Held { copy, data, logged: 0, reported: 0 })
+            (partition.0, Held { copy, data, logged: 0, reported: 0, blocked: None, behind_bytes: 0 })
         });
         Self {
             held: held.collect(),
@@ -156,7 +167,9 @@ impl Shard {
         copies.read_bytes = 0;
         for it in inbox {
             let now = copies.now();
-            if let Some(held) = copies.held.get_mut(&it.partition.0) {
+            if let Some(held) = copies.held.get_mut(&it.partition.0)
+                && held.takes(&it.message)
+            {
                 held.copy.message(now, it.from, it.message);
                 self.carry_out(copies, it.partition.0);
             }
@@ -294,6 +307,8 @@ impl Shard {
                 });
             }
             CopyCommand::Settle(done) => copies.settlers.push(done),
+            CopyCommand::Change(item) => self.begin_change(copies, item),
+            CopyCommand::Changed(changes) => self.changed(copies, &changes),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What the facade, the drain threads and the background thread share.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
@@ -13,6 +13,7 @@ use super::health::Health;
 use super::options::StoreOptions;
 use crate::background::Job;
 use crate::catalog::Catalog;
+use crate::copies::change::WaitingChange;
 use crate::disk::{Disk, replace_file};
 use crate::error::{EngineError, IoAction};
 use crate::memory::MemoryBudget;
@@ -44,12 +45,16 @@ pub(crate) struct Shared {
     pub(crate) ddl: Mutex<()>,
     pub(crate) tables: ArcSwap<HashMap<TableId, Arc<TableData>>>,
     pub(crate) drains: Vec<Drain>,
+    /// Committed changes that the background thread has to carry out: of each partition the next one.
+    pub(crate) changes: Mutex<BTreeMap<PartitionId, WaitingChange>>,
     /// Bounded; drain threads only ever try.
     pub(crate) jobs: SyncSender<Job>,
     pub(crate) memory: MemoryBudget,
     pub(crate) counters: Counters,
     pub(crate) health: Health,
     pub(crate) sealed_ids: AtomicU64,
+    /// No row may expire by this node's clock.
+    pub(crate) expiry_held: AtomicBool,
     /// Numbers that spread the blocks of tables without a key.
     pub(crate) block_ids: AtomicU64,
     /// Segments of an age below this were cut by another number of drain threads.
@@ -89,6 +94,8 @@ impl Shared {
             counters: Counters::default(),
             health: Health::new(threads),
             sealed_ids: AtomicU64::new(1),
+            changes: Mutex::default(),
+            expiry_held: AtomicBool::new(false),
             block_ids: AtomicU64::new(rand::random()),
             elders_below: parts.elders_below,
             relief_asked: AtomicBool::new(false),

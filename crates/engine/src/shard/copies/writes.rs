@@ -1,6 +1,6 @@
 //! Rows that want to be appended, and how their writers are answered.
 
-use zepto_common::{Epoch, Error, ErrorCode, Lsn, Result};
+use zepto_common::{Epoch, Error, ErrorCode, Lsn, PartitionId, Result};
 use zepto_replication::{Key, Outcome, Write};
 
 use super::{Copies, Waiter, moment};
@@ -36,14 +36,12 @@ impl Shard {
         };
         let (request, now) = (copies.next_request(), copies.now());
         let rows = item.row_count();
-        let payload = Payload {
-            table: item.table.id,
-            schema: item.chunk.schema.version,
-            rows: rows as u32,
-            ipc: item.payload,
-            chunk: Some(item.chunk),
-        };
-        copies.waiters.insert(request, Waiter::Writer { answer: item.answer, rows, bytes: item.bytes });
+        let (table, version) = (item.table.id, item.chunk.schema.version);
+        let payload =
+            Payload { chunk: Some(item.chunk), ..Payload::new(table, version, rows as u32, item.payload) };
+        let (answer, bytes) = (item.answer, item.bytes);
+        let waiter = Waiter::Writer { partition: PartitionId(partition), answer, rows, bytes };
+        copies.waiters.insert(request, waiter);
         let Some(held) = copies.held.get_mut(&partition) else { return };
         let content = match &key {
             Some(key) => held.data.windows.comparable(key, content),
@@ -58,6 +56,10 @@ impl Shard {
     /// Answers whom the copies named, after what they may see is shown.
     pub(super) fn answer(&mut self, copies: &mut Copies) {
         for (request, outcome) in std::mem::take(&mut copies.answers) {
+            if copies.waits_for_change(request, outcome) {
+                copies.answers.push((request, outcome));
+                continue;
+            }
             match copies.waiters.remove(&request) {
                 Some(Waiter::Reader { partition, answer }) => {
                     // Shown less than committed: the catalog lags behind.
@@ -76,11 +78,17 @@ impl Shard {
 
     pub(super) fn tell(&self, waiter: Waiter, outcome: Outcome) {
         match waiter {
-            Waiter::Writer { answer, rows, bytes } => {
+            Waiter::Writer { answer, rows, bytes, .. } => {
                 self.drain().ring.free(1, bytes);
                 let _ = answer.send(match outcome {
                     Outcome::Committed(_) => Ok(Stored { rows, duplicate_rows: 0 }),
                     Outcome::Duplicate => Ok(Stored { rows: 0, duplicate_rows: rows }),
+                    other => Err(fault(other)),
+                });
+            }
+            Waiter::Change { answer } => {
+                let _ = answer.send(match outcome {
+                    Outcome::Committed(_) | Outcome::Duplicate => Ok(()),
                     other => Err(fault(other)),
                 });
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use zepto_common::ids::{Boot, Epoch, Lsn, PartitionId, SchemaVersion, SetVersion, TableId, Token};
 use zepto_common::placement::{Grant, InSyncSet, Replica};
-use zepto_engine::copies::{Payload, PeerMessage};
+use zepto_engine::copies::{Form, Payload, PeerMessage};
 use zepto_proto::convert::{bad_message, batch_of, partition_of, replica_of, replicas_of};
 use zepto_proto::refusal::Refused;
 use zepto_proto::replicate as wire;
@@ -167,6 +167,8 @@ fn entry_message(entry: Entry<Payload>) -> wire::Entry {
         schema_version: rows.schema.0,
         rows: rows.rows,
         ipc: rows.ipc,
+        // Rows are 0, as in messages of before there was anything else.
+        change: if rows.form == Form::Rows { 0 } else { rows.form as u32 },
     });
     wire::Entry { position: Some(position_message(entry.position)), key, content: entry.content, rows }
 }
@@ -183,11 +185,17 @@ fn entry_of(entry: wire::Entry) -> Result<Entry<Payload>, Refused> {
             Some(Key { table, batch: batch_of(key.batch)?, block })
         }
     };
-    let rows = |it: wire::Rows| {
-        Payload::new(TableId(it.table_id), SchemaVersion(it.schema_version), it.rows, it.ipc)
+    let rows = |it: wire::Rows| -> Result<Payload, Refused> {
+        let form = if it.change == 0 { Some(Form::Rows) } else { Form::of_number(it.change) };
+        let form = form.ok_or_else(|| bad_message(format!("a change of kind {}", it.change)))?;
+        let (table, schema) = (TableId(it.table_id), SchemaVersion(it.schema_version));
+        let mut payload = Payload::new(table, schema, it.rows, it.ipc);
+        payload.form = form;
+        Ok(payload)
     };
+    let payload = entry.rows.map(rows).transpose()?;
     let position = position_of(entry.position.as_ref())?;
-    Ok(Entry { position, key, content: entry.content, payload: entry.rows.map(rows) })
+    Ok(Entry { position, key, content: entry.content, payload })
 }
 
 #[cfg(test)]

@@ -54,7 +54,21 @@ fn messages() -> Vec<PeerMessage> {
         Message::Tail { token, sequence, previous, entries: entries() },
         Message::Waiting { token, sequence },
         Message::Fenced { seen: token },
+        Message::Replicate { head: head(), previous, entries: changes(token), committed: Lsn(39) },
     ]
+}
+
+fn changes(token: Token) -> Vec<Entry<Payload>> {
+    let changes = [
+        RowChange::Truncate { mutation: 7 },
+        RowChange::Expire { cutoff: -1 },
+        RowChange::Delete { mutation: 8, condition: Bytes::from_static(b"x > 1") },
+    ];
+    let entry = |(lsn, change): (u64, RowChange)| {
+        let payload = Some(Payload::change(TableId(12), SchemaVersion(6), &change));
+        Entry { position: Position { token, lsn: Lsn(lsn) }, key: None, content: lsn, payload }
+    };
+    (41..).zip(changes).map(entry).collect()
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -104,6 +118,7 @@ fn what_no_copy_says_is_refused() {
         ("no owner", edit(&|it| it.head.as_mut().unwrap().grant.as_mut().unwrap().owner = None)),
         ("no previous", edit(&|it| it.previous = None)),
         ("no position", edit(&|it| it.entries[0].position = None)),
+        ("no such change", edit(&|it| it.entries[1].rows.as_mut().unwrap().change = 99)),
         ("no batch", edit(&|it| it.entries[1].key.as_mut().unwrap().batch = None)),
     ];
     for (what, message) in bad {
