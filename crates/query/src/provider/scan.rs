@@ -80,6 +80,8 @@ pub(crate) struct Work {
     pub(crate) whole: bool,
     /// Whether a key's rows are given as they arrived: by one partition, in the order of the parts.
     pub(crate) as_arrived: bool,
+    /// Whether every row has the same key.
+    pub(crate) one_key: bool,
 }
 
 impl Work {
@@ -104,7 +106,7 @@ impl Work {
             (!ranges.is_empty()).then_some(Piece { part, shard, ranges, exact })
         });
         let pieces: Vec<Piece> = pieces.filter(|piece| piece.rows() > 0).collect();
-        Self { pieces, whole, as_arrived: false }
+        Self { pieces, whole, as_arrived: false, one_key: wanted.is_one_key() }
     }
 
     /// Whether no row needs to be looked at before it is given.
