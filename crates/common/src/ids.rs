@@ -99,6 +99,8 @@ pub enum BatchId {
     },
     /// The client's `insert_deduplication_token`, as the XXH3-128 of its bytes.
     Token(u128),
+    /// Rows of one partition of an external source, known by their offsets there: see [`crate::source`].
+    Source(u128),
 }
 
 impl BatchId {
@@ -112,7 +114,7 @@ impl BatchId {
     #[must_use]
     pub fn number(&self) -> u128 {
         match *self {
-            Self::Token(token) => token,
+            Self::Token(number) | Self::Source(number) => number,
             Self::Producer { producer, sequence } => u128::from(producer) << 64 | u128::from(sequence),
         }
     }

@@ -8,6 +8,7 @@
 //! - [`catalog`]: what exists, and the statements that change it
 //! - [`partition`]: the key hash and the cut of a batch into partitions
 //! - [`service`]: [`service::RowSink`] and [`service::QueryService`], which doors and feeds talk to
+//! - [`source`]: the rows that a feed brings, known by their offsets
 //! - [`tally`]: what became of the blocks of one INSERT
 //! - [`limits`]: every named maximum
 //! - [`auth`]: API keys, their file, and who is asking
@@ -26,6 +27,7 @@ pub mod placement;
 pub mod schema;
 pub mod service;
 pub mod settings;
+pub mod source;
 pub mod tally;
 pub mod types;
 

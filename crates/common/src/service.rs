@@ -14,9 +14,10 @@ use futures::Stream;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::Ddl;
-use crate::error::Result;
+use crate::error::{Error, ErrorCode, Result};
 use crate::ids::{BatchId, PartitionId};
 use crate::schema::{TableName, TableSchema};
+use crate::source::FeedStream;
 
 /// What a caller may do, each role including the ones below it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -44,7 +45,8 @@ pub struct WriteRequest {
     /// Whether the rows are a function of the request alone, so that a retry has the same bytes. Not so with
     /// `DEFAULT now()` and for what a SELECT gave.
     pub repeatable: bool,
-    /// All columns of the schema in its order, in storage types, without NULL in columns that are not Nullable.
+    /// All columns of the schema in its order, in storage types, without NULL in columns that are not Nullable. With a
+    /// batch of a source one more: [`crate::source`].
     pub rows: RecordBatch,
 }
 
@@ -104,6 +106,20 @@ pub trait RowSink: Send + Sync {
     /// # Errors
     /// `Overloaded`, `NotEnoughSpace`, `TableIsReadOnly`: nothing was stored. `UnknownStatusOfInsert`: perhaps stored.
     async fn write(&self, request: WriteRequest, deadline: Instant) -> Result<WriteReceipt>;
+
+    /// Raises the resume positions of a feed's stream, durably, and gives all of them: the next offset of each partition
+    /// of the source below which every row is stored. A position never falls.
+    ///
+    /// # Errors
+    /// `NotImplemented` where rows are kept in more than one copy; else as [`Self::write`].
+    async fn feed_positions(
+        &self,
+        _stream: &FeedStream,
+        _raise: &BTreeMap<u32, u64>,
+        _deadline: Instant,
+    ) -> Result<BTreeMap<u32, u64>> {
+        Err(Error::new(ErrorCode::NotImplemented, "this node keeps no positions of feeds"))
+    }
 }
 
 /// Has changes of the catalog agreed on, on a node that is one of several.

@@ -14,7 +14,10 @@
 //! [`DEDUP_PRODUCERS_MAX`] producers that left something behind. A *token* that left the window is simply no longer
 //! known: sent again it is stored again. Ages go by the wall clock, because they outlive the process: a clock that
 //! jumps ahead makes the window shorter, one that jumps back makes it longer, up to its count.
+//!
+//! Rows of a feed are known without a window, by the offsets in their source: [`Marks`].
 
+pub(crate) mod marks;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -27,6 +30,8 @@ use zepto_common::limits::{DEDUP_PRODUCERS_MAX, DEDUP_WINDOW_AGE, DEDUP_WINDOW_B
 use zepto_common::{BatchId, PartitionId, SchemaVersion};
 
 use crate::error::{EngineError, Result};
+
+pub use marks::Marks;
 
 /// A block of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -144,6 +149,8 @@ pub struct Window {
     order: VecDeque<BatchKey>,
     edges: HashMap<u64, Edge>,
     evictions: u64,
+    /// What is known of the sources of feeds.
+    pub(crate) marks: Marks,
 }
 
 impl Window {
@@ -162,7 +169,7 @@ impl Window {
     /// Whether it knows nothing at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.edges.is_empty()
+        self.entries.is_empty() && self.edges.is_empty() && self.marks.is_empty()
     }
 
     /// What is known of a block. `parts`: its partitions with their rows.
@@ -302,6 +309,7 @@ impl Window {
             for (&producer, edge) in &window.edges {
                 merged.put_edge(producer, edge.sequence, edge.block);
             }
+            merged.marks.absorb(&window.marks, &keep);
         }
         entries.sort_by_key(|(_, entry)| entry.since_ms);
         for (key, entry) in entries {
@@ -320,7 +328,7 @@ impl Window {
                 let edge = self.edges.get(&producer);
                 edge.is_some_and(|edge| (sequence, key.block) <= (edge.sequence, edge.block))
             }
-            BatchId::Token(_) => false,
+            BatchId::Token(_) | BatchId::Source(_) => false,
         }
     }
 
@@ -359,6 +367,7 @@ fn readable(batch: BatchId) -> String {
     match batch {
         BatchId::Producer { producer, sequence } => format!("{sequence} of producer {producer:016x}"),
         BatchId::Token(token) => format!("with token hash {token:032x}"),
+        BatchId::Source(source) => format!("of source {source:032x}"),
     }
 }
 

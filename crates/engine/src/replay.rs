@@ -7,12 +7,13 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, UInt64Array};
 use arrow::ipc::reader::StreamReader;
 use bytes::Bytes;
 use zepto_common::clock::wall_nanos;
 use zepto_common::schema::TableSchema;
-use zepto_common::{Error, ErrorCode, Lsn, PartitionId, Result, TableId};
+use zepto_common::source::split_offsets;
+use zepto_common::{BatchId, Error, ErrorCode, Lsn, PartitionId, Result, TableId};
 use zepto_replication::LogOp;
 
 use crate::background::Background;
@@ -23,7 +24,7 @@ use crate::dedup::{BatchKey, Content, PartRows, Window, WindowLimits};
 use crate::shard::Cut;
 use crate::shard::apply::merge_tail;
 use crate::table::{ActiveChunk, TableData};
-use crate::wal::{CopyFrame, Frame, LogPosition, Place, RowsFrame, RowsItem};
+use crate::wal::{CheckpointFrame, CopyFrame, Frame, LogPosition, Place, RowsFrame, RowsItem};
 
 /// Frames between two lines that say how far it is.
 const REPORT_EVERY: u64 = 200_000;
@@ -102,8 +103,8 @@ impl<'a> Replayer<'a> {
                 let fresh = self.pass_places(at, &frame.places)?;
                 self.raise_cutoff(frame.table, frame.cutoff, &fresh);
             }
-            Frame::Checkpoint(_)
-            | Frame::Truncate(_)
+            Frame::Checkpoint(frame) => self.take_positions(at, &frame)?,
+            Frame::Truncate(_)
             | Frame::Mutation(_)
             | Frame::View(_)
             | Frame::Forget(_)
@@ -232,20 +233,31 @@ impl<'a> Replayer<'a> {
             );
             return Err(Error::new(ErrorCode::CorruptedData, message));
         };
-        self.remember(frame, &fresh);
+        let unreadable = |error: Error| {
+            let message = format!("log file {} at byte {}: {}", at.sequence, at.offset, error.message);
+            Error::new(ErrorCode::CorruptedData, message)
+        };
+        let mut rows = None;
+        if let Some(BatchId::Source(source)) = frame.batch.filter(|_| !fresh.is_empty()) {
+            let (of_table, offsets) =
+                decode_rows(&frame.payload).and_then(|rows| split_offsets(&rows)).map_err(unreadable)?;
+            self.mark(frame.table, source, &offsets, &fresh).map_err(unreadable)?;
+            rows = Some(of_table);
+        } else {
+            self.remember(frame, &fresh);
+        }
         let floors = self.background.manifest.tables.get(&frame.table);
         fresh.retain(|item| floors.is_none_or(|table| item.lsn > table.floor_of(item.partition)));
         if fresh.is_empty() {
             return Ok(());
         }
-        let unreadable = |error: Error| {
-            let message = format!("log file {} at byte {}: {}", at.sequence, at.offset, error.message);
-            Error::new(ErrorCode::CorruptedData, message)
-        };
         let schema = shared.catalog.load().schema(frame.table, frame.schema).cloned().ok_or_else(|| {
             unreadable(Error::internal(format!("schema version {} is not in the catalog", frame.schema)))
         })?;
-        let rows = decode_rows(&frame.payload).map_err(unreadable)?;
+        let rows = match rows {
+            Some(rows) => rows,
+            None => decode_rows(&frame.payload).map_err(unreadable)?,
+        };
         for shard in 0..shared.drains.len() {
             let items: Vec<RowsItem> =
                 fresh.iter().copied().filter(|item| shared.shard_of(item.partition) == shard).collect();
@@ -254,6 +266,40 @@ impl<'a> Replayer<'a> {
                 self.state.rows += chunk.rows.num_rows() as u64;
                 self.push(&data, shard, chunk);
             }
+        }
+        Ok(())
+    }
+
+    /// Notes which offsets of a source the partitions have.
+    fn mark(
+        &mut self,
+        table: TableId,
+        source: u128,
+        offsets: &UInt64Array,
+        fresh: &[RowsItem],
+    ) -> Result<()> {
+        let shared = self.background.shared.clone();
+        for item in fresh {
+            let last = (item.first_row as usize + item.rows as usize).checked_sub(1);
+            let Some(&last) = last.and_then(|last| offsets.values().get(last)) else {
+                return Err(Error::internal("rows beyond those of the payload"));
+            };
+            let key = (shared.shard_of(item.partition), table);
+            let window = self.state.windows.entry(key).or_default();
+            window.marks.raise(source, item.partition, last);
+        }
+        Ok(())
+    }
+
+    fn take_positions(&mut self, at: LogPosition, frame: &CheckpointFrame) -> Result<()> {
+        let fresh = self.pass_places(at, &frame.places)?;
+        let shared = self.background.shared.clone();
+        if !shared.tables.load().contains_key(&frame.table) {
+            return Ok(());
+        }
+        for home in fresh {
+            let window = self.state.windows.entry((shared.shard_of(home), frame.table)).or_default();
+            window.marks.resume_at(home, &frame.feed, frame.offsets.iter().map(|at| (at.source, at.offset)));
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ pub(crate) mod apply;
 mod commands;
 pub(crate) mod copies;
 mod pass;
+pub(crate) mod positions;
 pub(crate) mod space;
 
 use std::collections::{HashMap, VecDeque};
@@ -13,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration;
 
+use arrow::array::UInt64Array;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -51,6 +53,8 @@ pub(crate) struct WriteItem {
     /// A retry has the same payload.
     pub(crate) repeatable: bool,
     pub(crate) chunk: Chunk,
+    /// With a batch of a source: the offset of each row.
+    pub(crate) offsets: Option<UInt64Array>,
     /// The rows as an Arrow IPC stream.
     pub(crate) payload: Bytes,
     /// What was reserved in the ring.
@@ -95,6 +99,8 @@ pub(crate) enum Command {
     DropSpares,
     /// Log and show that rows of a table below a time are expired.
     Expire { table: Arc<TableData>, cutoff: i64, done: SyncSender<Result<()>> },
+    /// Log and show the positions of a feed.
+    Positions(positions::Raise),
     /// These tables are gone.
     Forget(Vec<TableId>),
     /// Of a store with copies.

@@ -11,6 +11,7 @@ mod mutate;
 mod open;
 mod options;
 mod parts;
+mod positions;
 pub(crate) mod shared;
 mod snapshots;
 mod stats;
@@ -36,6 +37,7 @@ pub use health::LogState;
 pub use mutate::RewriteFn;
 pub use options::{SealLimits, StoreOptions};
 pub use parts::{PartResult, PartStored};
+pub use positions::FeedPosition;
 pub use stats::{StoreStats, TableStats};
 
 /// How long [`Store::close`] waits for one thread to take the word that it should end.

@@ -86,12 +86,14 @@ fn frames() -> Vec<(&'static str, Frame)> {
         ("rows_without_batch", rows(None)),
         ("rows_of_producer", rows(Some(BatchId::Producer { producer: 0xaabb, sequence: 0xccdd }))),
         ("rows_with_token", rows(Some(BatchId::Token(0x0f0e_0d0c_0b0a_0908_0706_0504_0302_0100)))),
+        ("rows_of_source", rows(Some(BatchId::Source(0x1f1e_1d1c_1b1a_1918_1716_1514_1312_1110)))),
         ("schema", Frame::Schema(SchemaFrame { token, places: places.clone(), schema: schema() })),
         (
             "checkpoint",
             Frame::Checkpoint(CheckpointFrame {
                 token,
                 places: places.clone(),
+                table: TableId(77),
                 feed: "kafka".into(),
                 offsets,
             }),
@@ -241,6 +243,24 @@ fn every_kind_of_frame_that_was_ever_written_is_read() {
             replay(disk, Path::new("/wal"), options).unwrap().map(|next| next.unwrap().1).collect();
         assert_eq!(found, [frame], "{name}");
     }
+}
+
+/// Before the table was named the positions of a feed were those of no table.
+#[test]
+fn positions_without_a_table_are_read() {
+    let old = golden("x").parent().unwrap().with_file_name("wal_0_1").join("checkpoint.bin");
+    let disk = SimDisk::new();
+    disk.create_dir_all(Path::new("/wal")).unwrap();
+    let file = disk.create(Path::new(FILE)).unwrap();
+    file.write_at(&std::fs::read(old).unwrap(), 0).unwrap();
+    let options = ReplayOptions { disk_id: DISK, allow_corrupt_tail: false, heads: None };
+    let found: Vec<Frame> =
+        replay(disk, Path::new("/wal"), options).unwrap().map(|next| next.unwrap().1).collect();
+    let (_, mut wanted) = frames().into_iter().find(|(name, _)| *name == "checkpoint").unwrap();
+    if let Frame::Checkpoint(frame) = &mut wanted {
+        frame.table = TableId(0);
+    }
+    assert_eq!(found, [wanted]);
 }
 
 /// Version 0.1 left its files' length out of the header.

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
+use serde::Deserialize;
 use zepto_common::ids::NodeId;
+use zepto_feeds::FeedConfig;
 use zepto_ingest_node::Options;
 use zepto_ingest_node::options::{INGEST_ID_MIN, id_of_name, random_id};
 use zepto_proto::handshake::Secret;
@@ -24,6 +26,9 @@ pub(crate) enum LogFormat {
 #[derive(Debug, Clone, Parser)]
 #[command(name = "zepto_ingest_node", version, max_term_width = 110)]
 pub(crate) struct Flags {
+    /// File with the feeds of this node: YAML, a list under `feeds`
+    #[arg(long, env = "ZEPTO_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Address to listen on
     #[arg(long, env = "ZEPTO_BIND", value_name = "ADDR", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     bind: IpAddr,
@@ -74,6 +79,13 @@ pub(crate) struct Flags {
     pub(crate) check_config: bool,
 }
 
+/// What the file may hold.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConfigFile {
+    feeds: Vec<FeedConfig>,
+}
+
 impl Flags {
     /// The options, or every fault at once.
     pub(crate) fn options(&self) -> Result<Options, String> {
@@ -102,6 +114,7 @@ impl Flags {
                 --i-know-this-is-open)";
             faults.push(text.to_owned());
         }
+        let feeds = self.feeds(&mut faults);
         if !faults.is_empty() {
             return Err(faults.join("\n"));
         }
@@ -116,6 +129,24 @@ impl Flags {
             api_keys_file: self.api_keys_file.clone().filter(|_| !self.no_auth),
             protect_metrics: self.protect_metrics,
             heartbeat: Duration::from_millis(self.heartbeat_interval_ms.max(10)),
+            feeds,
         })
+    }
+
+    fn feeds(&self, faults: &mut Vec<String>) -> Vec<FeedConfig> {
+        let Some(path) = &self.config else { return Vec::new() };
+        let text = std::fs::read_to_string(path).map_err(|error| error.to_string());
+        let file = text
+            .and_then(|text| serde_yaml_ng::from_str::<ConfigFile>(&text).map_err(|error| error.to_string()));
+        match file {
+            Ok(file) => {
+                zepto_feeds::config::validate(&file.feeds, faults);
+                file.feeds
+            }
+            Err(error) => {
+                faults.push(format!("--config: {}: {error}", path.display()));
+                Vec::new()
+            }
+        }
     }
 }

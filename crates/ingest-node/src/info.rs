@@ -1,7 +1,7 @@
 //! What the door asks about an ingest node: readiness, counters, gauges, settings, and who runs its statements.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use zepto_cluster::{OwnerPool, RoutedSink};
 use zepto_common::metric_names as names;
 use zepto_common::{Error, ErrorCode, Result};
+use zepto_feeds::status::FeedStatus;
 use zepto_http::{Forward, Identity, NodeInfo};
 
 use crate::agreed::Agreed;
@@ -24,6 +25,7 @@ pub(crate) struct IngestInfo {
     pool: Arc<OwnerPool>,
     forwarder: Forwarder,
     leaving: AtomicBool,
+    feeds: OnceLock<Vec<Arc<FeedStatus>>>,
 }
 
 impl IngestInfo {
@@ -49,7 +51,21 @@ impl IngestInfo {
             "api_keys_file": options.api_keys_file.as_ref().map(|it| it.display().to_string()),
         });
         let forwarder = Forwarder::new(agreed.clone());
-        Self { identity, settings, agreed, sink, pool, forwarder, leaving: AtomicBool::new(false) }
+        Self {
+            identity,
+            settings,
+            agreed,
+            sink,
+            pool,
+            forwarder,
+            leaving: AtomicBool::new(false),
+            feeds: OnceLock::new(),
+        }
+    }
+
+    /// Shows these feeds.
+    pub(crate) fn show_feeds(&self, feeds: Vec<Arc<FeedStatus>>) {
+        let _only_once = self.feeds.set(feeds);
     }
 
     /// Not ready from now on.
@@ -97,6 +113,10 @@ impl NodeInfo for IngestInfo {
 
     fn settings(&self) -> Value {
         self.settings.clone()
+    }
+
+    fn feeds(&self) -> Value {
+        zepto_feeds::run::show(self.feeds.get().map(Vec::as_slice).unwrap_or_default())
     }
 
     fn refresh_gauges(&self) {

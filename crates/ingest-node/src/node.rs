@@ -1,7 +1,7 @@
 //! Starts and stops one ingest node: the port, then the coordinators, then the door; and back in the opposite order.
 //!
 //! Promises: it listens at once and is not ready until it knows a placement, a catalog and a storage node; `stop`
-//! finishes the requests in flight and ends every task.
+//! finishes the requests in flight and the batches of feeds, and ends every task.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 use zepto_cluster::write::sink::SinkTimes;
 use zepto_cluster::{EdgeIdentity, OwnerPool, PoolLimits, RoutedSink};
 use zepto_common::auth::Authenticator;
+use zepto_common::service::RowSink;
+use zepto_feeds::Feeds;
 use zepto_http::{Door, DoorLimits, serve};
 use zepto_proto::client::{ClientError, CoordinatorClient, Deadlines, Identity};
 
@@ -49,6 +51,7 @@ pub struct IngestNode {
     info: Arc<IngestInfo>,
     door: JoinSet<std::io::Result<()>>,
     tasks: JoinSet<()>,
+    feeds: Feeds,
     /// Ends the door.
     shutdown: CancellationToken,
     /// Ends what the door needs.
@@ -94,6 +97,9 @@ impl IngestNode {
         let mut tasks = JoinSet::new();
         tasks.spawn(agreed.clone().watch(stop.clone()));
         tasks.spawn(agreed.stay_alive(options.heartbeat, stop.clone()));
+        let rows: Arc<dyn RowSink> = sink.clone();
+        let feeds = Feeds::start(options.feeds, &rows);
+        info.show_feeds(feeds.statuses());
         let door = Door {
             sink,
             queries: Arc::new(NoQueries),
@@ -106,7 +112,7 @@ impl IngestNode {
         };
         let mut doors = JoinSet::new();
         doors.spawn(serve(listener, door, shutdown.clone()));
-        Ok(Self { http, info, door: doors, tasks, shutdown, stop })
+        Ok(Self { http, info, door: doors, tasks, feeds, shutdown, stop })
     }
 
     /// The address of the HTTP door.
@@ -127,6 +133,8 @@ impl IngestNode {
     pub async fn stop(mut self) -> Result<(), StartError> {
         self.leave();
         self.shutdown.cancel();
+        // They write by the same ways as the door: both end before these do.
+        self.feeds.stop().await;
         let ended = self.door.join_next().await;
         self.stop.cancel();
         while self.tasks.join_next().await.is_some() {}

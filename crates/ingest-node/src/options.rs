@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use xxhash_rust::xxh3::xxh3_64;
 use zepto_common::ids::NodeId;
+use zepto_feeds::FeedConfig;
 use zepto_proto::handshake::Secret;
 
 /// Ingest nodes have ids from here on; lower ones are storage nodes.
@@ -32,6 +33,8 @@ pub struct Options {
     pub protect_metrics: bool,
     /// Between two signs of life.
     pub heartbeat: Duration,
+    /// What it follows.
+    pub feeds: Vec<FeedConfig>,
 }
 
 /// The id of a node with this name (its pod's), the same at every start. Two names meet once in four billion; the

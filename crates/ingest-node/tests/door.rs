@@ -36,6 +36,7 @@ fn options(coordinator: &str) -> Options {
         api_keys_file: None,
         protect_metrics: false,
         heartbeat: Duration::from_millis(100),
+        feeds: Vec::new(),
     }
 }
 

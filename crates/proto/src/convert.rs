@@ -57,6 +57,7 @@ impl From<BatchId> for write::Batch {
     fn from(batch: BatchId) -> Self {
         let id = match batch {
             BatchId::Token(token) => write::batch::Id::Token(token.to_be_bytes().to_vec()),
+            BatchId::Source(source) => write::batch::Id::Source(source.to_be_bytes().to_vec()),
             BatchId::Producer { producer, sequence } => {
                 write::batch::Id::Producer(write::Producer { producer, sequence })
             }
@@ -75,6 +76,11 @@ pub fn batch_of(batch: Option<write::Batch>) -> Result<BatchId, Refused> {
             let bytes = <[u8; 16]>::try_from(bytes.as_slice())
                 .map_err(|_| bad_message(format!("a token of {} bytes instead of 16", bytes.len())))?;
             Ok(BatchId::Token(u128::from_be_bytes(bytes)))
+        }
+        Some(write::batch::Id::Source(bytes)) => {
+            let bytes = <[u8; 16]>::try_from(bytes.as_slice())
+                .map_err(|_| bad_message(format!("a source of {} bytes instead of 16", bytes.len())))?;
+            Ok(BatchId::Source(u128::from_be_bytes(bytes)))
         }
         Some(write::batch::Id::Producer(it)) => {
             Ok(BatchId::Producer { producer: it.producer, sequence: it.sequence })

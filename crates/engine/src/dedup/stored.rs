@@ -1,23 +1,35 @@
-//! A window as bytes, for the manifest. Little-endian, version 1:
+//! A window as bytes, for the manifest. Little-endian, version 1, or 2 if anything is known of sources of feeds:
 //!
 //! `u8` version, 3 zero bytes, `u32` number of keys, then per key, oldest first: 24 bytes batch id (as in a rows
 //! frame), `u32` block, `u32` schema version, `u32` payload bytes, 4 zero bytes, `u64` payload hash, `i64`
 //! milliseconds since 1970, `u32` number of partitions, then per partition `u16` number, 2 zero bytes, `u32` rows.
 //! After the keys: `u32` number of edges, then per edge, longest unraised first: `u64` producer, `u64` sequence,
 //! `u32` block. What is pending is not written.
+//!
+//! Version 2 goes on with `u32` number of sources, then per source, ascending: `u128` source, `u32` number of partitions,
+//! then per partition, ascending: `u16` number, 2 zero bytes, `u64` highest offset that it has. Then `u32` number of
+//! streams, then per stream, ascending: `u16` number of the partition that keeps its positions, 2 zero bytes, `u32` length
+//! and name of the stream in UTF-8, `u32` number of positions, then per position, ascending: `u32` partition of the
+//! source, `u64` next offset.
 
 use bytes::Bytes;
 use zepto_common::{PartitionId, SchemaVersion};
 
 use super::{BatchKey, Content, Window, WindowLimits};
 use crate::error::{EngineError, Result};
-use crate::wal::cursor::{Cursor, DecodeError, Decoded, put_batch};
+use crate::wal::cursor::{Cursor, DecodeError, Decoded, put_batch, put_bytes};
 
 const VERSION: u8 = 1;
+/// With what is known of sources.
+const VERSION_SOURCES: u8 = 2;
 /// Smallest size of a key and of an edge.
 const KEY_BYTES_MIN: usize = 60;
 const PART_BYTES: usize = 8;
 const EDGE_BYTES: usize = 20;
+const SOURCE_BYTES_MIN: usize = 20;
+const HIGH_BYTES: usize = 12;
+const STREAM_BYTES_MIN: usize = 12;
+const RESUME_BYTES: usize = 12;
 
 impl Window {
     /// All that is committed, as bytes.
@@ -51,6 +63,9 @@ impl Window {
             out.extend_from_slice(&edge.sequence.to_le_bytes());
             out.extend_from_slice(&edge.block.to_le_bytes());
         }
+        if !self.marks.is_empty() {
+            self.put_marks(&mut out);
+        }
         out.into()
     }
 
@@ -65,7 +80,7 @@ impl Window {
 
     fn read(cursor: &mut Cursor, limits: WindowLimits) -> Decoded<Self> {
         let version = cursor.u8()?;
-        if version != VERSION {
+        if version != VERSION && version != VERSION_SOURCES {
             return Err(DecodeError(format!("version {version} is not known")));
         }
         cursor.zeros(3)?;
@@ -77,8 +92,56 @@ impl Window {
             let (producer, sequence) = (cursor.u64()?, cursor.u64()?);
             window.put_edge(producer, sequence, cursor.u32()?);
         }
+        if version == VERSION_SOURCES {
+            window.read_marks(cursor)?;
+        }
         cursor.end()?;
         Ok(window)
+    }
+
+    fn put_marks(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&(self.marks.high.len() as u32).to_le_bytes());
+        for (source, of) in &self.marks.high {
+            out.extend_from_slice(&source.to_le_bytes());
+            out.extend_from_slice(&(of.len() as u32).to_le_bytes());
+            for (partition, offset) in of {
+                out.extend_from_slice(&partition.0.to_le_bytes());
+                out.extend_from_slice(&[0; 2]);
+                out.extend_from_slice(&offset.to_le_bytes());
+            }
+        }
+        out.extend_from_slice(&(self.marks.resume.len() as u32).to_le_bytes());
+        for ((home, stream), resume) in &self.marks.resume {
+            out.extend_from_slice(&home.0.to_le_bytes());
+            out.extend_from_slice(&[0; 2]);
+            put_bytes(out, stream.as_bytes());
+            out.extend_from_slice(&(resume.len() as u32).to_le_bytes());
+            for (source, offset) in resume {
+                out.extend_from_slice(&source.to_le_bytes());
+                out.extend_from_slice(&offset.to_le_bytes());
+            }
+        }
+    }
+
+    fn read_marks(&mut self, cursor: &mut Cursor) -> Decoded<()> {
+        for _ in 0..cursor.count(SOURCE_BYTES_MIN)? {
+            let source = cursor.u128()?;
+            for _ in 0..cursor.count(HIGH_BYTES)? {
+                let partition = PartitionId(cursor.u16()?);
+                cursor.zeros(2)?;
+                self.marks.raise(source, partition, cursor.u64()?);
+            }
+        }
+        for _ in 0..cursor.count(STREAM_BYTES_MIN)? {
+            let home = PartitionId(cursor.u16()?);
+            cursor.zeros(2)?;
+            let stream = cursor.text()?;
+            let count = cursor.count(RESUME_BYTES)?;
+            let positions: Vec<_> =
+                (0..count).map(|_| Ok((cursor.u32()?, cursor.u64()?))).collect::<Decoded<_>>()?;
+            self.marks.resume_at(home, &stream, positions);
+        }
+        Ok(())
     }
 
     fn read_key(&mut self, cursor: &mut Cursor) -> Decoded<()> {

@@ -29,10 +29,12 @@ impl Shard {
             Command::Expire { table, cutoff, done } => {
                 let _ = done.send(self.expire(&table, cutoff));
             }
+            Command::Positions(raise) => self.raise_positions(raise),
             Command::Forget(tables) => {
                 for table in tables {
                     self.tables.remove(&table);
                     self.dirty.remove(&table);
+                    self.shared.positions.lock().remove(&table);
                 }
             }
             // Met by the loop of a store with copies alone.

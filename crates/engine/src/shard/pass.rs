@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use arrow::array::UInt64Array;
 use tokio::sync::oneshot;
 use zepto_common::clock::wall_nanos;
 use zepto_common::metric_names::WAL_SYNC_DURATION;
-use zepto_common::{Error, ErrorCode, Lsn, PartitionId, Result, SchemaVersion, TableId};
+use zepto_common::{BatchId, Error, ErrorCode, Lsn, PartitionId, Result, SchemaVersion, TableId};
 
 use super::apply::TableRows;
 use super::{GROUP_BYTES_MAX, GROUP_ITEMS_MAX, Shard, Stored, WriteItem};
 use crate::chunk::Chunk;
-use crate::dedup::{BatchKey, Content, PartRows, Verdict};
+use crate::dedup::{BatchKey, Content, PartRows, Verdict, marks};
 use crate::error::EngineError;
 use crate::store::LogState;
 use crate::wal::{Frame, RowsFrame, RowsItem, SchemaFrame};
@@ -32,6 +33,8 @@ struct Staging {
     rows: BTreeMap<TableId, TableRows>,
     /// Keys that this pass makes durable.
     keys: Vec<(TableId, BatchKey)>,
+    /// Marks of sources that this pass has raised, with what they were.
+    raised: Vec<(TableId, u128, PartitionId, Option<u64>)>,
 }
 
 /// A partition's part of an item that is not stored yet.
@@ -120,6 +123,9 @@ impl Shard {
         for (table, key) in &staging.keys {
             self.tables.entry(*table).or_default().window.abandon(key);
         }
+        for &(table, source, partition, before) in staging.raised.iter().rev() {
+            self.tables.entry(table).or_default().window.marks.restore(source, partition, before);
+        }
         for table in staging.rows.keys() {
             self.tables.entry(*table).or_default().schema_logged = SchemaVersion(0);
         }
@@ -144,7 +150,7 @@ impl Shard {
             let message = format!("Table {} was dropped", item.chunk.schema.name);
             return Err(Error::new(ErrorCode::UnknownTable, message));
         }
-        let Fresh { parts: fresh, pending } = self.fresh_parts(item)?;
+        let Fresh { parts: fresh, pending } = self.fresh_parts(item, staging)?;
         let rows: u64 = fresh.iter().map(|part| u64::from(part.rows)).sum();
         let stored = Stored { rows, duplicate_rows: item.row_count() - rows };
         if fresh.is_empty() {
@@ -157,7 +163,9 @@ impl Shard {
         let entry =
             staging.rows.entry(item.table.id).or_insert_with(|| TableRows { table, chunks: Vec::new() });
         entry.chunks.push(chunk);
-        if let Some(batch) = item.batch {
+        if let (Some(BatchId::Source(source)), Some(offsets)) = (item.batch, &item.offsets) {
+            self.raise_marks(item.table.id, source, offsets, &fresh, staging);
+        } else if let Some(batch) = item.batch {
             let key = BatchKey { batch, block: item.block };
             let parts: Vec<PartRows> = fresh.iter().map(|part| (part.partition, part.rows)).collect();
             let content = content_of(item);
@@ -168,7 +176,7 @@ impl Shard {
     }
 
     /// The parts of an item that are not stored yet.
-    fn fresh_parts(&mut self, item: &WriteItem) -> Result<Fresh> {
+    fn fresh_parts(&mut self, item: &WriteItem, staging: &Staging) -> Result<Fresh> {
         let parts = item.chunk.parts.iter();
         let mut parts: Vec<FreshPart> = parts
             .map(|(partition, range)| FreshPart {
@@ -178,6 +186,18 @@ impl Shard {
             })
             .collect();
         let Some(batch) = item.batch else { return Ok(Fresh { parts, pending: false }) };
+        if let (BatchId::Source(source), Some(offsets)) = (batch, &item.offsets) {
+            let marks = &self.tables.entry(item.table.id).or_default().window.marks;
+            marks.check_room(source)?;
+            parts.retain_mut(|part| {
+                let of = marks::slice(offsets, part.first_row, part.rows);
+                let known = marks.known(source, part.partition, of) as u32;
+                (part.first_row, part.rows) = (part.first_row + known, part.rows - known);
+                part.rows > 0
+            });
+            // What is trimmed may be of this very pass: then it is durable when the others are.
+            return Ok(Fresh { parts, pending: !staging.raised.is_empty() });
+        }
         let key = BatchKey { batch, block: item.block };
         let rows: Vec<PartRows> = parts.iter().map(|part| (part.partition, part.rows)).collect();
         let content = content_of(item);
@@ -194,6 +214,23 @@ impl Shard {
             }
         };
         Ok(Fresh { parts, pending })
+    }
+
+    fn raise_marks(
+        &mut self,
+        table: TableId,
+        source: u128,
+        offsets: &UInt64Array,
+        fresh: &[FreshPart],
+        staging: &mut Staging,
+    ) {
+        let marks = &mut self.tables.entry(table).or_default().window.marks;
+        for part in fresh {
+            if let Some(last) = marks::slice(offsets, part.first_row, part.rows).last() {
+                let before = marks.raise(source, part.partition, *last);
+                staging.raised.push((table, source, part.partition, before));
+            }
+        }
     }
 
     fn append_rows(&mut self, item: &WriteItem, fresh: &[FreshPart]) -> Result<()> {
@@ -273,9 +310,11 @@ impl Shard {
     }
 }
 
-/// The chunk of the new parts of an item: all of it but after a restart with another number of drain threads.
+/// The chunk of the new rows of an item: all of it, but after a restart with another number of drain threads and where
+/// a feed reads again.
 fn chunk_of(chunk: &Chunk, fresh: &[FreshPart]) -> Result<Chunk> {
-    if fresh.len() == chunk.parts.len() {
+    let rows: usize = fresh.iter().map(|part| part.rows as usize).sum();
+    if rows == chunk.rows.num_rows() {
         return Ok(chunk.clone());
     }
     let slices: Vec<_> =

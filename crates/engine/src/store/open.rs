@@ -361,5 +361,6 @@ fn shard_of(
     shard.log.append(&Frame::EpochStart(EpochStartFrame { token: shared.token, places: places.clone() }))?;
     shard.log.sync()?;
     shard.advance(&places);
+    shard.show_positions();
     Ok(shard)
 }

@@ -1,6 +1,6 @@
 //! What the facade, the drain threads and the background thread share.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
@@ -13,6 +13,7 @@ use super::health::Health;
 use super::options::StoreOptions;
 use crate::background::Job;
 use crate::catalog::Catalog;
+use crate::dedup::marks::Resume;
 use crate::disk::{Disk, replace_file};
 use crate::error::{EngineError, IoAction};
 use crate::memory::MemoryBudget;
@@ -56,6 +57,8 @@ pub(crate) struct Shared {
     pub(crate) elders_below: u64,
     /// A job to free memory waits already.
     pub(crate) relief_asked: AtomicBool,
+    /// Where feeds go on, by table and stream; the drain threads write it after their sync.
+    pub(crate) positions: Mutex<HashMap<TableId, BTreeMap<String, Resume>>>,
     closed: AtomicBool,
 }
 
@@ -92,6 +95,7 @@ impl Shared {
             block_ids: AtomicU64::new(rand::random()),
             elders_below: parts.elders_below,
             relief_asked: AtomicBool::new(false),
+            positions: Mutex::default(),
             closed: AtomicBool::new(false),
             options,
         }

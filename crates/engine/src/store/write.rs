@@ -1,5 +1,6 @@
 //! The edge of the write path: checks, cut by partition, encoding, room in the rings, and the wait for answers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use zepto_common::metric_names::TICKS_DROPPED;
 use zepto_common::partition::{Grouped, group_rows, in_one_form, partition_of_block, partitions_of};
 use zepto_common::schema::{TableName, TableSchema};
 use zepto_common::service::{RowSink, WriteReceipt, WriteRequest};
+use zepto_common::source::{FeedStream, check_order, split_offsets};
 use zepto_common::{BatchId, Error, ErrorCode, PartitionId, Result};
 
 use super::Store;
@@ -50,6 +52,15 @@ impl RowSink for Store {
             }
         }
         result
+    }
+
+    async fn feed_positions(
+        &self,
+        stream: &FeedStream,
+        raise: &BTreeMap<u32, u64>,
+        deadline: Instant,
+    ) -> Result<BTreeMap<u32, u64>> {
+        self.raise_positions(stream.table.id, &stream.name, raise, deadline).await
     }
 }
 
@@ -116,7 +127,14 @@ fn prepare(shared: &Arc<Shared>, request: &WriteRequest, form: Cut) -> Result<Ve
     }
     let mut prepared = Vec::new();
     let copies = shared.options.copies.is_some();
+    let is_source = matches!(request.batch, Some(BatchId::Source(_)));
     for mut group in cut(shared, &schema, request)? {
+        if is_source && request.block != 0 {
+            return Err(Error::internal("rows of a source in a block with a number"));
+        }
+        if copies && is_source {
+            return Err(super::positions::not_with_copies());
+        }
         if form == Cut::Parts || copies {
             group.rows = in_one_form(&group.rows)?;
         }
@@ -126,6 +144,14 @@ fn prepare(shared: &Arc<Shared>, request: &WriteRequest, form: Cut) -> Result<Ve
             return Err(Error::new(ErrorCode::TooManyRowsOrBytes, message));
         }
         let (sender, answer) = oneshot::channel();
+        let mut offsets = None;
+        if is_source {
+            let (rows, of_rows) = split_offsets(&group.rows)?;
+            for (_, part) in &group.parts {
+                check_order(&of_rows.values()[part.start as usize..part.end as usize])?;
+            }
+            (group.rows, offsets) = (rows, Some(of_rows));
+        }
         let chunk = Chunk::new(schema.clone(), group.rows, group.parts)?;
         let bytes = payload.len() + chunk.memory();
         let item = WriteItem {
@@ -134,6 +160,7 @@ fn prepare(shared: &Arc<Shared>, request: &WriteRequest, form: Cut) -> Result<Ve
             block: request.block,
             repeatable: request.repeatable,
             chunk,
+            offsets,
             payload,
             bytes,
             answer: sender,
@@ -158,10 +185,7 @@ fn cut(shared: &Shared, schema: &TableSchema, request: &WriteRequest) -> Result<
         Some(key) => partitions_of(request.rows.column(key), shared.partitions)?,
         None => {
             let batch = match request.batch {
-                Some(BatchId::Token(token)) => token,
-                Some(BatchId::Producer { producer, sequence }) => {
-                    u128::from(producer) << 64 | u128::from(sequence)
-                }
+                Some(batch) => batch.number(),
                 None => u128::from(shared.block_ids.fetch_add(1, Ordering::Relaxed)),
             };
             let partition = partition_of_block(schema.id.0, batch, request.block, shared.partitions);

@@ -102,6 +102,7 @@ impl Cursor {
             0 if raw == [0; 16] => Ok(None),
             1 => Ok(Some(BatchId::Producer { producer: half(low), sequence: half(high) })),
             2 => Ok(Some(BatchId::Token(u128::from_le_bytes(raw)))),
+            3 => Ok(Some(BatchId::Source(u128::from_le_bytes(raw)))),
             _ => Err("a batch id of unknown kind".into()),
         }
     }
@@ -138,6 +139,7 @@ pub(crate) fn put_batch(out: &mut Vec<u8>, batch: Option<BatchId>) {
             (1, (u128::from(producer) | u128::from(sequence) << 64).to_le_bytes())
         }
         Some(BatchId::Token(token)) => (2, token.to_le_bytes()),
+        Some(BatchId::Source(source)) => (3, source.to_le_bytes()),
     };
     out.extend_from_slice(&[tag, 0, 0, 0, 0, 0, 0, 0]);
     out.extend_from_slice(&raw);

@@ -116,7 +116,9 @@ pub struct CheckpointFrame {
     pub token: Token,
     /// Positions.
     pub places: Vec<Place>,
-    /// The feed's name.
+    /// Where its rows go.
+    pub table: TableId,
+    /// Name of the feed and of what it follows.
     pub feed: String,
     /// Next offset to read, per source partition.
     pub offsets: Vec<SourceOffset>,

@@ -62,6 +62,7 @@ pub(super) fn encode_body(out: &mut Vec<u8>, frame: &Frame) {
                 put_u32(out, offset.source);
                 put_u64(out, offset.offset);
             }
+            put_u64(out, frame.table.0);
         }
         Frame::EpochStart(frame) => put_places(out, &frame.places),
         Frame::TtlCutoff(frame) => {
@@ -220,7 +221,10 @@ fn decode_checkpoint(token: Token, cursor: &mut Cursor) -> Decoded<CheckpointFra
     let feed = cursor.text()?;
     let count = cursor.count(12)?;
     let offset = |_| Ok(SourceOffset { source: cursor.u32()?, offset: cursor.u64()? });
-    Ok(CheckpointFrame { token, places, feed, offsets: (0..count).map(offset).collect::<Decoded<_>>()? })
+    let offsets = (0..count).map(offset).collect::<Decoded<_>>()?;
+    // Before the table was named nothing wrote this kind but tests: no table has the number 0.
+    let table = TableId(if cursor.remaining() == 0 { 0 } else { cursor.u64()? });
+    Ok(CheckpointFrame { token, places, table, feed, offsets })
 }
 
 fn decode_mutation(token: Token, cursor: &mut Cursor) -> Decoded<MutationFrame> {

@@ -104,11 +104,13 @@ fn small_frame() -> impl Strategy<Value = Frame> {
             places,
             schema
         })),
-        (token(), places(), ".{0,9}", offsets).prop_map(|(token, places, feed, offsets)| {
-            let offsets =
-                offsets.into_iter().map(|(source, offset)| SourceOffset { source, offset }).collect();
-            Frame::Checkpoint(CheckpointFrame { token, places, feed, offsets })
-        }),
+        (token(), places(), any::<u64>(), ".{0,9}", offsets).prop_map(
+            |(token, places, table, feed, offsets)| {
+                let offsets =
+                    offsets.into_iter().map(|(source, offset)| SourceOffset { source, offset }).collect();
+                Frame::Checkpoint(CheckpointFrame { token, places, table: TableId(table), feed, offsets })
+            }
+        ),
         (token(), places()).prop_map(|(token, places)| Frame::EpochStart(EpochStartFrame { token, places })),
         (token(), places(), any::<u64>(), any::<i64>()).prop_map(|(token, places, table, cutoff)| {
             Frame::TtlCutoff(TtlCutoffFrame { token, places, table: TableId(table), cutoff })
