@@ -38,7 +38,8 @@ impl Window {
         let keys = self.order.iter().filter_map(|key| Some((key, self.entries.get(key)?)));
         let keys: Vec<_> = keys.filter(|(_, entry)| !entry.committed.is_empty()).collect();
         let mut out = Vec::with_capacity(16 + keys.len() * (KEY_BYTES_MIN + PART_BYTES));
-        out.extend_from_slice(&[VERSION, 0, 0, 0]);
+        let version = if self.marks.is_empty() { VERSION } else { VERSION_SOURCES };
+        out.extend_from_slice(&[version, 0, 0, 0]);
         out.extend_from_slice(&(keys.len() as u32).to_le_bytes());
         for (key, entry) in keys {
             put_batch(&mut out, Some(key.batch));

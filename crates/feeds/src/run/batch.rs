@@ -141,8 +141,8 @@ impl<'a> Writer<'a> {
                 let fault = |error: Error| fault_of(&error);
                 let table = self.sink.newest_table(&self.config.table_name()).await.map_err(fault)?;
                 self.decoder = Arc::new(Decoder::new(self.config, &table).map_err(fault)?);
-                let letters = self.sink.newest_table(&self.config.dead_letter_name());
-                self.letters = letters.await.map_err(fault)?;
+                let letters = self.config.dead_letter_name();
+                self.letters = self.sink.newest_table(&letters).await.map_err(fault)?;
                 self.decode(batch).await?;
                 Ok(Some(error.message))
             }
