@@ -141,7 +141,6 @@ KILL;
 EXPLAIN NOPE SELECT 1;
 SELECT count() FROM trades SETTINGS additional_table_filters = {'trades': 'nothing = 1'};
 SELECT count() FROM trades SETTINGS additional_table_filters = 'junk';
--- differs: functions that are not there
 SELECT getSetting('no_such_setting');
 -- differs: codes of faults that are told apart otherwise
 SELECT toDecimal32('x', 2);

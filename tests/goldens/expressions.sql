@@ -67,7 +67,6 @@ SELECT -(5);
 SELECT -(-5);
 SELECT 1 + 2 * 3;
 SELECT (1 + 2) * 3;
--- differs: syntax that is not there
 SELECT 7 DIV 2;
 SELECT 7 MOD 2;
 SELECT intDiv(7, 2);
@@ -175,7 +174,6 @@ SELECT if(1, 1, -1);
 SELECT if(1, 1, 2.5);
 SELECT if(NULL, 1, 2);
 SELECT if(1, NULL, 2);
--- differs: syntax that is not there
 SELECT 1 ? 'yes' : 'no';
 SELECT multiIf(0, 'a', 1, 'b', 'c');
 SELECT multiIf(price > 11, 'high', price > 10, 'mid', 'low') FROM trades ORDER BY ts;
@@ -249,13 +247,11 @@ SELECT toTypeName(1), toTypeName('a'), toTypeName([1]), toTypeName(NULL);
 SELECT toTypeName(price), toTypeName(symbol), toTypeName(ts), toTypeName(quote) FROM trades LIMIT 1;
 -- differs: functions that are not there
 SELECT reinterpretAsInt64(reinterpretAsString(toInt64(5)));
--- differs: Nullable of constants
 SELECT accurateCastOrNull(300, 'UInt8');
 SELECT accurateCast(5, 'UInt8');
 SELECT parseDateTimeBestEffort('2024-01-02T03:04:05Z');
 SELECT parseDateTime64BestEffort('2024-01-02 03:04:05.678');
 SELECT parseDateTimeBestEffortOrNull('nope');
--- differs: functions that are not there
 SELECT toLowCardinality('a');
 SELECT CAST('a' AS LowCardinality(String));
 
@@ -291,7 +287,6 @@ SELECT dateDiff('second', toDateTime('2024-01-02 00:00:00'), toDateTime('2024-01
 SELECT dateDiff('day', day, toDate('2024-02-01')) FROM trades ORDER BY ts LIMIT 1;
 -- differs: `dateDiff` of times in two zones
 SELECT date_diff('hour', dt, dtz) FROM narrow ORDER BY i8;
--- differs: functions that are not there
 SELECT age('month', toDate('2023-01-15'), toDate('2024-01-02'));
 SELECT day - toDate('2024-01-01') FROM trades ORDER BY ts LIMIT 1;
 SELECT dt - toDateTime(0) FROM narrow ORDER BY i8;
@@ -305,11 +300,9 @@ SELECT toTimeZone(dt, 'Asia/Tokyo') FROM narrow ORDER BY i8;
 SELECT toDateTime(dt, 'Asia/Tokyo') FROM narrow ORDER BY i8;
 SELECT timeZoneOf(dtz) FROM narrow ORDER BY i8;
 SELECT toHour(dtz), toHour(dt, 'Europe/Berlin') FROM narrow ORDER BY i8;
--- differs: functions that are not there
 SELECT dateName('month', day), dateName('weekday', day) FROM trades ORDER BY ts LIMIT 1;
 SELECT monthName(day) FROM trades ORDER BY ts LIMIT 1;
 SELECT toLastDayOfMonth(day) FROM trades ORDER BY ts LIMIT 1;
--- differs: functions that are not there
 SELECT makeDate(2024, 2, 29), makeDateTime(2024, 1, 2, 3, 4, 5);
 SELECT EXTRACT(YEAR FROM day), EXTRACT(MINUTE FROM ts) FROM trades ORDER BY ts LIMIT 1;
 SELECT YEAR(day), MONTH(day), DAY(day) FROM trades ORDER BY ts LIMIT 1;
@@ -320,7 +313,6 @@ SELECT toDate('2024-01-31') + INTERVAL 1 MONTH;
 SELECT toTypeName(now()), toTypeName(now64()), toTypeName(now64(9)), toTypeName(today()), toTypeName(yesterday());
 SELECT toTypeName(now64(9) - now64(9));
 SELECT today() - yesterday();
--- differs: functions that are not there
 SELECT toISOYear(day), toWeek(day), toYearWeek(day) FROM trades ORDER BY ts LIMIT 1;
 SELECT min(ts), max(ts) FROM trades;
 SELECT max(ts) - min(ts) FROM trades;
@@ -355,17 +347,11 @@ SELECT repeat('ab', 3), space(2);
 SELECT leftPad('7', 3, '0'), rightPad('7', 3, '0'), lpad('7', 3, '0');
 SELECT empty(''), notEmpty('a');
 SELECT hex('abc'), unhex('616263'), hex(255);
--- differs: functions that are not there
 SELECT base64Encode('abc'), base64Decode('YWJj');
--- differs: functions that are not there
 SELECT lower(hex(MD5('abc')));
--- differs: functions that are not there
 SELECT lower(hex(SHA256('abc')));
--- differs: functions that are not there
 SELECT cityHash64('abc');
--- differs: functions that are not there
 SELECT xxHash64('abc');
--- differs: functions that are not there
 SELECT sipHash64('abc');
 SELECT format('{} {}', 'a', 'b');
 SELECT ascii('A'), char(72, 105);
@@ -378,7 +364,6 @@ SELECT domain('https://example.com/a?b=c'), path('https://example.com/a?b=c');
 SELECT JSONExtractString('{"a":"b"}', 'a'), JSONExtractInt('{"a":5}', 'a'), JSONExtractFloat('{"a":1.5}', 'a');
 SELECT JSONExtractBool('{"a":true}', 'a'), JSONHas('{"a":1}', 'b'), JSONLength('[1,2,3]');
 SELECT JSONExtractRaw('{"a":{"b":1}}', 'a');
--- differs: functions that are not there
 SELECT JSONExtract('{"a":5}', 'a', 'Int64');
 SELECT simpleJSONExtractInt('{"a":5}', 'a');
 SELECT initcap('hello world');
@@ -386,15 +371,11 @@ SELECT formatReadableSize(1536), formatReadableQuantity(1234567);
 SELECT toValidUTF8('abc');
 SELECT encodeURLComponent('a b&c'), decodeURLComponent('a%20b');
 SELECT substringIndex('a.b.c', '.', 2);
--- differs: functions that are not there
 SELECT soundex('Robert'), levenshteinDistance('abc', 'abd');
--- differs: functions that are not there
 SELECT concatWithSeparator('-', 'a', 'b');
 SELECT isValidUTF8('abc');
 SELECT translate('hello', 'el', 'ip');
--- differs: functions that are not there
 SELECT ngrams('abcd', 2);
--- differs: functions that are not there
 SELECT alphaTokens('ab1cd');
 
 -- section: arrays
@@ -484,9 +465,7 @@ SELECT mapKeys(map('a', 1, 'b', 2)), mapValues(map('a', 1, 'b', 2));
 SELECT mapFromArrays(['a', 'b'], [1, 2]);
 -- differs: functions that are not there
 SELECT mapAdd(map('a', 1), map('a', 2));
--- differs: functions that are not there
 SELECT mapApply((k, v) -> (k, v * 2), map('a', 1));
--- differs: functions that are not there
 SELECT mapFilter((k, v) -> v > 1, map('a', 1, 'b', 2));
 SELECT arrayMap(k -> upper(k), mapKeys(m)) FROM narrow ORDER BY i8;
 -- differs: functions that are not there
@@ -532,7 +511,6 @@ SELECT sumWithOverflow(flags) FROM trades;
 -- differs: last digits of floats
 SELECT stddevPop(price), stddevSamp(price), varPop(price), varSamp(price) FROM trades;
 SELECT corr(price, volume), covarPop(price, volume) FROM trades;
--- differs: functions that are not there
 SELECT round(skewPop(price), 6), round(kurtPop(price), 6) FROM trades;
 -- differs: `avgWeighted(x, weight)` with a whole weight
 SELECT avgWeighted(price, volume) FROM trades;
@@ -552,11 +530,8 @@ SELECT min(i8), max(u16), min(f32), max(d), max(n), any(s), min(dt), max(ms) FRO
 SELECT maxOrNull(price), minOrDefault(price), countOrNull(price) FROM trades WHERE price > 1000;
 -- differs: functions that are not there
 SELECT simpleLinearRegression(price, volume) FROM trades WHERE symbol = 'MSFT';
--- differs: functions that are not there
 SELECT exponentialMovingAverage(60)(price, toUnixTimestamp(ts)) FROM trades WHERE symbol = 'AAPL';
--- differs: functions that are not there
 SELECT deltaSum(volume) FROM (SELECT volume FROM trades ORDER BY ts);
--- differs: functions that are not there
 SELECT boundingRatio(volume, price) FROM trades WHERE symbol = 'AAPL';
 SELECT first_value(price), last_value(price) FROM (SELECT price FROM trades ORDER BY ts);
 SELECT groupConcat(',')(symbol) FROM (SELECT symbol FROM trades ORDER BY ts);
@@ -568,11 +543,8 @@ SELECT maxMap(map('a', volume)) FROM trades;
 SELECT windowFunnel(10)(toDateTime(ts), price = 10, price = 11.5) FROM trades;
 -- differs: functions that are not there
 SELECT retention(price > 9, price > 11) FROM trades;
--- differs: functions that are not there
 SELECT entropy(symbol) > 1 FROM trades;
--- differs: syntax that is not there
 SELECT symbol, count() FROM trades GROUP BY symbol WITH TOTALS ORDER BY symbol;
--- differs: NULL in what ROLLUP sums over
 SELECT symbol, count() FROM trades GROUP BY ROLLUP(symbol) ORDER BY symbol;
 SELECT count() FROM trades GROUP BY ALL;
 SELECT symbol, sum(volume) FROM trades GROUP BY ALL ORDER BY symbol;
@@ -654,7 +626,6 @@ SELECT symbol AS s, sum(volume) FROM trades GROUP BY s, exchange ORDER BY s, sum
 SELECT number FROM numbers(5) ORDER BY number LIMIT 1, 2;
 SELECT number FROM numbers(5) ORDER BY number LIMIT 2 OFFSET 1;
 SELECT number FROM numbers(5) ORDER BY number DESC LIMIT 2;
--- differs: syntax that is not there
 SELECT number % 2 AS n FROM numbers(5) ORDER BY n LIMIT 2 WITH TIES;
 SELECT number * 2 AS n FROM numbers(3) ORDER BY n WITH FILL;
 SELECT number * 2 AS n FROM numbers(3) ORDER BY n WITH FILL FROM 0 TO 8;
@@ -704,12 +675,10 @@ DESCRIBE (SELECT 1 AS a, 'x' AS b);
 SELECT currentDatabase(), database();
 SELECT toTypeName(version()), toTypeName(uptime()), toTypeName(hostName()), toTypeName(rand()), toTypeName(generateUUIDv4());
 SELECT ignore(1, 2), identity(5), materialize(1);
--- differs: functions that are not there
+-- differs: values of `getSetting`
 SELECT getSetting('max_threads') > 0;
 SELECT toTypeName(currentUser());
--- differs: functions that are not there
 SELECT isConstant(1);
--- differs: functions that are not there
 SELECT bar(5, 0, 10, 10);
 SELECT transform(2, [1, 2], ['a', 'b'], 'c');
 SELECT transform(volume, [100, 200], ['low', 'mid'], 'high') FROM trades ORDER BY ts;
@@ -722,7 +691,6 @@ SELECT rowNumberInAllBlocks() FROM numbers(2);
 -- differs: functions that are not there
 SELECT blockNumber() FROM numbers(1);
 SELECT widthBucket(5, 0, 10, 5);
--- differs: functions that are not there
 SELECT roundToExp2(100), roundDown(7, [0, 5, 10]);
 SELECT multiply(toUnixTimestamp64Nano(ts), 0.000001) FROM trades ORDER BY ts LIMIT 1;
 SELECT tupleElement(argMax((price, volume), ts), 1) FROM trades;
@@ -736,3 +704,87 @@ SELECT toFloat64(price), toString(price) FROM trades ORDER BY ts LIMIT 1;
 SELECT count() FROM trades WHERE symbol = 'AAPL' AND (price > 10 OR volume > 50);
 SELECT s, id FROM narrow ORDER BY i8;
 SELECT i8, i16, i32, u8, u16, u32, u64, f32, d, n, dt, dtz, ms FROM narrow ORDER BY i8;
+
+-- section: hashes
+SELECT cityHash64(''), cityHash64('abc'), cityHash64('twelve bytes'), cityHash64('a text of twenty-one'), cityHash64('a text that is longer than thirty-two bytes but not than sixty-four'), cityHash64(repeat('0123456789', 20));
+SELECT cityHash64(symbol, price, volume, day), cityHash64(tags), cityHash64((symbol, day)), cityHash64(quote), cityHash64(ok) FROM trades ORDER BY ts;
+SELECT cityHash64(i8), cityHash64(i16), cityHash64(i32), cityHash64(u8), cityHash64(u64), cityHash64(f32), cityHash64(dt), cityHash64(dtz) FROM narrow ORDER BY i8;
+SELECT sipHash64('abc', 1, 2.5), sipHash64(''), sipHash64([1, 2, 3]), sipHash64(toInt64(-1));
+SELECT xxHash64(''), xxHash64(repeat('abcdefgh', 9)), xxHash64('a', 'b', 3), xxHash32(repeat('abcdefg', 7)), xxHash32('a', 1), xxh3('abc');
+SELECT murmurHash2_32('abcde', 1), murmurHash2_64('abcdefghi', 1), murmurHash3_32('abcdef'), murmurHash3_64('0123456789abcdefXYZ', 'b'), gccMurmurHash('abcdefghijk');
+SELECT farmHash64('abc'), farmHash64(repeat('xyz', 30)), farmHash64('a', 1), farmFingerprint64(repeat('xyz', 300));
+SELECT javaHash('abc'), javaHash('ü'), hiveHash('a longer text'), CRC32('abc'), CRC32IEEE('abc'), intHash32(5), intHash64(toInt32(-5)), halfMD5('abc');
+SELECT hex(MD5('abc')), lower(hex(SHA1(''))), hex(SHA224('abc')), hex(SHA256(symbol)), hex(SHA384('abc')), hex(SHA512('abc')), hex(SHA512_256('abc')), base64Encode(MD5('a')) FROM trades ORDER BY ts LIMIT 1;
+-- differs: LowCardinality of results
+SELECT cityHash64(symbol) % 4 AS shard, count() FROM trades GROUP BY shard ORDER BY shard;
+
+-- section: encodings
+SELECT base64Encode(''), base64Encode('a'), base64Encode('ab'), base64Decode('YWJjZA=='), tryBase64Decode('?'), base64URLEncode('a?b>c'), base64URLDecode('YT9iPmM'), TO_BASE64('x'), FROM_BASE64('eA==');
+SELECT base58Encode('Hello world'), base58Decode('2NEpo7TZRRrLZSi2U'), tryBase58Decode('0'), bin('ab'), bin(5), bin(toInt8(-1)), bin(256), unbin('0110000101100010'), hex(255), hex('ü'), unhex('6162');
+
+-- section: groupings
+SELECT symbol, exchange, count(), sum(volume) FROM trades GROUP BY symbol, exchange WITH ROLLUP ORDER BY symbol, exchange, count();
+SELECT symbol, exchange, count() FROM trades GROUP BY symbol, exchange WITH CUBE ORDER BY symbol, exchange, count();
+SELECT symbol, exchange, grouping(symbol), grouping(symbol, exchange) AS g, count() FROM trades GROUP BY GROUPING SETS ((symbol), (exchange), ()) ORDER BY g, symbol, exchange;
+SELECT day, quote, count() FROM trades GROUP BY ROLLUP(day, quote) ORDER BY day, quote, count();
+SELECT toStartOfMinute(ts) AS minute, max(price) FROM trades GROUP BY minute WITH ROLLUP ORDER BY minute;
+SELECT symbol, count() FROM trades GROUP BY symbol WITH ROLLUP ORDER BY symbol SETTINGS group_by_use_nulls = 1;
+SELECT symbol, count() AS c FROM trades GROUP BY symbol WITH TOTALS ORDER BY symbol LIMIT 1 OFFSET 1;
+SELECT symbol, count() AS c FROM trades GROUP BY symbol WITH TOTALS ORDER BY c DESC, symbol LIMIT 2;
+SELECT exchange, sum(volume), max(ts), min(day) FROM trades GROUP BY exchange WITH TOTALS ORDER BY ALL;
+SELECT quote, count() FROM trades GROUP BY 1 WITH TOTALS ORDER BY quote;
+-- differs: totals of nothing
+SELECT symbol, count() FROM trades WHERE price > 1000 GROUP BY symbol WITH TOTALS;
+SELECT symbol, count() AS c FROM trades GROUP BY symbol WITH TOTALS ORDER BY symbol FORMAT CSVWithNames;
+SELECT symbol, count() AS c FROM trades GROUP BY symbol WITH TOTALS ORDER BY symbol FORMAT TSVRaw;
+SELECT symbol, count() AS c FROM trades GROUP BY symbol WITH TOTALS ORDER BY symbol FORMAT PrettyCompact;
+SELECT symbol, count() AS c FROM trades GROUP BY symbol WITH TOTALS ORDER BY symbol FORMAT PrettyNoEscapes;
+SELECT symbol, count() AS c FROM trades GROUP BY symbol WITH TOTALS ORDER BY symbol FORMAT PrettySpace;
+SELECT symbol, count() AS c FROM trades GROUP BY symbol WITH TOTALS ORDER BY symbol FORMAT Vertical;
+SELECT symbol, count() AS c FROM trades GROUP BY symbol WITH TOTALS ORDER BY symbol FORMAT JSONEachRow;
+SELECT symbol, count() AS c FROM trades GROUP BY symbol WITH TOTALS ORDER BY symbol FORMAT Markdown;
+SELECT symbol, count() AS c FROM trades GROUP BY symbol WITH TOTALS ORDER BY symbol FORMAT JSONColumns;
+SELECT symbol, price, quote, day, ok FROM trades ORDER BY ts SETTINGS extremes = 1;
+SELECT symbol, count() AS c FROM trades GROUP BY symbol WITH TOTALS ORDER BY symbol SETTINGS extremes = 1 FORMAT PrettyCompact;
+SELECT symbol, count() AS c FROM trades GROUP BY symbol WITH TOTALS ORDER BY symbol SETTINGS extremes = 1 FORMAT Vertical;
+SELECT symbol, count() AS c FROM trades GROUP BY symbol WITH TOTALS ORDER BY symbol SETTINGS extremes = 1 FORMAT CSV;
+SELECT price FROM trades WHERE price > 1000 SETTINGS extremes = 1;
+SELECT symbol, count() AS c FROM trades GROUP BY symbol WITH TOTALS ORDER BY symbol SETTINGS extremes = 1, output_format_write_statistics = 0 FORMAT JSON;
+SELECT symbol, count() AS c FROM trades GROUP BY symbol WITH TOTALS ORDER BY symbol SETTINGS extremes = 1, output_format_write_statistics = 0 FORMAT JSONCompact;
+SELECT symbol, count() AS c FROM trades GROUP BY symbol WITH TOTALS ORDER BY symbol SETTINGS extremes = 1, output_format_write_statistics = 0 FORMAT JSONStrings;
+SELECT symbol, count() AS c FROM trades GROUP BY symbol WITH TOTALS ORDER BY symbol SETTINGS extremes = 1, output_format_write_statistics = 0 FORMAT JSONColumnsWithMetadata;
+
+-- section: forms of queries
+SELECT price > 10 ? 'high' : 'low' FROM trades ORDER BY ts;
+SELECT (number OR 0) ? 1 : 2 FROM numbers(2);
+SELECT 7 DIV 2 + 1, 10 DIV 3 * 2;
+SELECT symbol FROM trades ORDER BY symbol LIMIT 1 WITH TIES;
+SELECT symbol, price FROM trades ORDER BY exchange LIMIT 1, 1 WITH TIES FORMAT Null;
+SELECT exchange, count() AS c FROM trades GROUP BY exchange ORDER BY c DESC LIMIT 1 WITH TIES;
+SELECT number DIV 2 AS n FROM numbers(7) ORDER BY n LIMIT 2 OFFSET 1 WITH TIES;
+SELECT CAST('2024-01-02 03:04:05' AS DateTime('Europe/Berlin')), '2024-01-02 03:04:05.5'::DateTime64(1, 'UTC'), CAST(quote AS Nullable(DateTime('UTC'))) FROM trades ORDER BY ts LIMIT 1;
+SELECT getSetting('join_use_nulls'), getSetting('extremes');
+SELECT toUInt8(getSetting('max_result_rows')) SETTINGS max_result_rows = 7;
+
+-- section: more functions
+SELECT mapApply((k, v) -> (k, v * 2), m), mapFilter((k, v) -> v > 1, m), mapExists((k, v) -> v > 1, m), mapAll((k, v) -> v > 0, m), mapContainsValue(m, 2) FROM narrow ORDER BY i8;
+SELECT concatWithSeparator('-', 'a', 1, price), concat_ws(',', symbol, exchange) FROM trades ORDER BY ts LIMIT 1;
+SELECT age('second', ts, toDateTime('2024-01-02 00:01:00')), age('day', day, toDate('2024-03-01')), age('month', day, toDate('2024-03-01')), age('year', toDate('2020-02-29'), toDate('2024-02-28')), age('week', toDate('2024-01-01'), toDate('2024-02-01')), age('quarter', toDate('2024-01-01'), toDate('2023-02-01')) FROM trades ORDER BY ts LIMIT 1;
+SELECT dateName('year', day), dateName('quarter', day), dateName('dayofyear', day), dateName('day', day), dateName('week', day), dateName('hour', ts), dateName('minute', ts), dateName('second', ts) FROM trades ORDER BY ts LIMIT 1;
+SELECT toWeek(d, 0), toWeek(d, 1), toWeek(d, 2), toWeek(d, 3), toWeek(d, 4), toWeek(d, 5), toWeek(d, 6), toWeek(d, 7), toWeek(d, 8), toWeek(d, 9) FROM (SELECT toDate('2020-12-20') + number * 3 AS d FROM numbers(20)) ORDER BY d;
+SELECT toYearWeek(d), toYearWeek(d, 1), toYearWeek(d, 3), toYearWeek(d, 4), yearweek(d, 9) FROM (SELECT toDate('2023-12-24') + number * 2 AS d FROM numbers(12)) ORDER BY d;
+SELECT makeDateTime(2024, 1, 2, 3, 4, 5, 'Europe/Berlin'), makeDateTime(2024, 13, 2, 3, 4, 5), toDaysInMonth(toDate('2024-02-02')), YYYYMMDDToDate(20240102), YYYYMMDDhhmmssToDateTime(20240102030405), toDateTime32('2024-01-02 03:04:05'), timeDiff(toDateTime('2024-01-01 00:00:00'), toDateTime('2024-01-01 00:01:00'));
+SELECT toRelativeYearNum(day), toRelativeQuarterNum(day), toRelativeMonthNum(day) FROM trades ORDER BY ts LIMIT 1;
+SELECT roundToExp2(100), roundToExp2(0), roundToExp2(toInt32(-5)), roundDown(7, [0, 5, 10]), roundDown(volume, [0, 100, 250]) FROM trades ORDER BY ts LIMIT 1;
+SELECT bar(5, 0, 10, 10), bar(1.5, 0, 10, 10), bar(100, 0, 10, 4), bar(-1, 0, 10, 4), bar(3.3, 0, 10);
+SELECT alphaTokens('ab1cd'), splitByNonAlpha('a b,c1'), tokens('ab1 cd'), ngrams('abcd', 3), soundex('Ashcraft'), soundex(''), editDistance('kitten', 'sitting'), editDistanceUTF8('ä', 'a'), translate('abc', 'ab', 'xy'), regexpQuoteMeta('a.b');
+SELECT instr('abc', 'b'), leftUTF8('äb', 1), rightUTF8('äb', 1), countMatches('abab', 'a'), matchCaseInsensitive('ABC', 'b'), notMatch('a', 'b'), startsWithCaseInsensitive('Abc', 'a'), endsWithCaseInsensitive('abC', 'c'), countSubstringsCaseInsensitive('aAb', 'A');
+SELECT protocol('http://www.a.b/c?d=1#e'), domainWithoutWWW('http://www.a.b/c'), topLevelDomain('http://www.a.co.uk/c'), queryString('http://a/b?c=1#d'), fragment('http://a/b?c=1#d'), cutQueryString('http://a/b?c=1#d'), cutFragment('http://a/b?c=1#d'), cutQueryStringAndFragment('http://a/b?c=1#d'), extractURLParameter('http://a/b?c=1&d=2', 'd');
+SELECT clamp(5, 1, 3), divideOrNull(1, volume - 100), isDistinctFrom(quote, 5), isNotDistinctFrom(1, 1), min2(1, 2), max2(1, 2), bitHammingDistance(5, 2), round(sigmoid(0.5), 12), round(asinh(1), 12), round(acosh(2), 12), round(atanh(0.5), 12) FROM trades ORDER BY ts LIMIT 1;
+SELECT isConstant(1), isConstant(price), isNullable(quote), isNullable(price), toLowCardinality('a'), defaultValueOfArgumentType(price) FROM trades LIMIT 1;
+SELECT JSONExtract('{"a":5}', 'a', 'Int8'), JSONExtract('{"a":"x"}', 'a', 'String'), JSONExtract('{"a":1.5}', 'a', 'Float64'), JSONExtract('{"a":true}', 'a', 'Bool');
+SELECT arrayFirstOrNull(x -> x > 5, [1, 2]), toInt8OrDefault('x', 5::Int8), toUInt16OrDefault('7', 5::UInt16);
+SELECT deltaSum(volume), sumKahan(price), round(skewSamp(price), 6), round(kurtSamp(price), 6), uniqUpTo(3)(symbol), uniqUpTo(1)(symbol) FROM (SELECT * FROM trades ORDER BY ts);
+SELECT quantileExactLow(0.5)(volume), quantileExactHigh(0.5)(volume), medianExactLow(volume), medianExactHigh(volume), groupArrayLast(2)(volume), groupArrayMovingSum(volume) FROM (SELECT * FROM trades WHERE volume != 50 ORDER BY ts);
+SELECT round(entropy(exchange), 10), boundingRatio(volume, price), regr_slope(price, volume), regr_intercept(price, volume), round(regr_r2(price, volume), 10) FROM trades WHERE symbol = 'AAPL';
+SELECT round(stddevPopStable(price), 10), round(varSampStable(price), 10), round(corrStable(price, volume), 10) FROM trades;

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
@@ -232,10 +232,21 @@ impl Progress {
 /// A result on its way: batches in query types; an error ends it.
 pub type RowStream = Pin<Box<dyn Stream<Item = Result<RecordBatch>> + Send>>;
 
+/// What a result has beside its rows, known when they end.
+#[derive(Debug, Default)]
+pub struct Beside {
+    /// The row of `WITH TOTALS`.
+    pub totals: OnceLock<RecordBatch>,
+    /// Two rows of `extremes = 1`: the least values and the greatest.
+    pub extremes: OnceLock<RecordBatch>,
+}
+
 /// The answer to a statement.
 pub struct Answer {
     /// Rows, or None for a statement that gives none.
     pub rows: Option<(SchemaRef, RowStream)>,
+    /// What comes beside them.
+    pub beside: Arc<Beside>,
     /// The FORMAT clause, as written.
     pub format: Option<String>,
     /// Settings from the SETTINGS clause that concern the door (output formats).

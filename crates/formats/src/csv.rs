@@ -262,7 +262,11 @@ impl Encoder for CsvWriter {
         Ok(())
     }
 
-    fn finish(&mut self, _: &ResultTotals, _: &mut Vec<u8>) -> Result<()> {
+    fn finish(&mut self, totals: &ResultTotals, out: &mut Vec<u8>) -> Result<()> {
+        for (_, batch) in totals.beside() {
+            out.push(b'\n');
+            self.batch(batch, out)?;
+        }
         Ok(())
     }
 }

@@ -12,7 +12,7 @@ use crate::cells::{Cells, JsonStyle};
 use crate::settings::FormatSettings;
 
 /// Figures of a finished result, for formats that show them.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct ResultTotals {
     /// Rows of the result.
     pub rows: u64,
@@ -22,6 +22,18 @@ pub struct ResultTotals {
     pub rows_read: u64,
     /// Bytes read from storage.
     pub bytes_read: u64,
+    /// The row of `WITH TOTALS`.
+    pub totals: Option<RecordBatch>,
+    /// Two rows: the least value of each column, and the greatest.
+    pub extremes: Option<RecordBatch>,
+}
+
+impl ResultTotals {
+    /// What a result has beside its rows, in the order in which formats show it.
+    pub(crate) fn beside(&self) -> impl Iterator<Item = (&'static str, &RecordBatch)> {
+        let totals = self.totals.iter().map(|batch| ("Totals", batch));
+        totals.chain(self.extremes.iter().map(|batch| ("Extremes", batch)))
+    }
 }
 
 /// Writes a result batch by batch; nothing of it is kept (Pretty keeps at most one page).

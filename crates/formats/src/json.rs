@@ -6,6 +6,7 @@ use crate::cells::Cells;
 use crate::decode::{Block, Found, RowFormat};
 use crate::encode::{Encoder, Fields, ResultTotals};
 use crate::header::{Header, Names};
+use crate::json_beside::write_beside;
 use crate::json_compact_each_row::compact_row;
 use crate::json_each_row::JsonEachRow;
 use crate::json_fields::Form;
@@ -183,7 +184,9 @@ impl Encoder for JsonWriter {
 
     fn finish(&mut self, totals: &ResultTotals, out: &mut Vec<u8>) -> Result<()> {
         out.extend_from_slice(b"\n\t]");
-        write_figures(self.rows, totals, out);
+        write_beside(&self.fields, self.compact, self.form, totals, out)?;
+        let told = self.fields.settings().write_statistics;
+        write_figures(self.rows, told.then_some(totals), out);
         Ok(())
     }
 }
@@ -206,13 +209,17 @@ pub(crate) fn write_meta(fields: &Fields, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\n\t]");
 }
 
-/// Writes what follows the member `data`, to the end of the document.
-pub(crate) fn write_figures(rows: u64, totals: &ResultTotals, out: &mut Vec<u8>) {
-    let figures = format!(
-        ",\n\n\t\"rows\": {rows},\n\n\t\"statistics\":\n\t{{\n\t\t\"elapsed\": {:.9},\n\t\t\"rows_read\": {},\n\t\t\"bytes_read\": {}\n\t}}\n}}\n",
-        totals.elapsed.as_secs_f64(),
-        totals.rows_read,
-        totals.bytes_read
-    );
-    out.extend_from_slice(figures.as_bytes());
+/// Writes what follows the member `data`, to the end of the document; without totals no statistics.
+pub(crate) fn write_figures(rows: u64, totals: Option<&ResultTotals>, out: &mut Vec<u8>) {
+    out.extend_from_slice(format!(",\n\n\t\"rows\": {rows}").as_bytes());
+    if let Some(totals) = totals {
+        let statistics = format!(
+            ",\n\n\t\"statistics\":\n\t{{\n\t\t\"elapsed\": {:.9},\n\t\t\"rows_read\": {},\n\t\t\"bytes_read\": {}\n\t}}",
+            totals.elapsed.as_secs_f64(),
+            totals.rows_read,
+            totals.bytes_read
+        );
+        out.extend_from_slice(statistics.as_bytes());
+    }
+    out.extend_from_slice(b"\n}\n");
 }

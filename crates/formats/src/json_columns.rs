@@ -12,6 +12,7 @@ use crate::cells::{Cells, Style};
 use crate::decode::{Block, Found, RowFormat, in_column};
 use crate::encode::{Encoder, Fields, ResultTotals};
 use crate::json::{write_figures, write_meta};
+use crate::json_beside::write_beside;
 use crate::json_fields::Form;
 use crate::json_value::{json_string, list, skip_json, write_json_string};
 use crate::scan::{Cursor, Scan, Stop, fault};
@@ -274,7 +275,9 @@ impl Encoder for JsonColumnsWriter {
         }
         out.extend_from_slice(close);
         if self.shape == Shape::WithMetadata {
-            write_figures(rows as u64, totals, out);
+            write_beside(&self.fields, false, Form::Values, totals, out)?;
+            let told = self.fields.settings().write_statistics;
+            write_figures(rows as u64, told.then_some(totals), out);
         }
         Ok(())
     }

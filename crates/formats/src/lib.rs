@@ -19,6 +19,7 @@ mod format;
 mod header;
 pub mod insert;
 mod json;
+mod json_beside;
 mod json_columns;
 mod json_compact_each_row;
 mod json_each_row;

@@ -230,10 +230,18 @@ impl Encoder for PrettyWriter {
         Ok(())
     }
 
-    fn finish(&mut self, _: &ResultTotals, out: &mut Vec<u8>) -> Result<()> {
+    fn finish(&mut self, totals: &ResultTotals, out: &mut Vec<u8>) -> Result<()> {
         self.flush(out);
-        if self.seen > self.written {
-            out.extend_from_slice(format!("Showed {} out of {} rows.\n", self.written, self.seen).as_bytes());
+        let (written, seen) = (self.written, self.seen);
+        for (title, batch) in totals.beside() {
+            // A table of its own, with its own numbers and room.
+            (self.written, self.seen) = (0, 0);
+            out.extend_from_slice(format!("\n{title}:\n").as_bytes());
+            self.batch(batch, out)?;
+            self.flush(out);
+        }
+        if seen > written {
+            out.extend_from_slice(format!("Showed {written} out of {seen} rows.\n").as_bytes());
         }
         Ok(())
     }
@@ -385,6 +393,11 @@ fn record(number: u64, names: &[&str], row: &[String], tips: &[Option<String>], 
     let line = "Row :".len() + (number + 1).to_string().len();
     out.extend_from_slice("─".repeat(line).as_bytes());
     out.push(b'\n');
+    values(names, row, tips, out);
+}
+
+/// Writes the `name: value` lines of one record.
+fn values(names: &[&str], row: &[String], tips: &[Option<String>], out: &mut Vec<u8>) {
     let widest = names.iter().map(|name| width(name)).max().unwrap_or(0);
     for ((name, text), tip) in names.iter().zip(row).zip(tips) {
         let gap = widest - width(name) + 1;
@@ -406,6 +419,17 @@ pub(crate) struct VerticalWriter {
 impl VerticalWriter {
     pub(crate) fn new(fields: Fields) -> Self {
         Self { fields, rows: 0, cut: false }
+    }
+
+    /// A row that is none of the result's.
+    fn beside(&self, title: &str, batch: &RecordBatch, row: usize, out: &mut Vec<u8>) -> Result<()> {
+        let names: Vec<&str> = self.fields.names().collect();
+        let cells = self.fields.cells(batch)?;
+        let text: Vec<String> = cells.iter().map(|cells| text_of(cells, row)).collect();
+        let tips: Vec<Option<String>> = cells.iter().map(|cells| tip(cells, row)).collect();
+        out.extend_from_slice(format!("\n{title}:\n{}\n", "─".repeat(title.len() + 1)).as_bytes());
+        values(&names, &text, &tips, out);
+        Ok(())
     }
 }
 
@@ -431,7 +455,15 @@ impl Encoder for VerticalWriter {
         Ok(())
     }
 
-    fn finish(&mut self, _: &ResultTotals, out: &mut Vec<u8>) -> Result<()> {
+    fn finish(&mut self, totals: &ResultTotals, out: &mut Vec<u8>) -> Result<()> {
+        if let Some(batch) = &totals.totals {
+            out.push(b'\n');
+            self.beside("Totals", batch, 0, out)?;
+        }
+        if let Some(batch) = &totals.extremes {
+            self.beside("Min", batch, 0, out)?;
+            self.beside("Max", batch, 1, out)?;
+        }
         if self.cut {
             out.extend_from_slice(format!("\nShowed first {}.\n", self.rows).as_bytes());
         }

@@ -41,6 +41,8 @@ pub struct FormatSettings {
     pub quote_denormals: bool,
     /// `output_format_json_escape_forward_slashes`.
     pub escape_forward_slashes: bool,
+    /// `output_format_write_statistics`: JSON documents tell the elapsed time and what was read.
+    pub write_statistics: bool,
     /// `output_format_pretty_row_numbers`.
     pub pretty_row_numbers: bool,
     /// `output_format_pretty_max_rows`.
@@ -67,6 +69,7 @@ impl Default for FormatSettings {
             quote_64bit_integers: false,
             quote_denormals: false,
             escape_forward_slashes: true,
+            write_statistics: true,
             pretty_row_numbers: true,
             pretty_max_rows: 1_000,
             pretty_color: false,
@@ -124,6 +127,7 @@ impl FormatSettings {
             "output_format_json_quote_64bit_integers" => self.quote_64bit_integers = flag()?,
             "output_format_json_quote_denormals" => self.quote_denormals = flag()?,
             "output_format_json_escape_forward_slashes" => self.escape_forward_slashes = flag()?,
+            "output_format_write_statistics" => self.write_statistics = flag()?,
             "output_format_pretty_row_numbers" => self.pretty_row_numbers = flag()?,
             "output_format_pretty_max_rows" => self.pretty_max_rows = value.parse().map_err(|_| bad())?,
             "output_format_pretty_color" => self.pretty_color = matches!(value, "1" | "true"),

@@ -227,7 +227,11 @@ impl crate::encode::Encoder for TabSeparatedWriter {
         Ok(())
     }
 
-    fn finish(&mut self, _: &crate::encode::ResultTotals, _: &mut Vec<u8>) -> Result<()> {
+    fn finish(&mut self, totals: &crate::encode::ResultTotals, out: &mut Vec<u8>) -> Result<()> {
+        for (_, batch) in totals.beside() {
+            out.push(b'\n');
+            self.batch(batch, out)?;
+        }
         Ok(())
     }
 }

@@ -2,7 +2,16 @@
 
 use std::any::TypeId;
 
+use sqlparser::ast::{BinaryOperator, Expr};
 use sqlparser::dialect::{ClickHouseDialect, Dialect};
+use sqlparser::keywords::Keyword;
+use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::Token;
+
+use crate::functions::rewrites::plain_call;
+
+/// `condition ? a : b` binds less than every operator (OR has 5).
+const TERNARY: u8 = 4;
 
 /// ClickHouse's dialect, widened. It reports ClickHouse's identity, so the parser's own special cases apply.
 #[derive(Debug, Default, Clone, Copy)]
@@ -26,6 +35,34 @@ impl Dialect for ZeptoDialect {
 
     fn is_identifier_part(&self, ch: char) -> bool {
         self.is_identifier_start(ch) || ch.is_ascii_digit() || ch == '$'
+    }
+
+    /// `condition ? a : b`.
+    fn get_next_precedence(&self, parser: &Parser<'_>) -> Option<Result<u8, ParserError>> {
+        match &parser.peek_token_ref().token {
+            Token::Placeholder(sign) if sign == "?" => Some(Ok(TERNARY)),
+            // Ends the middle of it.
+            Token::Colon => Some(Ok(0)),
+            _ => None,
+        }
+    }
+
+    /// `a DIV b` and `condition ? a : b`.
+    fn parse_infix(
+        &self,
+        parser: &mut Parser<'_>,
+        expr: &Expr,
+        precedence: u8,
+    ) -> Option<Result<Expr, ParserError>> {
+        if parser.parse_keyword(Keyword::DIV) {
+            let right = parser.parse_subexpr(precedence);
+            return Some(right.map(|right| Expr::BinaryOp {
+                left: Box::new(expr.clone()),
+                op: BinaryOperator::MyIntegerDivide,
+                right: Box::new(right),
+            }));
+        }
+        parser.consume_token(&Token::Placeholder("?".to_owned())).then(|| choice(parser, expr))
     }
 
     // What ClickHouse has.
@@ -68,4 +105,12 @@ impl Dialect for ZeptoDialect {
         supports_values_as_table_factor,
         supports_named_fn_args_with_assignment_operator,
     );
+}
+
+/// What stands behind the question mark; `a ? b : c ? d : e` leans right.
+fn choice(parser: &mut Parser<'_>, condition: &Expr) -> Result<Expr, ParserError> {
+    let then = parser.parse_subexpr(0)?;
+    parser.expect_token(&Token::Colon)?;
+    let otherwise = parser.parse_subexpr(TERNARY - 1)?;
+    Ok(plain_call("if", vec![condition.clone(), then, otherwise]))
 }

@@ -72,6 +72,7 @@ impl Run {
     pub(crate) fn done(self) -> Answer {
         Answer {
             rows: None,
+            beside: Arc::default(),
             format: None,
             settings: BTreeMap::new(),
             progress: self.guard.handle.progress.clone(),

@@ -17,6 +17,9 @@ mod convert;
 mod dates;
 mod decimals;
 mod differences;
+mod encodings;
+mod grouped;
+mod hashes;
 mod json;
 mod lambdas;
 mod lists;
@@ -33,6 +36,7 @@ mod scalar;
 mod text;
 mod timestamps;
 mod windows;
+mod words;
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -56,6 +60,7 @@ pub(crate) use render::float64 as write_float;
 pub(crate) use rewrites::interval_parts;
 pub(crate) use row_key::ROW_KEY;
 pub(crate) use scalar::{column_of, fault, nullable};
+pub(crate) use words::SETTING;
 
 use scalar::{Scalar, ScalarFunction};
 
@@ -111,6 +116,9 @@ const TABLES: &[&[Row]] = &[
     bucket::ROWS,
     casts::ROWS,
     dates::ROWS,
+    encodings::ROWS,
+    grouped::ROWS,
+    hashes::ROWS,
     json::ROWS,
     lambdas::ROWS,
     lists::ROWS,
@@ -120,6 +128,8 @@ const TABLES: &[&[Row]] = &[
     more::ROWS,
     text::ROWS,
     windows::ROWS,
+    words::ROWS,
+    words::ADDRESSES,
 ];
 
 static BY_NAME: LazyLock<HashMap<String, &'static Row>> = LazyLock::new(|| {

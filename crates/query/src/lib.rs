@@ -19,6 +19,7 @@
 
 mod arrival;
 mod asof;
+mod beside;
 mod catalog;
 pub mod cluster;
 mod constants;

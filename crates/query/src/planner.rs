@@ -17,12 +17,18 @@ use crate::external::ExternalTables;
 use crate::filters::{ADDITIONAL_TABLE_FILTERS, Filters};
 use crate::plan_cache::{PlanKey, is_lasting};
 use crate::service::Core;
+use crate::statement::cursor::is_word;
 use crate::statement::{self, Tokens};
 use crate::{asof, constants, fill, rewrite, semantics};
 
 /// Settings that change what a query means.
-const PLANNING_SETTINGS: [&str; 4] =
-    ["join_use_nulls", "prefer_column_name_to_alias", "session_timezone", ADDITIONAL_TABLE_FILTERS];
+const PLANNING_SETTINGS: [&str; 5] = [
+    "group_by_use_nulls",
+    "join_use_nulls",
+    "prefer_column_name_to_alias",
+    "session_timezone",
+    ADDITIONAL_TABLE_FILTERS,
+];
 
 impl Core {
     /// The tree of a query after all rewriting, as it goes to DataFusion.
@@ -47,7 +53,11 @@ impl Core {
         let filters = Filters::parse(filters.map(String::as_str))?;
         let mut tree = statement::query(tokens)?;
         filters.apply(&mut tree, &state.config_options().catalog.default_schema);
-        Self::rewritten_tree(tree)
+        let mut tree = Self::rewritten_tree(tree)?;
+        if let Some(settings) = &settings {
+            semantics::put_settings(&mut tree, &settings.0);
+        }
+        Ok(tree)
     }
 
     /// The plan of a query, not optimized.
@@ -92,8 +102,10 @@ impl Core {
     fn plan_key(&self, state: &SessionState, tokens: &Tokens) -> PlanKey {
         let settings = state.config().get_extension::<crate::service::Settings>();
         let settings = settings.iter().flat_map(|all| all.0.iter());
+        // A statement that asks for a setting has another plan for each value.
+        let asks = tokens.iter().any(|token| is_word(&token.token, "getSetting"));
         let settings = settings
-            .filter(|(name, _)| PLANNING_SETTINGS.contains(&name.as_str()))
+            .filter(|(name, _)| asks || PLANNING_SETTINGS.contains(&name.as_str()))
             .map(|(name, value)| (name.clone(), value.clone()));
         PlanKey {
             text: statement::cursor::text_of(tokens),
@@ -133,8 +145,13 @@ impl Core {
 }
 
 async fn plan_tree(state: &SessionState, tree: ast::Statement) -> Result<LogicalPlan> {
+    let settings = state.config().get_extension::<crate::service::Settings>();
+    let use_nulls = settings.as_ref().is_some_and(|all| {
+        all.0.get("group_by_use_nulls").is_some_and(|value| matches!(value.as_str(), "1" | "true"))
+    });
     let plan = state.statement_to_plan(DfStatement::Statement(Box::new(tree))).await;
-    plan.and_then(text_as_views)
+    plan.and_then(|plan| if use_nulls { Ok(plan) } else { semantics::zeros_of_grouping_sets(plan) })
+        .and_then(text_as_views)
         .and_then(semantics::distances_in_time)
         .and_then(semantics::memberships)
         .and_then(semantics::nulls_of_subqueries)

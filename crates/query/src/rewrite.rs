@@ -4,6 +4,7 @@ mod array_join;
 mod calls_of_array_join;
 mod join_kinds;
 mod limit_by;
+mod totals;
 
 use std::ops::ControlFlow;
 
@@ -17,6 +18,7 @@ use zepto_common::error::{Error, ErrorCode, Result};
 
 use self::array_join::array_join;
 pub(crate) use self::calls_of_array_join::rows_for_calls;
+pub(crate) use self::totals::{Wanted, wanted as wanted_with_totals};
 use crate::statement::{ASOF_MARKER, LATEST_MARKER};
 
 /// Puts PREWHERE into WHERE, `MATCH_CONDITION` into a marked join condition, and the mark of LATEST ON into a
@@ -25,6 +27,7 @@ use crate::statement::{ASOF_MARKER, LATEST_MARKER};
 /// # Errors
 /// A clause that has no equivalent.
 pub(crate) fn before(statement: &mut Statement) -> Result<()> {
+    totals::outermost(statement)?;
     visit(statement, &mut |query| {
         each_select(&mut query.body, &mut |select| {
             if let Some(prewhere) = select.prewhere.take() {
@@ -33,7 +36,7 @@ pub(crate) fn before(statement: &mut Statement) -> Result<()> {
                     None => prewhere,
                 });
             }
-            refuse_totals(select)?;
+            totals::sets(select)?;
             select.from.iter().try_for_each(refuse_sampling)?;
             latest(select)?;
             join_kinds::rewrite(select)?;
@@ -61,17 +64,6 @@ fn order_by_all(query: &mut Query) {
         with_fill: None,
     };
     order.kind = OrderByKind::Expressions((1..=select.projection.len()).map(by).collect());
-}
-
-/// DataFusion would leave out the rows that WITH TOTALS, ROLLUP and CUBE add.
-fn refuse_totals(select: &Select) -> Result<()> {
-    let (GroupByExpr::All(modifiers) | GroupByExpr::Expressions(_, modifiers)) = &select.group_by;
-    match modifiers.first() {
-        Some(modifier) => {
-            Err(Error::new(ErrorCode::NotImplemented, format!("GROUP BY … {modifier} is not supported")))
-        }
-        None => Ok(()),
-    }
 }
 
 /// SAMPLE would be passed over: the answer would be another than the one asked for.

@@ -11,6 +11,7 @@
 mod aliases;
 mod calls;
 mod frames;
+mod grouping_sets;
 mod memberships;
 mod names;
 pub(crate) mod numbers;
@@ -20,6 +21,7 @@ mod outer_joins;
 mod rules;
 mod scalars;
 mod session_zone;
+mod settings;
 mod subqueries;
 mod syntax;
 mod tuple_in;
@@ -38,11 +40,13 @@ use zepto_common::{Error, Result};
 
 pub(crate) use aliases::has_aggregate;
 pub(crate) use frames::distances_in_time;
+pub(crate) use grouping_sets::zeros_of_grouping_sets;
 pub(crate) use memberships::memberships;
 pub use names::{output_name, output_schema};
 pub use operators::OperatorPlanner;
 pub use rules::SemanticOptions;
 pub(crate) use session_zone::{in_session_zone, session_zone};
+pub(crate) use settings::put_settings;
 pub(crate) use subqueries::nulls_of_subqueries;
 pub(crate) use syntax::typed;
 

@@ -5,6 +5,7 @@
 
 mod alter;
 mod array_join;
+mod cast_types;
 mod clauses;
 mod create;
 pub(crate) mod cursor;
@@ -19,6 +20,7 @@ mod scalars;
 mod show;
 #[cfg(test)]
 mod tests;
+mod totals;
 
 use std::collections::BTreeMap;
 
@@ -35,10 +37,11 @@ pub(crate) use clauses::Clauses;
 pub(crate) use create::{ColumnSpec, CreateMaterializedView, CreateTable};
 pub(crate) use cursor::NameText;
 pub(crate) use joins::{ASOF_MARKER, LATEST_MARKER};
-pub(crate) use limit_by::LIMIT_BY_MARKER;
+pub(crate) use limit_by::{LIMIT_BY_MARKER, TIES_MARKER};
 pub(crate) use params::Params;
 pub(crate) use scalars::SCALAR_MARKER;
 pub(crate) use show::{Like, Show};
+pub(crate) use totals::permit as permit_totals;
 
 use self::cursor::{Cursor, is_word};
 use crate::dialect::ZeptoDialect;
@@ -396,7 +399,7 @@ fn kill(cursor: &mut Cursor) -> Result<Statement> {
 /// # Errors
 /// `SyntaxError`, `TooDeepAst`.
 pub(crate) fn query(tokens: Tokens) -> Result<ast::Statement> {
-    let tokens = scalars::rewrite(limit_by::rewrite(forms::rewrite(tokens)));
+    let tokens = scalars::rewrite(limit_by::rewrite(cast_types::rewrite(forms::rewrite(tokens))));
     let tokens = lists::rewrite(joins::rewrite(join_words::rewrite(array_join::rewrite(tokens))?)?);
     let mut parser = parser(&ZeptoDialect, tokens);
     let query = parser.parse_query().map_err(parser_error)?;
@@ -409,7 +412,7 @@ pub(crate) fn query(tokens: Tokens) -> Result<ast::Statement> {
 /// # Errors
 /// `SyntaxError`, `TooDeepAst`.
 pub(crate) fn expression(tokens: Tokens) -> Result<ast::Expr> {
-    let tokens = lists::rewrite(forms::rewrite(tokens));
+    let tokens = lists::rewrite(cast_types::rewrite(forms::rewrite(tokens)));
     let mut parser = parser(&ZeptoDialect, tokens);
     let expr = parser.parse_expr().map_err(parser_error)?;
     expect_end(&mut parser)?;

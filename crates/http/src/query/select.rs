@@ -58,7 +58,7 @@ impl Call {
         let context = self.context(sql, kind, cancel);
         let time = self.query_time();
         let answer = timeout(time + QUEUE_WAIT, self.service.door.queries.run(sql, context)).await;
-        let Answer { rows, format, settings, progress, warnings } = answer
+        let Answer { rows, beside, format, settings, progress, warnings } = answer
             .unwrap_or_else(|_| Err(Error::new(ErrorCode::TimeoutExceeded, "the statement took too long")))?;
         let Some((schema, batches)) = rows else {
             if let Some(lease) = self.lease.as_ref().filter(|_| StatementKind::is_of_session(sql.as_bytes()))
@@ -78,7 +78,7 @@ impl Call {
         }
         let encoder = zepto_formats::encoder(format, schema, &FormatSettings::from_map(&merged)?)?;
         let until = tokio::time::Instant::from_std(self.started) + time + QUEUE_WAIT;
-        let rows = Rows::new(self, encoder, batches, progress.clone(), until, guard);
+        let rows = Rows::new(self, encoder, (batches, beside), progress.clone(), until, guard);
         let mut plain = rows.into_stream();
         let mut notes = Notes::new(self.settings.progress_interval, self.started, progress.clone());
         let head = notes.during(self.head(&mut plain)).await?;

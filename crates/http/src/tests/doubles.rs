@@ -190,7 +190,8 @@ impl QueryService for ScriptedQueries {
             }
             ["SET" | "USE", ref said @ ..] => {
                 let settings = settings_of(&said.join(" "));
-                return Ok(Answer { rows: None, format, settings, progress, warnings: vec![] });
+                let beside = Arc::default();
+                return Ok(Answer { rows: None, beside, format, settings, progress, warnings: vec![] });
             }
             ["SELECT", "slowly"] => {
                 progress.read(1, 8);
@@ -210,7 +211,7 @@ impl QueryService for ScriptedQueries {
         let warnings = if text.contains("WARN") { vec!["SETTINGS were\nignored".to_owned()] } else { vec![] };
         let clause = text.split_once("SETTINGS ").filter(|_| rows.is_none());
         let settings = clause.map(|(_, clause)| settings_of(clause)).unwrap_or_default();
-        Ok(Answer { rows, format, settings, progress, warnings })
+        Ok(Answer { rows, beside: Arc::default(), format, settings, progress, warnings })
     }
 
     fn evaluator(&self, _: &RequestContext) -> Arc<dyn ExpressionEvaluator> {

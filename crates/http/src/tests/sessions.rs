@@ -51,7 +51,7 @@ async fn set_without_a_session_is_taken_and_does_nothing_lasting() {
 async fn what_cannot_be_set_is_refused_and_not_remembered() {
     let door = start(Wish::default()).await;
     for (sql, code) in
-        [("SET extremes = 1", "48"), ("SET max_threads = abc", "27"), ("SET session_id = 1", "115")]
+        [("SET transform_null_in = 1", "48"), ("SET max_threads = abc", "27"), ("SET session_id = 1", "115")]
     {
         let reply = post(door.address, "/?session_id=s", sql).await;
         assert_eq!(reply.header("x-clickhouse-exception-code"), Some(code), "{sql}");

@@ -13,15 +13,16 @@ use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSe
 use datafusion::physical_plan::{ExecutionPlan, SendableRecordBatchStream, displayable, execute_stream};
 use futures::{StreamExt, TryStreamExt};
 use zepto_common::error::Result;
-use zepto_common::service::{Answer, RowStream};
+use zepto_common::service::{Answer, Beside, RowStream};
 
+use crate::beside::{self, Watch};
 use crate::catalog::Databases;
 use crate::cluster::{Attempt, with_cuts};
 use crate::error::from_datafusion;
 use crate::external::ExternalTables;
 use crate::semantics;
 use crate::service::{Core, Run, Settings};
-use crate::statement::{ExplainKind, Tokens};
+use crate::statement::{self, ExplainKind, Tokens};
 use crate::stream::{self, ResultLimits};
 use crate::system::{Cells, batch};
 
@@ -85,6 +86,13 @@ impl Run {
         (offset > 0 || limit.is_some()).then_some((offset, limit))
     }
 
+    fn wants_extremes(&self) -> bool {
+        self.context
+            .settings
+            .get("extremes")
+            .is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true"))
+    }
+
     fn limits(&self) -> ResultLimits {
         let settings = &self.context.settings;
         let wanted =
@@ -105,8 +113,13 @@ async fn physical(state: &SessionState, plan: &LogicalPlan) -> Result<Arc<dyn Ex
 /// SELECT.
 pub(super) async fn select(run: Run, tokens: Tokens) -> Result<Answer> {
     let window = run.window();
-    let mut input = crate::cluster::run_attempts(&run, tokens).await?;
-    if let Some((offset, limit)) = window {
+    let beside = Arc::new(Beside::default());
+    let mut input = crate::cluster::run_attempts(&run, statement::permit_totals(tokens)).await?;
+    let (totals, extremes) = (beside::totals_of(&input), run.wants_extremes());
+    if totals.is_some() || extremes {
+        let windows = totals.into_iter().chain(window).collect();
+        input = beside::watched(input, Watch { windows, extremes, beside: Arc::clone(&beside) });
+    } else if let Some((offset, limit)) = window {
         let metrics = ExecutionPlanMetricsSet::new();
         input = Box::pin(LimitStream::new(input, offset, limit, BaselineMetrics::new(&metrics, 0)));
     }
@@ -127,7 +140,8 @@ pub(super) async fn select(run: Run, tokens: Tokens) -> Result<Answer> {
         }
         None => schema,
     };
-    Ok(Answer { rows: Some((schema, rows)), format: None, settings: Default::default(), progress, warnings })
+    let settings = Default::default();
+    Ok(Answer { rows: Some((schema, rows)), beside, format: None, settings, progress, warnings })
 }
 
 /// EXPLAIN: one column `explain`, a row per line.

@@ -70,19 +70,13 @@ fn iso_year(day: i64) -> i64 {
     civil_of(day - (weekday(day) - 1) + 3).0
 }
 
-/// Week number of ClickHouse's mode 0: weeks start on Sunday, days before the first Sunday are week 0.
-fn week_mode_zero(day: i64) -> i64 {
-    let first = days_of(civil_of(day).0, 1, 1);
-    let first_sunday = first + (7 - weekday(first)) % 7;
-    if day < first_sunday { 0 } else { (day - first_sunday) / 7 + 1 }
-}
-
+/// `toWeek(ts[, mode])`.
 fn week(call: &Call<'_>) -> Result<ArrayRef> {
-    match call.literal(1).and_then(super::scalar::int_of).unwrap_or(0) {
-        0 => day_part(call, week_mode_zero),
-        3 => day_part(call, iso_week),
-        mode => Err(fault(ErrorCode::NotImplemented, format!("toWeek knows the modes 0 and 3, not {mode}"))),
-    }
+    let mode = super::words::week_mode(call)?;
+    let zone = unit_and_zone(&call.base(0)).and_then(|(_, zone)| zone);
+    let days = days_in(call, zone.as_deref())?;
+    let weeks = days.unary::<_, Int64Type>(|day| super::words::week_of(day, mode).1);
+    Ok(cast(&weeks, &call.ty.query_type())?)
 }
 
 fn fraction(call: &Call<'_>, per: i64, ty: &DataType) -> Result<ArrayRef> {

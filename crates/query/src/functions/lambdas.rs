@@ -32,13 +32,14 @@ use crate::semantics::typed;
 pub(super) const ARRAY_MAP: &str = "arrayMap";
 
 /// What a function with a lambda in front is: `$1` is the first array, `$2` what the lambda makes of the arrays.
-const BY_LAMBDA: [(&str, &str); 20] = [
+const BY_LAMBDA: [(&str, &str); 21] = [
     ("arrayFilter", "__array_filter($1, $2)"),
     ("arrayExists", "__array_exists($2)"),
     ("arrayAll", "__array_all($2)"),
     ("arrayCount", "__array_count($2)"),
     ("arrayFirst", "arrayElement(__array_filter($1, $2), 1)"),
     ("arrayLast", "arrayElement(__array_filter($1, $2), -1)"),
+    ("arrayFirstOrNull", "arrayElementOrNull(__array_filter($1, $2), 1)"),
     ("arrayFirstIndex", "__array_place($2, 1)"),
     ("arrayLastIndex", "__array_place($2, -1)"),
     ("arraySum", "arraySum($2)"),
@@ -344,6 +345,7 @@ pub(crate) const ROWS: &[Row] = &[
         "arrayLast(x -> …, a)",
         "The last item for which the lambda holds, or the zero value."
     ),
+    lambda_row!("arrayFirstOrNull", "arrayFirstOrNull(x -> …, a)", "The first such item, or NULL."),
     lambda_row!("arrayFirstIndex", "arrayFirstIndex(x -> …, a)", "Its place from 1; 0 when there is none."),
     lambda_row!("arrayLastIndex", "arrayLastIndex(x -> …, a)", "Its place from 1; 0 when there is none."),
     lambda_row!(

@@ -62,7 +62,7 @@ fn transform(call: &Call<'_>) -> Result<ArrayRef> {
 }
 
 /// All pieces that `body` makes of each text.
-fn lists(
+pub(super) fn lists(
     call: &Call<'_>,
     text: usize,
     body: impl Fn(&str, usize) -> Result<Vec<String>>,
@@ -79,7 +79,7 @@ fn lists(
     Ok(Arc::new(out.finish()))
 }
 
-fn regex(pattern: &str) -> Result<regex::Regex> {
+pub(super) fn regex(pattern: &str) -> Result<regex::Regex> {
     regex::Regex::new(pattern).map_err(|error| fault(ErrorCode::CannotCompileRegexp, error.to_string()))
 }
 
@@ -133,7 +133,7 @@ fn url_decoded(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-fn domain(url: &str) -> String {
+pub(super) fn domain(url: &str) -> String {
     let rest = url.split_once("//").map_or(url, |(_, rest)| rest);
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let host = host.rsplit('@').next().unwrap_or_default();
@@ -317,6 +317,11 @@ pub(crate) const ROWS: &[Row] = &[
         transform
     ),
     or_default!("toInt64OrDefault"),
+    or_default!("toInt16OrDefault"),
+    or_default!("toInt8OrDefault"),
+    or_default!("toUInt16OrDefault"),
+    or_default!("toUInt8OrDefault"),
+    or_default!("toFloat32OrDefault"),
     or_default!("toInt32OrDefault"),
     or_default!("toUInt64OrDefault"),
     or_default!("toUInt32OrDefault"),

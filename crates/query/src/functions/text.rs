@@ -18,7 +18,8 @@ use super::render;
 use super::scalar::{Call, MANY, Scalar};
 use super::{Plan, Row, row};
 pub(super) use bytes::OF_TEXT;
-use bytes::{char_of, hex};
+use bytes::char_of;
+pub(super) use bytes::hex;
 use patterns::{extract, matches, replace_regex};
 use pieces::{pieces, split};
 use shape::{ends, format, pad, repeat, substring};
@@ -463,13 +464,6 @@ pub(crate) const ROWS: &[Row] = &[
         "trimRight(s)",
         "Without blanks at the right.",
         trim!(|text, set| text.trim_end_matches(set).to_owned()),
-    ),
-    row(
-        "hex",
-        &[],
-        "hex(s)",
-        "The bytes in hexadecimal digits.",
-        Plan::Scalar(Scalar::pure((1, 1), STRING, hex)),
     ),
     row(
         "char",

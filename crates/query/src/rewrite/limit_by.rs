@@ -1,14 +1,15 @@
-//! `LIMIT n BY keys` as a condition on the row's number among the rows of its keys, in the query's order.
+//! `LIMIT n BY keys` as a condition on the row's number among the rows of its keys, in the query's order, and
+//! `LIMIT n WITH TIES` as one on its rank.
 
 use sqlparser::ast::{
-    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, OrderByExpr, OrderByKind, Query,
-    Select, SelectItem, SetExpr, Value, WindowSpec, WindowType,
+    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, LimitClause, Offset, OffsetRows,
+    OrderBy, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, Value, WindowSpec, WindowType,
 };
 use zepto_common::error::{Error, ErrorCode, Result};
 
 use super::and;
 use crate::functions::rewrites::{call, number};
-use crate::statement::LIMIT_BY_MARKER;
+use crate::statement::{LIMIT_BY_MARKER, TIES_MARKER};
 
 fn refused(message: &str) -> Error {
     Error::new(ErrorCode::NotImplemented, message)
@@ -21,7 +22,12 @@ fn refused(message: &str) -> Error {
 pub(super) fn rewrite(query: &mut Query) -> Result<()> {
     let Some(order) = &mut query.order_by else { return Ok(()) };
     let OrderByKind::Expressions(list) = &mut order.kind else { return Ok(()) };
-    let Some((rows, skipped, keys)) = list.last().and_then(|last| marked(&last.expr)) else { return Ok(()) };
+    if let Some((rows, skipped, _)) = list.last().and_then(|last| marked(&last.expr, TIES_MARKER)) {
+        list.pop();
+        return with_ties(query, rows, skipped);
+    }
+    let last = list.last().and_then(|last| marked(&last.expr, LIMIT_BY_MARKER));
+    let Some((rows, skipped, keys)) = last else { return Ok(()) };
     list.pop();
     let SetExpr::Select(select) = query.body.as_mut() else {
         return Err(refused("LIMIT BY behind a set operation needs a subquery around it"));
@@ -48,7 +54,11 @@ pub(super) fn rewrite(query: &mut Query) -> Result<()> {
 }
 
 pub(super) fn row_number(spec: WindowSpec) -> Expr {
-    match call("row_number", vec![]) {
+    over("row_number", spec)
+}
+
+fn over(name: &str, spec: WindowSpec) -> Expr {
+    match call(name, vec![]) {
         Expr::Function(mut function) => {
             function.over = Some(WindowType::WindowSpec(spec));
             Expr::Function(function)
@@ -57,10 +67,37 @@ pub(super) fn row_number(spec: WindowSpec) -> Expr {
     }
 }
 
-fn marked(expr: &Expr) -> Option<(u64, u64, Vec<Expr>)> {
+/// The rows whose rank is within the limit; what is left out is so by OFFSET.
+fn with_ties(query: &mut Query, rows: u64, skipped: u64) -> Result<()> {
+    let list = match &query.order_by {
+        Some(OrderBy { kind: OrderByKind::Expressions(list), .. }) if !list.is_empty() => list,
+        _ => return Err(Error::new(ErrorCode::SyntaxError, "LIMIT WITH TIES needs ORDER BY")),
+    };
+    let SetExpr::Select(select) = query.body.as_mut() else {
+        return Err(refused("LIMIT WITH TIES behind a set operation needs a subquery around it"));
+    };
+    if select.distinct.is_some() || select.qualify.is_some() {
+        return Err(refused("LIMIT WITH TIES with DISTINCT or QUALIFY needs a subquery around them"));
+    }
+    let order_by: Result<Vec<OrderByExpr>> = list.iter().map(|by| in_window(by, select)).collect();
+    let spec =
+        WindowSpec { window_name: None, partition_by: vec![], order_by: order_by?, window_frame: None };
+    select.qualify = Some(Expr::BinaryOp {
+        left: Box::new(over("rank", spec)),
+        op: BinaryOperator::LtEq,
+        right: Box::new(number(rows.saturating_add(skipped))),
+    });
+    if skipped > 0 {
+        let offset = Some(Offset { value: number(skipped), rows: OffsetRows::None });
+        query.limit_clause = Some(LimitClause::LimitOffset { limit: None, offset, limit_by: vec![] });
+    }
+    Ok(())
+}
+
+fn marked(expr: &Expr, marker: &str) -> Option<(u64, u64, Vec<Expr>)> {
     let Expr::Function(function) = expr else { return None };
     let FunctionArguments::List(list) = &function.args else { return None };
-    if function.name.to_string() != LIMIT_BY_MARKER {
+    if function.name.to_string() != marker {
         return None;
     }
     let args = list.args.iter().filter_map(|arg| match arg {

@@ -1,7 +1,8 @@
 //! Token pass over a query: small forms of ClickHouse that sqlparser does not read.
 //!
 //! - `t.1` becomes `tupleElement(t, 1)`;
-//! - `0x1F`, `0b101` and `1_000` become plain numbers; `a MOD b` becomes `a % b`.
+//! - `0x1F`, `0b101` and `1_000` become plain numbers; `a MOD b` becomes `a % b`;
+//! - `a ?1:2` has its question mark apart from the number.
 
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
@@ -56,6 +57,11 @@ pub(crate) fn rewrite(tokens: Tokens) -> Tokens {
                 }
             }
             _ if operand && is_word(&token.token, "MOD") => token.token = Token::Mod,
+            Token::Placeholder(sign) if operand && sign.len() > 1 && sign.starts_with('?') => {
+                let number = Token::Number(sign[1..].to_owned(), false);
+                out.push(TokenWithSpan { token: Token::Placeholder("?".to_owned()), span: token.span });
+                token.token = number;
+            }
             _ => {}
         }
         out.push(token);
@@ -83,7 +89,7 @@ fn ends_operand(token: &Token) -> bool {
 }
 
 /// Where the operand at the end begins: `a.b`, `f(x)`, `(x, y)`, `a[1]`.
-fn operand_start(tokens: &[TokenWithSpan]) -> usize {
+pub(super) fn operand_start(tokens: &[TokenWithSpan]) -> usize {
     let mut at = tokens.len().saturating_sub(1);
     loop {
         let bracket = matches!(tokens[at].token, Token::RParen | Token::RBracket);
@@ -152,5 +158,6 @@ mod tests {
         assert_eq!(rewritten("0 b101"), "0 b101");
         assert_eq!(rewritten("7 MOD 2"), "7 % 2");
         assert_eq!(rewritten("SELECT MOD(7, 2)"), "SELECT MOD(7, 2)");
+        assert_eq!(rewritten("a ?1 : 2"), text_of(&tokenize("a ? 1 : 2").unwrap()));
     }
 }

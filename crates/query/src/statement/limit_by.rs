@@ -1,5 +1,6 @@
 //! Token pass over a query: `LIMIT n [OFFSET m] BY a, b` becomes the last entry of ORDER BY, a call of
-//! [`LIMIT_BY_MARKER`], which [`crate::rewrite`] turns into a condition on row numbers.
+//! [`LIMIT_BY_MARKER`], which [`crate::rewrite`] turns into a condition on row numbers; `LIMIT n [OFFSET m] WITH TIES`
+//! becomes a call of [`TIES_MARKER`] in the same place.
 
 use sqlparser::tokenizer::{Token, TokenWithSpan};
 
@@ -10,6 +11,9 @@ use super::params::word;
 /// The function that carries the clause: rows, rows to leave out, keys.
 pub(crate) const LIMIT_BY_MARKER: &str = "__limit_by";
 
+/// The function that carries a limit with ties: rows, rows to leave out.
+pub(crate) const TIES_MARKER: &str = "__with_ties";
+
 /// What can follow the clause.
 const BEHIND: [&str; 7] = ["LIMIT", "OFFSET", "SETTINGS", "FORMAT", "UNION", "INTERSECT", "EXCEPT"];
 
@@ -18,12 +22,12 @@ pub(crate) fn rewrite(tokens: Tokens) -> Tokens {
     let mut out: Tokens = Vec::with_capacity(tokens.len());
     let mut at = 0;
     while at < tokens.len() {
-        let Some((rows, skipped, keys)) = clause(&tokens, at) else {
+        let Some(Clause { rows, skipped, behind, ties }) = clause(&tokens, at) else {
             out.push(tokens[at].clone());
             at += 1;
             continue;
         };
-        let end = keys_end(&tokens, keys);
+        let end = if ties { behind } else { keys_end(&tokens, behind) };
         let mut add = |token: Token| out.push(TokenWithSpan::wrap(token));
         if ordered(&tokens[..at]) {
             add(Token::Comma);
@@ -31,37 +35,56 @@ pub(crate) fn rewrite(tokens: Tokens) -> Tokens {
             add(word("ORDER"));
             add(word("BY"));
         }
-        add(word(LIMIT_BY_MARKER));
+        add(word(if ties { TIES_MARKER } else { LIMIT_BY_MARKER }));
         add(Token::LParen);
         add(rows);
         add(Token::Comma);
         add(skipped);
-        add(Token::Comma);
-        out.extend_from_slice(&tokens[keys..end]);
+        if !ties {
+            add(Token::Comma);
+            out.extend_from_slice(&tokens[behind..end]);
+        }
         out.push(TokenWithSpan::wrap(Token::RParen));
         at = end;
     }
     out
 }
 
-/// The rows, the rows left out and where the keys begin, of a clause at this place.
-fn clause(tokens: &[TokenWithSpan], at: usize) -> Option<(Token, Token, usize)> {
+/// A limit with keys or with ties.
+struct Clause {
+    rows: Token,
+    skipped: Token,
+    /// Where the keys begin, or what follows the ties.
+    behind: usize,
+    ties: bool,
+}
+
+/// The clause at this place.
+fn clause(tokens: &[TokenWithSpan], at: usize) -> Option<Clause> {
     let number =
         |at: usize| tokens.get(at).map(|t| t.token.clone()).filter(|t| matches!(t, Token::Number(..)));
     let is = |at: usize, name: &str| tokens.get(at).is_some_and(|t| is_word(&t.token, name));
     if !is(at, "LIMIT") {
         return None;
     }
+    // Where the clause ends its numbers, and whether with ties.
+    let end = |at: usize| match (is(at, "BY"), is(at, "WITH") && is(at + 1, "TIES")) {
+        (true, _) => Some((at + 1, false)),
+        (_, true) => Some((at + 2, true)),
+        _ => None,
+    };
     let first = number(at + 1)?;
-    if is(at + 2, "BY") {
-        return Some((first, Token::Number("0".to_owned(), false), at + 3));
+    if let Some((behind, ties)) = end(at + 2) {
+        return Some(Clause { rows: first, skipped: Token::Number("0".to_owned(), false), behind, ties });
     }
-    let second = number(at + 3).filter(|_| is(at + 4, "BY"))?;
+    let second = number(at + 3)?;
+    let (behind, ties) = end(at + 4)?;
     if is(at + 2, "OFFSET") {
-        return Some((first, second, at + 5));
+        return Some(Clause { rows: first, skipped: second, behind, ties });
     }
     // `LIMIT m, n BY` has what is left out first.
-    (tokens.get(at + 2)?.token == Token::Comma).then_some((second, first, at + 5))
+    let swapped = tokens.get(at + 2)?.token == Token::Comma;
+    swapped.then_some(Clause { rows: second, skipped: first, behind, ties })
 }
 
 fn keys_end(tokens: &[TokenWithSpan], start: usize) -> usize {

@@ -123,7 +123,6 @@ const STATEMENTS: &[(&str, &str)] = &[
 const STATEMENT_DIFFERENCES: &[(&str, &str)] = &[
     ("EXPLAIN", "the plans of this engine"),
     ("EXPLAIN SYNTAX", "the statement as it goes to the planner"),
-    ("GROUP BY … WITH ROLLUP, CUBE", "NULL for what is summed over"),
     ("SELECT … FINAL", "says nothing: rows are never versions of each other"),
     ("ORDER BY … WITH FILL", "for one column, the last of ORDER BY; whole numbers and times"),
     ("ORDER BY … WITH FILL INTERPOLATE", "repeats the value before; no expressions"),

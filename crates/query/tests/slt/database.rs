@@ -112,14 +112,21 @@ impl Database {
         }
         let answer = self.service().run(sql, Self::context()).await?;
         let Some((schema, mut rows)) = answer.rows else { return Ok(None) };
+        let beside = answer.beside;
         let format = Format::parse(answer.format.as_deref().unwrap_or(format))?;
-        let mut encoder = zepto_formats::encoder(format, schema, &FormatSettings::default())?;
+        let mut encoder =
+            zepto_formats::encoder(format, schema, &FormatSettings::from_map(&answer.settings)?)?;
         let mut out = Vec::new();
         encoder.begin(&mut out)?;
         while let Some(batch) = rows.next().await {
             encoder.batch(&batch?, &mut out)?;
         }
-        encoder.finish(&ResultTotals::default(), &mut out)?;
+        let totals = ResultTotals {
+            totals: beside.totals.get().cloned(),
+            extremes: beside.extremes.get().cloned(),
+            ..ResultTotals::default()
+        };
+        encoder.finish(&totals, &mut out)?;
         String::from_utf8(out)
             .map(Some)
             .map_err(|error| Error::new(ErrorCode::LogicalError, error.to_string()))

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use tokio::time::timeout_at;
 use tokio_util::sync::DropGuard;
-use zepto_common::service::{Progress, RowStream};
+use zepto_common::service::{Beside, Progress, RowStream};
 use zepto_common::{Error, ErrorCode, Result};
 use zepto_formats::{Encoder, ResultTotals};
 
@@ -28,6 +28,7 @@ pub(super) struct Rows {
     /// None while a worker has it, and after the end.
     encoder: Option<Box<dyn Encoder>>,
     batches: RowStream,
+    beside: Arc<Beside>,
     progress: Arc<Progress>,
     begun: bool,
     rows: u64,
@@ -42,7 +43,7 @@ impl Rows {
     pub(super) fn new(
         call: &Call,
         encoder: Box<dyn Encoder>,
-        batches: RowStream,
+        (batches, beside): (RowStream, Arc<Beside>),
         progress: Arc<Progress>,
         until: tokio::time::Instant,
         cancel: DropGuard,
@@ -54,6 +55,7 @@ impl Rows {
             service,
             encoder,
             batches,
+            beside,
             progress,
             begun: false,
             rows: 0,
@@ -110,6 +112,8 @@ impl Rows {
             elapsed: self.started.elapsed(),
             rows_read: self.progress.read_rows.load(Ordering::Relaxed),
             bytes_read: self.progress.read_bytes.load(Ordering::Relaxed),
+            totals: self.beside.totals.get().cloned(),
+            extremes: self.beside.extremes.get().cloned(),
         }
     }
 }

@@ -38,7 +38,7 @@ pub(crate) const OF_TEXT: &[&str] = &[
 ];
 
 /// `hex(x)`: digits of a text's bytes, or of a whole number.
-pub(super) fn hex(call: &Call<'_>) -> Result<ArrayRef> {
+pub(crate) fn hex(call: &Call<'_>) -> Result<ArrayRef> {
     if call.base(0).is_number() && !matches!(call.base(0), ColumnType::Float32 | ColumnType::Float64) {
         let numbers = call.bits(0)?;
         let texts = numbers.iter().map(|number| {
