@@ -19,6 +19,8 @@ pub struct SqlOptions {
     pub runtime: Handle,
     /// Partitions of a plan that may run at once.
     pub threads: usize,
+    /// Rows below which a scan stays on one thread; 0 is no such bound.
+    pub parallel_rows: usize,
     /// Bytes that all queries may hold together.
     pub memory_limit: usize,
     /// Where operators put what does not fit; None makes them fail.
@@ -44,6 +46,7 @@ impl SqlOptions {
         Self {
             runtime,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
+            parallel_rows: 0,
             memory_limit: MEMORY_DEFAULT,
             spill_dir: None,
             spill_limit: SPILL_DEFAULT,

@@ -55,6 +55,10 @@ impl EngineTable {
     }
 }
 
+/// Tells scans, as an extension of a session, how many rows are worth a second thread.
+#[derive(Debug)]
+pub(crate) struct ParallelFrom(pub(crate) usize);
+
 #[async_trait]
 impl TableProvider for EngineTable {
     fn schema(&self) -> SchemaRef {
@@ -175,7 +179,10 @@ impl Rows<'_> {
         work.as_arrived = state.config().get_extension::<AsArrived>().is_some();
         let filter = self.row_filter(state, filters, &work)?;
         let source = Source { schema: self.schema.clone(), output, filter, limit };
-        Ok(PartScan::new(source, work, state.config().target_partitions()))
+        let config = state.config();
+        let few = config.get_extension::<ParallelFrom>().is_some_and(|from| work.rows() < from.0);
+        let threads = if few { 1 } else { config.target_partitions() };
+        Ok(PartScan::new(source, work, threads))
     }
 
     /// The predicate for parts whose ranges may hold other rows too; None when there are none such.

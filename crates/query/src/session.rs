@@ -32,6 +32,7 @@ use crate::latest::{LatestPlanner, TakeLatest};
 use crate::long_limits::SpillLongLimits;
 use crate::memory::QueryPool;
 use crate::options::SqlOptions;
+use crate::provider::ParallelFrom;
 use crate::pushdown::kept_off_joins;
 use crate::repeats::MeterRepeats;
 use crate::running::QueryHandle;
@@ -275,7 +276,8 @@ fn config(options: &SqlOptions) -> SessionConfig {
         .with_default_catalog_and_schema(CATALOG, zepto_common::schema::DEFAULT_DATABASE)
         .with_create_default_catalog_and_schema(false)
         .with_information_schema(false)
-        .with_target_partitions(options.threads.max(1));
+        .with_target_partitions(options.threads.max(1))
+        .with_extension(Arc::new(ParallelFrom(options.parallel_rows)));
     let all = config.options_mut();
     // Names are what they are, as in ClickHouse.
     all.sql_parser.enable_ident_normalization = false;

@@ -260,6 +260,7 @@ fn store_options(config: &Config) -> StoreOptions {
 fn sql_options(config: &Config, runtime: &Runtime) -> SqlOptions {
     let mut options = SqlOptions::new(runtime.handle().clone());
     options.threads = config.worker_threads();
+    options.parallel_rows = config.config.parallel_threshold;
     options.memory_limit = usize::try_from(config.memory_limit() / 10 * 3).unwrap_or(usize::MAX);
     options.spill_dir = Some(config.config.data_dir.join("spill"));
     options.plans = config.config.query_cache_size;

@@ -112,7 +112,7 @@ impl Work {
         self.pieces.iter().all(|piece| piece.exact)
     }
 
-    fn rows(&self) -> usize {
+    pub(super) fn rows(&self) -> usize {
         self.pieces.iter().map(Piece::rows).sum()
     }
 

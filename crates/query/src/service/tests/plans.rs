@@ -188,3 +188,15 @@ async fn the_settings_limit_and_offset_cut_the_result() {
         ErrorCode::NotImplemented
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn few_rows_are_read_on_one_thread_and_more_on_several() {
+    // Rows of which `first` needs the order are spread by shard, however few they are.
+    let sql = "EXPLAIN SELECT symbol, first(price, ts), first(size) FROM ticks GROUP BY symbol";
+    for (bound, threads) in [(3_001, "partitions=1"), (3_000, "partitions=2")] {
+        let bench = Bench::with(|options| options.parallel_rows = bound);
+        bench.ticks().await;
+        let plan = bench.rows(sql).await;
+        assert!(plan.iter().any(|line| line.contains("rows=3000") && line.contains(threads)), "{plan:?}");
+    }
+}
