@@ -134,6 +134,9 @@ fn fault(path: &Path, error: &std::io::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use zepto_common::ids::{DiskId, Epoch, PartitionId, PlacementVersion, SetVersion};
+    use zepto_common::placement::{Assignment, Grant, InSyncSet, Replica};
+
     use super::*;
 
     #[test]
@@ -159,6 +162,39 @@ mod tests {
         assert_eq!(error.code, ErrorCode::InvalidConfigParameter, "{error}");
         std::fs::write(dir.path().join("INGEST"), b"{").unwrap();
         assert_eq!(Memory::open(Some(dir.path()), "a").unwrap_err().code, ErrorCode::CorruptedData);
+    }
+
+    /// The file of docs/formats/manifest.md, written by version 0.1.
+    const GOLDEN: &[u8] = include_bytes!("golden/INGEST");
+
+    #[test]
+    fn the_file_is_the_documented_one_and_old_files_are_read() {
+        let replica = |node, disk| Replica { node: NodeId(node), disk: DiskId(disk) };
+        let set = InSyncSet { version: SetVersion(4), members: [replica(0, 10), replica(1, 11)].into() };
+        let grant = Grant { partition: PartitionId(0), epoch: Epoch(6), owner: replica(0, 10), set };
+        let moved = Assignment { grant, joining: [replica(2, 12)].into(), leaving: [replica(0, 10)].into() };
+        let reached = |number: u32, active| Reached {
+            http: format!("127.0.0.1:{number}"),
+            rpc: format!("127.0.0.1:{}", number + 100),
+            heartbeat: format!("127.0.0.1:{}", number + 200),
+            active,
+        };
+        let kept = Kept {
+            format: FORMAT,
+            cluster_id: "plant".to_owned(),
+            incarnation: 3,
+            placement: Arc::new(Placement { version: PlacementVersion(17), partitions: vec![moved] }),
+            catalog: Some(Arc::default()),
+            nodes: [(NodeId(0), reached(1_000, true)), (NodeId(1), reached(2_000, false))].into(),
+        };
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        assert_eq!(text(&serde_json::to_vec(&kept).unwrap()), text(GOLDEN));
+        let old = read(Path::new("INGEST"), GOLDEN).unwrap();
+        assert_eq!((old.cluster_id(), old.incarnation, &old.placement), ("plant", 3, &kept.placement));
+        assert_eq!(old.nodes, kept.nodes);
+        let newer = text(GOLDEN).replacen("\"format\":1", "\"format\":2", 1);
+        let error = read(Path::new("INGEST"), newer.as_bytes()).unwrap_err();
+        assert_eq!(error.code, ErrorCode::CorruptedData, "{error}");
     }
 
     #[test]
