@@ -241,6 +241,7 @@ impl Shard {
             } else if !stop {
                 let drain = self.drain();
                 drain.ring.sleep(IDLE, || drain.has_command());
+                self.look_again();
             }
             if stop {
                 return self.finish();

@@ -131,6 +131,7 @@ impl Shard {
             let nap = IDLE.min(copies.tick());
             let drain = self.drain();
             drain.ring.sleep(nap, || drain.has_command() || !drain.inbox.is_empty());
+            self.look_again();
         }
         // Whoever still waits cannot know: the node ends.
         for (_, waiter) in copies.waiters.drain() {

@@ -92,6 +92,15 @@ impl Shard {
         room
     }
 
+    /// Notes that a disk which refused rows takes them again, though nobody writes.
+    pub(super) fn look_again(&mut self) {
+        if self.shared.health.is_read_only(self.index)
+            && self.space.takes_rows_again(&self.shared, self.index, Instant::now())
+        {
+            self.shared.health.set(self.index, LogState::Healthy, ErrorCode::LogicalError);
+        }
+    }
+
     fn commit(&mut self, group: Vec<WriteItem>, now: Instant) {
         let lsns_before = self.lsns.clone();
         let now_ms = wall_nanos() / 1_000_000;

@@ -83,6 +83,11 @@ impl Health {
         }
     }
 
+    /// Whether a log takes no rows and may recover by itself.
+    pub(crate) fn is_read_only(&self, log: usize) -> bool {
+        matches!(self.logs[log].load().0, LogState::ReadOnly { .. })
+    }
+
     /// As [`check`](Self::check), but a log that may recover by itself is let through, so that one write tries it.
     pub(crate) fn is_failed(&self, log: usize) -> bool {
         matches!(self.logs[log].load().0, LogState::Failed { .. })
