@@ -1,11 +1,14 @@
 //! The client's side of the HTTP interface for people: credentials, TLS, sessions, results as they stream.
 
 use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use ureq::http::Response;
+use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body, RequestBuilder, SendBody};
 
 /// Bytes of an error text that are read.
@@ -28,6 +31,50 @@ pub(crate) struct Server {
     /// API key
     #[arg(long, env = "ZEPTO_KEY", hide_env_values = true, conflicts_with = "password")]
     key: Option<String>,
+    /// Authorities that an https server may be certified by (PEM), instead of the well-known ones
+    #[arg(long, env = "ZEPTO_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Certificate to show to a server that asks for one (PEM)
+    #[arg(long, env = "ZEPTO_CLIENT_CERT", value_name = "FILE", requires = "client_key")]
+    client_cert: Option<PathBuf>,
+    /// Its private key (PEM)
+    #[arg(long, env = "ZEPTO_CLIENT_KEY", value_name = "FILE", requires = "client_cert")]
+    client_key: Option<PathBuf>,
+}
+
+impl Server {
+    /// Whom an https server is believed, and who asks.
+    fn tls(&self) -> Result<TlsConfig> {
+        let mut config = TlsConfig::builder();
+        if let Some(path) = &self.ca {
+            config = config.root_certs(RootCerts::Specific(Arc::new(certificates(path)?)));
+        }
+        if let (Some(chain), Some(key)) = (&self.client_cert, &self.client_key) {
+            let secret = PrivateKey::from_pem(&pem(key)?);
+            let secret = secret.with_context(|| format!("{} is no private key", key.display()))?;
+            config = config.client_cert(Some(ClientCert::new_with_certs(&certificates(chain)?, secret)));
+        }
+        Ok(config.build())
+    }
+}
+
+fn pem(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// All certificates of a file; at least one.
+fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>> {
+    let bytes = pem(path)?;
+    let mut found = Vec::new();
+    for item in parse_pem(&bytes) {
+        if let PemItem::Certificate(certificate) = item.with_context(|| path.display().to_string())? {
+            found.push(certificate);
+        }
+    }
+    if found.is_empty() {
+        return Err(anyhow!("{} has no certificate", path.display()));
+    }
+    Ok(found)
 }
 
 /// A client of one server; cheap to clone.
@@ -51,15 +98,19 @@ impl std::error::Error for Refused {}
 
 impl Client {
     /// A client for this server; nothing is sent yet.
-    pub(crate) fn new(server: &Server) -> Self {
+    ///
+    /// # Errors
+    /// Files with certificates that cannot be read.
+    pub(crate) fn new(server: &Server) -> Result<Self> {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_connect(Some(Duration::from_secs(10)))
             .accept_encoding("identity")
+            .tls_config(server.tls()?)
             .user_agent(concat!("zepto/", env!("CARGO_PKG_VERSION")));
         let mut server = server.clone();
         server.url = server.url.trim_end_matches('/').to_owned();
-        Self { agent: config.build().new_agent(), server }
+        Ok(Self { agent: config.build().new_agent(), server })
     }
 
     /// The address asked.

@@ -29,7 +29,7 @@ impl Cluster {
     /// Does it.
     pub(crate) fn run(&self) -> Result<ExitCode> {
         let Self::Status(status) = self;
-        let text = Client::new(&status.server).get("/admin/cluster")?;
+        let text = Client::new(&status.server)?.get("/admin/cluster")?;
         if status.json {
             println!("{text}");
         } else {

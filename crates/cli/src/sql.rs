@@ -28,7 +28,7 @@ pub(crate) struct Sql {
     #[command(flatten)]
     server: Server,
     /// Statements to run, separated by `;`, and commands, each on its line. An INSERT that ends with FORMAT reads its rows from standard input
-    #[arg(short = 'q', long, value_name = "SQL", conflicts_with = "file")]
+    #[arg(short = 'q', long, value_name = "SQL", conflicts_with = "file", allow_hyphen_values = true)]
     query: Option<String>,
     /// File with statements, separated by `;`, and commands, each on its line
     #[arg(short = 'f', long)]
@@ -62,7 +62,7 @@ impl Sql {
             format: self.format.clone().unwrap_or_else(|| default_format.to_owned()),
             timing: self.timing,
         };
-        let runner = Runner::new(Client::new(&self.server))?;
+        let runner = Runner::new(Client::new(&self.server)?)?;
         if let Some(script) = self.script()? {
             return Ok(run_script(&mut Session::new(runner, settings), &script));
         }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use zepto_harness::{Node, node};
 use zepto_integration::place::Place;
 use zepto_integration::terminal::Terminal;
@@ -12,11 +13,17 @@ use zepto_integration::terminal::Terminal;
 const PROMPT: &str = "zepto> ";
 
 fn client(node: &Node, place: &Place) -> Result<Command> {
+    client_of(&format!("http://{}", node.address()), place)
+}
+
+fn client_of(url: &str, place: &Place) -> Result<Command> {
     let program: PathBuf = node::program_beside_this()?.with_file_name("zepto");
     let mut command = Command::new(program);
-    command.args(["sql", "--url", &format!("http://{}", node.address())]);
+    command.args(["sql", "--url", url]);
     command.arg("--history").arg(place.path().join("history"));
-    for name in ["ZEPTO_URL", "ZEPTO_USER", "ZEPTO_PASSWORD", "ZEPTO_KEY"] {
+    for name in
+        ["URL", "USER", "PASSWORD", "KEY", "CA", "CLIENT_CERT", "CLIENT_KEY"].map(|n| format!("ZEPTO_{n}"))
+    {
         command.env_remove(name);
     }
     Ok(command)
@@ -141,6 +148,57 @@ fn a_script_ends_at_its_first_fault_or_where_it_says_so() -> Result<()> {
         "",
     )?;
     ensure!(count.stdout == b"{\"c\":4}\n", "{}", String::from_utf8_lossy(&count.stdout));
+    Ok(())
+}
+
+/// Writes a certificate of this authority, and its key.
+fn certify(issuer: &Issuer<'_, KeyPair>, place: &Place, name: &str) -> Result<[PathBuf; 2]> {
+    let key = KeyPair::generate()?;
+    let certificate = CertificateParams::new(vec!["127.0.0.1".to_owned()])?.signed_by(&key, issuer)?;
+    let files = [place.path().join(format!("{name}.crt")), place.path().join(format!("{name}.key"))];
+    std::fs::write(&files[0], certificate.pem())?;
+    std::fs::write(&files[1], key.serialize_pem())?;
+    Ok(files)
+}
+
+#[test]
+fn a_server_with_a_private_authority_is_believed_when_that_is_named() -> Result<()> {
+    let place = crate::place()?;
+    let mut params = CertificateParams::new(vec![])?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate()?;
+    let ca = place.path().join("ca.crt");
+    std::fs::write(&ca, params.self_signed(&key)?.pem())?;
+    let issuer = Issuer::new(params, key);
+    let [server, server_key] = certify(&issuer, &place, "server")?;
+    let [mine, my_key] = certify(&issuer, &place, "client")?;
+    let node = place
+        .launch()
+        .flag("--tls-cert")
+        .flag(&server)
+        .flag("--tls-key")
+        .flag(&server_key)
+        .flag("--tls-client-ca")
+        .flag(&ca)
+        .start_listening()?;
+    let url = format!("https://{}", node.address());
+    let ask = |files: &[(&str, &PathBuf)]| -> Result<(bool, String)> {
+        let mut command = client_of(&url, &place)?;
+        for (flag, file) in files {
+            command.arg(flag).arg(file);
+        }
+        let output = fed(command.args(["-q", "-- an answer\nSELECT 6 * 7"]), "")?;
+        let text = [output.stdout, output.stderr].concat();
+        Ok((output.status.success(), String::from_utf8(text)?))
+    };
+    let all = [("--ca", &ca), ("--client-cert", &mine), ("--client-key", &my_key)];
+    ensure!(ask(&all)? == (true, "42\n".to_owned()), "{:?}", ask(&all)?);
+    let (answered, told) = ask(&all[1..])?;
+    ensure!(!answered && told.contains("UnknownIssuer"), "{told}");
+    let (answered, told) = ask(&all[..1])?;
+    ensure!(!answered && told.contains(&url), "without a certificate of one's own: {told}");
+    let (answered, told) = ask(&[("--ca", &my_key)])?;
+    ensure!(!answered && told.contains("has no certificate"), "{told}");
     Ok(())
 }
 
