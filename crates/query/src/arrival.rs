@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use datafusion::common::Result;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::prelude::SessionConfig;
 
 use crate::latest::Latest;
 use crate::subquery_order::KeptOrder;
@@ -24,11 +24,11 @@ pub(crate) fn is_ordered(name: &str) -> bool {
 #[derive(Debug)]
 pub(crate) struct AsArrived;
 
-/// The state to plan with when the order of rows matters; None when it does not.
+/// The configuration to plan with when the order of rows matters; None when it does not.
 ///
 /// # Errors
 /// None of its own.
-pub(crate) fn ordered(plan: &LogicalPlan, state: &SessionState) -> Result<Option<SessionState>> {
+pub(crate) fn ordered(plan: &LogicalPlan, config: &SessionConfig) -> Result<Option<SessionConfig>> {
     let mut found = false;
     plan.apply_with_subqueries(|node| {
         if let LogicalPlan::Extension(extension) = node {
@@ -41,10 +41,10 @@ pub(crate) fn ordered(plan: &LogicalPlan, state: &SessionState) -> Result<Option
     if !found {
         return Ok(None);
     }
-    let mut config = state.config().clone().with_extension(Arc::new(AsArrived));
+    let mut config = config.clone().with_extension(Arc::new(AsArrived));
     // It deals batches of one stream out to several.
     config.options_mut().optimizer.enable_round_robin_repartition = false;
-    Ok(Some(SessionStateBuilder::new_from_existing(state.clone()).with_config(config).build()))
+    Ok(Some(config))
 }
 
 fn visit(expr: &Expr, found: &mut bool) -> TreeNodeRecursion {

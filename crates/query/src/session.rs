@@ -1,6 +1,9 @@
 //! DataFusion's session: one template with all functions and rules, and a light copy of it per statement.
 
-use std::collections::BTreeMap;
+mod lean;
+mod lent;
+
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -41,6 +44,9 @@ use crate::service::Core;
 use crate::subquery_order::KeptOrderPlanner;
 use crate::window_memory::MeterWindows;
 use crate::yielding::PauseInLoops;
+use lean::Lean;
+use lent::Idle;
+pub(crate) use lent::Lent;
 
 /// DataFusion wants a catalog above databases; it is never shown.
 pub(crate) const CATALOG: &str = "zepto";
@@ -49,6 +55,8 @@ pub(crate) const CATALOG: &str = "zepto";
 #[derive(Debug)]
 pub(crate) struct Sessions {
     template: SessionState,
+    idle: Arc<Idle>,
+    task_of_none: Arc<TaskContext>,
     runtime: Arc<RuntimeEnv>,
     memory_limit: usize,
 }
@@ -75,10 +83,9 @@ pub(crate) async fn states_plan(
     plan: &LogicalPlan,
     state: &SessionState,
 ) -> DfResult<Arc<dyn ExecutionPlan>> {
-    let ordered = arrival::ordered(plan, state)?;
-    let state = ordered.as_ref().unwrap_or(state);
-    let bare = SessionStateBuilder::new_from_existing(state.clone());
-    let bare = bare.with_physical_optimizer_rules(Vec::new()).build();
+    let ordered = arrival::ordered(plan, state.config())?.map(|config| Lean::with_config(state, config));
+    let state = ordered.as_ref().map_or(state as &dyn Session, |ordered| ordered);
+    let bare = Lean::without_rules(state);
     let planner = physical_planner();
     let whole = planner.create_physical_plan(plan, &bare).await?;
     let is_half = |plan: &&Arc<dyn ExecutionPlan>| {
@@ -118,11 +125,9 @@ impl QueryPlanner for Planner {
         plan: &LogicalPlan,
         session: &dyn Session,
     ) -> DfResult<Arc<dyn ExecutionPlan>> {
-        let ordered = match session.as_any().downcast_ref::<SessionState>() {
-            Some(state) => arrival::ordered(plan, state)?,
-            None => None,
-        };
-        let session = ordered.as_ref().map_or(session, |state| state as &dyn Session);
+        let ordered = arrival::ordered(plan, session.config())?;
+        let ordered = ordered.map(|config| Lean::with_config(session, config));
+        let session = ordered.as_ref().map_or(session, |ordered| ordered);
         physical_planner().create_physical_plan(plan, session).await
     }
 }
@@ -175,21 +180,23 @@ impl Sessions {
         crate::functions::register(&mut template).map_err(from_datafusion)?;
         crate::asof::register(&mut template)?;
         crate::system::register(&mut template);
-        Ok(Self { template, runtime, memory_limit: options.memory_limit })
+        let task_of_none = Arc::new(task(&template, runtime.clone()));
+        let idle = Idle::new(&template);
+        Ok(Self { template, idle, task_of_none, runtime, memory_limit: options.memory_limit })
     }
 
     /// A session that plans names of this database; `depth` counts views within views.
-    pub(crate) fn plan_state(&self, core: &Arc<Core>, database: &str, depth: usize) -> SessionState {
-        let mut state = self.template.clone();
+    pub(crate) fn plan_state(&self, core: &Arc<Core>, database: &str, depth: usize) -> Lent {
+        let mut state = self.idle.lend(&self.template);
         state.config_mut().options_mut().catalog.default_schema = database.to_owned();
         state.register_catalog_list(Arc::new(Databases::new(core.clone(), depth)));
         state.mark_start_execution();
         state
     }
 
-    /// The session that all others are copies of.
-    pub(crate) fn template(&self) -> &SessionState {
-        &self.template
+    /// What plans run in that are no statement's: nobody's settings, all memory.
+    pub(crate) fn task_of_none(&self) -> Arc<TaskContext> {
+        self.task_of_none.clone()
     }
 
     /// A session that plans a view's query over `catalogs`; its physical plans are as they were first made, with
@@ -213,7 +220,7 @@ impl Sessions {
         database: &str,
         handle: &Arc<QueryHandle>,
         settings: &BTreeMap<String, String>,
-    ) -> SessionState {
+    ) -> Lent {
         let mut state = self.plan_state(core, database, 0);
         let config = state.config_mut();
         config.set_extension(handle.clone());
@@ -239,7 +246,7 @@ impl Sessions {
         core: &Arc<Core>,
         database: &str,
         settings: &BTreeMap<String, String>,
-    ) -> SessionState {
+    ) -> Lent {
         let mut state = self.plan_state(core, database, 0);
         if let Some(zone) = settings.get("session_timezone") {
             let semantics = SemanticOptions { session_timezone: zone.clone(), ..SemanticOptions::default() };
@@ -267,8 +274,15 @@ impl Sessions {
             .with_memory_pool(Arc::new(pool))
             .build_arc()
             .map_err(from_datafusion)?;
-        Ok(Arc::new(TaskContext::from(state).with_runtime(runtime)))
+        Ok(Arc::new(task(state, runtime)))
     }
+}
+
+/// Without the registries: plans carry their functions, only those that come as bytes look them up by name.
+fn task(state: &SessionState, runtime: Arc<RuntimeEnv>) -> TaskContext {
+    let (id, config) = (state.session_id().to_owned(), state.config().clone());
+    let none = (HashMap::new(), HashMap::new(), HashMap::new(), HashMap::new());
+    TaskContext::new(None, id, config, none.0, none.1, none.2, none.3, runtime)
 }
 
 fn config(options: &SqlOptions) -> SessionConfig {

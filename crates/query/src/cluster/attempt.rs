@@ -207,7 +207,7 @@ pub(crate) fn with_cuts(
 /// The statement's own; `NotReady` when owners cannot be had in time.
 pub(crate) async fn run(run: &Run, tokens: Tokens) -> Result<SendableRecordBatchStream> {
     if run.core.reads.is_none() {
-        return run.stream(&mut run.state()?, tokens, false).await;
+        return run.stream(&mut *run.state()?, tokens, false).await;
     }
     let handle = &run.guard.handle;
     let until = handle.deadline.min(Instant::now() + ROUTE_TIME_MAX);

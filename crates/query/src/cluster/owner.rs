@@ -150,7 +150,7 @@ fn scan(
     }
     let state = core.sessions.query_state(core, DEFAULT_DATABASE, handle, &settings);
     let partitions: Vec<PartitionId> = request.pins.iter().map(|pin| pin.partition).collect();
-    let plan = provider::pinned_scan(&state, &schema, &snapshot, wanted, partitions).map_err(fault)?;
+    let plan = provider::pinned_scan(&*state, &schema, &snapshot, wanted, partitions).map_err(fault)?;
     let task = core.sessions.task(&state, handle, &settings)?;
     execute_stream(plan, task).map_err(fault)
 }
@@ -174,7 +174,7 @@ async fn fragment(
     let subtree = cut::numbered(&plan, wanted.number).filter(|subtree| cut::print(subtree) == wanted.print);
     let Some(subtree) = subtree else { return Err(differ(format!("subtree {}", wanted.number))) };
     let plan = match wanted.want {
-        Want::Rows => state.query_planner().create_physical_plan(&subtree, &state).await,
+        Want::Rows => state.query_planner().create_physical_plan(&subtree, &*state).await,
         Want::States => states_plan(&subtree, &state).await,
     };
     let task = core.sessions.task(&state, handle, &wanted.settings)?;

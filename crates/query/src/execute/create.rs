@@ -64,7 +64,7 @@ async fn columns(run: &Run, create: &CreateTable) -> Result<Vec<Column>> {
         return Ok(run.table(like)?.columns.clone());
     }
     let query = create.query.clone().unwrap_or_default();
-    let plan = run.core.logical_plan(&run.state()?, query).await?;
+    let plan = run.core.logical_plan(&*run.state()?, query).await?;
     Ok(columns_of(plan.schema()))
 }
 
@@ -101,7 +101,7 @@ fn default(run: &Run, tokens: Tokens, ty: &ColumnType) -> Result<ColumnDefault> 
             }
         };
     }
-    let value = constant(&run.core, &run.state()?, tokens, ty)?;
+    let value = constant(&run.core, &*run.state()?, tokens, ty)?;
     if value.is_null(0) {
         return Ok(ColumnDefault::Zero);
     }
@@ -198,7 +198,7 @@ pub(super) async fn view(
     if if_not_exists && (catalog.table(&name).is_some() || catalog.view(&name).is_some()) {
         return Ok(run.done());
     }
-    let plan = run.core.logical_plan(&run.state()?, query.clone()).await?;
+    let plan = run.core.logical_plan(&*run.state()?, query.clone()).await?;
     // Names in the text are looked up in the view's own database later; here they were in the statement's.
     let text = text_of(&query);
     if run.context.database != name.database {

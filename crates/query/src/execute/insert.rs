@@ -230,7 +230,7 @@ impl Fill {
 /// What a column gets that the INSERT leaves out, as a one-row array of its storage type.
 fn default_value(run: &Run, column: &Column) -> Result<ArrayRef> {
     use zepto_common::schema::ColumnDefault as D;
-    let evaluate = |text: &str| constant(&run.core, &run.state()?, statement::tokenize(text)?, &column.ty);
+    let evaluate = |text: &str| constant(&run.core, &*run.state()?, statement::tokenize(text)?, &column.ty);
     match &column.default {
         D::Zero if column.ty.is_nullable() => Ok(new_null_array(&column.ty.storage_type(), 1)),
         D::Zero => zero(&column.ty.storage_type()),

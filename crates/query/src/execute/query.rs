@@ -22,6 +22,7 @@ use crate::error::from_datafusion;
 use crate::external::ExternalTables;
 use crate::semantics;
 use crate::service::{Core, Run, Settings};
+use crate::session::Lent;
 use crate::statement::{self, ExplainKind, Tokens};
 use crate::stream::{self, ResultLimits};
 use crate::system::{Cells, batch};
@@ -31,7 +32,7 @@ impl Run {
     ///
     /// # Errors
     /// Tables of the request whose rows do not fit their columns.
-    pub(crate) fn state(&self) -> Result<SessionState> {
+    pub(crate) fn state(&self) -> Result<Lent> {
         let handle = &self.guard.handle;
         let settings = &self.context.settings;
         let mut state = self.core.sessions.query_state(&self.core, &self.context.database, handle, settings);

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
-use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::projection::ProjectionExec;
 use futures::TryStreamExt;
@@ -86,7 +85,7 @@ impl ViewFold for Fold {
 
 impl Fold {
     fn run(&self, plan: &Arc<dyn ExecutionPlan>, table: &TableSchema) -> Result<RecordBatch> {
-        let context = Arc::new(TaskContext::from(self.sessions.template()));
+        let context = self.sessions.task_of_none();
         let mut batches = Vec::new();
         for partition in 0..plan.properties().partitioning.partition_count() {
             let stream = plan.execute(partition, context.clone()).map_err(from_datafusion)?;
