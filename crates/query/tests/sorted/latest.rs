@@ -16,8 +16,8 @@ fn question(dice: &mut Dice, table: &Table) -> String {
     }
     for op in [">=", "<"] {
         if dice.chance(4) {
-            let at = (dice.roll(1_800) as i64 - 300) * 1_000;
-            conditions.push(format!("ts {op} fromUnixTimestamp64Milli({at})"));
+            let at = table.moment((dice.roll(1_800) as i64 - 300) * table.ticks);
+            conditions.push(format!("ts {op} {at}"));
         }
     }
     let condition =

@@ -182,6 +182,16 @@ impl Table {
         bench.rows(&self.create.replace("COLUMNS", COLUMNS)).await;
     }
 
+    /// A time of the time column's type; a DateTime is not before 1970.
+    fn moment(&self, tick: i64) -> String {
+        match self.ticks {
+            1 => format!("toDateTime({})", tick.max(0)),
+            1_000 => format!("fromUnixTimestamp64Milli({tick})"),
+            1_000_000 => format!("fromUnixTimestamp64Micro({tick})"),
+            _ => format!("fromUnixTimestamp64Nano({tick})"),
+        }
+    }
+
     /// Inserts rows at random times from `from` seconds on.
     async fn insert(&self, bench: &Bench, dice: &mut Dice, rows: u64, from: i64) {
         if rows == 0 {
@@ -202,12 +212,7 @@ impl Table {
             let (null, gone) = (number == 0 || dice.chance(9), number == 1 || dice.chance(3));
             let comma = if row == 0 { "" } else { "," };
             let key = self.key.map_or(String::new(), |key| format!("{}, ", key(number)));
-            let time = match self.ticks {
-                1 => tick.max(0).to_string(),
-                1_000 => format!("fromUnixTimestamp64Milli({tick})"),
-                1_000_000 => format!("fromUnixTimestamp64Micro({tick})"),
-                _ => format!("fromUnixTimestamp64Nano({tick})"),
-            };
+            let time = self.moment(tick);
             let (third, fourth) = (or_null(dice.roll(77), null), or_null(dice.roll(55), gone));
             let (whole, small) = (dice.roll(1_000_000) as i64 - 500_000, dice.roll(1_000));
             write!(
