@@ -10,12 +10,15 @@ use crate::workspace::Workspace;
 /// Builds a release and measures it over loopback.
 #[derive(Args)]
 pub(crate) struct Bench {
-    /// Arguments for `zepto bench` (default: `all`), or `formats`: the formats beside ClickHouse's own (needs python3)
+    /// Arguments for `zepto bench` (default: `all`; `query` measures other engines too, needs python3), or `formats`: the formats beside ClickHouse's own (needs python3)
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
 
 impl Bench {
+    /// Pinned versions of the engines that are measured beside ours.
+    const PEERS: &'static str = "xtask/peers/requirements.txt";
+
     pub(crate) fn run(&self, workspace: &Workspace) -> Result<bool> {
         if self.arguments.first().is_some_and(|first| first == "formats") {
             return formats(workspace);
@@ -29,6 +32,11 @@ impl Bench {
         command.current_dir(&workspace.root).arg("bench");
         if self.arguments.is_empty() {
             command.arg("all");
+        }
+        if self.arguments.first().is_some_and(|first| first == "query") {
+            let peers = program::python(workspace, Self::PEERS)?;
+            command.args(&self.arguments).arg("--python").arg(peers.get_program());
+            return program::succeeds(&mut command);
         }
         program::succeeds(command.args(&self.arguments))
     }

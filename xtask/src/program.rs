@@ -60,12 +60,14 @@ pub(crate) fn lines(command: &mut Command, mut each: impl FnMut(&str)) -> Result
     Ok(child.wait()?.success())
 }
 
-/// The Python interpreter of a private environment under `target/`, made on the first call.
+/// The Python interpreter of a private environment under `target/`, made on the first call; each folder's requirements
+/// have an environment of their own.
 ///
 /// `requirements` names a file with pinned versions; the environment is made anew when the file changes.
 pub(crate) fn python(workspace: &Workspace, requirements: &str) -> Result<Command> {
     let wanted = workspace.read(requirements)?;
-    let home = workspace.root.join("target").join("venv");
+    let folder = Path::new(requirements).parent().and_then(Path::file_name).unwrap_or_default();
+    let home = workspace.root.join("target").join("venv").join(folder);
     let stamp = home.join("requirements.txt");
     let interpreter = home.join("bin").join("python");
     if std::fs::read_to_string(&stamp).ok().as_deref() != Some(wanted.as_str()) {

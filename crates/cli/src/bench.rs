@@ -10,6 +10,7 @@ mod query;
 mod report;
 mod rig;
 mod rows;
+mod series;
 mod single;
 
 use std::path::PathBuf;
@@ -53,6 +54,9 @@ pub(crate) struct Bench {
     /// Writing connections
     #[arg(long, default_value_t = 4)]
     clients: u32,
+    /// The interpreter that has the other engines of `query` (`cargo xtask bench query` makes it)
+    #[arg(long, value_name = "PYTHON")]
+    python: Option<PathBuf>,
     /// Only the measurements of ingest and query whose name contains this text
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
@@ -65,7 +69,7 @@ enum Work {
     All,
     /// INSERTs of several formats and numbers of keys, and single rows
     Ingest,
-    /// Queries over a large table
+    /// Queries over a large table, and ten time-series queries beside other engines
     Query,
     /// Queries while rows come in
     Mixed,
@@ -98,6 +102,7 @@ impl Bench {
         }
         if wants(Work::Query) {
             query::measure(self, &mut report)?;
+            series::measure(self, &mut report)?;
         }
         if wants(Work::Mixed) {
             query::measure_mixed(self, &mut report)?;

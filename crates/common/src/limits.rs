@@ -70,6 +70,9 @@ pub const DEDUP_WINDOW_AGE: Duration = Duration::from_secs(3_600);
 pub const QUERY_TIME_DEFAULT: Duration = Duration::from_secs(300);
 /// Rows of a batch that leaves a query (ClickHouse's default block).
 pub const RESULT_BLOCK_ROWS: usize = 65_409;
+/// Rows of one partition that an operator over sorted data reads from files, or puts in order, at once; with more the
+/// generic plan streams them.
+pub const SORTED_COPY_ROWS_MAX: usize = 1 << 23;
 /// Bytes that one call of a function makes for one block of rows.
 pub const FUNCTION_BYTES_MAX: usize = 256 << 20;
 /// Bytes of a constant that is computed once, as a part of the plan: its text becomes a part of names.

@@ -24,6 +24,7 @@ pub mod error;
 pub mod part;
 pub mod run;
 pub mod segment;
+pub mod series;
 pub mod store;
 pub mod view;
 pub mod wal;

@@ -1,8 +1,8 @@
 //! ASOF JOIN: for each left row the one right row with equal keys and the nearest time on the right side of it.
 //!
 //! The parser turns the clause into a plain join with a marked condition ([`ASOF_MARKER`]); here the marked join
-//! becomes [`AsOfJoin`], which is executed by [`exec::AsOfJoinExec`]. The right side is held in memory, the left
-//! streams. Keys and times that are NULL match nothing. Of right rows with equal time the last one wins.
+//! becomes [`AsOfJoin`], which is executed by [`exec::AsOfJoinExec`]: the right side is held in memory, the left
+//! streams. Over two tables sorted by the keys and times of the join, `timeseries` passes both side by side instead. Keys and times that are NULL match nothing. Of right rows with equal time the last one wins.
 
 mod exec;
 mod lookup;
@@ -30,9 +30,9 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use zepto_common::error::{Error, ErrorCode};
 
+pub(crate) use self::exec::AsOfJoinExec;
 pub(crate) use self::push_down::PushBelowAsOf;
 
-use self::exec::AsOfJoinExec;
 use self::node::AsOfJoin;
 use crate::error::{external, from_datafusion};
 use crate::statement::ASOF_MARKER;

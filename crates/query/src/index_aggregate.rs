@@ -137,7 +137,7 @@ fn split(work: &Work, table: &TableSchema, measures: &[Measure]) -> (Vec<Slots>,
             None => rest.push(piece.clone()),
         }
     }
-    (taken, Work { pieces: rest, whole: false, as_arrived: work.as_arrived })
+    (taken, work.with(rest))
 }
 
 /// The usable slots of a piece and the row ranges without them; None when there are too few.

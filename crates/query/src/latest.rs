@@ -23,7 +23,8 @@ use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 
-use self::exec::{LatestExec, Layer, Order};
+pub(crate) use self::exec::LatestExec;
+use self::exec::{Layer, Order};
 pub(crate) use self::node::Latest;
 
 /// Puts [`Latest`] in the place of a row number that must be one, once the filter is next to the window.

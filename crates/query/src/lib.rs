@@ -11,6 +11,7 @@
 //! - `asof`: ASOF JOIN; `functions`: ClickHouse's and the time-series functions; `system`: tables about the server
 //! - `views`: materialized views: their queries cut into states and answer
 //! - `index_aggregate`: aggregates answered from run indexes
+//! - `timeseries`: operators over rows that lie sorted by key and time
 //! - `execute`: what each statement does; `stream`, `running`, `memory`: results on their way and their bounds
 //! - `pushdown`: filters on their way down plans with joins; `yielding`: joins that can be stopped
 //! - `long_limits`: sorts with a limit that keeps many rows
@@ -49,6 +50,7 @@ mod statement;
 mod stream;
 mod subquery_order;
 mod system;
+mod timeseries;
 mod views;
 mod window_memory;
 mod yielding;

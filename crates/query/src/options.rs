@@ -35,6 +35,8 @@ pub struct SqlOptions {
     pub result_rows: u64,
     /// Whether aggregates may be answered from run indexes; off only to compare with what the rows say.
     pub index_aggregates: bool,
+    /// Whether operators over sorted data take the place of generic ones; off only to compare with what those say.
+    pub sorted_operators: bool,
     /// Whether other owners answer parts of a statement; off only to compare with what their rows say.
     pub fragments: bool,
 }
@@ -54,6 +56,7 @@ impl SqlOptions {
             plans: PLANS_DEFAULT,
             result_rows: 0,
             index_aggregates: true,
+            sorted_operators: true,
             fragments: true,
         }
     }

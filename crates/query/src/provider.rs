@@ -23,11 +23,10 @@ use zepto_engine::{Part, Store};
 pub(crate) use convert::{to_query, to_storage};
 pub(crate) use predicate::unqualified;
 pub(crate) use rows::{scan_parts, scan_ranges};
-pub(crate) use scan::{PartScan, Piece, Work, batch_bytes};
+pub(crate) use scan::{PartScan, Piece, Source, Work, batch_bytes};
 pub(crate) use statistics::unknown as unknown_statistics;
 
 use self::predicate::Wanted;
-use self::scan::Source;
 use crate::arrival::AsArrived;
 use crate::cluster::{Attempt, PinnedReads, RemoteExec, Scan};
 use crate::error::external;

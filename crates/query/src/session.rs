@@ -165,6 +165,9 @@ impl Sessions {
             true => crate::index_aggregate::rules(),
             false => PhysicalOptimizer::new().rules,
         };
+        if options.sorted_operators {
+            rules = crate::timeseries::with_rules(rules);
+        }
         rules = kept_off_joins(rules);
         rules.insert(0, Arc::new(TakeStates));
         rules.push(Arc::new(SpillLongLimits));

@@ -82,6 +82,38 @@ impl AsOfJoinExec {
     }
 }
 
+impl AsOfJoinExec {
+    /// The left input.
+    pub(crate) fn left(&self) -> &Arc<dyn ExecutionPlan> {
+        &self.left
+    }
+
+    /// The right input.
+    pub(crate) fn right(&self) -> &Arc<dyn ExecutionPlan> {
+        &self.right
+    }
+
+    /// What must be equal: left and right.
+    pub(crate) fn keys(&self) -> &[(Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>)] {
+        &self.keys
+    }
+
+    /// Left and right time.
+    pub(crate) fn time(&self) -> (&Arc<dyn PhysicalExpr>, &Arc<dyn PhysicalExpr>) {
+        (&self.time.0, &self.time.1)
+    }
+
+    /// Which right row is taken.
+    pub(crate) fn kind(&self) -> Match {
+        self.kind
+    }
+
+    /// Whether left rows without a match are kept.
+    pub(crate) fn is_outer(&self) -> bool {
+        self.outer
+    }
+}
+
 impl DisplayAs for AsOfJoinExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "AsOfJoinExec: {}, on=[", if self.outer { "left" } else { "inner" })?;

@@ -300,19 +300,33 @@ pub(crate) fn days_in(call: &Call<'_>, zone: Option<&str>) -> Result<Int64Array>
     Ok(super::convert::local_days(&values, per_second, &mut Zone::named(zone)?))
 }
 
-/// The bucket that a planned call of one of this module's functions rounds to, for operators that aggregate
-/// per bucket: the width in nanoseconds when buckets are of equal length and counted from 1970 UTC.
+/// The bucket that a planned call of one of this module's functions rounds a time to, for operators that aggregate
+/// per bucket: the width in nanoseconds when buckets are of equal length and counted from 1970 UTC. `zone` is the
+/// column's; a literal may name another.
 #[must_use]
 pub fn uniform_width(function: &str, literals: &[Option<&ScalarValue>], zone: Option<&str>) -> Option<i64> {
+    let literal = |at: usize| literals.get(at).copied().flatten();
+    let zone = literals
+        .iter()
+        .skip(1)
+        .flatten()
+        .filter_map(|value| value.try_as_str().flatten())
+        .find_map(|text| Zone::named(Some(text)).is_ok().then_some(text))
+        .or(zone);
     let utc = matches!(zone, None | Some("UTC"));
     let width = match function {
+        "toStartOfMillisecond" => Width::Nanos(1_000_000),
+        "toStartOfSecond" => Width::Nanos(SECOND),
         "toStartOfMinute" => Width::Nanos(60 * SECOND),
         "toStartOfFiveMinutes" => Width::Nanos(300 * SECOND),
         "toStartOfTenMinutes" => Width::Nanos(600 * SECOND),
         "toStartOfFifteenMinutes" => Width::Nanos(900 * SECOND),
         "toStartOfHour" => Width::Nanos(3_600 * SECOND),
         "toStartOfDay" => Width::Days(1),
-        "toStartOfInterval" | "xbar" => match literals.get(1).copied().flatten()? {
+        "__date_trunc" => Width::of_word(literal(1)?.try_as_str().flatten()?, 1)?,
+        // With an origin, buckets are counted from there.
+        "__date_bin" if literals.len() > 2 => return None,
+        "toStartOfInterval" | "xbar" | "__date_bin" => match literal(1)? {
             value if value.data_type().is_integer() => Width::Nanos(super::scalar::int_of(value)?),
             value => Width::of_interval(value)?,
         },

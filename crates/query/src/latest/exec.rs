@@ -46,7 +46,7 @@ pub(super) enum Layer {
 
 /// The latest row of each key, of each partition or of all.
 #[derive(Debug)]
-pub(super) struct LatestExec {
+pub(crate) struct LatestExec {
     input: Arc<dyn ExecutionPlan>,
     order: Order,
     layer: Layer,
@@ -66,6 +66,13 @@ impl LatestExec {
             Boundedness::Bounded,
         );
         Self { input, order, layer, properties: Arc::new(properties) }
+    }
+
+    /// The input, the keys and the time of one that stands over rows, and not over what others have left.
+    pub(crate) fn over_rows(
+        &self,
+    ) -> Option<(&Arc<dyn ExecutionPlan>, &[Arc<dyn PhysicalExpr>], &Arc<dyn PhysicalExpr>)> {
+        (self.layer == Layer::Each).then_some((&self.input, &self.order.keys, &self.order.time))
     }
 }
 

@@ -166,6 +166,11 @@ impl Wanted {
         self.keys.is_none() && self.time.is_none()
     }
 
+    /// Whether one key alone is wanted.
+    pub(super) fn is_one_key(&self) -> bool {
+        self.keys.as_ref().is_some_and(|keys| keys.len() == 1)
+    }
+
     /// Whether nothing can satisfy it.
     pub(super) fn is_nothing(&self) -> bool {
         self.keys.as_ref().is_some_and(Vec::is_empty) || self.time.is_some_and(|(low, high)| low > high)

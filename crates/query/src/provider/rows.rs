@@ -67,5 +67,5 @@ fn source(schema: &Arc<TableSchema>, columns: &[usize], filter: Option<Arc<dyn P
 
 fn work(ranges: impl Iterator<Item = (Part, Vec<Range<usize>>)>, exact: bool) -> Work {
     let pieces = ranges.map(|(part, ranges)| Piece { part, shard: 0, ranges, exact });
-    Work { pieces: pieces.filter(|piece| piece.rows() > 0).collect(), whole: false, as_arrived: false }
+    Work { pieces: pieces.filter(|piece| piece.rows() > 0).collect(), ..Work::default() }
 }

@@ -80,6 +80,10 @@ pub(crate) struct Work {
     pub(crate) whole: bool,
     /// Whether a key's rows are given as they arrived: by one partition, in the order of the parts.
     pub(crate) as_arrived: bool,
+    /// Whether every row has the same key.
+    pub(crate) one_key: bool,
+    /// Whether of sorted parts only the last row of each key is read.
+    pub(crate) last_of_keys: bool,
 }
 
 impl Work {
@@ -104,7 +108,13 @@ impl Work {
             (!ranges.is_empty()).then_some(Piece { part, shard, ranges, exact })
         });
         let pieces: Vec<Piece> = pieces.filter(|piece| piece.rows() > 0).collect();
-        Self { pieces, whole, as_arrived: false }
+        Self { pieces, whole, one_key: wanted.is_one_key(), ..Self::default() }
+    }
+
+    /// The same of other pieces, which have no more rows.
+    pub(crate) fn with(&self, pieces: Vec<Piece>) -> Self {
+        let Self { as_arrived, one_key, last_of_keys, .. } = *self;
+        Self { pieces, whole: false, as_arrived, one_key, last_of_keys }
     }
 
     /// Whether no row needs to be looked at before it is given.
@@ -268,6 +278,9 @@ impl DisplayAs for PartScan {
                 }
                 if let Some(limit) = self.source.limit {
                     write!(f, ", limit={limit}")?;
+                }
+                if self.work.last_of_keys {
+                    write!(f, ", only=last of each key")?;
                 }
                 Ok(())
             }
