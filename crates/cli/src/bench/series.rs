@@ -16,6 +16,7 @@ use zepto_harness::{Connection, Request};
 use self::market::Market;
 use self::peers::{Peer, close};
 use super::Bench;
+use super::load::Door;
 use super::report::{Report, ms};
 use super::rig::{Rig, data_root};
 use super::rows::symbol;

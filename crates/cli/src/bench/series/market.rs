@@ -17,6 +17,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use zepto_harness::Request;
 
+use crate::bench::load::Door;
 use crate::bench::rig::Rig;
 use crate::bench::rows::symbol;
 
