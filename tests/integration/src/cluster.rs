@@ -178,6 +178,17 @@ impl Cluster {
         Ok(())
     }
 
+    /// Starts one more storage node, and waits until it is ready; its number.
+    ///
+    /// # Errors
+    /// It does not become ready.
+    pub fn add_storage(&mut self) -> Result<usize> {
+        self.storage.push(None);
+        let number = self.storage.len() - 1;
+        self.start_storage(number)?;
+        Ok(number)
+    }
+
     /// Starts a storage node again where it was.
     ///
     /// # Errors
@@ -218,6 +229,17 @@ impl Cluster {
         let response = coordinator.connect()?.send(&Request::get("/admin/cluster"))?;
         ensure!(response.status == 200, "{}", response.text());
         Ok(serde_json::from_slice(&response.body)?)
+    }
+
+    /// Whether the coordinator knows that a node was told to end.
+    ///
+    /// # Errors
+    /// The coordinator is away, or does not know the node.
+    pub fn is_stopping(&self, node: usize) -> Result<bool> {
+        let status = self.status()?;
+        let nodes = status["nodes"].as_array().context("there are nodes")?;
+        let known = nodes.iter().find(|it| it["id"] == node);
+        known.and_then(|it| it["stopping"].as_bool()).with_context(|| format!("node {node} is known"))
     }
 
     /// The owner of each partition.

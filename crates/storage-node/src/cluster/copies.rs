@@ -5,6 +5,7 @@
 //! it; a node that stops in order gives its partitions to other members of their sets first.
 
 mod codec;
+pub(crate) mod handovers;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -18,7 +19,7 @@ use zepto_cluster::{CopyIdentity, CopyListener, PeerLinks};
 use zepto_common::catalog::{AlterOp, Ddl};
 use zepto_common::ids::{NodeId, PartitionId, PlacementVersion};
 use zepto_common::metric_names::{FENCED_WRITES, TWO_OWNERS};
-use zepto_common::placement::{Placement, Replica};
+use zepto_common::placement::Replica;
 use zepto_common::{Error, ErrorCode};
 use zepto_engine::Store;
 use zepto_engine::copies::{CopyOptions, PeerMessage, Peers, SystemClock};
@@ -37,8 +38,6 @@ const PROPOSALS_MAX: usize = 8_192;
 const FACTOR_WAIT: Duration = Duration::from_secs(60);
 /// Wait before it is asked again.
 const PAUSE: Duration = Duration::from_millis(250);
-/// How long a node that stops waits until others own its partitions.
-const LEAVE_WAIT: Duration = Duration::from_secs(10);
 
 /// The drain threads' way out.
 #[derive(Debug)]
@@ -119,6 +118,7 @@ pub(crate) fn start(
     // Once per node.
     let _first = voice.links.set(links.clone());
     tasks.push(runtime.spawn(learn(agreed.clone(), stop.clone())));
+    tasks.push(runtime.spawn(handovers::obey(agreed.clone(), stop.clone())));
     tasks.push(runtime.spawn(propose(agreed.clone(), proposals, stop.clone())));
     links
 }
@@ -236,36 +236,6 @@ fn told(what: &str, reply: Result<wire::PartitionsReply, ClientError>) {
         }
         // The copy asks again; what was agreed all the same comes with the placement.
         Err(error) => tracing::warn!(what, %error, "the coordinators were not asked"),
-    }
-}
-
-/// Gives this disk's partitions to other members of their sets, as far as that goes in a bounded time: then nobody has
-/// to wait for this node's lease to run out.
-pub(crate) async fn leave(agreed: &Agreed) {
-    let shared = |placement: &Placement| {
-        let me = agreed.me.replica();
-        let mine =
-            placement.partitions.iter().filter(|it| it.grant.owner == me && it.grant.set.members.len() > 1);
-        mine.map(|it| it.grant.partition).collect::<Vec<_>>()
-    };
-    let mut placement = agreed.placement();
-    let mine = shared(&placement.borrow());
-    if mine.is_empty() {
-        return;
-    }
-    let count = mine.len();
-    for partition in mine {
-        if let Err(error) = agreed.store.hand_over(partition) {
-            tracing::warn!(%partition, %error, "the partition is not handed over");
-        }
-    }
-    let gone = placement.wait_for(|placement| shared(placement).is_empty());
-    match tokio::time::timeout(LEAVE_WAIT, gone).await {
-        Ok(_) => tracing::info!(count, "partitions handed over"),
-        Err(_) => tracing::warn!(
-            count,
-            "not all partitions were handed over: others take them when the lease is over"
-        ),
     }
 }
 
