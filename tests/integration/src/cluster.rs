@@ -1,7 +1,7 @@
 //! A cluster of real processes on loopback: one coordinator, storage nodes, one ingest node. Each can be killed and
 //! started again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -189,6 +189,15 @@ impl Cluster {
         Ok(number)
     }
 
+    /// Removes the data directory of a storage node that does not run: its next start makes another disk.
+    ///
+    /// # Errors
+    /// The folder cannot be removed.
+    pub fn lose_disk(&self, number: usize) -> Result<()> {
+        ensure!(self.storage[number].is_none(), "storage node {number} runs");
+        Ok(std::fs::remove_dir_all(self.folder.path().join(format!("storage-{number}")))?)
+    }
+
     /// Starts a storage node again where it was.
     ///
     /// # Errors
@@ -240,6 +249,22 @@ impl Cluster {
         let nodes = status["nodes"].as_array().context("there are nodes")?;
         let known = nodes.iter().find(|it| it["id"] == node);
         known.and_then(|it| it["stopping"].as_bool()).with_context(|| format!("node {node} is known"))
+    }
+
+    /// All copies in sync: partition and node.
+    ///
+    /// # Errors
+    /// The coordinator is away, or has no placement.
+    pub fn copies(&self) -> Result<BTreeSet<(u64, u64)>> {
+        let status = self.status()?;
+        let partitions = status["partitions"].as_array().context("there is a placement")?;
+        let of = |it: &Value| {
+            let followers = it["followers"].as_array()?.iter().filter_map(Value::as_u64);
+            let (partition, owner) = (it["partition"].as_u64()?, it["owner"].as_u64()?);
+            Some(followers.chain([owner]).map(|node| (partition, node)).collect::<Vec<_>>())
+        };
+        let copies: Option<Vec<_>> = partitions.iter().map(of).collect();
+        Ok(copies.context("a partition has copies")?.into_iter().flatten().collect())
     }
 
     /// The owner of each partition.

@@ -6,23 +6,25 @@
 
 mod codec;
 pub(crate) mod handovers;
+mod states;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use zepto_cluster::{CopyIdentity, CopyListener, PeerLinks};
+use zepto_cluster::{CopyAsk, CopyIdentity, CopyListener, PeerLinks, StatePieces};
 use zepto_common::catalog::{AlterOp, Ddl};
 use zepto_common::ids::{NodeId, PartitionId, PlacementVersion};
 use zepto_common::metric_names::{FENCED_WRITES, TWO_OWNERS};
 use zepto_common::placement::Replica;
-use zepto_common::{Error, ErrorCode};
+use zepto_common::{Error, ErrorCode, Token};
 use zepto_engine::Store;
-use zepto_engine::copies::{CopyOptions, PeerMessage, Peers, SystemClock};
+use zepto_engine::copies::{CopyOptions, Leave, PeerMessage, Peers, SystemClock};
 use zepto_proto::client::{ClientError, CoordinatorClient};
 use zepto_proto::coordinate as wire;
 use zepto_proto::refusal::Refused;
@@ -31,9 +33,12 @@ use zepto_replication::{Alarm, Change, Timing};
 
 use super::agreed::Agreed;
 use crate::config::ClusterConfig;
+use states::Errand;
 
 /// Proposals that may wait for the coordinators; more are dropped, and made again by their copies.
 const PROPOSALS_MAX: usize = 8_192;
+/// Errands to owners that may wait; more are dropped, and asked for again.
+const ERRANDS_MAX: usize = 1_024;
 /// How long a node without a store waits for the coordinators' word on how many copies a partition has.
 const FACTOR_WAIT: Duration = Duration::from_secs(60);
 /// Wait before it is asked again.
@@ -45,10 +50,16 @@ pub(crate) struct Voice {
     /// Set once the node knows its start; nothing is said before.
     links: OnceLock<PeerLinks>,
     proposals: mpsc::Sender<Change>,
+    errands: mpsc::Sender<Errand>,
 }
 
-/// What the drain threads have asked the coordinators.
-pub(crate) type Proposals = mpsc::Receiver<Change>;
+/// What the drain threads have asked for.
+pub(crate) struct Proposals {
+    /// Of the coordinators.
+    changes: mpsc::Receiver<Change>,
+    /// Of owners.
+    errands: mpsc::Receiver<Errand>,
+}
 
 impl Peers for Voice {
     fn send(&self, to: Replica, partition: PartitionId, message: PeerMessage) {
@@ -60,6 +71,15 @@ impl Peers for Voice {
     fn propose(&self, change: Change) {
         // Full: the copy asks again after a while.
         let _asked_again = self.proposals.try_send(change);
+    }
+
+    fn wanted(&self, partition: PartitionId, owner: Replica, token: Token) {
+        // Full: likewise.
+        let _asked_again = self.errands.try_send(Errand::Fetch { partition, owner, token });
+    }
+
+    fn unwanted(&self, partition: PartitionId, owner: Replica, leave: Leave) {
+        let _asked_again = self.errands.try_send(Errand::Leave { partition, owner, leave });
     }
 
     fn alarm(&self, partition: PartitionId, alarm: Alarm) {
@@ -85,6 +105,14 @@ impl CopyListener for Ears {
         Ok(self.0.store.deliver(partition, from, message))
     }
 
+    fn pin(&self, ask: CopyAsk) -> BoxFuture<'static, Result<StatePieces, Refused>> {
+        Box::pin(states::pin(self.0.store.clone(), ask))
+    }
+
+    fn does_without(&self, ask: CopyAsk) -> BoxFuture<'static, Result<bool, Refused>> {
+        Box::pin(states::does_without(self.0.store.clone(), ask))
+    }
+
     fn versions(&self) -> (PlacementVersion, u64) {
         (self.0.placement_version(), self.0.store.catalog().version())
     }
@@ -92,8 +120,9 @@ impl CopyListener for Ears {
 
 /// How this node's store carries copies, with the drain threads' way out and what they will have asked.
 pub(crate) fn options(node: NodeId, config: &ClusterConfig) -> (CopyOptions, Arc<Voice>, Proposals) {
-    let (proposals, asked) = mpsc::channel(PROPOSALS_MAX);
-    let voice = Arc::new(Voice { links: OnceLock::new(), proposals });
+    let (proposals, changes) = mpsc::channel(PROPOSALS_MAX);
+    let (errands_in, errands) = mpsc::channel(ERRANDS_MAX);
+    let voice = Arc::new(Voice { links: OnceLock::new(), proposals, errands: errands_in });
     let lease = Duration::from_millis(config.lease_ms);
     let timing = Timing {
         lease,
@@ -102,7 +131,7 @@ pub(crate) fn options(node: NodeId, config: &ClusterConfig) -> (CopyOptions, Arc
         resend: lease / 10,
     };
     let options = CopyOptions { node, timing, clock: Arc::new(SystemClock), peers: voice.clone() };
-    (options, voice, asked)
+    (options, voice, Proposals { changes, errands })
 }
 
 /// From now on what the copies say goes out, and what is agreed on comes in.
@@ -119,7 +148,8 @@ pub(crate) fn start(
     let _first = voice.links.set(links.clone());
     tasks.push(runtime.spawn(learn(agreed.clone(), stop.clone())));
     tasks.push(runtime.spawn(handovers::obey(agreed.clone(), stop.clone())));
-    tasks.push(runtime.spawn(propose(agreed.clone(), proposals, stop.clone())));
+    tasks.push(runtime.spawn(propose(agreed.clone(), proposals.changes, stop.clone())));
+    tasks.push(runtime.spawn(states::run(agreed.clone(), links.clone(), proposals.errands, stop.clone())));
     links
 }
 
@@ -176,7 +206,7 @@ async fn learn(agreed: Arc<Agreed>, stop: CancellationToken) {
 }
 
 /// Asks the coordinators what the copies want, until the node stops. The answers come as placements.
-async fn propose(agreed: Arc<Agreed>, mut proposals: Proposals, stop: CancellationToken) {
+async fn propose(agreed: Arc<Agreed>, mut proposals: mpsc::Receiver<Change>, stop: CancellationToken) {
     let mut waiting = Vec::new();
     loop {
         waiting.clear();

@@ -32,7 +32,7 @@ fn cluster() -> Result<Cluster> {
 }
 
 /// Waits until every partition has its copies.
-fn all_copies(cluster: &Cluster) -> Result<()> {
+pub(crate) fn all_copies(cluster: &Cluster) -> Result<()> {
     eventually(PATIENCE, || {
         let status = cluster.status()?;
         ensure!(status["under_replicated"] == 0, "{} partitions lack a copy", status["under_replicated"]);
@@ -45,7 +45,7 @@ fn total(progress: &[Arc<AtomicU64>]) -> u64 {
 }
 
 /// Waits until each writer has so many more rows acknowledged; how long it took.
-fn more_rows(progress: &[Arc<AtomicU64>], more: u64) -> Result<Duration> {
+pub(crate) fn more_rows(progress: &[Arc<AtomicU64>], more: u64) -> Result<Duration> {
     let begun = Instant::now();
     let before: Vec<u64> = progress.iter().map(|it| it.load(Ordering::Relaxed)).collect();
     eventually(PATIENCE, || {
@@ -97,7 +97,7 @@ fn each_row_is_on_two_nodes_and_is_read_once() -> Result<()> {
 }
 
 /// Writes until told to stop, also when the door goes and comes back.
-fn keep_writing(writer: &mut Writer, address: SocketAddr, stop: &AtomicBool) -> Result<()> {
+pub(crate) fn keep_writing(writer: &mut Writer, address: SocketAddr, stop: &AtomicBool) -> Result<()> {
     while !stop.load(Ordering::Relaxed) {
         writer.write(address, stop)?;
         // The door is away: who is refused at once would take the processor from those who start it.
@@ -108,7 +108,11 @@ fn keep_writing(writer: &mut Writer, address: SocketAddr, stop: &AtomicBool) -> 
 
 /// Counts at a node again and again: whatever was acknowledged before the question is in its answer. Gives how many answers
 /// there were; a node that is away, or cannot answer now, gives none.
-fn keep_counting(address: SocketAddr, progress: &[Arc<AtomicU64>], stop: &AtomicBool) -> Result<u64> {
+pub(crate) fn keep_counting(
+    address: SocketAddr,
+    progress: &[Arc<AtomicU64>],
+    stop: &AtomicBool,
+) -> Result<u64> {
     let mut answers = 0;
     while !stop.load(Ordering::Relaxed) {
         let Ok(mut connection) = Connection::open(address) else {
@@ -288,7 +292,7 @@ fn a_node_joins_and_others_stop_in_order_under_load_and_every_count_is_exact() -
 }
 
 /// Waits until no partition lacks a copy or has one too many, nothing moves, and every node owns its share.
-fn at_rest(cluster: &Cluster, nodes: usize) -> Result<()> {
+pub(crate) fn at_rest(cluster: &Cluster, nodes: usize) -> Result<()> {
     eventually(MOVES, || {
         let status = cluster.status()?;
         for what in ["under_replicated", "moves", "handovers"] {
