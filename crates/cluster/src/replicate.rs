@@ -1,24 +1,28 @@
 //! What copies say to each other, between processes: streams, bounds, reconnects; `replicate.proto` tells the design.
 //!
 //! - [`links`]: one queue and one stream per other copy's node, for the speaker
+//! - [`fetch`]: asks an owner for a whole state, or for leave to go
 //! - [`server`]: checks who speaks and hands on, for the listener
 //!
 //! Promises: the speaker never waits; what is heard comes from the replica that it names, of this cluster, with its
 //! secret, and was meant for this disk; messages of one stream come in the order in which they were said, with gaps.
 //! What the messages mean is nobody's business here.
 
+pub mod fetch;
 pub mod links;
 pub mod server;
 #[cfg(test)]
 mod tests;
 
-use zepto_common::ids::PlacementVersion;
+use futures::future::BoxFuture;
+use zepto_common::ids::{PartitionId, PlacementVersion};
 use zepto_common::placement::Replica;
 use zepto_proto::coordinate::Envelope;
 use zepto_proto::handshake::{PROTOCOL, Secret};
 use zepto_proto::refusal::Refused;
 use zepto_proto::replicate::CopyMessage;
 use zepto_proto::replicate::copy_message::Says;
+use zepto_proto::replicate::fetch_reply::Piece;
 
 /// Who speaks and listens here.
 #[derive(Debug, Clone)]
@@ -46,6 +50,20 @@ impl CopyIdentity {
     }
 }
 
+/// What a copy asks of its owner.
+#[derive(Debug, Clone, Copy)]
+pub struct CopyAsk {
+    /// Who asks.
+    pub from: Replica,
+    /// The partition.
+    pub partition: PartitionId,
+    /// The owner's token, as the copy knows it.
+    pub token: zepto_common::Token,
+}
+
+/// The pieces of a state; a fault ends them. Reads files.
+pub type StatePieces = Box<dyn Iterator<Item = Result<Piece, Refused>> + Send>;
+
 /// Who hears what was said to this disk's copies.
 pub trait CopyListener: Send + Sync + 'static {
     /// Takes a message; false when there was no room for it, and it is lost. Does not wait.
@@ -53,6 +71,12 @@ pub trait CopyListener: Send + Sync + 'static {
     /// # Errors
     /// A message that no copy of this protocol says.
     fn hear(&self, from: Replica, message: CopyMessage) -> Result<bool, Refused>;
+
+    /// Pins the state of a partition for another copy, and gives its pieces one by one. May wait; the pieces may block.
+    fn pin(&self, ask: CopyAsk) -> BoxFuture<'static, Result<StatePieces, Refused>>;
+
+    /// Whether the owner here does without another copy.
+    fn does_without(&self, ask: CopyAsk) -> BoxFuture<'static, Result<bool, Refused>>;
 
     /// The placement and the catalog that this node acts on.
     fn versions(&self) -> (PlacementVersion, u64);

@@ -153,6 +153,26 @@ pub const OWNER_BYTES_TAKEN: usize = 512 << 20;
 pub const OWNER_ANSWER_TIME_MAX: Duration = Duration::from_secs(15);
 /// How long connecting to an owner may take, and its first message.
 pub const OWNER_CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
+/// Rows of one piece of a copy's state on its way to another node.
+pub const STATE_PIECE_ROWS: usize = 8_192;
+/// Bytes of one piece of a copy's state, unless one row alone has more.
+pub const STATE_PIECE_BYTES: usize = 1 << 20;
+/// Rows of one segment that is made of a state that comes in.
+pub const STATE_SEGMENT_ROWS: usize = 1 << 20;
+/// Bytes of rows of a state that comes in before they become a segment.
+pub const STATE_SEGMENT_BYTES: usize = 32 << 20;
+/// States that one node fetches from others at once.
+pub const STATES_FETCHED_MAX: usize = 2;
+/// States that one node sends to others at once.
+pub const STATES_SENT_MAX: usize = 4;
+/// Bytes per second of one state that is sent.
+pub const STATE_BYTES_PER_SECOND: usize = 64 << 20;
+/// Pieces of a state that wait for the network.
+pub const STATE_PIECES_WAITING: usize = 2;
+/// How long a piece of a state may take to come or to be taken.
+pub const STATE_PIECE_TIME_MAX: Duration = Duration::from_secs(30);
+/// How long an owner keeps its log for a copy that has fetched the state before it.
+pub const STATE_LOG_KEPT: Duration = Duration::from_secs(60);
 /// How long an edge tries to bring one block to its owners: longer than a failover takes.
 pub const ROUTE_TIME_MAX: Duration = Duration::from_secs(30);
 /// How often it sends parts of one block.

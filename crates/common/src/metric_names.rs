@@ -71,6 +71,16 @@ names! {
     REPLICATE_DROPPED = "zepto_replicate_dropped_total";
     /// Messages of copies on other nodes for which there was no room, by peer.
     REPLICATE_UNHEARD = "zepto_replicate_unheard_total";
+    /// Whole states of copies that are fetched from owners now.
+    STATES_FETCHING = "zepto_copy_states_fetching";
+    /// Whole states of copies that are sent to other nodes now.
+    STATES_SENDING = "zepto_copy_states_sending";
+    /// Whole states of copies that were fetched, by outcome: fetched, broken.
+    STATES_FETCHED = "zepto_copy_states_fetched_total";
+    /// Pieces of whole states that were fetched.
+    STATE_PIECES = "zepto_copy_state_pieces_total";
+    /// Bytes of these pieces.
+    STATE_BYTES = "zepto_copy_state_bytes_total";
     /// Messages that came under a token older than one seen.
     FENCED_WRITES = "zepto_fenced_writes_total";
     /// Messages of two nodes under one epoch: never without a fault.

@@ -214,6 +214,12 @@ impl State {
         })
     }
 
+    /// Whether this replica could be given a partition: able, and not about to end.
+    #[must_use]
+    pub fn may_own(&self, replica: Replica) -> bool {
+        self.is_able(replica) && self.nodes.get(&replica.node).is_some_and(|node| !node.stopping)
+    }
+
     /// Takes in one agreed proposal. A refused one changes nothing but the clock.
     pub fn apply(&mut self, proposal: &Proposal) -> Outcome {
         self.clock_ms = self.clock_ms.max(proposal.at_ms);
@@ -234,6 +240,7 @@ impl State {
             Command::ActivateNode { node, incarnation } => self.activate(*node, *incarnation),
             Command::MarkDead { node, incarnation } => self.mark_dead(*node, *incarnation),
             Command::ReportLogFailed { node, incarnation } => self.report_log_failed(*node, *incarnation),
+            Command::ReportStopping { node, incarnation } => self.report_stopping(*node, *incarnation),
             Command::DrainNode { node } => self.drain(*node),
             Command::CancelDrain { node } => self.cancel_drain(*node),
             Command::RemoveNode { node } => self.remove_node(*node),

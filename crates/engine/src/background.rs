@@ -7,6 +7,7 @@ mod compact;
 pub(crate) mod files;
 mod mutate;
 mod pause;
+pub(crate) mod replace;
 pub(crate) mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -23,9 +24,11 @@ use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use tokio::sync::oneshot;
+use zepto_common::schema::TableSchema;
 use zepto_common::{Error, Result, TableId};
 
 use crate::catalog::ViewDefinition;
+use crate::chunk::Chunk;
 use crate::disk::replace_file;
 use crate::error::{EngineError, IoAction};
 use crate::manifest::Manifest;
@@ -89,6 +92,12 @@ pub(crate) enum Job {
     Expire { done: Done<()> },
     /// Make a snapshot.
     Snapshot { name: String, done: Done<SnapshotInfo> },
+    /// Write rows of another node's copy as a segment that no manifest names yet.
+    Stage { schema: Arc<TableSchema>, chunks: Vec<Arc<Chunk>>, done: Done<Arc<StoredSegment>> },
+    /// Remove segments that no manifest names.
+    Discard { segments: Vec<u64> },
+    /// Replace the copies of a drain thread that wait for it.
+    Replace { shard: usize },
     /// Flush if asked to, then end.
     Stop { flush: bool, done: SyncSender<Result<()>> },
 }
@@ -110,6 +119,9 @@ impl std::fmt::Debug for Job {
             Self::LookNow { .. } => "LookNow",
             Self::Expire { .. } => "Expire",
             Self::Snapshot { .. } => "Snapshot",
+            Self::Stage { .. } => "Stage",
+            Self::Discard { .. } => "Discard",
+            Self::Replace { .. } => "Replace",
             Self::Stop { .. } => "Stop",
         })
     }
@@ -209,6 +221,9 @@ impl Background {
             }
             Job::Expire { done } => answer(done, self.expire_all()),
             Job::Snapshot { name, done } => answer(done, self.snapshot(&name)),
+            Job::Stage { schema, chunks, done } => self.stage(&schema, &chunks, done),
+            Job::Discard { segments } => self.remove_segments(segments),
+            Job::Replace { shard } => self.try_replace(shard),
             Job::Stop { .. } => {}
         }
     }

@@ -5,10 +5,12 @@
 
 pub(crate) mod data;
 pub(crate) mod frames;
+pub(crate) mod pinned;
 pub(crate) mod print;
+pub(crate) mod staged;
 pub(crate) mod state;
+pub(crate) mod whole;
 
-use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 
@@ -19,8 +21,11 @@ use zepto_replication::{Alarm, Change, Message, Moment, Phase, Timing};
 
 use crate::chunk::Chunk;
 
-/// What copies say to each other. The state of a whole copy is not sent: nobody can make one.
-pub type PeerMessage = Message<Payload, Infallible>;
+pub use pinned::{Pieces, Pinned};
+pub use whole::{Fetched, Piece, TableSum, Whole};
+
+/// What copies say to each other.
+pub type PeerMessage = Message<Payload, Whole>;
 
 /// The way to the other nodes. No call may wait: drain threads make them.
 pub trait Peers: fmt::Debug + Send + Sync {
@@ -30,8 +35,23 @@ pub trait Peers: fmt::Debug + Send + Sync {
     /// Asks the coordinator; its answer comes as a placement, or never.
     fn propose(&self, change: Change);
 
+    /// The copy here lacks more than the owner's log has: fetch the owner's whole state. Said again until it is here.
+    fn wanted(&self, partition: PartitionId, owner: Replica, token: Token);
+
+    /// The placement has no copy here any more: ask the owner whether it does without. Said again until it is gone.
+    fn unwanted(&self, partition: PartitionId, owner: Replica, leave: Leave);
+
     /// An operator should hear of this.
     fn alarm(&self, partition: PartitionId, alarm: Alarm);
+}
+
+/// A copy's wish to go. From the wish on the copy says nothing, until it is gone or the placement wants it again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Leave {
+    /// The highest token that the copy has seen.
+    pub token: Token,
+    /// Tells the wishes of one copy apart: leave that comes late is not for the next wish.
+    pub round: u64,
 }
 
 /// A clock that only grows and counts the time that the machine was suspended.

@@ -143,6 +143,9 @@ impl<'a> Replayer<'a> {
         if number != known + 1 {
             return Err(corrupt(format!("entry {number} follows entry {known}; a log file is missing")));
         }
+        if matches!(op, LogOp::Installed(_)) {
+            return Err(corrupt("a state was installed that the manifest does not have".to_owned()));
+        }
         copy.log(op, place).map_err(corrupt)?;
         copy.note_keys(partition, copy.state.committed, wall_nanos() / 1_000_000);
         self.show(partition)

@@ -15,6 +15,7 @@ mod positions;
 pub(crate) mod shared;
 mod snapshots;
 mod stats;
+mod whole;
 mod write;
 
 use std::sync::Arc;
@@ -39,6 +40,8 @@ pub use options::{SealLimits, StoreOptions};
 pub use parts::{PartResult, PartStored};
 pub use positions::FeedPosition;
 pub use stats::{StoreStats, TableStats};
+pub use whole::Intake;
+pub(crate) use write::encode_rows;
 
 /// How long [`Store::close`] waits for one thread to take the word that it should end.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);

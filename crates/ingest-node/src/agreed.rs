@@ -21,7 +21,7 @@ use zepto_common::ids::NodeId;
 use zepto_common::placement::Placement;
 use zepto_common::schema::{TableName, TableSchema};
 use zepto_common::{Error, ErrorCode, Result};
-use zepto_proto::client::CoordinatorClient;
+use zepto_proto::client::{Condition, CoordinatorClient};
 use zepto_proto::coordinate as wire;
 use zepto_proto::view::{View, catalog_of};
 
@@ -269,7 +269,9 @@ impl Agreed {
         let work = async {
             self.register(&addresses).await;
             loop {
-                let replies = self.client.keep_alive(self.not_ready().is_empty(), false).await;
+                // It owns nothing that it could give up: how it ends is its own affair.
+                let condition = Condition { ready: self.not_ready().is_empty(), ..Condition::default() };
+                let replies = self.client.keep_alive(condition).await;
                 if replies.iter().flatten().any(|reply| reply.register_again) {
                     self.register(&addresses).await;
                 }

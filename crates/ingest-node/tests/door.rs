@@ -18,7 +18,7 @@ use zepto_common::schema::{Column, ColumnDefault, TableName};
 use zepto_coordinator::server::Listeners;
 use zepto_coordinator::{Coordinator, Times};
 use zepto_ingest_node::{Config, IngestNode};
-use zepto_proto::client::{CoordinatorClient, Deadlines, Identity};
+use zepto_proto::client::{Condition, CoordinatorClient, Deadlines, Identity};
 use zepto_proto::coordinate as wire;
 use zepto_proto::handshake::{PROTOCOL, Secret};
 use zepto_proto::refusal::{Refused, RefusedReason};
@@ -179,7 +179,7 @@ async fn storage(client: &CoordinatorClient, kept: Kept) {
     let client = client.clone();
     tokio::spawn(async move {
         loop {
-            client.keep_alive(true, false).await;
+            client.keep_alive(Condition { ready: true, ..Condition::default() }).await;
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     });

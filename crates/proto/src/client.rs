@@ -48,6 +48,17 @@ pub enum ClientError {
     Address(String),
 }
 
+/// How a node is, as it says itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Condition {
+    /// It knows a catalog and a placement and its log is replayed: it may become ACTIVE.
+    pub ready: bool,
+    /// Its log refused a write or a sync.
+    pub log_failed: bool,
+    /// It was told to end.
+    pub stopping: bool,
+}
+
 /// Who this node is, for its messages.
 #[derive(Debug, Clone)]
 pub struct Identity {
@@ -209,14 +220,12 @@ impl CoordinatorClient {
 
     /// Tells every coordinator that this node is there, all at once; one try each. Answers in the order of the
     /// addresses.
-    pub async fn keep_alive(
-        &self,
-        ready: bool,
-        log_failed: bool,
-    ) -> Vec<Result<wire::KeepAliveReply, ClientError>> {
+    pub async fn keep_alive(&self, condition: Condition) -> Vec<Result<wire::KeepAliveReply, ClientError>> {
+        let Condition { ready, log_failed, stopping } = condition;
         let deadline = self.shared.deadlines.attempt;
         let ask = |(_, channel): &(String, Channel)| {
-            let request = wire::KeepAliveRequest { envelope: Some(self.envelope()), ready, log_failed };
+            let request =
+                wire::KeepAliveRequest { envelope: Some(self.envelope()), ready, log_failed, stopping };
             let (message, mut client) = (self.sign(request), client(channel.clone()));
             async move {
                 let answer = tokio::time::timeout(deadline, client.keep_alive(message)).await;

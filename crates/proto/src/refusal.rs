@@ -48,6 +48,8 @@ reasons! {
     NoLeader = "no-leader" Unavailable;
     /// The message contradicts itself.
     BadMessage = "bad-message" InvalidArgument;
+    /// Another node, or another start of this one, owns the partition.
+    NotOwner = "not-owner" FailedPrecondition;
     /// A bound of this server is reached: ask again.
     Busy = "busy" ResourceExhausted;
 }

@@ -307,10 +307,15 @@ impl Cluster {
         (self.rpc, self.heartbeat)
     }
 
+    /// Says from now on that it ends: nothing more is given to it.
+    pub(crate) fn say_stopping(&self) {
+        self.agreed.say_stopping();
+    }
+
     /// Gives its partitions to others where others have them too.
     pub(crate) async fn leave(&self) {
         if self.links.is_some() {
-            copies::leave(&self.agreed).await;
+            copies::handovers::leave(&self.agreed).await;
         }
     }
 

@@ -169,9 +169,12 @@ impl RunningNode {
     }
 
     /// Says from now on that it is not ready, and goes on to serve: who sends requests here learns to stop before
-    /// the port is closed.
+    /// the port is closed, and the coordinators give it no more partitions.
     pub fn leave(&self) {
         self.info.leave();
+        if let Some(cluster) = &self.cluster {
+            cluster.say_stopping();
+        }
     }
 
     /// Not ready, finish requests, flush, end every thread.

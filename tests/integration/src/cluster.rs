@@ -1,7 +1,7 @@
 //! A cluster of real processes on loopback: one coordinator, storage nodes, one ingest node. Each can be killed and
 //! started again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -178,6 +178,26 @@ impl Cluster {
         Ok(())
     }
 
+    /// Starts one more storage node, and waits until it is ready; its number.
+    ///
+    /// # Errors
+    /// It does not become ready.
+    pub fn add_storage(&mut self) -> Result<usize> {
+        self.storage.push(None);
+        let number = self.storage.len() - 1;
+        self.start_storage(number)?;
+        Ok(number)
+    }
+
+    /// Removes the data directory of a storage node that does not run: its next start makes another disk.
+    ///
+    /// # Errors
+    /// The folder cannot be removed.
+    pub fn lose_disk(&self, number: usize) -> Result<()> {
+        ensure!(self.storage[number].is_none(), "storage node {number} runs");
+        Ok(std::fs::remove_dir_all(self.folder.path().join(format!("storage-{number}")))?)
+    }
+
     /// Starts a storage node again where it was.
     ///
     /// # Errors
@@ -218,6 +238,33 @@ impl Cluster {
         let response = coordinator.connect()?.send(&Request::get("/admin/cluster"))?;
         ensure!(response.status == 200, "{}", response.text());
         Ok(serde_json::from_slice(&response.body)?)
+    }
+
+    /// Whether the coordinator knows that a node was told to end.
+    ///
+    /// # Errors
+    /// The coordinator is away, or does not know the node.
+    pub fn is_stopping(&self, node: usize) -> Result<bool> {
+        let status = self.status()?;
+        let nodes = status["nodes"].as_array().context("there are nodes")?;
+        let known = nodes.iter().find(|it| it["id"] == node);
+        known.and_then(|it| it["stopping"].as_bool()).with_context(|| format!("node {node} is known"))
+    }
+
+    /// All copies in sync: partition and node.
+    ///
+    /// # Errors
+    /// The coordinator is away, or has no placement.
+    pub fn copies(&self) -> Result<BTreeSet<(u64, u64)>> {
+        let status = self.status()?;
+        let partitions = status["partitions"].as_array().context("there is a placement")?;
+        let of = |it: &Value| {
+            let followers = it["followers"].as_array()?.iter().filter_map(Value::as_u64);
+            let (partition, owner) = (it["partition"].as_u64()?, it["owner"].as_u64()?);
+            Some(followers.chain([owner]).map(|node| (partition, node)).collect::<Vec<_>>())
+        };
+        let copies: Option<Vec<_>> = partitions.iter().map(of).collect();
+        Ok(copies.context("a partition has copies")?.into_iter().flatten().collect())
     }
 
     /// The owner of each partition.

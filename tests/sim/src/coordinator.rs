@@ -10,12 +10,32 @@ use zepto_replication::Change;
 
 use crate::random::Random;
 
+/// Partitions whose owner is asked to hand over, and to whom.
+pub type Wanted = BTreeMap<usize, Replica>;
+
+/// What a node says of itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Sign {
+    /// Which start of it says so.
+    pub start: u64,
+    /// It was told to end.
+    pub stopping: bool,
+}
+
 /// What is known of a node.
 #[derive(Debug)]
 struct Registered {
     disk: DiskId,
     heard: u64,
     dead: bool,
+    start: u64,
+    stopping: bool,
+}
+
+impl Registered {
+    fn new(disk: DiskId, start: u64, heard: u64) -> Self {
+        Self { disk, heard, dead: false, start, stopping: false }
+    }
 }
 
 /// The register.
@@ -23,6 +43,10 @@ struct Registered {
 pub struct Coordinator {
     /// What is agreed.
     pub placement: Placement,
+    /// Owners that are asked to hand over.
+    pub wanted: Wanted,
+    /// Copies to take out when they do not own any more.
+    off: BTreeMap<usize, Replica>,
     nodes: BTreeMap<NodeId, Registered>,
     factor: usize,
     dead_after: u64,
@@ -38,7 +62,7 @@ impl Coordinator {
     /// A first placement over these replicas.
     #[must_use]
     pub fn new(replicas: &[Replica], partitions: usize, factor: usize, dead_after: u64) -> Self {
-        let nodes = replicas.iter().map(|it| (it.node, Registered { disk: it.disk, heard: 0, dead: false }));
+        let nodes = replicas.iter().map(|it| (it.node, Registered::new(it.disk, 0, 0)));
         let partitions = (0..partitions).map(|p| {
             let members: BTreeSet<Replica> =
                 (0..factor.min(replicas.len())).map(|i| replicas[(p + i) % replicas.len()]).collect();
@@ -52,15 +76,24 @@ impl Coordinator {
         });
         let placement = Placement { version: PlacementVersion(1), partitions: partitions.collect() };
         let nodes = nodes.collect();
-        Self { placement, nodes, factor, dead_after, last_tick: 0, away: false, failovers: 0 }
+        let (wanted, off) = (Wanted::new(), BTreeMap::new());
+        Self { placement, wanted, off, nodes, factor, dead_after, last_tick: 0, away: false, failovers: 0 }
     }
 
-    /// A heartbeat; with another disk than before the old one leaves every set.
-    pub fn heard(&mut self, now: u64, from: Replica) {
-        let known =
-            self.nodes.entry(from.node).or_insert(Registered { disk: from.disk, heard: now, dead: false });
+    /// A heartbeat; with another disk than before the old one leaves every set. What an older start says counts no more.
+    pub fn heard(&mut self, now: u64, from: Replica, sign: Sign) {
+        let known = self.nodes.entry(from.node).or_insert(Registered::new(from.disk, sign.start, now));
+        if sign.start < known.start {
+            return;
+        }
+        known.stopping = sign.stopping || (known.stopping && known.start == sign.start);
+        known.start = sign.start;
         known.heard = now;
         known.dead = false;
+        if sign.stopping {
+            self.wanted.retain(|_, to| to.node != from.node);
+        }
+        let known = self.nodes.entry(from.node).or_insert(Registered::new(from.disk, sign.start, now));
         if known.disk == from.disk {
             return;
         }
@@ -83,7 +116,9 @@ impl Coordinator {
         if it.grant.owner == old {
             // Every member has every committed frame; one that lives is better.
             let members = it.grant.set.members.clone();
-            let next = members.iter().copied().find(|it| self.alive(*it)).or(members.first().copied());
+            let alive = || members.iter().copied().find(|it| self.alive(*it));
+            let next = members.iter().copied().find(|it| self.may_own(*it)).or_else(alive);
+            let next = next.or(members.first().copied());
             if let Some(next) = next {
                 self.grant(p, next);
             }
@@ -94,7 +129,13 @@ impl Coordinator {
         self.nodes.get(&replica.node).is_some_and(|it| it.disk == replica.disk && !it.dead)
     }
 
+    /// Whether it could be given a partition.
+    fn may_own(&self, replica: Replica) -> bool {
+        self.alive(replica) && self.nodes.get(&replica.node).is_some_and(|it| !it.stopping)
+    }
+
     fn grant(&mut self, p: usize, owner: Replica) {
+        self.wanted.remove(&p);
         let it = &mut self.placement.partitions[p];
         assert!(it.grant.set.members.contains(&owner), "a grant goes to an in-sync disk only");
         it.grant.epoch.0 += 1;
@@ -121,10 +162,11 @@ impl Coordinator {
         let it = &self.placement.partitions[p];
         let (owner, set) = (it.grant.owner, it.grant.set.members.clone());
         if !self.alive(owner)
-            && let Some(next) = set.iter().copied().find(|it| self.alive(*it))
+            && let Some(next) = set.iter().copied().find(|it| self.may_own(*it))
         {
             self.grant(p, next);
         }
+        self.mend_wanted(p);
         let joining: BTreeSet<Replica> = self.placement.partitions[p]
             .joining
             .iter()
@@ -135,12 +177,53 @@ impl Coordinator {
             .nodes
             .iter()
             .map(|(node, it)| Replica { node: *node, disk: it.disk })
-            .find(|it| self.alive(*it) && !set.contains(it) && !joining.contains(it));
+            .find(|it| self.may_own(*it) && !set.contains(it) && !joining.contains(it));
         let thin = set.len() + joining.len() < self.factor;
         let it = &mut self.placement.partitions[p];
         it.joining = joining;
         it.joining.extend(free.filter(|_| thin));
         it.leaving.retain(|it| set.contains(it));
+    }
+
+    /// Who is to go is relieved first, and then taken out.
+    fn mend_wanted(&mut self, p: usize) {
+        let grant = self.placement.partitions[p].grant.clone();
+        let (owner, set) = (grant.owner, grant.set.members);
+        let may = |it: &Replica| *it != owner && set.contains(it) && self.may_own(*it);
+        let (withdrawn, next) =
+            (self.wanted.get(&p).is_some_and(|to| !may(to)), set.iter().copied().find(may));
+        if withdrawn {
+            self.wanted.remove(&p);
+        }
+        let Some(&from) = self.off.get(&p) else { return };
+        if !set.contains(&from) {
+            self.off.remove(&p);
+        } else if owner != from && set.len() > self.factor {
+            self.off.remove(&p);
+            self.placement.partitions[p].leaving.insert(from);
+            self.placement.version.0 += 1;
+        } else if owner == from
+            && let Some(next) = next
+        {
+            self.wanted.entry(p).or_insert(next);
+        }
+    }
+
+    /// Asks an owner to hand over to another member, as for balance.
+    pub fn ask_some(&mut self, random: &mut Random) {
+        let p = random.below(self.placement.partitions.len());
+        let grant = &self.placement.partitions[p].grant;
+        let members = grant.set.members.iter().copied();
+        let others: Vec<Replica> = members.filter(|it| *it != grant.owner && self.may_own(*it)).collect();
+        if !others.is_empty() {
+            self.wanted.insert(p, others[random.below(others.len())]);
+        }
+    }
+
+    /// How many partitions a node owns.
+    #[must_use]
+    pub fn owned_by(&self, node: usize) -> usize {
+        self.placement.partitions.iter().filter(|it| it.grant.owner.node.0 as usize == node).count()
     }
 
     /// An owner asks.
@@ -175,17 +258,18 @@ impl Coordinator {
                         .members
                         .iter()
                         .copied()
-                        .filter(|it| *it != owner && self.alive(*it))
+                        .filter(|it| *it != owner && self.may_own(*it))
                         .collect();
                     if !others.is_empty() {
-                        self.grant(p, others[random.below(others.len())]);
+                        let wanted = self.wanted.get(&p).copied().filter(|to| others.contains(to));
+                        self.grant(p, wanted.unwrap_or(others[random.below(others.len())]));
                     }
                 }
             }
         }
     }
 
-    /// Begins a move: a node joins, and a member that is not the owner is to leave once there are enough.
+    /// Begins a move: a node joins, and a member is to leave once there are enough; if it owns, another owns first.
     pub fn start_move(&mut self, random: &mut Random) {
         let p = random.below(self.placement.partitions.len());
         let it = &self.placement.partitions[p];
@@ -193,12 +277,17 @@ impl Coordinator {
         let all: Vec<Replica> =
             self.nodes.iter().map(|(node, it)| Replica { node: *node, disk: it.disk }).collect();
         let others: Vec<Replica> =
-            all.into_iter().filter(|it| self.alive(*it) && !set.contains(it)).collect();
-        let leavers: Vec<Replica> = set.iter().copied().filter(|member| *member != it.grant.owner).collect();
+            all.into_iter().filter(|it| self.may_own(*it) && !set.contains(it)).collect();
+        let (leavers, owner): (Vec<Replica>, _) = (set.iter().copied().collect(), it.grant.owner);
         let excess = set.len() > self.factor;
         let it = &mut self.placement.partitions[p];
-        if excess && !leavers.is_empty() {
-            it.leaving.insert(leavers[random.below(leavers.len())]);
+        if excess {
+            let leaver = leavers[random.below(leavers.len())];
+            if leaver == owner {
+                self.off.insert(p, leaver);
+            } else {
+                it.leaving.insert(leaver);
+            }
         } else if !others.is_empty() {
             it.joining.insert(others[random.below(others.len())]);
         }

@@ -4,6 +4,7 @@ use zepto_common::ids::Token;
 use zepto_common::placement::{Placement, Replica};
 use zepto_replication::{Change, Outcome, RequestId, Write};
 
+use crate::coordinator::{Sign, Wanted};
 use crate::disk::{Payload, State};
 use crate::node::Peer;
 
@@ -12,21 +13,52 @@ use crate::node::Peer;
 pub(crate) enum Event {
     Tick(usize),
     CoordinatorTick,
-    Heartbeat(Replica),
-    Learn(usize, Placement),
-    Message { to: Replica, partition: usize, from: Replica, message: Peer },
-    SyncEnds { node: usize, start: u64, length: usize, counts: Vec<u64> },
+    Heartbeat(Replica, Sign),
+    Learn(usize, Placement, Wanted),
+    Message {
+        to: Replica,
+        partition: usize,
+        from: Replica,
+        message: Peer,
+    },
+    SyncEnds {
+        node: usize,
+        start: u64,
+        length: usize,
+        counts: Vec<u64>,
+    },
     Proposal(Change),
     WriterStep(usize),
     WriterGivesUp(usize, RequestId),
-    Write { node: usize, partition: usize, write: Write<Payload> },
+    Write {
+        node: usize,
+        partition: usize,
+        write: Write<Payload>,
+    },
     Answered(RequestId, Outcome),
     Read,
-    ReadArrives { node: usize, partition: usize, mark: usize },
-    Show { node: usize, start: u64, partition: usize, mark: usize, view: State, pinned: Token },
+    ReadArrives {
+        node: usize,
+        partition: usize,
+        mark: usize,
+    },
+    Show {
+        node: usize,
+        start: u64,
+        partition: usize,
+        mark: usize,
+        view: State,
+        pinned: Token,
+    },
     Fault,
     Isolate(u32, u64),
     Start(usize),
+    /// A start that was told to end does.
+    Ends {
+        node: usize,
+        start: u64,
+        long: u64,
+    },
     Mend(u32, u32),
     Calm,
     CoordinatorBack,

@@ -1,5 +1,6 @@
 //! What goes wrong: one fault at a time is begun, many may last together.
 
+use crate::coordinator::Sign;
 use crate::event::Event;
 use crate::network::{CLIENTS, COORDINATOR, MS};
 use crate::random::Random;
@@ -16,7 +17,7 @@ impl World {
         }
         let node = self.random.below(self.nodes.len());
         let long = self.random.range(50 * MS, 4000 * MS);
-        match self.random.range(0, 22) {
+        match self.random.range(0, 27) {
             0..=2 => self.crash(node, long),
             3..=4 => self.pause(node, long),
             5..=7 => self.cut_some(node as u32, long),
@@ -30,6 +31,8 @@ impl World {
             15 => self.other_clock(node),
             16..=17 => self.isolate(node as u32, long),
             18..=19 => self.isolate_slowly(node as u32, long),
+            20..=21 => self.ask_some(),
+            22..=24 => self.stop_in_order(node, long),
             _ => self.split(long),
         }
         let pause = self.random.range(20 * MS, PAUSE);
@@ -142,7 +145,8 @@ impl World {
         self.nodes[node].wipe(disk);
         // Before anything else may fail, the coordinator hears of it: two lost disks at once are beyond the promise.
         let replica = self.nodes[node].replica();
-        self.coordinator.heard(self.now, replica);
+        let sign = Sign { start: self.nodes[node].start + 1, stopping: false };
+        self.coordinator.heard(self.now, replica, sign);
         self.at(long, Event::Start(node));
     }
 
@@ -158,6 +162,23 @@ impl World {
         if !self.coordinator.away {
             self.report.moves += 1;
             self.coordinator.start_move(&mut self.random);
+        }
+    }
+
+    /// An owner is to give a partition up for balance.
+    fn ask_some(&mut self) {
+        if !self.coordinator.away {
+            self.coordinator.ask_some(&mut self.random);
+        }
+    }
+
+    /// SIGTERM: it says so and gives up what it can, ends, and is back after a while.
+    fn stop_in_order(&mut self, node: usize, long: u64) {
+        if self.nodes[node].alive && !self.nodes[node].stopping {
+            self.report.stops += 1;
+            self.nodes[node].stopping = true;
+            let (start, time) = (self.nodes[node].start, self.random.range(100 * MS, 2000 * MS));
+            self.at(time, Event::Ends { node, start, long });
         }
     }
 

@@ -8,6 +8,7 @@
 //! - [`client`]: writers that retry under their keys, readers that know what must be there
 //! - [`checker`]: what must hold in every history
 //! - [`world`]: everything that exists, and what each event does to it
+//! - `load`: when clients write and read
 //! - [`faults`]: what goes wrong, and when
 //!
 //! A run has two phases. In the first everything that may fail does, and nothing untrue may be seen. Then all is
@@ -19,6 +20,7 @@ pub mod coordinator;
 pub mod disk;
 mod event;
 pub mod faults;
+mod load;
 pub mod network;
 pub mod node;
 pub mod random;

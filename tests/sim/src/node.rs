@@ -12,7 +12,11 @@ use zepto_replication::{
 };
 
 use crate::checker::Checker;
+use crate::coordinator::Wanted;
 use crate::disk::{Disk, Payload, Row, State, Stored};
+
+/// Until a partition that is still here is asked again to go: twice a replicate timeout.
+const ASK_AGAIN: u64 = 400 * crate::network::MS;
 
 /// A message between nodes.
 pub type Peer = Message<Payload, State>;
@@ -63,6 +67,10 @@ pub struct Node {
     pub disk: Disk,
     /// Whether it runs.
     pub alive: bool,
+    /// This start was told to end.
+    pub stopping: bool,
+    /// When each partition was last asked to go.
+    asked: BTreeMap<usize, u64>,
     /// Which of its starts this is; events of an earlier one are void.
     pub start: u64,
     /// It is stopped (SIGSTOP) until then.
@@ -88,6 +96,8 @@ impl Node {
             disk_id,
             disk: Disk::default(),
             alive: false,
+            stopping: false,
+            asked: BTreeMap::new(),
             start: 0,
             paused_until: 0,
             clock: 1_000_000,
@@ -136,10 +146,41 @@ impl Node {
         (0..partitions).flat_map(|p| self.carry_out(p, checker)).collect()
     }
 
+    /// Has its partitions given up that the coordinator wants elsewhere.
+    pub fn obey(
+        &mut self,
+        now: u64,
+        placement: &Placement,
+        wanted: &Wanted,
+        checker: &mut Checker,
+    ) -> Vec<Action> {
+        let me = self.replica();
+        let mine = |(p, to): &(&usize, &Replica)| **to != me && placement.partitions[**p].grant.owner == me;
+        let mine: Vec<usize> = wanted.iter().filter(mine).map(|(p, _)| *p).collect();
+        mine.into_iter().flat_map(|p| self.ask_to_hand_over(now, p, checker)).collect()
+    }
+
+    /// Has all its partitions given up, if it was told to end.
+    pub fn give_up_all(&mut self, now: u64, checker: &mut Checker) -> Vec<Action> {
+        let all = if self.stopping { self.held.len() } else { 0 };
+        (0..all).flat_map(|p| self.ask_to_hand_over(now, p, checker)).collect()
+    }
+
+    /// Writers are served between two tries.
+    fn ask_to_hand_over(&mut self, now: u64, p: usize, checker: &mut Checker) -> Vec<Action> {
+        if self.phase(p).is_none() || self.asked.get(&p).is_some_and(|at| now - at < ASK_AGAIN) {
+            return Vec::new();
+        }
+        self.asked.insert(p, now);
+        self.hand_over(now, p, checker)
+    }
+
     /// Power is lost, or the process is killed and the page cache with it.
     pub fn crash(&mut self, random: &mut crate::random::Random) {
         self.disk.crash(random);
         self.alive = false;
+        self.stopping = false;
+        self.asked.clear();
         self.held.clear();
     }
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use zepto_common::placement::Replica;
 use zepto_replication::plant::Plant;
-use zepto_replication::{Outcome, Phase, RequestId, Timing};
+use zepto_replication::{Phase, RequestId, Timing};
 
 use crate::checker::Checker;
-use crate::client::{Next, Writer};
-use crate::coordinator::Coordinator;
+use crate::client::Writer;
+use crate::coordinator::{Coordinator, Sign};
 use crate::event::{Due, Event};
 use crate::faults::sync_time;
 use crate::network::{CLIENTS, COORDINATOR, MS, Network};
@@ -81,6 +81,8 @@ pub struct Report {
     pub lost_disks: u64,
     /// Copies moved.
     pub moves: u64,
+    /// Nodes stopped in order.
+    pub stops: u64,
 }
 
 /// One history.
@@ -93,15 +95,17 @@ pub struct World {
     pub(crate) network: Network,
     pub(crate) nodes: Vec<Node>,
     pub(crate) coordinator: Coordinator,
-    writers: Vec<Writer>,
+    pub(crate) writers: Vec<Writer>,
     /// Which writer waits for which request.
-    requests: BTreeMap<RequestId, usize>,
-    next_request: u64,
+    pub(crate) requests: BTreeMap<RequestId, usize>,
+    pub(crate) next_request: u64,
     pub(crate) checker: Checker,
     pub(crate) report: Report,
     pub(crate) healed: bool,
     pub(crate) slow_until: u64,
     pub(crate) disks: u128,
+    /// The last act: this node stops in order, and by this time owns nothing.
+    farewell: Option<(usize, u64)>,
 }
 
 /// A tenth of the product's times: a history of seconds has what would take minutes.
@@ -115,6 +119,8 @@ fn timing() -> Timing {
 }
 const DEAD_AFTER: u64 = 1000 * MS;
 const TICK: u64 = 25 * MS;
+/// Until a node that stops in order, while nothing else goes wrong, owns nothing.
+const FAREWELL: u64 = 5000 * MS;
 
 /// Runs the history of a seed to its end.
 #[must_use]
@@ -162,6 +168,7 @@ impl World {
             report: Report::default(),
             healed: false,
             slow_until: 0,
+            farewell: None,
         }
     }
 
@@ -189,8 +196,14 @@ impl World {
             if !self.healed && self.now >= self.scenario.trouble {
                 self.heal();
             }
-            if self.healed && self.is_done() {
-                return;
+            match self.farewell {
+                None if self.healed && self.is_done() => self.begin_farewell(),
+                Some((node, _)) if self.coordinator.owned_by(node) == 0 && self.is_done() => return,
+                Some((node, by)) if self.now > by => {
+                    let owned = self.coordinator.owned_by(node);
+                    self.checker.fail(format!("node {node} stops in order and owns {owned} partitions"));
+                }
+                _ => {}
             }
             if self.now > end {
                 let what = self.unfinished();
@@ -200,6 +213,13 @@ impl World {
         }
     }
 
+    /// All is well; a node that owns something is told to end.
+    fn begin_farewell(&mut self) {
+        let node = self.coordinator.placement.partitions[0].grant.owner.node.0 as usize;
+        self.nodes[node].stopping = true;
+        self.farewell = Some((node, self.now + FAREWELL));
+    }
+
     fn heal(&mut self) {
         self.healed = true;
         self.network.heal();
@@ -207,6 +227,9 @@ impl World {
         self.slow_until = 0;
         for node in 0..self.nodes.len() {
             self.nodes[node].paused_until = 0;
+            if self.nodes[node].stopping {
+                self.nodes[node].crash(&mut self.random);
+            }
             if !self.nodes[node].alive {
                 self.start(node);
             }
@@ -275,15 +298,15 @@ impl World {
                     self.deliver(event);
                 }
             }
-            Event::Learn(node, _) => {
+            Event::Learn(node, ..) => {
                 if let Some(event) = self.held_up(node, event) {
                     self.deliver(event);
                 }
             }
             Event::CoordinatorTick => self.coordinator_tick(),
-            Event::Heartbeat(replica) => {
+            Event::Heartbeat(replica, sign) => {
                 if !self.coordinator.away {
-                    self.coordinator.heard(self.now, replica);
+                    self.coordinator.heard(self.now, replica, sign);
                 }
             }
             Event::Proposal(change) => {
@@ -304,6 +327,7 @@ impl World {
             Event::Fault => self.next_fault(),
             Event::Isolate(node, long) => self.isolated(node, long),
             Event::Start(node) => self.start(node),
+            Event::Ends { node, start, long } => self.ends(node, start, long),
             Event::Mend(from, to) => self.network.mend(from, to),
             Event::Calm => {
                 (self.network.loss, self.network.doubled, self.network.late) = (0, 0, 0);
@@ -329,8 +353,10 @@ impl World {
                     self.act(node, vec![Action::Sync]);
                 }
             }
-            Event::Learn(node, placement) => {
+            Event::Learn(node, placement, wanted) => {
                 let actions = self.nodes[node].learn(now, &placement, &mut self.checker);
+                self.act(node, actions);
+                let actions = self.nodes[node].obey(now, &placement, &wanted, &mut self.checker);
                 self.act(node, actions);
             }
             Event::Write { node, partition, write } => {
@@ -370,11 +396,22 @@ impl World {
         }
         let actions = self.nodes[node].tick(self.now, &mut self.checker);
         self.act(node, actions);
+        let actions = self.nodes[node].give_up_all(self.now, &mut self.checker);
+        self.act(node, actions);
         if self.random.chance(30) {
             let replica = self.nodes[node].replica();
+            let sign = Sign { start: self.nodes[node].start, stopping: self.nodes[node].stopping };
             for delay in self.network.delays(&mut self.random, node as u32, COORDINATOR) {
-                self.at(delay, Event::Heartbeat(replica));
+                self.at(delay, Event::Heartbeat(replica, sign));
             }
+        }
+    }
+
+    /// A start that was told to end has ended.
+    fn ends(&mut self, node: usize, start: u64, long: u64) {
+        if self.nodes[node].alive && self.nodes[node].start == start && !self.healed {
+            self.nodes[node].crash(&mut self.random);
+            self.at(long, Event::Start(node));
         }
     }
 
@@ -382,6 +419,10 @@ impl World {
         self.at(4 * TICK, Event::CoordinatorTick);
         if !self.coordinator.away {
             self.coordinator.tick(self.now);
+            // Balance does not wait until a node has gone.
+            if self.farewell.is_some() && self.random.chance(20) {
+                self.coordinator.ask_some(&mut self.random);
+            }
             self.publish();
         }
     }
@@ -389,8 +430,9 @@ impl World {
     fn publish(&mut self) {
         for node in 0..self.nodes.len() {
             for delay in self.network.delays(&mut self.random, COORDINATOR, node as u32) {
-                let placement = self.coordinator.placement.clone();
-                self.at(delay, Event::Learn(node, placement));
+                let (placement, wanted) =
+                    (self.coordinator.placement.clone(), self.coordinator.wanted.clone());
+                self.at(delay, Event::Learn(node, placement, wanted));
             }
         }
     }
@@ -426,60 +468,6 @@ impl World {
                     }
                 }
             }
-        }
-    }
-
-    fn writer_step(&mut self, writer: usize) {
-        if self.writers[writer].finished() || self.writers[writer].waiting.is_some() {
-            return;
-        }
-        if !self.coordinator.away && self.random.chance(70) {
-            self.writers[writer].table = self.coordinator.placement.clone();
-        }
-        let request = RequestId(self.next_request);
-        self.next_request += 1;
-        self.requests.insert(request, writer);
-        let nodes = self.nodes.len() as u32;
-        let (node, write) = self.writers[writer].attempt(request, &mut self.random, nodes);
-        let partition = self.writers[writer].partition;
-        for delay in self.network.delays(&mut self.random, CLIENTS, node) {
-            let node = node as usize;
-            self.at(delay, Event::Write { node, partition, write: write.clone() });
-        }
-        let patience = self.random.range(100 * MS, 1500 * MS);
-        self.at(patience, Event::WriterGivesUp(writer, request));
-    }
-
-    fn answered(&mut self, request: RequestId, outcome: Outcome) {
-        let Some(&writer) = self.requests.get(&request) else { return };
-        match self.writers[writer].answered(request, outcome) {
-            Next::Stored(key) => {
-                let partition = self.writers[writer].partition;
-                self.checker.acknowledged(partition, key);
-                self.requests.remove(&request);
-                let pause = self.random.range(MS, 250 * MS);
-                self.at(pause, Event::WriterStep(writer));
-            }
-            Next::Again => {
-                if outcome == Outcome::OtherContent {
-                    self.checker.fail(format!("writer {writer} never repeats a key with another content"));
-                }
-                let pause = self.random.range(5 * MS, 60 * MS);
-                self.at(pause, Event::WriterStep(writer));
-            }
-            Next::Nothing => {}
-        }
-    }
-
-    /// A reader asks whoever says that it serves.
-    fn read(&mut self) {
-        let pause = self.random.range(5 * MS, 60 * MS);
-        self.at(pause, Event::Read);
-        let partition = self.random.below(self.scenario.partitions);
-        let node = self.random.below(self.nodes.len());
-        let mark = self.checker.mark(partition);
-        for delay in self.network.delays(&mut self.random, CLIENTS, node as u32) {
-            self.at(delay, Event::ReadArrives { node, partition, mark });
         }
     }
 

@@ -68,6 +68,7 @@ fn every_promise_holds_in_every_history_and_all_is_done_after_healing() {
         sum.cuts += report.cuts;
         sum.lost_disks += report.lost_disks;
         sum.moves += report.moves;
+        sum.stops += report.stops;
     }
     println!("{} histories: {sum:?}", reports.len());
     if reports.len() >= 100 {
@@ -80,6 +81,7 @@ fn every_promise_holds_in_every_history_and_all_is_done_after_healing() {
             sum.cuts,
             sum.lost_disks,
             sum.moves,
+            sum.stops,
         ];
         assert!(happened.iter().all(|it| *it > 0), "a kind of fault never happened: {sum:?}");
     }

@@ -62,11 +62,11 @@ struct Queue {
 }
 
 #[derive(Debug)]
-struct Shared {
-    identity: CopyIdentity,
-    addresses: RwLock<BTreeMap<NodeId, String>>,
+pub(super) struct Shared {
+    pub(super) identity: CopyIdentity,
+    pub(super) addresses: RwLock<BTreeMap<NodeId, String>>,
     /// What this node acts on.
-    versions: RwLock<(PlacementVersion, u64)>,
+    pub(super) versions: RwLock<(PlacementVersion, u64)>,
     queues: RwLock<HashMap<Replica, Arc<Queue>>>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
     /// An address has changed.
@@ -78,7 +78,7 @@ struct Shared {
 /// The streams to all other replicas. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct PeerLinks {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl PeerLinks {
@@ -304,7 +304,7 @@ impl Shared {
     }
 }
 
-async fn connect(wire: &Wire, address: &str) -> Result<Channel, String> {
+pub(super) async fn connect(wire: &Wire, address: &str) -> Result<Channel, String> {
     let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|error| error.to_string())?;
     let endpoint = endpoint
         .connect_timeout(OWNER_CONNECT_TIME_MAX)

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use zepto_common::ids::{DiskId, NodeId};
+use zepto_proto::refusal::RefusedReason;
 use zepto_proto::replicate as wire;
 
 use super::links::PeerLinks;
@@ -72,6 +73,22 @@ impl CopyListener for Ear {
         // The test may be over.
         let _listened = self.heard.send((from, message));
         Ok(true)
+    }
+
+    fn pin(&self, ask: CopyAsk) -> BoxFuture<'static, Result<StatePieces, Refused>> {
+        Box::pin(async move {
+            if ask.token.epoch.0 != 9 {
+                return Err(Refused::new(RefusedReason::NotOwner, "it is owned under epoch 9"));
+            }
+            let rows = |number: u32| Piece::Rows(wire::Rows { rows: number, ..Default::default() });
+            let begin = std::iter::once(Piece::Begin(wire::History::default()));
+            let pieces = begin.chain((1..u32::MAX).map(rows)).map(Ok);
+            Ok(Box::new(pieces) as StatePieces)
+        })
+    }
+
+    fn does_without(&self, ask: CopyAsk) -> BoxFuture<'static, Result<bool, Refused>> {
+        Box::pin(async move { Ok(ask.token.epoch.0 == 9) })
     }
 
     fn versions(&self) -> (PlacementVersion, u64) {
@@ -276,4 +293,40 @@ async fn a_bad_word_ends_the_stream_and_the_next_stream_works() {
     let later = listener.reached(&links, replica(2), 6_000).await;
     assert!(later >= 1_000 && later != 5_000, "{later}");
     links.stop().await;
+}
+
+fn token(epoch: u64) -> zepto_common::Token {
+    zepto_common::Token { epoch: zepto_common::Epoch(epoch), boot: zepto_common::Boot(1) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_comes_piece_by_piece_once_per_copy_and_from_its_owner_only() {
+    let listener = Listener::start(identity(2), None).await;
+    let links = links(1, &[(2, listener.address)]);
+    let (to, partition) = (replica(2), PartitionId(3));
+    let why = links.fetch(to, partition, token(8)).await.unwrap_err();
+    assert!(why.contains("under epoch 9"), "{why}");
+    let why = links.fetch(replica(4), partition, token(9)).await.unwrap_err();
+    assert!(why.contains("address"), "{why}");
+    let other_disk = Replica { disk: DiskId(7), ..to };
+    assert!(links.fetch(other_disk, partition, token(9)).await.is_err(), "another disk's state");
+
+    let mut stream = links.fetch(to, partition, token(9)).await.unwrap();
+    assert!(matches!(stream.next().await, Ok(Some(Piece::Begin(_)))));
+    for number in 1..100 {
+        let piece = stream.next().await.unwrap();
+        assert!(matches!(&piece, Some(Piece::Rows(rows)) if rows.rows == number), "{number}: {piece:?}");
+    }
+    let why = links.fetch(to, partition, token(9)).await.unwrap_err();
+    assert!(why.contains("being sent"), "{why}");
+    drop(stream);
+    // Whoever sends finds out that nobody takes it.
+    let again = async {
+        while links.fetch(to, partition, token(9)).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, again).await.expect("the place is free again");
+    assert!(links.leave(to, partition, token(9)).await.unwrap());
+    assert!(!links.leave(to, partition, token(8)).await.unwrap());
 }

@@ -33,7 +33,7 @@ pub fn failover(state: &State, heard: &BTreeSet<NodeId>) -> Vec<GrantItem> {
             let leaving = assignment.leaving.contains(*it);
             (!heard.contains(&it.node), leaving, !settled, owned.get(&it.node).copied(), it.node)
         };
-        let able = grant.set.members.iter().filter(|it| state.is_able(**it));
+        let able = grant.set.members.iter().filter(|it| state.may_own(**it));
         let Some(&to) = able.min_by_key(rank) else { continue };
         *owned.entry(to.node).or_default() += 1;
         *owned.entry(grant.owner.node).or_default() -= 1;

@@ -15,7 +15,7 @@ use crate::state::command::{Command, GrantItem, Home as FirstHome, MoveItem};
 use crate::state::{NodeRecord, NodeRole, NodeState, State};
 
 /// Nodes that may hold copies at this time. One that is dead keeps its copies for `repair_after_ms`, since it will
-/// most likely come back with its disk.
+/// most likely come back with its disk; so does one that was told to end, and until it is back it gets nothing.
 #[must_use]
 pub fn candidates(state: &State, now_ms: u64, repair_after_ms: u64) -> Vec<Candidate> {
     let keeps = |node: &&NodeRecord| {
@@ -30,7 +30,7 @@ pub fn candidates(state: &State, now_ms: u64, repair_after_ms: u64) -> Vec<Candi
     let candidate = |node: &NodeRecord| Candidate {
         node: node.id,
         zone: node.zone.clone(),
-        takes: node.state == NodeState::Active && !node.log_failed,
+        takes: node.state == NodeState::Active && !node.log_failed && !node.stopping,
     };
     state.nodes().filter(keeps).map(candidate).collect()
 }
@@ -182,7 +182,7 @@ impl<'a> Batch<'a> {
             Some(_) => (MOVES_IN_FLIGHT, MOVES_IN_FLIGHT_PER_NODE),
             None => (REPAIRS_IN_FLIGHT, REPAIRS_IN_FLIGHT_PER_NODE),
         };
-        if self.under_way >= most || *coming >= most_per_node || !self.state.is_able(to) {
+        if self.under_way >= most || *coming >= most_per_node || !self.state.may_own(to) {
             return;
         }
         *coming += 1;
@@ -193,7 +193,7 @@ impl<'a> Batch<'a> {
     fn consider_owner(&mut self, assignment: &Assignment, wish: &Home) {
         let grant = &assignment.grant;
         let wished = grant.set.members.iter().find(|it| Some(it.node) == wish.owner);
-        let Some(&to) = wished.filter(|it| self.state.is_able(**it)) else { return };
+        let Some(&to) = wished.filter(|it| self.state.may_own(**it)) else { return };
         let asked = self.state.wanted().contains_key(&grant.partition);
         if to == grant.owner || asked || self.asked >= HANDOVERS_IN_FLIGHT || !self.may_move(grant.owner) {
             return;

@@ -18,7 +18,7 @@ pub struct Candidate {
     pub node: NodeId,
     /// Its failure domain; empty = one of its own.
     pub zone: String,
-    /// Whether it may get more than it has (a dead one keeps its copies for a while and gets none).
+    /// Whether it may get more than it has (one that is dead or was told to end keeps its copies and gets none).
     pub takes: bool,
 }
 

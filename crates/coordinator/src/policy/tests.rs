@@ -1,3 +1,5 @@
+mod stopping;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;

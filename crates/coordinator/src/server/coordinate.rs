@@ -135,6 +135,7 @@ pub(super) fn node_message(node: &NodeRecord) -> wire::Node {
         addresses: Some(wire::Addresses { http, rpc, heartbeat }),
         zone: node.zone.clone(),
         log_failed: node.log_failed,
+        stopping: node.stopping,
     }
 }
 
@@ -247,9 +248,13 @@ impl Coordinate for NodeService {
         if message.ready && known.is_some() {
             self.core.observations.ready(node, incarnation);
         }
+        let stopping = known.is_some_and(|it| message.stopping && !it.stopping);
         // Every member hears of it; the leader alone proposes.
         if log_failed && self.core.member.leads() {
             self.core.propose(Command::ReportLogFailed { node, incarnation }).await?;
+        }
+        if stopping && self.core.member.leads() {
+            self.core.propose(Command::ReportStopping { node, incarnation }).await?;
         }
         Ok(self.core.answer(wire::KeepAliveReply {
             envelope: Some(self.core.envelope()),

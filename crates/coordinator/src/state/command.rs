@@ -55,6 +55,13 @@ pub enum Command {
         /// The start that this is about.
         incarnation: Boot,
     },
+    /// The node was told to end; its next start is another one.
+    ReportStopping {
+        /// The node.
+        node: NodeId,
+        /// The start that ends.
+        incarnation: Boot,
+    },
     /// The node shall leave for good.
     DrainNode {
         /// The node.
@@ -312,6 +319,8 @@ pub enum Reason {
     NodeDead,
     /// The node's log refused a write.
     LogFailed,
+    /// The node was told to end.
+    Stopping,
     /// An empty group met a disk with rows.
     HasData,
     /// Another node is leaving.

@@ -2,7 +2,7 @@
 //!
 //! Which of these comes next is read off the assignment each time, so that a move cannot disagree with it.
 
-use zepto_common::ids::PartitionId;
+use zepto_common::ids::{NodeId, PartitionId};
 
 use super::State;
 use super::command::{GrantItem, MoveItem, Reason, Refusal};
@@ -31,6 +31,9 @@ impl State {
         if !self.is_able(item.to) {
             let message = format!("node {} is dead, has another disk, or its log failed", item.to.node);
             return Err(Refusal::new(Reason::NodeDead, message));
+        }
+        if !self.may_own(item.to) {
+            return Err(Refusal::new(Reason::Stopping, format!("node {} was told to end", item.to.node)));
         }
         // A copy that was to come back and cannot any more is given up for the one that comes now.
         let mut joining = assignment.joining.clone();
@@ -96,9 +99,18 @@ impl State {
         }
     }
 
+    /// Takes the moves to a node that has started again one step on: what waited for its stop goes on.
+    pub(super) fn settle_towards(&mut self, node: NodeId) {
+        let moves = self.moves.iter().filter(|(_, it)| it.to.node == node);
+        for partition in moves.map(|(partition, _)| *partition).collect::<Vec<_>>() {
+            self.settle(partition);
+        }
+    }
+
     /// Takes a partition's move one step on, as far as its assignment allows.
     pub(super) fn settle(&mut self, partition: PartitionId) {
         let Some(movement) = self.moves.get(&partition).cloned() else { return };
+        let may_own = self.may_own(movement.to);
         let Some(assignment) = self.placement.partitions.get_mut(usize::from(partition.0)) else { return };
         if !assignment.grant.set.members.contains(&movement.to) {
             return;
@@ -110,7 +122,9 @@ impl State {
             }
             None => self.end_move(partition, MoveEnd::Finished),
             Some(from) if assignment.grant.owner == from => {
-                self.wanted.insert(partition, movement.to);
+                if may_own {
+                    self.wanted.insert(partition, movement.to);
+                }
             }
             Some(from) => {
                 assignment.leaving.insert(from);

@@ -69,6 +69,7 @@ impl State {
             if known.disk == record.disk {
                 let same_start = known.incarnation == record.incarnation;
                 record.log_failed = same_start && known.log_failed;
+                record.stopping = same_start && known.stopping;
                 record.state = match known.state {
                     NodeState::Leaving => NodeState::Leaving,
                     NodeState::Active if same_start => NodeState::Active,
@@ -91,9 +92,10 @@ impl State {
                 *highest = epoch.max(*highest);
             }
         }
-        let incarnation = record.incarnation;
-        *changed |= self.nodes.get(&record.id) != Some(&record);
-        self.nodes.insert(record.id, record);
+        let (node, incarnation) = (record.id, record.incarnation);
+        *changed |= self.nodes.get(&node) != Some(&record);
+        self.nodes.insert(node, record);
+        self.settle_towards(node);
         Outcome::Registered { incarnation }
     }
 
@@ -204,6 +206,14 @@ impl State {
         Ok(!std::mem::replace(&mut record.log_failed, true))
     }
 
+    /// What it was to be given, it is not given any more.
+    pub(super) fn report_stopping(&mut self, node: NodeId, incarnation: Boot) -> Result<bool, Refusal> {
+        let record = self.start_of(node, incarnation)?;
+        let did = !std::mem::replace(&mut record.stopping, true);
+        self.wanted.retain(|_, to| to.node != node);
+        Ok(did)
+    }
+
     pub(super) fn drain(&mut self, node: NodeId) -> Result<bool, Refusal> {
         let factor = usize::from(self.founded()?.replication_factor);
         let Some(record) = self.nodes.get(&node) else {
@@ -300,6 +310,7 @@ impl Registration {
             addresses: self.addresses.clone(),
             zone: self.zone.clone(),
             log_failed: false,
+            stopping: false,
             retired: Vec::new(),
             since_ms: now_ms,
         }

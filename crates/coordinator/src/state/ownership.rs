@@ -84,6 +84,7 @@ impl State {
             }
             Some(node) if node.state == super::NodeState::Dead => refuse(Reason::NodeDead, "is dead"),
             Some(node) if node.log_failed => refuse(Reason::LogFailed, "its log refused a write"),
+            Some(node) if node.stopping => refuse(Reason::Stopping, "was told to end"),
             Some(_) => Ok(()),
         }
     }

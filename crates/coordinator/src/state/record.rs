@@ -72,6 +72,9 @@ pub struct NodeRecord {
     pub zone: String,
     /// Its log refused a write or a sync: dead for ownership, reads may go on.
     pub log_failed: bool,
+    /// This start of it was told to end: it is given nothing more, and gives up what it owns.
+    #[serde(default)]
+    pub stopping: bool,
     /// Disks that it had before, each with the newest start seen of it.
     pub retired: Vec<(DiskId, Boot)>,
     /// Since when it is in this state, milliseconds since 1970.

@@ -1,3 +1,5 @@
+mod stopping;
+
 use std::collections::BTreeSet;
 
 use zepto_common::auth::create_key;

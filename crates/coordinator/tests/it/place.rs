@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use zepto_coordinator::server::Listeners;
 use zepto_coordinator::{Coordinator, Options, StartError, Times};
-use zepto_proto::client::{CoordinatorClient, Deadlines, Identity};
+use zepto_proto::client::{Condition, CoordinatorClient, Deadlines, Identity};
 use zepto_proto::coordinate as wire;
 use zepto_proto::handshake::Secret;
 use zepto_proto::view::View;
@@ -179,7 +179,7 @@ impl Node {
         let speaker = client.clone();
         let alive = tokio::spawn(async move {
             loop {
-                speaker.keep_alive(true, false).await;
+                speaker.keep_alive(Condition { ready: true, ..Condition::default() }).await;
                 tokio::time::sleep(times().interval).await;
             }
         });

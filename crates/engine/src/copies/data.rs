@@ -99,6 +99,11 @@ impl CopyData {
                 self.frames.push(entry.position.lsn, Slot { place, entry: Some(entry) });
             }
             LogOp::Truncate(to) => self.frames.cut(to),
+            LogOp::Installed(history) => {
+                let end = history.end().lsn;
+                self.frames = Frames::after(end.0);
+                (self.applied, self.keyed) = (end.0, end.0);
+            }
             _ => {}
         }
         Ok(())

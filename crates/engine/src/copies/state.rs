@@ -86,8 +86,10 @@ impl CopyState {
                 return Err(format!("committed {lsn} above the end {}", self.history.end().lsn));
             }
             LogOp::Committed(lsn) => self.committed = self.committed.max(*lsn),
-            LogOp::Installed(_) => {
-                return Err("an installed state, which this version does not know".to_owned());
+            LogOp::Installed(history) => {
+                self.history = history.clone();
+                self.committed = history.end().lsn;
+                self.pending = None;
             }
         }
         self.number += 1;

@@ -7,6 +7,7 @@
 
 mod carry;
 mod inbox;
+mod install;
 mod writes;
 
 use std::collections::{BTreeMap, HashMap};
@@ -21,10 +22,13 @@ use zepto_replication::{Copy, Moment, Outcome, RequestId};
 
 use super::{Command, IDLE, Shard, Stored};
 use crate::copies::data::CopyData;
-use crate::copies::{CopyOptions, CopyStatus, Payload};
+use crate::copies::{CopyOptions, CopyStatus, Payload, Whole};
 use crate::wal::LogPosition;
 
+use install::Transfer;
+
 pub(crate) use inbox::{Delivered, Inbox};
+pub(crate) use install::{Replaced, Replacement, TransferCommand};
 
 /// What the doors ask of a drain thread with copies.
 #[derive(Debug)]
@@ -39,13 +43,16 @@ pub(crate) enum CopyCommand {
     Status(PartitionId, oneshot::Sender<CopyStatus>),
     /// Answer when nothing is left to do but to wait.
     Settle(SyncSender<()>),
+    /// Of whole states.
+    Transfer(TransferCommand),
 }
 
 /// One copy with its data.
 #[derive(Debug)]
 struct Held {
-    copy: Copy<Payload, std::convert::Infallible>,
+    copy: Copy<Payload, Whole>,
     data: CopyData,
+    transfer: Transfer,
     /// Entries given to the log since the start, and how many of them the copy knows to be synced.
     logged: u64,
     reported: u64,
@@ -82,7 +89,8 @@ impl Copies {
         let (boot, now) = (shard.shared.token.boot, options.clock.now());
         let held = data.into_iter().map(|(partition, data)| {
             let copy = Copy::new(me, partition, boot, options.timing, data.recovered(), now);
-            (partition.0, Held { copy, data, logged: 0, reported: 0 })
+            let transfer = Transfer::default();
+            (partition.0, Held { copy, data, transfer, logged: 0, reported: 0 })
         });
         Self {
             held: held.collect(),
@@ -156,11 +164,7 @@ impl Shard {
         copies.stirred = false;
         copies.read_bytes = 0;
         for it in inbox {
-            let now = copies.now();
-            if let Some(held) = copies.held.get_mut(&it.partition.0) {
-                held.copy.message(now, it.from, it.message);
-                self.carry_out(copies, it.partition.0);
-            }
+            self.hear(copies, it.partition.0, it.from, it.message);
         }
         self.write_group(copies, group);
         if due {
@@ -170,6 +174,7 @@ impl Shard {
                 if let Some(held) = copies.held.get_mut(&partition) {
                     held.copy.tick(now);
                     self.carry_out(copies, partition);
+                    self.tick_transfer(copies, partition);
                 }
             }
         }
@@ -264,6 +269,7 @@ impl Shard {
                         held.copy.learn(now, agreed);
                         self.carry_out(copies, partition);
                     }
+                    self.note_placement(copies, partition, &placement);
                 }
             }
             CopyCommand::Read(readers) => {
@@ -295,6 +301,7 @@ impl Shard {
                 });
             }
             CopyCommand::Settle(done) => copies.settlers.push(done),
+            CopyCommand::Transfer(command) => self.obey_transfer(copies, command),
         }
     }
 }

@@ -125,7 +125,7 @@ impl Store {
         self.shared.drains.iter().try_for_each(|_| settled.recv().map_err(|_| closing()))
     }
 
-    fn require_copy(&self, partition: PartitionId) -> Result<()> {
+    pub(super) fn require_copy(&self, partition: PartitionId) -> Result<()> {
         if self.shared.options.copies.is_none() || partition.0 >= self.shared.partitions {
             let message = format!("no copy of partition {partition} is here");
             return Err(Error::new(ErrorCode::BadArguments, message));

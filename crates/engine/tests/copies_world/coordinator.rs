@@ -16,6 +16,8 @@ pub(crate) struct Coordinator {
     pub(crate) failovers: u64,
     replicas: Vec<Replica>,
     silent: Vec<u64>,
+    /// Copies that are to go, or are gone.
+    pub(crate) excluded: BTreeSet<(u16, Replica)>,
 }
 
 impl Coordinator {
@@ -32,7 +34,25 @@ impl Coordinator {
             failovers: 0,
             replicas: replicas.to_vec(),
             silent: vec![0; replicas.len()],
+            excluded: BTreeSet::new(),
         }
+    }
+
+    /// A node has come with another disk: the old one is in no set any more.
+    pub(crate) fn replace_disk(&mut self, old: Replica, new: Replica) {
+        for p in 0..self.placement.partitions.len() {
+            let grant = &mut self.placement.partitions[p].grant;
+            if grant.set.members.remove(&old) {
+                grant.set.version.0 += 1;
+                self.placement.version.0 += 1;
+            }
+            let next = grant.set.members.iter().copied().find(|it| *it != old);
+            if grant.owner == old {
+                let next = next.expect("another copy is in sync");
+                self.grant(p, next);
+            }
+        }
+        self.replicas.iter_mut().filter(|it| **it == old).for_each(|it| *it = new);
     }
 
     fn lives(&self, replica: Replica) -> bool {
@@ -60,7 +80,14 @@ impl Coordinator {
                 self.grant(p, next);
             }
             let joining = self.replicas.iter().copied();
-            let joining = joining.filter(|it| self.lives(*it) && !grant.set.members.contains(it)).collect();
+            let out = |it: &Replica| self.excluded.contains(&(p as u16, *it));
+            let joining = joining.filter(|it| self.lives(*it) && !grant.set.members.contains(it) && !out(it));
+            let joining = joining.collect();
+            let leaving: BTreeSet<Replica> = grant.set.members.iter().copied().filter(out).collect();
+            if self.placement.partitions[p].leaving != leaving {
+                self.placement.partitions[p].leaving = leaving;
+                self.placement.version.0 += 1;
+            }
             if self.placement.partitions[p].joining != joining {
                 self.placement.partitions[p].joining = joining;
                 self.placement.version.0 += 1;

@@ -3,8 +3,11 @@
 //! One step delivers messages, lets time pass and waits until every drain thread is quiet, so that a seed decides
 //! nearly everything; only the order in which threads send within a step is left to chance.
 
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
 mod coordinator;
 mod network;
+pub(crate) mod transfers;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,6 +30,7 @@ use zepto_replication::{Moment, Phase, Timing};
 
 use self::coordinator::Coordinator;
 use self::network::Network;
+use self::transfers::Transfers;
 use crate::common::{ids, quiet, request, row, trades};
 use zepto_common::service::RowSink;
 
@@ -108,10 +112,14 @@ pub(crate) struct World {
     writers: Vec<Writer>,
     schema: Option<Arc<TableSchema>>,
     steps: usize,
+    /// Logs are kept for two files and no longer.
+    short_logs: bool,
+    transfers: Transfers,
 }
 
 impl Drop for World {
     fn drop(&mut self) {
+        self.transfers = Transfers::default();
         for node in &mut self.nodes {
             drop(node.store.take());
         }
@@ -130,6 +138,10 @@ fn partition_of_key(key: &str) -> u16 {
 
 impl World {
     pub(crate) fn new(seed: u64, lossy: bool) -> Self {
+        Self::with_logs(seed, lossy, false)
+    }
+
+    pub(crate) fn with_logs(seed: u64, lossy: bool, short_logs: bool) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let network = Arc::new(Network::new(lossy));
         let mut world = Self {
@@ -143,6 +155,8 @@ impl World {
             writers: Vec::new(),
             schema: None,
             steps: 0,
+            short_logs,
+            transfers: Transfers::default(),
         };
         for index in 0..NODES {
             let disk = SimDisk::new();
@@ -180,7 +194,7 @@ impl World {
         options.partitions = Some(PARTITIONS);
         options.memory_limit = 64 << 20;
         options.seal.log_file_bytes = 32 << 10;
-        options.seal.log_bytes = 64 << 20;
+        options.seal.log_bytes = if self.short_logs { 32 << 10 } else { 64 << 20 };
         options.copies = Some(CopyOptions {
             node: NodeId(index as u32),
             timing: TIMING,
@@ -206,12 +220,20 @@ impl World {
     pub(crate) fn kill(&mut self, index: usize, torn: Option<u64>) {
         let node = &mut self.nodes[index];
         let Some(store) = node.store.take() else { return };
+        // The disk stops first: what is synced and acknowledged after its image was taken would be lost by the test itself.
+        while !node.disk.is_frozen() {
+            let next = node.disk.syncs();
+            node.disk.freeze_at(next);
+            if node.disk.syncs() == next {
+                break;
+            }
+        }
         let image = match torn {
             None => node.disk.now().image(CrashImage::Everything),
             Some(0) => node.disk.now().image(CrashImage::DurableOnly),
             Some(seed) => node.disk.now().image(CrashImage::Torn { seed }),
         };
-        node.disk.freeze_at(0);
+        self.transfers.drop_of(index);
         self.network.silence(index);
         let _ = store.close_without_flush();
         self.nodes[index].disk = image;
@@ -254,6 +276,7 @@ impl World {
             }
         }
         self.poll_writers();
+        self.pass_states();
         for node in &self.nodes {
             if let Some(store) = &node.store {
                 store.settle().unwrap();
@@ -479,7 +502,9 @@ impl World {
                 20..26 => self.cut_off(node, false),
                 26..28 => self.coordinator_away = true,
                 28..34 => self.coordinator_away = false,
-                34..37 if self.up() == NODES => self.checkpoint_when_level(node),
+                34..37 if self.up() == NODES && !self.short_logs => self.checkpoint_when_level(node),
+                34..36 if self.nodes[node].store.is_some() && self.short_logs => self.checkpoint(node),
+                36..37 if self.up() == NODES && self.short_logs => self.lose_disk_when_level(node),
                 37..40 => {
                     let partition = PartitionId(self.random.below(PARTITIONS.into()) as u16);
                     if let Some(store) = &self.nodes[self.owner_of(partition.0)].store {

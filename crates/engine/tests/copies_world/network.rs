@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use zepto_common::PartitionId;
+use zepto_common::Token;
 use zepto_common::placement::Replica;
-use zepto_engine::copies::{PeerMessage, Peers};
+use zepto_engine::copies::{Leave, PeerMessage, Peers};
 use zepto_replication::{Alarm, Change};
 
 use super::{NODES, Random};
@@ -21,6 +22,8 @@ struct State {
     proposals: Vec<(usize, Change)>,
     cut_off: BTreeSet<usize>,
     alarms: Vec<(usize, PartitionId, Alarm)>,
+    wanted: BTreeSet<(usize, PartitionId, Replica, Token)>,
+    unwanted: Vec<(usize, PartitionId, Replica, Leave)>,
 }
 
 #[derive(Debug)]
@@ -40,11 +43,22 @@ impl Peers for Way {
     fn send(&self, to: Replica, partition: PartitionId, message: PeerMessage) {
         let mut state = self.network.state.lock();
         let Some(from) = state.replicas[self.node] else { return };
+        if state.replicas[to.node.0 as usize].is_some_and(|there| there != to) {
+            return;
+        }
         state.letters.push((self.node, (to.node.0 as usize, partition, from, message)));
     }
 
     fn propose(&self, change: Change) {
         self.network.state.lock().proposals.push((self.node, change));
+    }
+
+    fn wanted(&self, partition: PartitionId, owner: Replica, token: Token) {
+        self.network.state.lock().wanted.insert((self.node, partition, owner, token));
+    }
+
+    fn unwanted(&self, partition: PartitionId, owner: Replica, leave: Leave) {
+        self.network.state.lock().unwanted.push((self.node, partition, owner, leave));
     }
 
     fn alarm(&self, partition: PartitionId, alarm: Alarm) {
@@ -74,6 +88,21 @@ impl Network {
         let mut state = self.state.lock();
         state.replicas[node] = None;
         state.proposals.retain(|it| it.0 != node);
+        state.wanted.retain(|it| it.0 != node);
+        state.unwanted.retain(|it| it.0 != node);
+    }
+
+    /// What was said to a disk that is lost.
+    pub(crate) fn lose(&self, node: usize) {
+        self.state.lock().letters.retain(|it| it.1.0 != node);
+    }
+
+    pub(crate) fn wanted(&self) -> BTreeSet<(usize, PartitionId, Replica, Token)> {
+        std::mem::take(&mut self.state.lock().wanted)
+    }
+
+    pub(crate) fn unwanted(&self) -> Vec<(usize, PartitionId, Replica, Leave)> {
+        std::mem::take(&mut self.state.lock().unwanted)
     }
 
     pub(crate) fn cut_off(&self, node: usize, cut: bool) {

@@ -118,6 +118,16 @@ impl<P: Clone, S> Copy<P, S> {
         }
     }
 
+    /// Whether a state at the end of `history`, under this head, would replace this copy now.
+    #[must_use]
+    pub fn would_install(&self, now: Moment, from: Replica, head: &Head, history: &History) -> bool {
+        let of_owner = head.grant.owner == from && self.grant.as_ref().is_some_and(|it| it.owner == from);
+        let followed =
+            head.token == self.seen && head.sequence > self.last_sequence && now >= self.active_from;
+        let lacks = history.end().lsn > self.committed && !self.history.has(history.end());
+        !self.stopped() && from != self.me && of_owner && followed && lacks
+    }
+
     pub(super) fn install(&mut self, now: Moment, from: Replica, head: &Head, history: History, state: S) {
         let (token, sequence) = (head.token, head.sequence);
         let at = history.end();

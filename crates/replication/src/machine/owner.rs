@@ -27,7 +27,7 @@ pub(super) struct Owner {
     /// When the phase began.
     pub(super) since: Moment,
     pub(super) token: Token,
-    sequence: u64,
+    pub(super) sequence: u64,
     /// The frame that began this owner's time.
     pub(super) start: Lsn,
     pub(super) peers: BTreeMap<Replica, Peer>,
@@ -53,6 +53,8 @@ pub(super) struct Peer {
     /// Where its log was last found to part from the owner's.
     common: Lsn,
     sent: VecDeque<(u64, Moment)>,
+    /// Answers to this message and older ones are of a time before: the copy may have been forgotten since.
+    not_before: u64,
     pub(super) last_sent: Option<Moment>,
     /// Send time of the newest message that was answered.
     pub(super) lease_from: Option<Moment>,
@@ -71,12 +73,18 @@ impl Peer {
             matched: Lsn(0),
             common: Lsn(0),
             sent: VecDeque::new(),
+            not_before: 0,
             last_sent: None,
             lease_from: None,
             last_heard: now,
             progress: now,
             confirmed: None,
         }
+    }
+
+    /// Of a copy that was not known before: nothing that it has said so far counts.
+    pub(super) fn after(now: Moment, sequence: u64) -> Self {
+        Self { not_before: sequence, ..Self::new(now) }
     }
 
     /// Notes an answer; false when the message is forgotten.
@@ -237,7 +245,7 @@ impl<P: Clone, S> Copy<P, S> {
         if owner.token != token {
             return;
         }
-        let Some(peer) = owner.peers.get_mut(&from) else { return };
+        let Some(peer) = owner.peers.get_mut(&from).filter(|it| sequence > it.not_before) else { return };
         peer.answered(now, sequence);
         match what {
             Heard::Synced(matched) => {
@@ -297,6 +305,15 @@ impl<P: Clone, S> Copy<P, S> {
         }
         let synced = self.held.partition_point(|it| it.op <= self.durable);
         Lsn(self.committed.0 + synced as u64)
+    }
+
+    /// Whether this owner counts on a copy, or waits for it to come in: it may not forget what it has said.
+    #[must_use]
+    pub fn expects(&self, copy: Replica) -> bool {
+        match &self.role {
+            Role::Owner(owner) => owner.peers.contains_key(&copy) || self.counted().contains(&copy),
+            Role::Follower | Role::Stopped => true,
+        }
     }
 
     /// Whether every counted copy has answered within the lease.

@@ -91,9 +91,10 @@ impl<P: Clone, S> Copy<P, S> {
         let Role::Owner(owner) = &mut self.role else { return };
         wanted.extend(owner.joining.iter().copied().filter(|it| *it != me));
         owner.peers.retain(|it, _| wanted.contains(it));
+        let sequence = owner.sequence;
         for it in wanted {
             owner.peers.entry(it).or_insert_with(|| {
-                let mut peer = Peer::new(now);
+                let mut peer = Peer::after(now, sequence);
                 peer.next = end.next();
                 peer
             });

@@ -151,12 +151,14 @@ impl<P: Clone, S> Copy<P, S> {
         self.append_entry(Entry { position, key: None, content: 0, payload: None });
     }
 
-    /// Gives ownership up to another member of the set, once nothing waits.
+    /// Gives ownership up to another member of the set, once nothing waits. Asked again meanwhile, it is not given more
+    /// time: writers are refused no longer than for one replicate timeout.
     pub fn hand_over(&mut self, now: Moment) {
         let alone = self.counted().is_empty();
         if let Role::Owner(owner) = &mut self.role
             && owner.phase == Phase::Serving
             && !alone
+            && !owner.leaving
         {
             owner.leaving = true;
             owner.since = now;

@@ -113,6 +113,22 @@ fn an_owner_that_is_not_relieved_serves_on() {
     assert!(matches!(stage.read(1), Outcome::Readable(_)));
 }
 
+/// Asked again and again, it would refuse its writers for ever.
+#[test]
+fn an_owner_that_cannot_give_up_refuses_writers_for_one_timeout_however_often_it_is_asked() {
+    let mut stage = Stage::serving(&[1, 2], 1, &[1, 2]);
+    stage.sides.get_mut(&2).unwrap().stuck = true;
+    stage.write(1, 10);
+    stage.hand_over(1);
+    stage.write(1, 11);
+    assert_eq!(stage.answers.get(&11), Some(&Outcome::Busy));
+    stage.pass(timing().replicate_timeout / 2);
+    stage.hand_over(1);
+    stage.pass(timing().replicate_timeout / 2 + Duration::from_millis(300));
+    stage.write(1, 12);
+    assert_eq!(stage.answers.get(&12), None, "it is appended, and waits for the other copy");
+}
+
 #[test]
 fn a_lease_that_was_taken_back_is_waited_for() {
     let mut stage = Stage::serving(&[1, 2], 1, &[1, 2]);

@@ -18,7 +18,7 @@ use zepto_common::schema::{TableName, TableSchema};
 use zepto_common::{Error, ErrorCode, Result};
 use zepto_engine::Store;
 use zepto_engine::store::LogState;
-use zepto_proto::client::CoordinatorClient;
+use zepto_proto::client::{Condition, CoordinatorClient};
 use zepto_proto::convert::disk_bytes;
 use zepto_proto::coordinate as wire;
 use zepto_proto::view::{View, catalog_of};
@@ -66,6 +66,10 @@ pub(crate) struct Told {
     pub(crate) sweeps: Arc<Vec<wire::Sweep>>,
     /// All nodes, by id.
     pub(crate) nodes: Arc<BTreeMap<u32, wire::Node>>,
+    /// Owners that are asked to hand over, and to whom.
+    pub(crate) hand_over_to: Arc<BTreeMap<PartitionId, Replica>>,
+    /// The placement that this belongs to.
+    pub(crate) placement: PlacementVersion,
     /// Why the coordinators and this node do not go together.
     pub(crate) refused: Option<String>,
 }
@@ -80,6 +84,8 @@ pub(crate) struct Agreed {
     added: ReachedNodes,
     placement: watch::Sender<Arc<Placement>>,
     told: watch::Sender<Told>,
+    /// The node was told to end.
+    stopping: watch::Sender<bool>,
     /// Held while a catalog is taken over.
     taking: tokio::sync::Mutex<()>,
 }
@@ -95,7 +101,8 @@ impl Agreed {
     ) -> Arc<Self> {
         let placement = watch::Sender::new(Arc::new(memory.placement()));
         let (told, taking) = (watch::Sender::default(), tokio::sync::Mutex::default());
-        Arc::new(Self { client, store, memory, me, added, placement, told, taking })
+        let stopping = watch::Sender::new(false);
+        Arc::new(Self { client, store, memory, me, added, placement, told, stopping, taking })
     }
 
     /// Where the storage nodes are.
@@ -114,6 +121,11 @@ impl Agreed {
 
     pub(crate) fn told(&self) -> watch::Receiver<Told> {
         self.told.subscribe()
+    }
+
+    /// Has the coordinators know from now on that this start ends: it is given nothing more.
+    pub(crate) fn say_stopping(&self) {
+        self.stopping.send_replace(true);
     }
 
     pub(crate) fn placement_version(&self) -> PlacementVersion {
@@ -268,6 +280,8 @@ impl Agreed {
             told.catalog = view.catalog.version();
             told.sweeps = Arc::new(view.sweeps.clone());
             told.nodes = Arc::new(view.nodes.clone());
+            told.hand_over_to = Arc::new(view.hand_over_to.clone());
+            told.placement = placement.version;
             told.refused = None;
         });
         // Last: whoever waits for a placement finds the addresses for it.
@@ -308,15 +322,23 @@ impl Agreed {
         stop: CancellationToken,
     ) {
         let work = async {
+            let mut stopping = self.stopping.subscribe();
             self.register(&addresses, &zone).await;
             loop {
-                let ready = self.told.borrow().heard;
-                let log_failed = matches!(self.store.stats().log_state, LogState::Failed { .. });
-                let replies = self.client.keep_alive(ready, log_failed).await;
+                let condition = Condition {
+                    ready: self.told.borrow().heard,
+                    log_failed: matches!(self.store.stats().log_state, LogState::Failed { .. }),
+                    stopping: *stopping.borrow_and_update(),
+                };
+                let replies = self.client.keep_alive(condition).await;
                 if replies.iter().flatten().any(|reply| reply.register_again) {
                     self.register(&addresses, &zone).await;
                 }
-                tokio::time::sleep(interval).await;
+                tokio::select! {
+                    () = tokio::time::sleep(interval) => {}
+                    // The sender lives as long as `self`.
+                    _said_at_once = stopping.changed() => {}
+                }
             }
         };
         tokio::select! {

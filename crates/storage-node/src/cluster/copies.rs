@@ -5,23 +5,26 @@
 //! it; a node that stops in order gives its partitions to other members of their sets first.
 
 mod codec;
+pub(crate) mod handovers;
+mod states;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use zepto_cluster::{CopyIdentity, CopyListener, PeerLinks};
+use zepto_cluster::{CopyAsk, CopyIdentity, CopyListener, PeerLinks, StatePieces};
 use zepto_common::catalog::{AlterOp, Ddl};
 use zepto_common::ids::{NodeId, PartitionId, PlacementVersion};
 use zepto_common::metric_names::{FENCED_WRITES, TWO_OWNERS};
-use zepto_common::placement::{Placement, Replica};
-use zepto_common::{Error, ErrorCode};
+use zepto_common::placement::Replica;
+use zepto_common::{Error, ErrorCode, Token};
 use zepto_engine::Store;
-use zepto_engine::copies::{CopyOptions, PeerMessage, Peers, SystemClock};
+use zepto_engine::copies::{CopyOptions, Leave, PeerMessage, Peers, SystemClock};
 use zepto_proto::client::{ClientError, CoordinatorClient};
 use zepto_proto::coordinate as wire;
 use zepto_proto::refusal::Refused;
@@ -30,15 +33,16 @@ use zepto_replication::{Alarm, Change, Timing};
 
 use super::agreed::Agreed;
 use crate::config::ClusterConfig;
+use states::Errand;
 
 /// Proposals that may wait for the coordinators; more are dropped, and made again by their copies.
 const PROPOSALS_MAX: usize = 8_192;
+/// Errands to owners that may wait; more are dropped, and asked for again.
+const ERRANDS_MAX: usize = 1_024;
 /// How long a node without a store waits for the coordinators' word on how many copies a partition has.
 const FACTOR_WAIT: Duration = Duration::from_secs(60);
 /// Wait before it is asked again.
 const PAUSE: Duration = Duration::from_millis(250);
-/// How long a node that stops waits until others own its partitions.
-const LEAVE_WAIT: Duration = Duration::from_secs(10);
 
 /// The drain threads' way out.
 #[derive(Debug)]
@@ -46,10 +50,16 @@ pub(crate) struct Voice {
     /// Set once the node knows its start; nothing is said before.
     links: OnceLock<PeerLinks>,
     proposals: mpsc::Sender<Change>,
+    errands: mpsc::Sender<Errand>,
 }
 
-/// What the drain threads have asked the coordinators.
-pub(crate) type Proposals = mpsc::Receiver<Change>;
+/// What the drain threads have asked for.
+pub(crate) struct Proposals {
+    /// Of the coordinators.
+    changes: mpsc::Receiver<Change>,
+    /// Of owners.
+    errands: mpsc::Receiver<Errand>,
+}
 
 impl Peers for Voice {
     fn send(&self, to: Replica, partition: PartitionId, message: PeerMessage) {
@@ -61,6 +71,15 @@ impl Peers for Voice {
     fn propose(&self, change: Change) {
         // Full: the copy asks again after a while.
         let _asked_again = self.proposals.try_send(change);
+    }
+
+    fn wanted(&self, partition: PartitionId, owner: Replica, token: Token) {
+        // Full: likewise.
+        let _asked_again = self.errands.try_send(Errand::Fetch { partition, owner, token });
+    }
+
+    fn unwanted(&self, partition: PartitionId, owner: Replica, leave: Leave) {
+        let _asked_again = self.errands.try_send(Errand::Leave { partition, owner, leave });
     }
 
     fn alarm(&self, partition: PartitionId, alarm: Alarm) {
@@ -86,6 +105,14 @@ impl CopyListener for Ears {
         Ok(self.0.store.deliver(partition, from, message))
     }
 
+    fn pin(&self, ask: CopyAsk) -> BoxFuture<'static, Result<StatePieces, Refused>> {
+        Box::pin(states::pin(self.0.store.clone(), ask))
+    }
+
+    fn does_without(&self, ask: CopyAsk) -> BoxFuture<'static, Result<bool, Refused>> {
+        Box::pin(states::does_without(self.0.store.clone(), ask))
+    }
+
     fn versions(&self) -> (PlacementVersion, u64) {
         (self.0.placement_version(), self.0.store.catalog().version())
     }
@@ -93,8 +120,9 @@ impl CopyListener for Ears {
 
 /// How this node's store carries copies, with the drain threads' way out and what they will have asked.
 pub(crate) fn options(node: NodeId, config: &ClusterConfig) -> (CopyOptions, Arc<Voice>, Proposals) {
-    let (proposals, asked) = mpsc::channel(PROPOSALS_MAX);
-    let voice = Arc::new(Voice { links: OnceLock::new(), proposals });
+    let (proposals, changes) = mpsc::channel(PROPOSALS_MAX);
+    let (errands_in, errands) = mpsc::channel(ERRANDS_MAX);
+    let voice = Arc::new(Voice { links: OnceLock::new(), proposals, errands: errands_in });
     let lease = Duration::from_millis(config.lease_ms);
     let timing = Timing {
         lease,
@@ -103,7 +131,7 @@ pub(crate) fn options(node: NodeId, config: &ClusterConfig) -> (CopyOptions, Arc
         resend: lease / 10,
     };
     let options = CopyOptions { node, timing, clock: Arc::new(SystemClock), peers: voice.clone() };
-    (options, voice, asked)
+    (options, voice, Proposals { changes, errands })
 }
 
 /// From now on what the copies say goes out, and what is agreed on comes in.
@@ -119,7 +147,9 @@ pub(crate) fn start(
     // Once per node.
     let _first = voice.links.set(links.clone());
     tasks.push(runtime.spawn(learn(agreed.clone(), stop.clone())));
-    tasks.push(runtime.spawn(propose(agreed.clone(), proposals, stop.clone())));
+    tasks.push(runtime.spawn(handovers::obey(agreed.clone(), stop.clone())));
+    tasks.push(runtime.spawn(propose(agreed.clone(), proposals.changes, stop.clone())));
+    tasks.push(runtime.spawn(states::run(agreed.clone(), links.clone(), proposals.errands, stop.clone())));
     links
 }
 
@@ -176,7 +206,7 @@ async fn learn(agreed: Arc<Agreed>, stop: CancellationToken) {
 }
 
 /// Asks the coordinators what the copies want, until the node stops. The answers come as placements.
-async fn propose(agreed: Arc<Agreed>, mut proposals: Proposals, stop: CancellationToken) {
+async fn propose(agreed: Arc<Agreed>, mut proposals: mpsc::Receiver<Change>, stop: CancellationToken) {
     let mut waiting = Vec::new();
     loop {
         waiting.clear();
@@ -236,36 +266,6 @@ fn told(what: &str, reply: Result<wire::PartitionsReply, ClientError>) {
         }
         // The copy asks again; what was agreed all the same comes with the placement.
         Err(error) => tracing::warn!(what, %error, "the coordinators were not asked"),
-    }
-}
-
-/// Gives this disk's partitions to other members of their sets, as far as that goes in a bounded time: then nobody has
-/// to wait for this node's lease to run out.
-pub(crate) async fn leave(agreed: &Agreed) {
-    let shared = |placement: &Placement| {
-        let me = agreed.me.replica();
-        let mine =
-            placement.partitions.iter().filter(|it| it.grant.owner == me && it.grant.set.members.len() > 1);
-        mine.map(|it| it.grant.partition).collect::<Vec<_>>()
-    };
-    let mut placement = agreed.placement();
-    let mine = shared(&placement.borrow());
-    if mine.is_empty() {
-        return;
-    }
-    let count = mine.len();
-    for partition in mine {
-        if let Err(error) = agreed.store.hand_over(partition) {
-            tracing::warn!(%partition, %error, "the partition is not handed over");
-        }
-    }
-    let gone = placement.wait_for(|placement| shared(placement).is_empty());
-    match tokio::time::timeout(LEAVE_WAIT, gone).await {
-        Ok(_) => tracing::info!(count, "partitions handed over"),
-        Err(_) => tracing::warn!(
-            count,
-            "not all partitions were handed over: others take them when the lease is over"
-        ),
     }
 }
 

@@ -20,6 +20,10 @@ use zepto_integration::place::{rounds, seed};
 const NODES: usize = 3;
 /// What a failover, or the way back, may take.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// What the moves after a join may take.
+const MOVES: Duration = Duration::from_secs(240);
+/// The least share of 256 partitions that one of four nodes owns when nothing moves.
+const SHARE_MIN: usize = 256 / 4 - 2;
 
 fn cluster() -> Result<Cluster> {
     let cluster = Cluster::with_copies(env!("CARGO_TARGET_TMPDIR"), NODES, 2)?;
@@ -28,7 +32,7 @@ fn cluster() -> Result<Cluster> {
 }
 
 /// Waits until every partition has its copies.
-fn all_copies(cluster: &Cluster) -> Result<()> {
+pub(crate) fn all_copies(cluster: &Cluster) -> Result<()> {
     eventually(PATIENCE, || {
         let status = cluster.status()?;
         ensure!(status["under_replicated"] == 0, "{} partitions lack a copy", status["under_replicated"]);
@@ -41,7 +45,7 @@ fn total(progress: &[Arc<AtomicU64>]) -> u64 {
 }
 
 /// Waits until each writer has so many more rows acknowledged; how long it took.
-fn more_rows(progress: &[Arc<AtomicU64>], more: u64) -> Result<Duration> {
+pub(crate) fn more_rows(progress: &[Arc<AtomicU64>], more: u64) -> Result<Duration> {
     let begun = Instant::now();
     let before: Vec<u64> = progress.iter().map(|it| it.load(Ordering::Relaxed)).collect();
     eventually(PATIENCE, || {
@@ -93,7 +97,7 @@ fn each_row_is_on_two_nodes_and_is_read_once() -> Result<()> {
 }
 
 /// Writes until told to stop, also when the door goes and comes back.
-fn keep_writing(writer: &mut Writer, address: SocketAddr, stop: &AtomicBool) -> Result<()> {
+pub(crate) fn keep_writing(writer: &mut Writer, address: SocketAddr, stop: &AtomicBool) -> Result<()> {
     while !stop.load(Ordering::Relaxed) {
         writer.write(address, stop)?;
         // The door is away: who is refused at once would take the processor from those who start it.
@@ -104,7 +108,11 @@ fn keep_writing(writer: &mut Writer, address: SocketAddr, stop: &AtomicBool) -> 
 
 /// Counts at a node again and again: whatever was acknowledged before the question is in its answer. Gives how many answers
 /// there were; a node that is away, or cannot answer now, gives none.
-fn keep_counting(address: SocketAddr, progress: &[Arc<AtomicU64>], stop: &AtomicBool) -> Result<u64> {
+pub(crate) fn keep_counting(
+    address: SocketAddr,
+    progress: &[Arc<AtomicU64>],
+    stop: &AtomicBool,
+) -> Result<u64> {
     let mut answers = 0;
     while !stop.load(Ordering::Relaxed) {
         let Ok(mut connection) = Connection::open(address) else {
@@ -206,17 +214,101 @@ fn a_node_that_stops_in_order_has_handed_its_partitions_over() -> Result<()> {
     for (round, victim) in [1, 2].into_iter().enumerate() {
         cluster.stop_storage(victim)?;
         // It is not dead yet by anybody's clock.
-        let owners = cluster.owners()?;
-        let left = owners.values().filter(|owner| **owner == victim as u64).count();
+        let left = owned(&cluster, victim)?;
         ensure!(left == 0, "node {victim} has ended and owns {left} partitions");
+        ensure!(cluster.is_stopping(victim)?, "the coordinator knows that node {victim} comes back");
+        // Whoever leads next knows it too: nothing is given to a node that is not there.
+        cluster.kill_coordinator()?;
+        cluster.start_coordinator()?;
+        ensure!(cluster.is_stopping(victim)?, "a coordinator that starts again has not forgotten it");
         door.query(&rows(500 + round as u64 * 500))?;
         let count = cluster.storage(0)?.connect()?.query("SELECT count(), sum(v) FROM t")?;
         let rows = 1_000 + round as u64 * 500;
         ensure!(count.trim() == format!("{rows}\t{}", rows * (rows - 1) / 2), "{count}");
         cluster.start_storage(victim)?;
         all_copies(&cluster)?;
+        ensure!(!cluster.is_stopping(victim)?, "node {victim} has started again");
+        // Its share comes back by itself, and nobody is asked for more.
+        eventually(PATIENCE, || {
+            let (back, status) = (owned(&cluster, victim)?, cluster.status()?);
+            ensure!(back >= SHARE_MIN, "node {victim} owns {back} partitions again");
+            ensure!(status["handovers"] == 0, "{} partitions are to be handed over", status["handovers"]);
+            Ok(())
+        })?;
     }
     Ok(())
+}
+
+/// Partitions that a node owns.
+fn owned(cluster: &Cluster, node: usize) -> Result<usize> {
+    Ok(cluster.owners()?.values().filter(|owner| **owner == node as u64).count())
+}
+
+/// Writers write and readers count all the time; a node joins, and then each of the first is stopped in order while the
+/// partitions still move.
+#[test]
+fn a_node_joins_and_others_stop_in_order_under_load_and_every_count_is_exact() -> Result<()> {
+    let mut cluster = cluster()?;
+    let mut writers: Vec<Writer> = (0..3).map(|number| Writer::new(number, seed().unwrap_or(1))).collect();
+    cluster.ingest()?.connect()?.query(ledger::TABLE)?;
+    let progress: Vec<_> = writers.iter().map(Writer::progress).collect();
+    let (address, door) = (cluster.ingest()?.address(), cluster.storage(0)?.address());
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| -> Result<()> {
+        let busy: Vec<_> =
+            writers.iter_mut().map(|writer| scope.spawn(|| keep_writing(writer, address, &stop))).collect();
+        let reader = scope.spawn(|| keep_counting(door, &progress, &stop));
+        let worked = (|| -> Result<()> {
+            more_rows(&progress, 500)?;
+            let joined = cluster.add_storage()?;
+            for victim in [1, 2] {
+                eventually(PATIENCE, || {
+                    ensure!(owned(&cluster, joined)? > 0, "node {joined} owns nothing yet");
+                    Ok(())
+                })?;
+                cluster.stop_storage(victim)?;
+                let left = owned(&cluster, victim)?;
+                ensure!(left == 0, "node {victim} has ended and owns {left} partitions");
+                more_rows(&progress, 100)?;
+                cluster.start_storage(victim)?;
+                all_copies(&cluster)?;
+            }
+            at_rest(&cluster, NODES + 1)?;
+            more_rows(&progress, 100)?;
+            Ok(())
+        })();
+        stop.store(true, Ordering::Relaxed);
+        for writer in busy {
+            writer.join().map_err(|_| anyhow::anyhow!("a writer panicked"))??;
+        }
+        let answers = reader.join().map_err(|_| anyhow::anyhow!("a reader panicked"))??;
+        println!("{answers} counts had every acknowledged row");
+        worked
+    })?;
+    let stored = ledger::audit_nodes(&mut cluster.connect_storage()?, &writers)?;
+    ensure!(counted(&cluster, "zepto_two_owners_total")? == 0, "two nodes spoke under one epoch");
+    println!("{} rows acknowledged, {stored} stored", total(&progress));
+    Ok(())
+}
+
+/// Waits until no partition lacks a copy or has one too many, nothing moves, and every node owns its share.
+pub(crate) fn at_rest(cluster: &Cluster, nodes: usize) -> Result<()> {
+    eventually(MOVES, || {
+        let status = cluster.status()?;
+        for what in ["under_replicated", "moves", "handovers"] {
+            ensure!(status[what] == 0, "{what}: {}", status[what]);
+        }
+        let partitions = status["partitions"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let copies = |it: &serde_json::Value| it["followers"].as_array().map_or(0, Vec::len) + 1;
+        let wrong = partitions.iter().filter(|it| copies(it) != 2 || it["leaving"] != serde_json::json!([]));
+        ensure!(wrong.count() == 0, "not every partition has two copies");
+        let most = partitions.len().div_ceil(nodes) + 1;
+        for node in 0..nodes {
+            let owned = owned(cluster, node)?;
+            ensure!((SHARE_MIN..=most).contains(&owned), "node {node} owns {owned} of {}", partitions.len());
+        }
+        Ok(())
+    })
 }
 
 /// What the storage nodes count of a metric, together.

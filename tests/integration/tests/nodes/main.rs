@@ -4,6 +4,7 @@ mod access;
 mod cluster;
 mod cluster_copies;
 mod cluster_reads;
+mod cluster_states;
 mod configuration;
 mod fixtures;
 mod full_disk;

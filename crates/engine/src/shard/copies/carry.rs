@@ -7,9 +7,9 @@ use zepto_common::{Lsn, PartitionId};
 use zepto_replication::{Effect, Entry, LogOp, Message};
 
 use super::{Copies, applied_of, moment};
-use crate::copies::Payload;
 use crate::copies::data::Next;
 use crate::copies::frames::LogPlace;
+use crate::copies::{Payload, Whole};
 use crate::error::{EngineError, Result};
 use crate::shard::apply::TableRows;
 use crate::shard::{Cut, LogMeter, Shard};
@@ -64,15 +64,14 @@ impl Shard {
                     }
                 }
                 Effect::SendState { to, head, history } => {
-                    // A whole state cannot be sent. The copy may lack less than it seems, if it did not answer for a
-                    // while: asked in this way it says what it has.
+                    // The copy fetches it, unless it finds that it lacks less than it seems.
                     tracing::debug!(partition, node = %to.node, "a copy seems to lack entries that the log has no more");
-                    let (previous, entries) = (history.end(), Vec::new());
-                    let committed = copies.held.get(&partition).map_or(Lsn(0), |held| held.copy.committed());
-                    let message = Message::Replicate { head, previous, entries, committed };
-                    copies.options.peers.send(to, id, message);
+                    let first = copies.held.get(&partition).map_or(Lsn(0), |held| held.data.frames.first());
+                    let offer = Message::Install { head, history, state: Whole::Offered { first } };
+                    copies.options.peers.send(to, id, offer);
                 }
-                Effect::Install(state) => match state {},
+                // Whoever had it judged goes on with it.
+                Effect::Install(_) => {}
                 Effect::Apply(to) => {
                     if let Some(held) = copies.held.get_mut(&partition) {
                         held.data.note_keys(id, to, wall_nanos() / 1_000_000);
@@ -88,7 +87,12 @@ impl Shard {
         }
     }
 
-    fn log_entry(&mut self, copies: &mut Copies, partition: u16, op: LogOp<Payload>) -> Result<()> {
+    pub(super) fn log_entry(
+        &mut self,
+        copies: &mut Copies,
+        partition: u16,
+        op: LogOp<Payload>,
+    ) -> Result<()> {
         let Some(held) = copies.held.get_mut(&partition) else { return Ok(()) };
         let number = held.data.state.number + 1;
         let mut frame = Frame::Copy(Box::new(CopyFrame { partition: PartitionId(partition), number, op }));
@@ -222,14 +226,17 @@ impl Shard {
 
     /// Where the first frame of this start's log stands that is not applied, or is kept for copies that were away; and
     /// whether all of earlier starts are applied.
-    fn needed(&self, copies: &Copies) -> (LogPosition, bool) {
+    fn needed(&self, copies: &mut Copies) -> (LogPosition, bool) {
         let seal = &self.shared.options.seal;
         let keep = seal.log_bytes.div_ceil(seal.log_file_bytes.max(1));
         let mut position = self.log.position();
         position = LogPosition { sequence: position.sequence.saturating_sub(keep), offset: 0 };
         let mut covers_old = true;
-        for held in copies.held.values() {
-            if let Some(place) = held.data.frames.first_needed() {
+        let now = copies.now();
+        for held in copies.held.values_mut() {
+            let kept = held.transfer.keeps_from(now).and_then(|from| held.data.frames.get(from));
+            let kept = kept.map(|slot| slot.place);
+            for place in held.data.frames.first_needed().into_iter().chain(kept) {
                 let mine =
                     usize::from(place.thread) == self.index && place.at.sequence >= self.first_sequence;
                 covers_old &= mine;

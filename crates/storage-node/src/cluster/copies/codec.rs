@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use zepto_common::ids::{Boot, Epoch, Lsn, PartitionId, SchemaVersion, SetVersion, TableId, Token};
 use zepto_common::placement::{Grant, InSyncSet, Replica};
-use zepto_engine::copies::{Payload, PeerMessage};
+use zepto_engine::copies::{Payload, PeerMessage, Piece, TableSum, Whole};
 use zepto_proto::convert::{bad_message, batch_of, partition_of, replica_of, replicas_of};
 use zepto_proto::refusal::Refused;
 use zepto_proto::replicate as wire;
 use zepto_proto::replicate::copy_message::Says;
+use zepto_proto::replicate::fetch_reply;
 use zepto_replication::{Entry, Head, History, Key, Message, Position};
 
 /// A message as it travels.
@@ -26,7 +27,15 @@ pub(crate) fn message_of(partition: PartitionId, message: PeerMessage) -> wire::
             Says::Fetch(wire::Fetch { head, after })
         }
         Message::Release { head } => Says::Release(head_message(&head)),
-        Message::Install { state, .. } => match state {},
+        Message::Install { head, history, state } => {
+            // Only offers travel: a state that was fetched is installed where it is.
+            let first = match state {
+                Whole::Offered { first } => first.0,
+                Whole::Fetched(_) => 0,
+            };
+            let (head, history) = (Some(head_message(&head)), Some(history_message(&history)));
+            Says::Offer(wire::Offer { head, history, first })
+        }
         Message::Synced { token, sequence, matched } => {
             Says::Synced(wire::Synced { answered: answered(token, sequence), matched: matched.0 })
         }
@@ -85,6 +94,11 @@ pub(crate) fn peer_message_of(message: wire::CopyMessage) -> Result<(PartitionId
             Message::Waiting { token, sequence }
         }
         Says::Fenced(it) => Message::Fenced { seen: token_of(Some(&it))? },
+        Says::Offer(it) => Message::Install {
+            head: head(it.head)?,
+            history: history_of(it.history.as_ref())?,
+            state: Whole::Offered { first: Lsn(it.first) },
+        },
     };
     Ok((partition, message))
 }
@@ -93,11 +107,11 @@ fn missing(what: &str) -> Refused {
     bad_message(format!("{what} of a copy's message is missing"))
 }
 
-fn token_message(token: Token) -> wire::Token {
+pub(crate) fn token_message(token: Token) -> wire::Token {
     wire::Token { epoch: token.epoch.0, boot: token.boot.0 }
 }
 
-fn token_of(token: Option<&wire::Token>) -> Result<Token, Refused> {
+pub(crate) fn token_of(token: Option<&wire::Token>) -> Result<Token, Refused> {
     let token = token.ok_or_else(|| missing("the token"))?;
     Ok(Token { epoch: Epoch(token.epoch), boot: Boot(token.boot) })
 }
@@ -121,10 +135,50 @@ fn answered_of(answered: Option<&wire::Answered>) -> Result<(Token, u64), Refuse
 }
 
 fn log(token: Token, sequence: u64, history: &History) -> wire::Log {
+    wire::Log { answered: answered(token, sequence), history: Some(history_message(history)) }
+}
+
+fn history_message(history: &History) -> wire::History {
     let stretch = |&(token, lsn): &(Token, Lsn)| position_message(Position { token, lsn });
     let stretches = history.stretches().iter().map(stretch).collect();
-    let history = Some(wire::History { stretches, end: history.end().lsn.0 });
-    wire::Log { answered: answered(token, sequence), history }
+    wire::History { stretches, end: history.end().lsn.0 }
+}
+
+/// A piece of a state as it travels.
+pub(crate) fn piece_message(piece: Piece) -> fetch_reply::Piece {
+    match piece {
+        Piece::Begin(history) => fetch_reply::Piece::Begin(history_message(&history)),
+        Piece::Rows { table, schema, rows, ipc } => {
+            fetch_reply::Piece::Rows(wire::Rows { table_id: table.0, schema_version: schema.0, rows, ipc })
+        }
+        Piece::Window { table, bytes } => {
+            fetch_reply::Piece::Window(wire::Window { table_id: table.0, bytes })
+        }
+        Piece::End(sums) => {
+            let sum = |it: &TableSum| wire::TableSum { table_id: it.table.0, rows: it.rows, sum: it.sum };
+            fetch_reply::Piece::End(wire::Sums { tables: sums.iter().map(sum).collect() })
+        }
+    }
+}
+
+/// A piece of a state as the store takes it.
+///
+/// # Errors
+/// `BadMessage` for one that no owner says.
+pub(crate) fn piece_of(piece: Option<fetch_reply::Piece>) -> Result<Piece, Refused> {
+    Ok(match piece.ok_or_else(|| missing("a piece"))? {
+        fetch_reply::Piece::Begin(history) => Piece::Begin(history_of(Some(&history))?),
+        fetch_reply::Piece::Rows(it) => {
+            let (table, schema) = (TableId(it.table_id), SchemaVersion(it.schema_version));
+            Piece::Rows { table, schema, rows: it.rows, ipc: it.ipc }
+        }
+        fetch_reply::Piece::Window(it) => Piece::Window { table: TableId(it.table_id), bytes: it.bytes },
+        fetch_reply::Piece::End(it) => {
+            let sum =
+                |it: &wire::TableSum| TableSum { table: TableId(it.table_id), rows: it.rows, sum: it.sum };
+            Piece::End(it.tables.iter().map(sum).collect())
+        }
+    })
 }
 
 fn history_of(history: Option<&wire::History>) -> Result<History, Refused> {

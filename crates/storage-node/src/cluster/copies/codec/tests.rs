@@ -7,6 +7,8 @@ use super::*;
 
 /// What each message of [`messages`] is on the wire: later builds must read it.
 const GOLDEN: &str = include_str!("golden.txt");
+/// Likewise each of [`pieces`].
+const GOLDEN_PIECES: &str = include_str!("golden_pieces.txt");
 
 fn token(epoch: u64, boot: u64) -> Token {
     Token { epoch: Epoch(epoch), boot: Boot(boot) }
@@ -54,6 +56,7 @@ fn messages() -> Vec<PeerMessage> {
         Message::Tail { token, sequence, previous, entries: entries() },
         Message::Waiting { token, sequence },
         Message::Fenced { seen: token },
+        Message::Install { head: head(), history: history(), state: Whole::Offered { first: Lsn(19) } },
     ]
 }
 
@@ -114,4 +117,31 @@ fn what_no_copy_says_is_refused() {
         log.history.as_mut().unwrap().stretches.reverse();
     }
     assert!(peer_message_of(history).is_err(), "a history that goes back");
+}
+
+/// One of each kind.
+fn pieces() -> Vec<Piece> {
+    let stretches = vec![(token(1, 1), Lsn(1)), (token(9, 4), Lsn(30))];
+    let (table, bytes) = (TableId(12), Bytes::from_static(b"window"));
+    let sum = |table, rows, sum| TableSum { table: TableId(table), rows, sum };
+    vec![
+        Piece::Begin(History::from_stretches(stretches, Lsn(41)).unwrap()),
+        Piece::Rows { table, schema: SchemaVersion(6), rows: 3, ipc: Bytes::from_static(b"rows") },
+        Piece::Window { table, bytes },
+        Piece::End(vec![sum(12, 3, 1 << 63), sum(13, 1 << 40, 7)]),
+    ]
+}
+
+#[test]
+fn every_piece_of_a_state_comes_as_it_was_said_and_has_the_bytes_of_old() {
+    let lines: Vec<&str> = GOLDEN_PIECES.lines().collect();
+    for (number, piece) in pieces().into_iter().enumerate() {
+        let reply = wire::FetchReply { envelope: None, piece: Some(piece_message(piece.clone())) };
+        let sent = hex(&reply.encode_to_vec());
+        assert_eq!(lines.get(number).copied().unwrap_or_default(), sent, "piece {number}");
+        let came = wire::FetchReply::decode(bytes(lines[number]).as_slice()).unwrap();
+        assert_eq!(piece_of(came.piece).unwrap(), piece);
+    }
+    assert_eq!(lines.len(), pieces().len());
+    assert!(piece_of(None).is_err());
 }
