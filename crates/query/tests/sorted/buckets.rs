@@ -200,7 +200,7 @@ macro_rules! cases {
 }
 
 cases! {
-    buckets_of_symbols_are_those_of_the_generic_plan 0, 12, 550;
+    buckets_of_symbols_are_those_of_the_generic_plan 0, 12, 480;
     buckets_of_ties_are_those_of_the_generic_plan 1, 12, 450;
     buckets_of_texts_are_those_of_the_generic_plan 2, 8, 320;
     buckets_of_numbers_are_those_of_the_generic_plan 3, 8, 250;
