@@ -26,7 +26,7 @@ use super::lookup::Lookup;
 use crate::functions::{Meter, copied_rows};
 
 /// Pairs (left, right).
-type Pairs = Vec<(Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>)>;
+pub(crate) type Pairs = Vec<(Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>)>;
 
 /// The right side, collected once for all partitions of the left.
 #[derive(Debug)]
@@ -94,7 +94,7 @@ impl AsOfJoinExec {
     }
 
     /// What must be equal: left and right.
-    pub(crate) fn keys(&self) -> &[(Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>)] {
+    pub(crate) fn keys(&self) -> &Pairs {
         &self.keys
     }
 

@@ -311,7 +311,7 @@ pub fn uniform_width(function: &str, literals: &[Option<&ScalarValue>], zone: Op
         .skip(1)
         .flatten()
         .filter_map(|value| value.try_as_str().flatten())
-        .find_map(|text| Zone::named(Some(text)).is_ok().then_some(text))
+        .find(|text| Zone::named(Some(text)).is_ok())
         .or(zone);
     let utc = matches!(zone, None | Some("UTC"));
     let width = match function {

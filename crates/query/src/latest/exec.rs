@@ -44,6 +44,10 @@ pub(super) enum Layer {
     All,
 }
 
+/// The input, the keys and the time of one that stands over rows.
+pub(crate) type OverRows<'a> =
+    (&'a Arc<dyn ExecutionPlan>, &'a [Arc<dyn PhysicalExpr>], &'a Arc<dyn PhysicalExpr>);
+
 /// The latest row of each key, of each partition or of all.
 #[derive(Debug)]
 pub(crate) struct LatestExec {
@@ -69,9 +73,7 @@ impl LatestExec {
     }
 
     /// The input, the keys and the time of one that stands over rows, and not over what others have left.
-    pub(crate) fn over_rows(
-        &self,
-    ) -> Option<(&Arc<dyn ExecutionPlan>, &[Arc<dyn PhysicalExpr>], &Arc<dyn PhysicalExpr>)> {
+    pub(crate) fn over_rows(&self) -> Option<OverRows<'_>> {
         (self.layer == Layer::Each).then_some((&self.input, &self.order.keys, &self.order.time))
     }
 }

@@ -65,7 +65,7 @@ fn replaced(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPla
 /// The operator in place of a join of which these columns are used.
 fn merge_of(join: &AsOfJoinExec, used: &[usize]) -> Option<AsOfMergeExec> {
     let (left, right) = (Side::of(join.left())?, Side::of(join.right())?);
-    let [(left_key, right_key)] = join.keys() else { return None };
+    let [(left_key, right_key)] = join.keys().as_slice() else { return None };
     let (left_table, right_table) = (left.table(), right.table());
     let keys = (column_of(left_key, &left)?, column_of(right_key, &right)?);
     let (left_time, right_time) = join.time();

@@ -71,7 +71,7 @@ fn cut(piece: &Piece) -> Vec<(PartitionId, Vec<Range<usize>>)> {
             let end = range.end.min(rows.end);
             match cut.last_mut() {
                 Some((last, ranges)) if last == partition => ranges.push(start..end),
-                _ => cut.push((*partition, vec![start..end])),
+                _ => cut.push((*partition, std::iter::once(start..end).collect())),
             }
             start = end;
         }
