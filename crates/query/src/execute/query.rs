@@ -149,7 +149,10 @@ pub(super) async fn select(run: Run, tokens: Tokens) -> Result<Answer> {
 /// EXPLAIN: one column `explain`, a row per line.
 pub(super) async fn explain(run: Run, kind: ExplainKind, tokens: Tokens) -> Result<Answer> {
     let text = match kind {
-        ExplainKind::Syntax => Core::filtered(&run.state()?, tokens, Mode::Matchers).await?.to_string(),
+        ExplainKind::Syntax => {
+            let state = run.state()?;
+            Core::filtered(&state, tokens, Mode::Matchers).await?.to_string()
+        }
         ExplainKind::Plan => {
             let mut state = run.state()?;
             let mut logical = run.core.optimized(&state, tokens.clone()).await?;
