@@ -156,3 +156,32 @@ SELECT count(nothing) FROM trades;
 SELECT map('a');
 SELECT map('a', 1)[1];
 SELECT tupleElement((1, 2), 'a');
+SELECT COLUMNS('nothing') FROM trades;
+SELECT COLUMNS(nothing) FROM trades;
+SELECT * EXCEPT STRICT (nothing) FROM trades;
+SELECT * REPLACE STRICT (1 AS nothing) FROM trades;
+SELECT * APPLY(nosuchfunction) FROM trades;
+SELECT COLUMNS('volume|price') + 1 FROM trades;
+SELECT COLUMNS('(') FROM trades;
+-- differs: codes of faults that are told apart otherwise
+SELECT untuple(1);
+-- differs: codes of faults that are told apart otherwise
+SELECT quantile(0.5)(symbol) FROM trades;
+SELECT toDecimal32(999999999, 0) * 3;
+SELECT toDecimal64(999999999999999999, 0) * 10;
+SELECT toDecimal32(1, 6) * toDecimal32(1, 6);
+SELECT toDecimal32(1, 8) / toDecimal32(3, 8);
+SELECT 1 / toDecimal32(3, 8);
+SELECT toDecimal32(1, 2) / toDecimal32(1, 3);
+SELECT toDecimal32(1, 2) / 0;
+SELECT toDecimal32(1, 2) % 0;
+-- differs: times beyond 64 bits of nanoseconds
+SELECT toDateTime64('2299-01-01 00:00:00', 9);
+-- differs: times beyond 64 bits of nanoseconds
+SELECT count() FROM trades WHERE ts <= '2300-01-01 00:00:00';
+-- differs: codes of faults that are told apart otherwise
+SELECT count() FROM trades WHERE symbol IN nowhere;
+CREATE MATERIALIZED VIEW mv NONSENSE AS SELECT symbol FROM trades;
+SELECT 1 SETTINGS output_format_json_nothing = 1;
+SELECT 1 SETTINGS output_format_native_nothing = 1;
+SELECT * FROM generate_series(1, 5, 0);

@@ -453,7 +453,6 @@ SELECT arrayFilter(x -> isNotNull(x), [1, NULL, 2]);
 SELECT (1, 'a').1, (1, 'a').2;
 SELECT tupleElement((1, 'a'), 2);
 SELECT tuple(1, 'a') AS t, t.1, t.2;
--- differs: functions that are not there
 SELECT untuple((1, 'a'));
 SELECT m FROM narrow ORDER BY i8;
 SELECT m['a'], m['zz'] FROM narrow ORDER BY i8;
@@ -551,7 +550,6 @@ SELECT symbol, sum(volume) FROM trades GROUP BY ALL ORDER BY symbol;
 SELECT countDistinct(symbol), sumDistinct(flags) FROM trades;
 -- differs: functions that are not there
 SELECT sumForEach([1, 2]) FROM trades;
--- differs: functions that are not there
 SELECT sumArray([1, 2]), maxArray(tags) FROM trades;
 SELECT largestTriangleThreeBuckets(2)(volume, price) FROM trades;
 SELECT point.1 AS x, point.2 AS y FROM (SELECT arrayJoin(lttb(3)(volume, price)) AS point FROM trades) ORDER BY x;
@@ -579,7 +577,6 @@ SELECT toString(symbol) AS symbol, max(price) AS price FROM trades WHERE ts >= t
 SELECT (price + 1) AS x FROM trades ORDER BY x LIMIT 1;
 SELECT * EXCEPT (tags, ts) FROM trades ORDER BY ts LIMIT 1;
 SELECT * EXCEPT (tags) REPLACE (price * 2 AS price) FROM trades ORDER BY ts LIMIT 1;
--- differs: functions that are not there
 SELECT COLUMNS('^(price|volume)$') FROM trades ORDER BY ts LIMIT 1;
 SELECT price AS "p.q" FROM trades ORDER BY ts LIMIT 1;
 
@@ -648,11 +645,9 @@ SELECT count() FROM trades settings additional_table_filters={'default.trades': 
 SELECT count() FROM trades AS t settings additional_table_filters={'trades': 'price > 11'};
 SELECT sum(volume) FROM trades PREWHERE price > 10 WHERE symbol = 'MSFT';
 SELECT symbol, price FROM trades ORDER BY ALL LIMIT 2;
--- differs: names of columns of joins
 SELECT a.symbol, b.price FROM trades a JOIN trades b ON a.ts = b.ts WHERE a.price > 11 ORDER BY a.ts;
 SELECT 1 UNION ALL SELECT 1;
 SELECT * FROM (SELECT 1 AS x UNION ALL SELECT 2) ORDER BY x;
--- differs: table functions that are not there
 SELECT x FROM VALUES('x Int32, y String', (1, 'a'), (2, 'b')) ORDER BY x;
 SELECT dummy FROM system.one;
 SELECT * FROM (SELECT arrayJoin([3, 1, 2]) AS n) ORDER BY n;
@@ -661,7 +656,6 @@ SELECT EXISTS(SELECT 1 FROM trades WHERE price > 11);
 SELECT symbol FROM trades WHERE ts > (SELECT min(ts) FROM trades) ORDER BY ts LIMIT 1;
 -- differs: Nullable of constants
 SELECT (SELECT count() FROM trades);
--- differs: table functions that are not there
 SELECT generate_series FROM generate_series(1, 5, 2);
 -- differs: `EXPLAIN SYNTAX`
 EXPLAIN SYNTAX SELECT 1;
@@ -788,3 +782,126 @@ SELECT deltaSum(volume), sumKahan(price), round(skewSamp(price), 6), round(kurtS
 SELECT quantileExactLow(0.5)(volume), quantileExactHigh(0.5)(volume), medianExactLow(volume), medianExactHigh(volume), groupArrayLast(2)(volume), groupArrayMovingSum(volume) FROM (SELECT * FROM trades WHERE volume != 50 ORDER BY ts);
 SELECT round(entropy(exchange), 10), boundingRatio(volume, price), regr_slope(price, volume), regr_intercept(price, volume), round(regr_r2(price, volume), 10) FROM trades WHERE symbol = 'AAPL';
 SELECT round(stddevPopStable(price), 10), round(varSampStable(price), 10), round(corrStable(price, volume), 10) FROM trades;
+
+-- section: columns that only the table tells
+SELECT COLUMNS('^(price|volume)$') APPLY(x -> x * 2) FROM trades ORDER BY ts LIMIT 1;
+SELECT COLUMNS(volume, price) APPLY(sum) FROM trades;
+SELECT trades.COLUMNS('v|ice') EXCEPT(volume) REPLACE(price + 1 AS price) APPLY(toString) FROM trades ORDER BY ts LIMIT 1;
+SELECT * EXCEPT(quote, tags, ts, day, ok) APPLY max FROM trades;
+SELECT * EXCEPT('^[a-df-z]') APPLY(uniq) APPLY(x -> x + 1) FROM trades;
+SELECT COLUMNS('price') APPLY(quantile(0.9)), COLUMNS('price|volume') APPLY(x -> sum(x) / 2) FROM trades;
+SELECT * REPLACE(price * 2 AS price) EXCEPT(tags) FROM trades ORDER BY ts LIMIT 1;
+SELECT * REPLACE volume + 1 AS volume FROM trades ORDER BY ts LIMIT 1;
+SELECT * EXCEPT(ts), volume FROM trades ORDER BY price LIMIT 1;
+SELECT *, * FROM trades ORDER BY price LIMIT 1;
+SELECT trades.*, price, price FROM trades ORDER BY price LIMIT 1;
+SELECT *, volume FROM (SELECT volume, volume FROM trades) ORDER BY volume;
+SELECT *, price * 2 AS price FROM trades WHERE price > 21 ORDER BY ts;
+SELECT *, 1 AS volume FROM trades WHERE volume = 1 ORDER BY ts;
+SELECT tuple(* EXCEPT(tags, ts)) FROM trades ORDER BY ts LIMIT 1;
+SELECT plus(COLUMNS('^(price|volume)$')), COLUMNS('price') + COLUMNS('volume') AS s FROM trades ORDER BY ts LIMIT 1;
+SELECT uniq(*), count(*) FROM (SELECT symbol, price FROM trades);
+SELECT untuple((1, 'a')) AS t, 3;
+SELECT untuple(x), count() FROM (SELECT (symbol, exchange) AS x FROM trades) GROUP BY x ORDER BY x;
+-- differs: LowCardinality of results
+SELECT count(), untuple(argMax((symbol, price), volume)) FROM trades;
+WITH t AS (SELECT *, price AS p FROM trades) SELECT *, p FROM t ORDER BY ts LIMIT 1;
+SELECT price FROM (SELECT *, symbol FROM trades WHERE price IN (SELECT * EXCEPT(volume) FROM (SELECT price, volume FROM trades))) ORDER BY ts LIMIT 1;
+SELECT DISTINCT ON (symbol) symbol, price FROM trades ORDER BY symbol, price DESC;
+SELECT DISTINCT ON (exchange, flags) exchange, flags, volume FROM trades ORDER BY exchange, flags, volume;
+
+-- section: names of joins
+SELECT * FROM trades a JOIN trades b ON a.ts = b.ts ORDER BY a.ts LIMIT 1;
+SELECT a.symbol, b.symbol, b.price + 1, sum(b.volume) OVER () FROM trades a JOIN trades b ON a.ts = b.ts ORDER BY a.ts LIMIT 1;
+SELECT b.symbol, a.price, n.i8 FROM trades a JOIN trades b ON a.ts = b.ts JOIN narrow n ON n.i8 = 5 ORDER BY a.ts LIMIT 1;
+SELECT * FROM trades a JOIN (SELECT symbol, max(price) AS top FROM trades GROUP BY symbol) q ON a.symbol = q.symbol ORDER BY a.ts LIMIT 1;
+SELECT * FROM (SELECT symbol, price FROM trades) a JOIN (SELECT symbol, volume, price FROM trades) b USING (symbol, price) ORDER BY volume LIMIT 1;
+SELECT * FROM (SELECT 1 AS k, 3 AS z) a JOIN (SELECT 1 AS k) b ON a.k = b.k JOIN (SELECT 1 AS k, 2 AS z) c ON c.k = b.k;
+SELECT * FROM (SELECT 1 AS k, 3 AS z) a, (SELECT 1 AS k) b WHERE a.k = b.k;
+SELECT a.* EXCEPT(ts), b.* EXCEPT(ts) FROM trades a JOIN trades b ON a.ts = b.ts ORDER BY a.ts LIMIT 1;
+SELECT COLUMNS('price'), b.COLUMNS('price|volume') FROM trades a JOIN trades b ON a.ts = b.ts ORDER BY a.ts LIMIT 1;
+SELECT symbol, price, highest FROM trades a JOIN (SELECT symbol, max(price) AS highest, 1 AS price FROM trades GROUP BY symbol) q ON a.symbol = q.symbol WHERE price > 10 ORDER BY ts, price;
+SELECT symbol, count(), max(price) FROM trades a JOIN trades b ON a.ts = b.ts GROUP BY symbol HAVING min(price) > 1 ORDER BY symbol;
+SELECT `b.price` FROM (SELECT a.symbol, b.price FROM trades a JOIN trades b ON a.ts = b.ts) ORDER BY 1 LIMIT 1;
+
+-- section: membership
+SELECT 'a' IN (['a']), 1 IN [1, 2], 'x' NOT IN ['a', 'b'], [1, 2] IN [[1, 2], [3]], 1 IN 1, 'a' IN 'b', -1 IN -1, 1 IN tuple(1, 2), 1 IN ();
+-- differs: LowCardinality of results
+SELECT symbol IN ['AAPL'], day IN ['2024-01-02'], volume IN range(200) FROM trades ORDER BY ts LIMIT 1;
+-- differs: a name alone behind IN
+SELECT count() FROM trades WHERE 'a' IN tags;
+SELECT count() FROM trades WHERE 'a' IN (tags);
+SELECT count() FROM trades WHERE 'b' NOT IN (tags);
+WITH ['AAPL', 'TSLA'] AS names SELECT count() FROM trades WHERE symbol IN names;
+WITH names AS (SELECT symbol FROM trades WHERE price > 11) SELECT count() FROM trades WHERE symbol IN names;
+SELECT (symbol, exchange) IN (('AAPL', 'N'), ('X', 'Y')), in(volume, [100, 200]), notIn(volume, (100, 200)) FROM trades ORDER BY ts LIMIT 1;
+SELECT position('b' IN 'abc'), 3 IN (1, NULL, 3);
+
+-- section: quantiles of times and decimals
+SELECT quantile(0.31)(day), quantile(0.77)(toDateTime(ts)), quantile(0.66)(ts), median(day) FROM trades;
+SELECT quantiles(0.25, 0.9)(day), quantiles(0.1)(toDateTime(ts)), quantiles(0.5, 0.66)(ts) FROM trades;
+SELECT quantile(0.33)(toDecimal32(price, 2)), median(toDecimal64(price, 3)), quantiles(0.1, 0.7)(toDecimal128(price, 10)), quantile(d) FROM trades, narrow;
+-- differs: last digits of floats
+SELECT quantile(0.7)(toDateTime64(ts, 3)), quantile(0.7)(toDateTime(ts, 'Europe/Berlin')), quantile(0.5)(toNullable(day)), quantileIf(0.5)(day, volume > 200) FROM trades;
+SELECT quantile(0.5)(day), quantile(0.5)(ts), quantiles(0.5)(toDecimal64(price, 3)), quantileOrNull(0.5)(day) FROM trades WHERE price > 1000;
+SELECT symbol, quantile(0.5)(day), quantile(0.5)(price) FROM trades GROUP BY symbol ORDER BY symbol;
+SELECT quantile(0.5)(day) OVER (PARTITION BY symbol) FROM trades ORDER BY ts;
+SELECT quantile(0.5)(ok), quantileTDigest(0.5)(day) FROM trades;
+
+-- section: arithmetic of decimals
+SELECT d / 2, d * 2, d + 1, 1 - d, d / d, d * d, d - toDecimal64(1, 4), 1 / d, d / n FROM narrow ORDER BY i8;
+SELECT toDecimal64(1, 3) / toDecimal32(3, 2), toDecimal32(1, 2) * toDecimal64(2, 3), toDecimal128(1, 20) / toDecimal64(3, 17), toDecimal64(1, 17) / toDecimal64(3, 1);
+SELECT toDecimal32(999999999, 0) * 2, toDecimal64(999999999999999999, 0) * 9, toDecimal32(9999999, 2) + toDecimal32(9999999, 2);
+SELECT toTypeName(CAST(1, 'Decimal(5,3)') + 1), toTypeName(CAST(1, 'Decimal(12,3)') / 2), toTypeName(CAST(1, 'Decimal(12,3)') * CAST(1, 'Decimal(5,1)')), toTypeName(CAST(1, 'Decimal(30,3)') / 2);
+SELECT sum(d) / count(), sum(d * i16) / sum(i16), d > 2, d + true FROM narrow GROUP BY d ORDER BY d;
+SELECT intDiv(toDecimal32(7.5, 2), 2), intDiv(toDecimal64(7.5, 2), 2), intDiv(7, toDecimal64(2, 2)), intDivOrZero(toDecimal32(7.5, 2), 0);
+SELECT toDecimal32(1, 2) / 0.5, toDecimal32(1, 2) % 0.5, toDecimal64(9, 2) % toDecimal64(2, 2), positiveModulo(toDecimal64(-7, 2), toDecimal64(3, 2));
+-- differs: remainders of decimals of two scales
+SELECT d % 2, d % toDecimal64(0.5, 1), 7 % d FROM narrow ORDER BY i8;
+
+-- section: more forms
+SELECT max(volume) FILTER (WHERE price > 10), count() FILTER (WHERE ok), quantile(0.5)(price) FILTER (WHERE volume > 100 AND ok), sumOrNull(volume) FILTER (WHERE price > 1000) FROM trades;
+SELECT 18446744073709551616, 123456789012345678901234567890;
+SELECT lag(i16, 1, 0) OVER (ORDER BY i8), lead(i16, 1, -1) OVER (ORDER BY i8), leadInFrame(i16, 1, 7) OVER (ORDER BY i8 ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) FROM narrow ORDER BY i8;
+SELECT toString(m), toString([map('a', 'b\'c')]), concat('m: ', m) FROM narrow ORDER BY i8;
+SELECT * FROM values('a Int32, b Array(String)', (1, ['x']), (2, ['y', 'z'])) ORDER BY a;
+SELECT * FROM values('a Nullable(DateTime64(3, \'UTC\'))', '2024-01-02 03:04:05.678', NULL);
+-- differs: types of values without a structure
+SELECT * FROM values((1, 'x'), (300, 'y')) AS v ORDER BY c1;
+SELECT * FROM generateSeries(1, 10, 4);
+SELECT number FROM numbers_mt(3);
+SELECT number FROM numbers(2, 7, 3);
+SHOW COLUMNS FROM trades LIKE 't%';
+SHOW FULL COLUMNS FROM narrow LIKE 'n';
+
+-- section: how JSON is written
+SELECT price, quote, toFloat32(1.5) AS f, toDecimal64(1.5, 3) AS d, [1.5, nan] AS a, map('a', toDecimal32(1, 1)) AS m, (1, 'x') AS t FROM trades ORDER BY ts LIMIT 2 SETTINGS output_format_json_quote_64bit_floats = 1, output_format_json_quote_decimals = 1 FORMAT JSONEachRow;
+SELECT price, toDecimal64(1.5, 3) AS d, nan AS z FROM trades ORDER BY ts LIMIT 2 SETTINGS output_format_json_quote_64bit_floats = 1, output_format_json_quote_decimals = 1, output_format_json_quote_denormals = 1 FORMAT JSONCompactEachRow;
+SELECT price, quote, nan AS z FROM trades WHERE symbol = 'AAPL' ORDER BY ts SETTINGS output_format_json_quote_64bit_floats = 1, output_format_write_statistics = 0 FORMAT JSON;
+SELECT price, quote, nan AS z, toDecimal64(1.5, 3) AS d FROM trades ORDER BY ts LIMIT 2 SETTINGS output_format_json_quote_64bit_floats = 1, output_format_json_quote_decimals = 1 FORMAT JSONStringsEachRow;
+SELECT symbol, price FROM trades ORDER BY ts LIMIT 2 SETTINGS output_format_json_array_of_rows = 1 FORMAT JSONEachRow;
+SELECT symbol, price FROM trades WHERE price > 1000 SETTINGS output_format_json_array_of_rows = 1 FORMAT JSONEachRow;
+SELECT symbol, price FROM trades ORDER BY ts LIMIT 2 SETTINGS output_format_json_array_of_rows = 1 FORMAT JSONStringsEachRow;
+SELECT symbol, price FROM trades ORDER BY ts LIMIT 2 SETTINGS output_format_json_array_of_rows = 1 FORMAT JSONCompactEachRow;
+SELECT (1, 'x') AS t, map('a', 1) AS m, [(1, 2)] AS a, tags FROM trades WHERE symbol = 'AAPL' ORDER BY ts SETTINGS output_format_json_pretty_print = 0, output_format_write_statistics = 0 FORMAT JSON;
+SELECT (1, 'x') AS t, map('a', 1) AS m FROM trades LIMIT 1 SETTINGS output_format_json_named_tuples_as_objects = 0, output_format_json_skip_null_value_in_named_tuples = 1, output_format_json_validate_utf8 = 1 FORMAT JSONEachRow;
+
+-- section: JSON texts
+SELECT JSONExtractRaw('{"b":1.50,"a":[2, 3]}'), JSONExtractRaw('{"b":{"z":1,"a":2}}', 'b'), JSONExtractRaw('{"a/b":1e5,"c":1e30,"e":12345678901234567890,"f":1.0,"g":"x/y\n\"q"}'), JSONExtractString('{"b":"1","a":"x"}', 1);
+SELECT JSONExtractString('{"a":1}', 'a'), JSONExtractString('{"a":{"x":1.50}}', 'a'), JSONExtractString('{"a":true}', 'a'), JSONExtractString('{"a":null}', 'a'), JSONExtractString('{"a":[1, 2]}', 'a'), simpleJSONExtractString('{"a":1}', 'a'), visitParamExtractString('{"a":"x"}', 'a');
+SELECT JSONExtractInt('{"a":"5"}', 'a'), JSONExtractInt('{"a":"5.7"}', 'a'), JSONExtractInt('{"a":"x"}', 'a'), JSONExtractInt('{"a":true}', 'a'), JSONExtractInt('{"a":1e3}', 'a'), JSONExtractInt('{"a":9223372036854775808}', 'a'), JSONExtractUInt('{"a":"7"}', 'a'), JSONExtractUInt('{"a":1.5}', 'a'), JSONExtractFloat('{"a":"5.5"}', 'a'), JSONExtractFloat('{"a":true}', 'a'), JSONExtractUInt('{"a":-1}', 'a');
+SELECT JSONExtractBool('{"a":true}', 'a'), JSONExtractBool('{"a":"true"}', 'a'), JSONExtractBool('{"a":2}', 'a'), JSONExtractBool('{"a":0.5}', 'a'), JSONExtractBool('{"a":0}', 'a'), simpleJSONExtractBool('{"a":1}', 'a'), simpleJSONExtractBool('{"a":true}', 'a');
+SELECT JSONExtractKeys('{"b":1,"a":2}'), JSONExtractKeys('[1]'), JSONExtractArrayRaw('[1, "x", {"a": 1.0}]'), JSONExtractArrayRaw('{"a":[1]}', 'a'), JSONExtractArrayRaw('1');
+SELECT JSONExtract('{"a":[1,"2",null,"x"]}', 'a', 'Array(Int32)'), JSONExtract('{"a":["p",1]}', 'a', 'Array(String)'), JSONExtract('{"a":[1.5,2]}', 'a', 'Array(Float64)'), JSONExtract('{}', 'a', 'Array(Int32)'), JSONExtract('[{"x":1},{"x":2}]', 'Array(String)');
+SELECT toJSONString(map('a', [1, 2])), toJSONString([NULL, 1]), toJSONString((1, 'a')), toJSONString('x"y/z'), toJSONString(1.5), toJSONString(nan), toJSONString(true), toJSONString(toDecimal64(1.5, 2)), toJSONString(day), toJSONString(ts), toJSONString(tags) FROM trades ORDER BY ts LIMIT 1;
+
+-- section: first rows
+SELECT symbol, price FROM trades ORDER BY price FETCH FIRST 2 ROWS ONLY;
+SELECT symbol, price FROM trades ORDER BY price OFFSET 1 ROW FETCH NEXT 1 ROW ONLY;
+SELECT TOP 2 price FROM trades ORDER BY price;
+SELECT tags, arrayJoin(tags) FROM trades ORDER BY ts, 2;
+SELECT toStartOfInterval(ts, INTERVAL 15 MINUTE, toDateTime64('2023-12-31 00:05:00', 9)), toStartOfInterval(toDateTime(ts), INTERVAL 1 DAY, toDateTime('2023-12-05 05:05:00')), toStartOfInterval(toDateTime(ts), INTERVAL 1 WEEK, toDateTime('2023-12-05 05:05:00')), toStartOfInterval(ts, INTERVAL 1 DAY, 'Europe/Berlin') FROM trades ORDER BY ts LIMIT 1;
+SELECT ltrim(' x'), rtrim('x ');
+SELECT sumArray([volume, 1]), avgArray([volume, 1]), minArray([volume, 1]), maxArray([price]), sumArrayIf([volume], price > 11) FROM trades;
+SELECT symbol, sumArray([price, 1]) FROM trades GROUP BY symbol ORDER BY symbol;
+SELECT sumArray([volume]), maxArray([volume]), avgArray([volume]) FROM trades WHERE price > 1000;

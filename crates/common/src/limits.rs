@@ -181,3 +181,5 @@ pub const ROUTE_TRIES_MAX: u32 = 128;
 pub const ROUTE_PAUSE_MIN: Duration = Duration::from_millis(10);
 /// The longest wait between two tries.
 pub const ROUTE_PAUSE_MAX: Duration = Duration::from_millis(500);
+/// Selects of one statement whose columns are looked up before it is planned.
+pub const MATCHED_SELECTS_MAX: usize = 256;

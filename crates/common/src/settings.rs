@@ -86,6 +86,13 @@ const SETTINGS: &[&str] = &[
     "output_format_parquet_string_as_string",
     "output_format_parquet_compression_method",
     "output_format_binary_write_json_as_string",
+    "output_format_json_map_as_array_of_tuples",
+    "output_format_json_named_tuples_as_objects",
+    "output_format_json_skip_null_value_in_named_tuples",
+    "output_format_json_validate_utf8",
+    "output_format_native_encode_types_in_binary_format",
+    "output_format_native_use_flattened_dynamic_and_json_serialization",
+    "output_format_native_write_json_as_string",
     "output_format_pretty_max_column_pad_width",
     "output_format_pretty_grid_charset",
     "output_format_parallel_formatting",
@@ -119,6 +126,10 @@ pub const FORMATS: &[&str] = &[
     "output_format_json_quote_64bit_integers",
     "output_format_json_quote_denormals",
     "output_format_json_escape_forward_slashes",
+    "output_format_json_quote_64bit_floats",
+    "output_format_json_quote_decimals",
+    "output_format_json_array_of_rows",
+    "output_format_json_pretty_print",
     "output_format_write_statistics",
     "output_format_pretty_row_numbers",
     "output_format_pretty_max_rows",
@@ -129,9 +140,6 @@ pub const FORMATS: &[&str] = &[
 /// Settings that the HTTP door itself obeys.
 const DOOR: &[&str] =
     &["wait_end_of_query", "enable_http_compression", "add_http_cors_header", "insert_deduplication_token"];
-
-/// Families that clients send whole.
-const PREFIXES: &[&str] = &["output_format_json_", "output_format_native_"];
 
 /// Settings that are whole numbers without a sign.
 const UNSIGNED: &[&str] = &["limit", "offset"];
@@ -173,6 +181,8 @@ const NEUTRAL: &[(&str, &[&str])] = &[
     ("max_memory_usage_for_user", &["0"]),
     ("output_format_csv_crlf_end_of_line", &["0", "false"]),
     ("output_format_decimal_trailing_zeros", &["0", "false"]),
+    ("output_format_json_map_as_array_of_tuples", &["0", "false"]),
+    ("output_format_native_encode_types_in_binary_format", &["0", "false"]),
     ("output_format_tsv_crlf_end_of_line", &["0", "false"]),
     ("timeout_overflow_mode", &["throw"]),
     ("transform_null_in", &["0", "false"]),
@@ -183,7 +193,6 @@ const NEUTRAL: &[(&str, &[&str])] = &[
 #[must_use]
 pub fn is_known(name: &str) -> bool {
     [SETTINGS, UNSIGNED, SIZES, FORMATS, DOOR].iter().any(|names| names.contains(&name))
-        || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Whether only values that change nothing are taken.

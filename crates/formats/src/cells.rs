@@ -29,6 +29,8 @@ use crate::time::{Clock, write_date};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct JsonStyle {
     pub(crate) quote_64bit: bool,
+    pub(crate) quote_floats: bool,
+    pub(crate) quote_decimals: bool,
     pub(crate) quote_denormals: bool,
     pub(crate) escape_slash: bool,
     /// Tabs before a nested line; None writes all on one line.
@@ -226,7 +228,14 @@ impl Cells {
             Kind::U64(a) => wide(a.value(row), style, out),
             Kind::F32(a) => float(a.value(row), style, out),
             Kind::F64(a) => float(a.value(row), style, out),
-            Kind::Decimal(a, scale) => decimal(a.value(row), *scale, out),
+            Kind::Decimal(a, scale) => match style {
+                Style::Json(json) if json.quote_decimals => {
+                    out.push(b'"');
+                    decimal(a.value(row), *scale, out);
+                    out.push(b'"');
+                }
+                _ => decimal(a.value(row), *scale, out),
+            },
             Kind::Text(a) => text(a.value(row).as_bytes(), style, out),
             Kind::Date(a) => marked(style, out, |out| write_date(i64::from(a.value(row)), out)),
             Kind::Time(a, clock) => marked(style, out, |out| clock.write(a[row], out)),
@@ -400,6 +409,14 @@ fn wide(value: impl itoa::Integer, style: Style, out: &mut Vec<u8>) {
 fn float<F: zmij::Float + Into<f64> + Copy>(value: F, style: Style, out: &mut Vec<u8>) {
     let wide: f64 = value.into();
     match style {
+        Style::Json(json) if json.quote_floats && size_of::<F>() == size_of::<f64>() => {
+            out.push(b'"');
+            match wide.is_finite() || json.quote_denormals {
+                true => write_float(value, out),
+                false => out.extend_from_slice(b"null"),
+            }
+            out.push(b'"');
+        }
         Style::Json(json) if !wide.is_finite() => {
             if !json.quote_denormals {
                 out.extend_from_slice(b"null");

@@ -93,6 +93,8 @@ impl Fields {
     pub(crate) fn json_style(&self) -> JsonStyle {
         JsonStyle {
             quote_64bit: self.settings.quote_64bit_integers,
+            quote_floats: self.settings.quote_64bit_floats,
+            quote_decimals: self.settings.quote_decimals,
             quote_denormals: self.settings.quote_denormals,
             escape_slash: self.settings.escape_forward_slashes,
             indent: None,

@@ -149,7 +149,7 @@ impl JsonWriter {
             out.push(b']');
             return;
         }
-        style.indent = Some(3);
+        style.indent = self.fields.settings().json_pretty_print.then_some(3);
         out.extend_from_slice(b"\t\t{\n");
         for (at, cell) in cells.iter().enumerate() {
             if at > 0 {

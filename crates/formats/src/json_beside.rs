@@ -54,7 +54,7 @@ fn member(
         out.push(b']');
         return Ok(());
     }
-    style.indent = Some(depth + 1);
+    style.indent = fields.settings().json_pretty_print.then_some(depth + 1);
     out.extend_from_slice(format!("\n{tabs}{{\n").as_bytes());
     for (at, (cell, name)) in cells.iter().zip(fields.names()).enumerate() {
         out.extend_from_slice(if at > 0 { b",\n" } else { b"" });

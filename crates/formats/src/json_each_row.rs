@@ -142,9 +142,12 @@ fn cut_short(stop: Stop) -> Stop {
     }
 }
 
-/// Writes objects, one per line.
+/// Writes objects, one per line; perhaps as one array.
 pub(crate) struct JsonEachRowWriter {
     form: Form,
+    array: bool,
+    /// Whether a row was written.
+    started: bool,
     fields: Fields,
     keys: Vec<Vec<u8>>,
 }
@@ -158,12 +161,16 @@ impl JsonEachRowWriter {
             text.push(b':');
             text
         };
-        Self { form, keys: fields.names().map(key).collect(), fields }
+        let array = fields.settings().json_array_of_rows;
+        Self { form, array, started: false, keys: fields.names().map(key).collect(), fields }
     }
 }
 
 impl Encoder for JsonEachRowWriter {
-    fn begin(&mut self, _: &mut Vec<u8>) -> Result<()> {
+    fn begin(&mut self, out: &mut Vec<u8>) -> Result<()> {
+        if self.array {
+            out.extend_from_slice(b"[\n");
+        }
         Ok(())
     }
 
@@ -172,6 +179,9 @@ impl Encoder for JsonEachRowWriter {
         let style = self.fields.json_style();
         let mut scratch = Vec::new();
         for row in 0..batch.num_rows() {
+            if self.array && std::mem::replace(&mut self.started, true) {
+                out.extend_from_slice(b",\n");
+            }
             out.push(b'{');
             for (at, cell) in cells.iter().enumerate() {
                 if at > 0 {
@@ -180,12 +190,15 @@ impl Encoder for JsonEachRowWriter {
                 out.extend_from_slice(&self.keys[at]);
                 self.form.write(cell, row, style, &mut scratch, out);
             }
-            out.extend_from_slice(b"}\n");
+            out.extend_from_slice(if self.array { b"}" } else { b"}\n" });
         }
         Ok(())
     }
 
-    fn finish(&mut self, _: &ResultTotals, _: &mut Vec<u8>) -> Result<()> {
+    fn finish(&mut self, _: &ResultTotals, out: &mut Vec<u8>) -> Result<()> {
+        if self.array {
+            out.extend_from_slice(b"\n]\n");
+        }
         Ok(())
     }
 }

@@ -41,6 +41,14 @@ pub struct FormatSettings {
     pub quote_denormals: bool,
     /// `output_format_json_escape_forward_slashes`.
     pub escape_forward_slashes: bool,
+    /// `output_format_json_quote_64bit_floats`: Float64 in quotes, also what stands for nan.
+    pub quote_64bit_floats: bool,
+    /// `output_format_json_quote_decimals`.
+    pub quote_decimals: bool,
+    /// `output_format_json_array_of_rows`: the rows of JSONEachRow are one array.
+    pub json_array_of_rows: bool,
+    /// `output_format_json_pretty_print`: nested values of JSON documents have lines of their own.
+    pub json_pretty_print: bool,
     /// `output_format_write_statistics`: JSON documents tell the elapsed time and what was read.
     pub write_statistics: bool,
     /// `output_format_pretty_row_numbers`.
@@ -69,6 +77,10 @@ impl Default for FormatSettings {
             quote_64bit_integers: false,
             quote_denormals: false,
             escape_forward_slashes: true,
+            quote_64bit_floats: false,
+            quote_decimals: false,
+            json_array_of_rows: false,
+            json_pretty_print: true,
             write_statistics: true,
             pretty_row_numbers: true,
             pretty_max_rows: 1_000,
@@ -100,7 +112,7 @@ impl FormatSettings {
             let message = format!("Cannot use value '{value}' for setting {name}");
             Error::new(ErrorCode::BadArguments, message)
         };
-        let flag = || match value {
+        let flag = || match value.to_ascii_lowercase().as_str() {
             "1" | "true" => Ok(true),
             "0" | "false" => Ok(false),
             _ => Err(bad()),
@@ -127,6 +139,10 @@ impl FormatSettings {
             "output_format_json_quote_64bit_integers" => self.quote_64bit_integers = flag()?,
             "output_format_json_quote_denormals" => self.quote_denormals = flag()?,
             "output_format_json_escape_forward_slashes" => self.escape_forward_slashes = flag()?,
+            "output_format_json_quote_64bit_floats" => self.quote_64bit_floats = flag()?,
+            "output_format_json_quote_decimals" => self.quote_decimals = flag()?,
+            "output_format_json_array_of_rows" => self.json_array_of_rows = flag()?,
+            "output_format_json_pretty_print" => self.json_pretty_print = flag()?,
             "output_format_write_statistics" => self.write_statistics = flag()?,
             "output_format_pretty_row_numbers" => self.pretty_row_numbers = flag()?,
             "output_format_pretty_max_rows" => self.pretty_max_rows = value.parse().map_err(|_| bad())?,

@@ -77,6 +77,9 @@ fn of_schema(error: &SchemaError) -> Error {
 fn of_arrow(error: &ArrowError) -> Error {
     let code = match error {
         ArrowError::DivideByZero => ErrorCode::IllegalDivision,
+        ArrowError::ArithmeticOverflow(text) | ArrowError::CastError(text) if is_time_overflow(text) => {
+            return time_out_of_range();
+        }
         ArrowError::ArithmeticOverflow(_) => ErrorCode::Decimals,
         ArrowError::CastError(text) if text.contains("Float") => ErrorCode::CannotParseNumber,
         ArrowError::CastError(_) | ArrowError::ParseError(_) => ErrorCode::CannotParseText,
@@ -150,9 +153,29 @@ const KNOWN: [(&[&str], ErrorCode); 16] = [
     (&["Failed to allocate", "Resources exhausted"], ErrorCode::MemoryLimitExceeded),
 ];
 
+/// A time that 64 bits of its type's ticks cannot hold.
+pub(crate) fn time_out_of_range() -> Error {
+    let message = "A time is outside the range of its type: DateTime64(9) is from 1677-09-21 to 2262-04-11";
+    Error::new(ErrorCode::ValueIsOutOfRange, message)
+}
+
+/// Whether a text of Arrow's or DataFusion's tells of such a time: conversions to finer ticks multiply.
+fn is_time_overflow(text: &str) -> bool {
+    let finer = || {
+        let factor = text.rsplit_once(" * ").map_or("", |(_, factor)| factor.trim());
+        text.contains("Overflow happened on:") && matches!(factor, "1000" | "1000000" | "1000000000")
+    };
+    text.contains("Overflow converting") && text.contains("represented as nanoseconds")
+        || text.contains("Timestamp(") && text.contains("exceeds the representable i64 range")
+        || finer()
+}
+
 /// DataFusion has one variant for all faults of planning; the text tells them apart.
 fn of_text(text: &str, otherwise: ErrorCode) -> Error {
     let text = text.strip_prefix("Error during planning: ").unwrap_or(text);
+    if is_time_overflow(text) {
+        return time_out_of_range();
+    }
     if let Some(table) = unknown_table(text) {
         let message = format!("Unknown table expression identifier '{table}'");
         return Error::new(ErrorCode::UnknownTable, message);
@@ -196,6 +219,10 @@ mod tests {
         let code = |text: &str| from_datafusion(DataFusionError::Plan(text.to_owned())).code;
         assert_eq!(code("table 'zepto.default.t' not found"), ErrorCode::UnknownTable);
         assert_eq!(code("Invalid function 'nope'.\nDid you mean 'x'?"), ErrorCode::UnknownFunction);
+        let beyond = "Overflow converting 2300-01-01 to Nanosecond. The dates that can be represented as nanoseconds …";
+        assert_eq!(code(beyond), ErrorCode::ValueIsOutOfRange);
+        assert_eq!(code("Overflow happened on: 10382256000000 * 1000000"), ErrorCode::ValueIsOutOfRange);
+        assert_eq!(code("Overflow happened on: 5 + 6"), ErrorCode::Decimals);
         assert_eq!(code("Cannot infer common argument type for comparison"), ErrorCode::TypeMismatch);
     }
 }

@@ -15,6 +15,7 @@ mod calendar;
 mod casts;
 mod convert;
 mod dates;
+mod decimal_math;
 mod decimals;
 mod differences;
 mod encodings;
@@ -116,6 +117,7 @@ const TABLES: &[&[Row]] = &[
     bucket::ROWS,
     casts::ROWS,
     dates::ROWS,
+    decimal_math::ROWS,
     encodings::ROWS,
     grouped::ROWS,
     hashes::ROWS,

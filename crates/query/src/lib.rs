@@ -34,6 +34,7 @@ pub mod functions;
 mod index_aggregate;
 mod latest;
 mod long_limits;
+mod matchers;
 mod memory;
 mod options;
 mod plan_cache;

@@ -19,7 +19,7 @@ use crate::plan_cache::{PlanKey, is_lasting};
 use crate::service::Core;
 use crate::statement::cursor::is_word;
 use crate::statement::{self, Tokens};
-use crate::{asof, constants, fill, rewrite, semantics};
+use crate::{asof, constants, fill, matchers, rewrite, semantics};
 
 /// Settings that change what a query means.
 const PLANNING_SETTINGS: [&str; 5] = [
@@ -36,24 +36,22 @@ impl Core {
     /// # Errors
     /// `SyntaxError` and what rewriting refuses.
     pub(crate) fn rewritten(tokens: Tokens) -> Result<ast::Statement> {
-        Self::rewritten_tree(statement::query(tokens)?)
+        rewrite_tree(statement::query(tokens)?)
     }
 
-    fn rewritten_tree(mut tree: ast::Statement) -> Result<ast::Statement> {
-        rewrite::before(&mut tree)?;
-        semantics::rewrite_ast(&mut tree)?;
-        rewrite::after(&mut tree)?;
-        Ok(tree)
-    }
-
-    /// The same with the session's conditions on tables put in.
-    fn filtered(state: &SessionState, tokens: Tokens) -> Result<ast::Statement> {
+    /// The same with the session's conditions on tables put in, and columns that only the tables can tell.
+    pub(crate) async fn filtered(
+        state: &SessionState,
+        tokens: Tokens,
+        mode: matchers::Mode,
+    ) -> Result<ast::Statement> {
         let settings = state.config().get_extension::<crate::service::Settings>();
         let filters = settings.as_ref().and_then(|all| all.0.get(ADDITIONAL_TABLE_FILTERS));
         let filters = Filters::parse(filters.map(String::as_str))?;
         let mut tree = statement::query(tokens)?;
         filters.apply(&mut tree, &state.config_options().catalog.default_schema);
-        let mut tree = Self::rewritten_tree(tree)?;
+        matchers::expand(state, &mut tree, mode).await?;
+        let mut tree = rewrite_tree(tree)?;
         if let Some(settings) = &settings {
             semantics::put_settings(&mut tree, &settings.0);
         }
@@ -65,8 +63,15 @@ impl Core {
     /// # Errors
     /// ClickHouse's code for what is wrong with it.
     pub(crate) async fn logical_plan(&self, state: &SessionState, tokens: Tokens) -> Result<LogicalPlan> {
-        let tree = Self::filtered(state, tokens)?;
-        self.plan_tree(state, tree).await
+        let tree = Self::filtered(state, tokens.clone(), matchers::Mode::Matchers).await?;
+        match self.plan_tree(state, tree).await {
+            // A name that both tables of a join have is the left one's, which most statements need not know.
+            Err(error) if error.code == ErrorCode::AmbiguousIdentifier => {
+                let tree = Self::filtered(state, tokens, matchers::Mode::PreferLeft).await?;
+                self.plan_tree(state, tree).await
+            }
+            planned => planned,
+        }
     }
 
     /// The plan of a rewritten tree, not optimized.
@@ -144,7 +149,22 @@ impl Core {
     }
 }
 
-async fn plan_tree(state: &SessionState, tree: ast::Statement) -> Result<LogicalPlan> {
+/// The tree after all rewriting that needs no tables.
+///
+/// # Errors
+/// What rewriting refuses.
+pub(crate) fn rewrite_tree(mut tree: ast::Statement) -> Result<ast::Statement> {
+    rewrite::before(&mut tree)?;
+    semantics::rewrite_ast(&mut tree)?;
+    rewrite::after(&mut tree)?;
+    Ok(tree)
+}
+
+/// The plan of a rewritten tree, not optimized, over whatever the session's catalog has.
+///
+/// # Errors
+/// ClickHouse's code for what is wrong with it.
+pub(crate) async fn plan_tree(state: &SessionState, tree: ast::Statement) -> Result<LogicalPlan> {
     let settings = state.config().get_extension::<crate::service::Settings>();
     let use_nulls = settings.as_ref().is_some_and(|all| {
         all.0.get("group_by_use_nulls").is_some_and(|value| matches!(value.as_str(), "1" | "true"))
@@ -166,7 +186,8 @@ async fn plan_tree(state: &SessionState, tree: ast::Statement) -> Result<Logical
 /// # Errors
 /// ClickHouse's code for what is wrong with it.
 pub(crate) async fn plan_query(state: &SessionState, tokens: Tokens) -> Result<LogicalPlan> {
-    plan_tree(state, Core::rewritten(tokens)?).await
+    let tree = Core::filtered(state, tokens, matchers::Mode::Matchers).await?;
+    plan_tree(state, tree).await
 }
 
 /// Text literals in the form that text columns have. Otherwise coercion would wrap each into a cast, and what must

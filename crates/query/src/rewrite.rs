@@ -11,8 +11,8 @@ use std::ops::ControlFlow;
 use sqlparser::ast::{
     BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident,
     JoinConstraint, JoinOperator, LimitClause, ObjectName, ObjectNamePart, OrderByExpr, OrderByKind, Query,
-    Select, SelectItem, SetExpr, Statement, TableAlias, TableFactor, TableWithJoins, Value, VisitMut,
-    VisitorMut, WildcardAdditionalOptions,
+    Select, SelectItem, SetExpr, Statement, TableAlias, TableFactor, TableWithJoins, TopQuantity, Value,
+    VisitMut, VisitorMut, WildcardAdditionalOptions,
 };
 use zepto_common::error::{Error, ErrorCode, Result};
 
@@ -44,6 +44,8 @@ pub(crate) fn before(statement: &mut Statement) -> Result<()> {
             select.from.iter_mut().try_for_each(match_conditions)
         })?;
         order_by_all(query);
+        first_rows(query)?;
+        limit_by::distinct_on(query)?;
         limit_by::rewrite(query)
     })
 }
@@ -64,6 +66,42 @@ fn order_by_all(query: &mut Query) {
         with_fill: None,
     };
     order.kind = OrderByKind::Expressions((1..=select.projection.len()).map(by).collect());
+}
+
+/// `FETCH FIRST n ROWS ONLY` and `SELECT TOP n` are LIMIT.
+///
+/// # Errors
+/// `NotImplemented` for a share of the rows and for ties.
+fn first_rows(query: &mut Query) -> Result<()> {
+    let refused = |what: &str| Err(Error::new(ErrorCode::NotImplemented, format!("{what} is not supported")));
+    let mut rows = None;
+    if let Some(fetch) = query.fetch.take() {
+        if fetch.with_ties || fetch.percent {
+            return refused("FETCH of a share or with ties");
+        }
+        rows = Some(fetch.quantity.unwrap_or_else(|| Expr::value(Value::Number("1".to_owned(), false))));
+    }
+    if let SetExpr::Select(select) = query.body.as_mut()
+        && let Some(top) = select.top.take()
+    {
+        rows = match top.quantity {
+            Some(TopQuantity::Constant(number)) if !top.with_ties && !top.percent => {
+                Some(Expr::value(Value::Number(number.to_string(), false)))
+            }
+            Some(TopQuantity::Expr(expr)) if !top.with_ties && !top.percent => Some(expr),
+            _ => return refused("TOP of a share or with ties"),
+        };
+    }
+    let Some(rows) = rows else { return Ok(()) };
+    match &mut query.limit_clause {
+        None => {
+            let clause = LimitClause::LimitOffset { limit: Some(rows), offset: None, limit_by: vec![] };
+            query.limit_clause = Some(clause);
+        }
+        Some(LimitClause::LimitOffset { limit: limit @ None, .. }) => *limit = Some(rows),
+        Some(_) => return refused("A second limit beside LIMIT"),
+    }
+    Ok(())
 }
 
 /// SAMPLE would be passed over: the answer would be another than the one asked for.

@@ -42,6 +42,7 @@ pub(crate) use aliases::has_aggregate;
 pub(crate) use frames::distances_in_time;
 pub(crate) use grouping_sets::zeros_of_grouping_sets;
 pub(crate) use memberships::memberships;
+pub(crate) use names::name_of;
 pub use names::{output_name, output_schema};
 pub use operators::OperatorPlanner;
 pub use rules::SemanticOptions;

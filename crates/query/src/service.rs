@@ -181,6 +181,10 @@ impl SqlService {
         check_settings(&clauses.settings)?;
         context.settings.extend(clauses.settings.clone());
         check_rights(&statement, &context)?;
+        if !self.core.has_database(&context.database) {
+            let message = format!("Database {} does not exist", context.database);
+            return Err(Error::new(ErrorCode::UnknownDatabase, message));
+        }
         let deadline = deadline(&context)?;
         let guard = self.core.running.start(sql, &context, deadline)?;
         let handle = guard.handle.clone();

@@ -15,12 +15,14 @@ mod joins;
 mod limit_by;
 mod limits;
 mod lists;
+pub(crate) mod matchers;
 mod params;
 mod scalars;
 mod show;
 #[cfg(test)]
 mod tests;
 mod totals;
+mod values_function;
 
 use std::collections::BTreeMap;
 
@@ -399,7 +401,8 @@ fn kill(cursor: &mut Cursor) -> Result<Statement> {
 /// # Errors
 /// `SyntaxError`, `TooDeepAst`.
 pub(crate) fn query(tokens: Tokens) -> Result<ast::Statement> {
-    let tokens = scalars::rewrite(limit_by::rewrite(cast_types::rewrite(forms::rewrite(tokens))));
+    let tokens = cast_types::rewrite(forms::rewrite(matchers::rewrite(values_function::rewrite(tokens))));
+    let tokens = scalars::rewrite(limit_by::rewrite(tokens));
     let tokens = lists::rewrite(joins::rewrite(join_words::rewrite(array_join::rewrite(tokens))?)?);
     let mut parser = parser(&ZeptoDialect, tokens);
     let query = parser.parse_query().map_err(parser_error)?;

@@ -20,6 +20,7 @@ use crate::catalog::Databases;
 use crate::cluster::{Attempt, with_cuts};
 use crate::error::from_datafusion;
 use crate::external::ExternalTables;
+use crate::matchers::Mode;
 use crate::semantics;
 use crate::service::{Core, Run, Settings};
 use crate::session::Lent;
@@ -148,7 +149,10 @@ pub(super) async fn select(run: Run, tokens: Tokens) -> Result<Answer> {
 /// EXPLAIN: one column `explain`, a row per line.
 pub(super) async fn explain(run: Run, kind: ExplainKind, tokens: Tokens) -> Result<Answer> {
     let text = match kind {
-        ExplainKind::Syntax => Core::rewritten(tokens)?.to_string(),
+        ExplainKind::Syntax => {
+            let state = run.state()?;
+            Core::filtered(&state, tokens, Mode::Matchers).await?.to_string()
+        }
         ExplainKind::Plan => {
             let mut state = run.state()?;
             let mut logical = run.core.optimized(&state, tokens.clone()).await?;

@@ -52,7 +52,11 @@ pub(super) async fn show(run: Run, show: Show) -> Result<Answer> {
                 exists.then(|| format!("CREATE DATABASE {name}\nENGINE = Atomic")).ok_or_else(missing)?;
             Ok(run.give(batch(vec![("statement", Cells::Text(vec![text]))])?))
         }
-        Show::Columns(name) | Show::Describe(name) => describe(run, &name).await,
+        Show::Columns { table, full, like, limit } => {
+            let sql = columns_query(&run, &table, full, like.as_ref(), limit)?;
+            select(run, sql).await
+        }
+        Show::Describe(name) => describe(run, &name).await,
         Show::DescribeQuery(tokens) => {
             let state = run.state()?;
             let plan = run.core.logical_plan(&state, tokens).await?;
@@ -61,6 +65,34 @@ pub(super) async fn show(run: Run, show: Show) -> Result<Answer> {
         }
         Show::Exists(kind, name) => exists(run, kind, &name),
     }
+}
+
+/// The columns of a table as MySQL's tools want them.
+fn columns_query(
+    run: &Run,
+    table: &NameText,
+    full: bool,
+    like: Option<&statement::Like>,
+    limit: Option<u64>,
+) -> Result<String> {
+    let name = Core::full_name(table, &run.context);
+    if !table_exists(&run.core.store.catalog(), &name) {
+        run.core.store.catalog().require(&name)?;
+    }
+    let more = match full {
+        true => ", NULL AS collation, comment, '' AS privileges",
+        false => "",
+    };
+    let limit = limit.map(|n| format!(" LIMIT {n}")).unwrap_or_default();
+    Ok(format!(
+        "SELECT name AS field, type, if(startsWith(type, 'Nullable('), 'YES', 'NO') AS `null`, \
+         if(is_in_primary_key, 'PRI SOR', '') AS key, \
+         if(default_kind = 'DEFAULT', toNullable(default_expression), NULL) AS `default`, '' AS extra{more} \
+         FROM system.columns WHERE database = {} AND table = {}{} ORDER BY field{limit}",
+        quote(&name.database),
+        quote(&name.table),
+        like_text(like, " AND "),
+    ))
 }
 
 async fn select(run: Run, sql: String) -> Result<Answer> {
@@ -120,7 +152,7 @@ async fn describe(run: Run, name: &NameText) -> Result<Answer> {
 fn give_columns(run: Run, columns: &[Column]) -> Result<Answer> {
     let text = |of: fn(&Column) -> String| Cells::Text(columns.iter().map(of).collect());
     let rows = batch(vec![
-        ("name", text(|column| column.name.clone())),
+        ("name", text(|column| crate::semantics::output_name(&column.name).to_owned())),
         ("type", text(type_name)),
         ("default_type", text(|column| default_text(&column.default, column.ty.is_number()).0)),
         ("default_expression", text(|column| default_text(&column.default, column.ty.is_number()).1)),

@@ -5,6 +5,7 @@ mod element;
 mod extreme;
 mod fold;
 mod folds;
+mod quantiles;
 mod sliding;
 mod spread;
 mod sum;
@@ -175,7 +176,7 @@ pub(crate) const ROWS: &[Row] = &[
         &["quantileTDigest", "quantileInterpolatedWeighted", "quantileTiming"],
         "quantile(level)(x)",
         "The value at a level from 0 to 1, between neighbours; exact.",
-        fold!(folds::quantile_rule()),
+        fold!(quantiles::quantile_rule()),
     ),
     row(
         "percentile",
@@ -197,7 +198,7 @@ pub(crate) const ROWS: &[Row] = &[
         &["quantilesTDigest"],
         "quantiles(a, b, …)(x)",
         "The values at several levels.",
-        fold!(folds::quantiles_rule()),
+        fold!(quantiles::quantiles_rule()),
     ),
     row("vwap", &[], "vwap(price, volume)", "Mean price weighted by volume.", fold!(folds::weighted_rule())),
     row("avgWeighted", &[], "avgWeighted(x, weight)", "Weighted mean.", fold!(folds::weighted_rule())),

@@ -389,13 +389,20 @@ pub(crate) fn parse_times(
     parse: fn(&str) -> Option<Parsed>,
 ) -> Result<Int64Array> {
     let rules = std::cell::RefCell::new(Zone::named(zone)?);
+    let beyond = std::cell::Cell::new(false);
     let ticks = read::<Int64Type>(texts, "DateTime", on_fault, 0, |text| {
         let at = parse(text)?;
         let seconds = if at.utc { at.seconds } else { rules.borrow_mut().utc(at.seconds) };
-        seconds.checked_mul(per_second)?.checked_add(at.nanos / (1_000_000_000 / per_second))
+        let ticks = seconds.checked_mul(per_second);
+        let ticks = ticks.and_then(|ticks| ticks.checked_add(at.nanos / (1_000_000_000 / per_second)));
+        beyond.set(ticks.is_none());
+        ticks
     });
     ticks.map_err(|error| {
         let DataFusionError::External(inner) = &error else { return error };
+        if beyond.get() {
+            return crate::error::external(crate::error::time_out_of_range());
+        }
         let code =
             if on_fault == OnFault::Error { ErrorCode::CannotParseDateTime } else { ErrorCode::LogicalError };
         fault(code, inner.to_string())

@@ -17,7 +17,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("SHA512", "inside hex and base64Encode"),
     ("SHA512_256", "inside hex and base64Encode"),
     ("getSetting", "settings that are there"),
-    ("JSONExtract", "numbers, Bool and String"),
+    ("JSONExtract", "numbers, Bool, String and arrays of numbers or String"),
     ("toLowCardinality", "of texts"),
     ("isValidUTF8", "always 1: texts are checked when they come in"),
     ("lag", "takes rows of the whole window"),

@@ -15,6 +15,7 @@ use datafusion::common::{DataFusionError, Result};
 use zepto_common::ErrorCode;
 use zepto_common::types::ColumnType;
 
+use super::decimal_math::{Operation, compute, result_type};
 use super::scalar::{Arguments, Call, MANY, Scalar, fault};
 use super::{Plan, Row, row};
 use crate::semantics::numbers::{bits_of, is_signed, of_bits, remainder, unsigned, whole_quotient};
@@ -45,7 +46,7 @@ fn wide(call: &Call<'_>, body: impl Fn(i128, i128) -> Result<i128>) -> Result<Ar
     narrow(out?, call.ty)
 }
 
-fn wide_column(call: &Call<'_>, i: usize) -> Result<Decimal128Array> {
+pub(super) fn wide_column(call: &Call<'_>, i: usize) -> Result<Decimal128Array> {
     let array = call.array(i)?;
     let array = match array.data_type() {
         DataType::Boolean => cast(&array, &DataType::Int64)?,
@@ -86,7 +87,7 @@ fn narrow(values: Vec<i128>, ty: &ColumnType) -> Result<ArrayRef> {
     Ok(cast(&Int64Array::from_iter_values(wrapped), &target)?)
 }
 
-fn division_by_zero() -> DataFusionError {
+pub(super) fn division_by_zero() -> DataFusionError {
     fault(ErrorCode::IllegalDivision, "Division by zero")
 }
 
@@ -95,6 +96,12 @@ fn int_div_type(args: &Arguments<'_>) -> Result<ColumnType> {
 }
 
 fn modulo_type(args: &Arguments<'_>) -> Result<ColumnType> {
+    if let Some(decimal) = result_type(Operation::Modulo, &args.base(0), &args.base(1))?
+        && !is_float(&args.base(0))
+        && !is_float(&args.base(1))
+    {
+        return Ok(decimal);
+    }
     Ok(remainder(&args.base(0), &args.base(1)))
 }
 
@@ -104,6 +111,9 @@ fn modulo(call: &Call<'_>) -> Result<ArrayRef> {
             a % b
         })?));
     }
+    if matches!(call.ty.inner(), ColumnType::Decimal(..)) {
+        return compute(call, Operation::Modulo);
+    }
     wide(call, |left, right| left.checked_rem(right).ok_or_else(division_by_zero))
 }
 
@@ -111,6 +121,9 @@ fn positive_modulo(call: &Call<'_>) -> Result<ArrayRef> {
     if is_float(call.ty.inner()) {
         let positive = |a: f64, b: f64| a.rem_euclid(b);
         return Ok(Arc::new(binary::<_, _, _, Float64Type>(&call.floats(0)?, &call.floats(1)?, positive)?));
+    }
+    if matches!(call.ty.inner(), ColumnType::Decimal(..)) {
+        return compute(call, Operation::PositiveModulo);
     }
     wide(call, |left, right| left.checked_rem_euclid(right).ok_or_else(division_by_zero))
 }

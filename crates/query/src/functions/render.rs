@@ -46,6 +46,7 @@ enum Writer {
     Uuid(FixedSizeBinaryArray),
     List(arrow::array::ListArray, Box<Writer>, bool),
     Tuple(Vec<(ArrayRef, Writer, bool)>),
+    Map(arrow::array::MapArray, Box<[(Writer, bool); 2]>),
     Null,
 }
 
@@ -84,6 +85,13 @@ impl Writer {
                 let writers =
                     columns.map(|(column, ty)| Ok((Arc::clone(column), Self::new(column, ty)?, quoted(ty))));
                 Self::Tuple(writers.collect::<Result<_>>()?)
+            }
+            T::Map(key, value) => {
+                let map = array.as_map().clone();
+                let writers = [(map.keys(), key), (map.values(), value)];
+                let [key, value] =
+                    writers.map(|(column, ty)| Self::new(column, ty).map(|it| (it, quoted(ty))));
+                Self::Map(map, Box::new([key?, value?]))
             }
             T::Nothing => Self::Null,
             _ => Self::Text(to(&DataType::Utf8View)?.as_string_view().clone()),
@@ -134,6 +142,22 @@ impl Writer {
                     nested(out, inner, &Arc::clone(column), row, *quote);
                 }
                 out.write_str(")")
+            }
+            Self::Map(array, writers) => {
+                let offsets = array.value_offsets();
+                let range = offsets[row] as usize..offsets[row + 1] as usize;
+                let (keys, values) = (Arc::clone(array.keys()), Arc::clone(array.values()));
+                let [(key, key_quoted), (value, value_quoted)] = writers.as_mut();
+                out.push('{');
+                for (i, at) in range.enumerate() {
+                    if i > 0 {
+                        out.push(',');
+                    }
+                    nested(out, key, &keys, at, *key_quoted);
+                    out.push(':');
+                    nested(out, value, &values, at, *value_quoted);
+                }
+                out.write_str("}")
             }
             Self::Null => Ok(()),
         };

@@ -11,7 +11,7 @@ use sqlparser::ast::{
 
 use super::array_join::{derived, except, items, name_of};
 use crate::filters::rows_of;
-use crate::semantics::has_aggregate;
+use crate::semantics::{has_aggregate, name_of as name_of_expr};
 
 /// Puts a subquery with the items into FROM, if a clause or an aggregate needs it.
 pub(crate) fn rows_for_calls(select: &mut Select, order: Option<&mut OrderBy>) {
@@ -20,7 +20,9 @@ pub(crate) fn rows_for_calls(select: &mut Select, order: Option<&mut OrderBy>) {
     let aggregates = in_columns(select, &mut calls);
     let columns = calls.found.len();
     in_clauses(select, order.as_deref_mut(), &mut calls);
-    let needed = calls.found.len() > columns || (aggregates && columns > 0);
+    // What is sorted by has to be there beside the items.
+    let hidden = order.as_deref().is_some_and(|order| sorts_by_others(select, order));
+    let needed = calls.found.len() > columns || (columns > 0 && (aggregates || hidden));
     let plain = select.from.len() <= 1 && select.from.iter().all(|from| from.joins.is_empty());
     let qualified = |item: &SelectItem| {
         matches!(item, SelectItem::QualifiedWildcard(..) | SelectItem::ExprWithAliases { .. })
@@ -62,6 +64,21 @@ pub(crate) fn rows_for_calls(select: &mut Select, order: Option<&mut OrderBy>) {
             options.opt_except = except(std::iter::once(&items()));
         }
     }
+}
+
+/// Whether something is sorted by that is no column of the list.
+fn sorts_by_others(select: &Select, order: &OrderBy) -> bool {
+    let OrderByKind::Expressions(list) = &order.kind else { return false };
+    let mut names = Vec::new();
+    for item in &select.projection {
+        match item {
+            SelectItem::UnnamedExpr(expr) => names.push(name_of_expr(expr)),
+            SelectItem::ExprWithAlias { alias, .. } => names.push(alias.value.clone()),
+            _ => return false,
+        }
+    }
+    let number = |expr: &Expr| matches!(expr, Expr::Value(_));
+    list.iter().any(|by| !number(&by.expr) && !names.contains(&name_of_expr(&by.expr)))
 }
 
 /// Whether there are aggregates in the list.

@@ -2,17 +2,48 @@
 //! `LIMIT n WITH TIES` as one on its rank.
 
 use sqlparser::ast::{
-    BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, LimitClause, Offset, OffsetRows,
-    OrderBy, OrderByExpr, OrderByKind, Query, Select, SelectItem, SetExpr, Value, WindowSpec, WindowType,
+    BinaryOperator, Distinct, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, LimitClause, Offset,
+    OffsetRows, OrderBy, OrderByExpr, OrderByKind, OrderByOptions, Query, Select, SelectItem, SetExpr, Value,
+    WindowSpec, WindowType,
 };
 use zepto_common::error::{Error, ErrorCode, Result};
 
 use super::and;
-use crate::functions::rewrites::{call, number};
+use crate::functions::rewrites::{call, number, plain_call};
 use crate::statement::{LIMIT_BY_MARKER, TIES_MARKER};
 
 fn refused(message: &str) -> Error {
     Error::new(ErrorCode::NotImplemented, message)
+}
+
+/// `DISTINCT ON (keys)` is `LIMIT 1 BY keys`: one row of each, the first in the query's order.
+///
+/// # Errors
+/// `NotImplemented` beside LIMIT BY and ORDER BY ALL.
+pub(super) fn distinct_on(query: &mut Query) -> Result<()> {
+    let SetExpr::Select(select) = query.body.as_mut() else { return Ok(()) };
+    if !matches!(select.distinct, Some(Distinct::On(_))) {
+        return Ok(());
+    }
+    let Some(Distinct::On(keys)) = select.distinct.take() else { return Ok(()) };
+    let args = [number(1), number(0)].into_iter().chain(keys).collect();
+    let mark = OrderByExpr {
+        expr: plain_call(LIMIT_BY_MARKER, args),
+        options: OrderByOptions { asc: None, nulls_first: None },
+        with_fill: None,
+    };
+    let order = query
+        .order_by
+        .get_or_insert_with(|| OrderBy { kind: OrderByKind::Expressions(Vec::new()), interpolate: None });
+    match &mut order.kind {
+        OrderByKind::Expressions(list)
+            if list.last().is_none_or(|last| marked(&last.expr, LIMIT_BY_MARKER).is_none()) =>
+        {
+            list.push(mark);
+            Ok(())
+        }
+        _ => Err(refused("DISTINCT ON beside LIMIT BY or ORDER BY ALL is not supported")),
+    }
 }
 
 /// Turns the mark at the end of ORDER BY into a QUALIFY.

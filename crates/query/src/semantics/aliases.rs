@@ -13,6 +13,7 @@ use zepto_common::limits::DEPTH_MAX;
 use zepto_common::{Error, ErrorCode, Result};
 
 use crate::functions::is_aggregate;
+use crate::matchers::COLUMN_QUOTE;
 
 #[derive(Clone)]
 struct Alias {
@@ -58,7 +59,10 @@ fn collect(select: &Select) -> Aliases {
     let mut aliases = Aliases::new();
     for item in &select.projection {
         let SelectItem::ExprWithAlias { expr, alias } = item else { continue };
-        // A canonical name is no alias that anybody wrote.
+        // A canonical name is no alias that anybody wrote, and neither is one that stands for a column.
+        if alias.quote_style == Some(COLUMN_QUOTE) {
+            continue;
+        }
         let trivial = match expr {
             Expr::Identifier(name) => name.value == alias.value,
             Expr::CompoundIdentifier(parts) => parts.last().is_some_and(|part| part.value == alias.value),
@@ -174,6 +178,7 @@ impl VisitorMut for Substitution<'_> {
         match expr {
             Expr::Function(function) if is_aggregate(&function.name) => self.inside -= 1,
             Expr::Lambda(lambda) => self.bound.truncate(self.bound.len().saturating_sub(lambda.params.len())),
+            Expr::Identifier(name) if name.quote_style == Some(COLUMN_QUOTE) => {}
             Expr::Identifier(name) => match self.replacement(&name.value) {
                 Ok(Some(replacement)) => *expr = replacement,
                 Ok(None) => {}

@@ -122,8 +122,19 @@ fn typed_arguments(args: Vec<Expr>) -> Result<Vec<Expr>> {
 
 fn planned(mut function: Function, row: &'static Row) -> Result<Expr> {
     check_window(&function, row)?;
-    let args = expressions(&function);
+    let mut args = expressions(&function);
+    // What stands for a row that is not there does not widen the values.
+    if let ("lag" | "lead" | "lagInFrame" | "leadInFrame", [_, _, default]) =
+        (row.name(), args.as_mut_slice())
+    {
+        *default = typed(std::mem::replace(default, Expr::Value(Value::Null.into())));
+        set_expressions(&mut function, args.clone());
+    }
     match row.plan() {
+        // A zone is a text; anything else is the moment from which intervals are counted.
+        Plan::Scalar(_) if row.name() == "toStartOfInterval" && args.len() == 3 && !is_text(&args[2]) => {
+            Ok(call("__date_bin", typed_arguments(args)?))
+        }
         Plan::Scalar(_) => Ok(call(row.name(), typed_arguments(args)?)),
         Plan::Sql(template) => rewrites::parse_template(row.name(), template, &typed_arguments(args)?),
         Plan::Ast(make) => make(typed_arguments(args)?),
@@ -168,6 +179,10 @@ fn planned(mut function: Function, row: &'static Row) -> Result<Expr> {
             Ok(Expr::Function(function))
         }
     }
+}
+
+fn is_text(expr: &Expr) -> bool {
+    matches!(expr, Expr::Value(value) if matches!(value.value, Value::SingleQuotedString(_)))
 }
 
 fn is_distinct(function: &Function) -> bool {

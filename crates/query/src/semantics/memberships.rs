@@ -11,6 +11,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, Operator};
 use zepto_common::types::ColumnType;
 
 use super::operators::{binary, compared, type_of};
+use crate::functions::scalar_function;
 
 /// Puts the comparisons of a fresh plan as [`super::OperatorPlanner`] would, where the two differ.
 pub(crate) fn memberships(plan: LogicalPlan) -> Result<LogicalPlan> {
@@ -56,7 +57,44 @@ fn between_as_operators(between: Between, known: Known<'_>) -> Transformed<Expr>
     Transformed::yes(binary(above, joined, below))
 }
 
+/// Whether it is an array of values that compare with the expression.
+fn is_array_of(array: &Expr, expr: &Expr, known: Known<'_>) -> bool {
+    let item = |ty: ColumnType| match ty.inner() {
+        ColumnType::Array(item) => Some(item.inner().clone()),
+        _ => None,
+    };
+    let Some(of) = known(array).and_then(item) else { return false };
+    known(expr).and_then(item).is_some() == item(of).is_some()
+}
+
+/// The items of an array that is written out; NULL is in no list.
+fn items_of(array: &Expr) -> Option<Vec<Expr>> {
+    let Expr::ScalarFunction(call) = array else { return None };
+    let is_null = |item: &&Expr| matches!(item, Expr::Literal(value, _) if value.is_null());
+    let items: Vec<Expr> = call.args.iter().filter(|item| !is_null(item)).cloned().collect();
+    (call.func.name() == "array" && !items.is_empty()).then_some(items)
+}
+
+/// `x IN array`, whose items are not known before it runs.
+fn in_array(expr: &Expr, array: &Expr) -> Option<Expr> {
+    let has = scalar_function("has").ok()?.call(vec![array.clone(), expr.clone()]);
+    Some(scalar_function("__truth").ok()?.call(vec![has]))
+}
+
 fn in_as_operators(list: InList, known: Known<'_>) -> Transformed<Expr> {
+    if let [array] = list.list.as_slice()
+        && is_array_of(array, &list.expr, known)
+    {
+        let Some(items) = items_of(array) else {
+            let test = in_array(&list.expr, array);
+            return test.map_or(Transformed::no(Expr::InList(list.clone())), |test| {
+                Transformed::yes(if list.negated { Expr::Not(Box::new(test)) } else { test })
+            });
+        };
+        // Its items take the type of what they are compared with, as those of a list.
+        let spread = InList::new(list.expr, items, list.negated);
+        return Transformed::yes(in_as_operators(spread, known).data);
+    }
     let InList { expr, list: items, negated } = &list;
     let tests: Vec<Option<Expr>> = items.iter().map(|item| ours(expr, Operator::Eq, item, known)).collect();
     if tests.iter().all(Option::is_none) {

@@ -295,6 +295,10 @@ fn number_name(digits: &str) -> String {
             let _ = crate::functions::write_float(&mut text, value);
             if text.contains(['.', 'e']) { text } else { text + "." }
         }
+        // What no whole type holds is a float.
+        Ok(value) if digits.parse::<u64>().is_err() && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            number_name(&format!("{value:e}"))
+        }
         _ => digits.replace('_', ""),
     }
 }
@@ -349,6 +353,8 @@ fn shaped(function: &Function) -> Option<String> {
     match (function.name.to_string().to_ascii_lowercase().as_str(), args.as_slice()) {
         ("tuple", [_, ..]) => Some(format!("({})", args.join(", "))),
         ("array", _) => Some(format!("[{}]", args.join(", "))),
+        ("ltrim", [text]) => Some(format!("trimLeft({text})")),
+        ("rtrim", [text]) => Some(format!("trimRight({text})")),
         ("date_diff" | "timestampdiff" | "timestamp_diff", _) => {
             Some(format!("dateDiff({})", args.join(", ")))
         }
@@ -367,18 +373,19 @@ fn function_name(function: &Function) -> String {
         return name;
     }
     let mut out = function.name.to_string().replace('"', "");
+    let (distinct, mut args) = arguments(&function.args).unwrap_or_default();
+    if distinct {
+        out.push_str("Distinct");
+    }
+    // `sum(x) FILTER (WHERE c)` is `sumIf(x, c)`.
+    if let Some(filter) = &function.filter {
+        out.push_str("If");
+        args.push(name_of(filter));
+    }
     if let Some((_, parameters)) = arguments(&function.parameters) {
         let _ = write!(out, "({})", parameters.join(", "));
     }
-    match arguments(&function.args) {
-        Some((true, args)) => {
-            let _ = write!(out, "Distinct({})", args.join(", "));
-        }
-        Some((false, args)) => {
-            let _ = write!(out, "({})", args.join(", "));
-        }
-        None => out.push_str("()"),
-    }
+    let _ = write!(out, "({})", args.join(", "));
     match &function.over {
         Some(WindowType::NamedWindow(name)) => {
             let _ = write!(out, " OVER {name}");

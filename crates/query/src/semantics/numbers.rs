@@ -74,6 +74,9 @@ pub(crate) fn sum(left: &ColumnType, right: &ColumnType, minus: bool) -> ColumnT
 
 /// intDiv(a, b): as wide as a.
 pub(crate) fn whole_quotient(left: &ColumnType, right: &ColumnType) -> ColumnType {
+    if matches!(left, ColumnType::Decimal(..=9, _)) {
+        return ColumnType::Int32;
+    }
     of_bits(bits_of(left), is_signed(left) || is_signed(right))
 }
 

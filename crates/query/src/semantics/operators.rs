@@ -163,7 +163,13 @@ fn arithmetic(
     let wanted = if is_float(left) || is_float(right) {
         ColumnType::Float64
     } else if decimal(left) || decimal(right) {
-        return Ok(decimals(operator, expr, left, right));
+        let name = match operator {
+            Operator::Plus => "__decimal_plus",
+            Operator::Minus => "__decimal_minus",
+            Operator::Multiply => "__decimal_multiply",
+            _ => "__decimal_divide",
+        };
+        return Ok(Some(function(name, vec![expr.left.clone(), expr.right.clone()])?));
     } else if operator == Operator::Divide {
         ColumnType::Float64
     } else {
@@ -186,31 +192,6 @@ fn refuse_unless_null(operator: Operator, left: &ColumnType, right: &ColumnType)
     };
     let message = format!("Illegal types {left} and {right} of arguments of function {name}");
     Err(fault(ErrorCode::IllegalTypeOfArgument, message))
-}
-
-/// Sums and products of decimals have the widest precision of their width: 9, 18 or 38 digits. Beside a whole number
-/// the decimal's precision stays.
-fn decimals(operator: Operator, expr: &RawBinaryExpr, left: &ColumnType, right: &ColumnType) -> Option<Expr> {
-    let width = |precision: u8| {
-        if precision <= 9 {
-            9
-        } else if precision <= 18 {
-            18
-        } else {
-            38
-        }
-    };
-    let wanted = match (operator, left.inner(), right.inner()) {
-        (Operator::Divide, ..) => return None,
-        (Operator::Multiply, ColumnType::Decimal(p, s), ColumnType::Decimal(q, t)) => {
-            ColumnType::Decimal(width(*p.max(q)), s + t)
-        }
-        (_, ColumnType::Decimal(p, s), ColumnType::Decimal(q, t)) => {
-            ColumnType::Decimal(width(*p.max(q)), *s.max(t))
-        }
-        (_, decimal @ ColumnType::Decimal(..), _) | (_, _, decimal) => decimal.clone(),
-    };
-    Some(as_type(binary(expr.left.clone(), operator, expr.right.clone()), &wanted))
 }
 
 fn time_arithmetic(

@@ -232,3 +232,33 @@ async fn explain_shows_what_is_scanned() {
         bench.rows("EXPLAIN ANALYZE SELECT sum(price) FROM ticks WHERE symbol = 'S1'").await.join("\n");
     assert!(plan.contains("rows_scanned") && plan.contains("bytes_scanned"), "{plan}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_for_a_database_that_is_not_there_is_refused() {
+    let bench = Bench::new();
+    for sql in ["SELECT 1", "CREATE TABLE t (k String, ts DateTime) ORDER BY (k, ts)", "SHOW TABLES"] {
+        let context = RequestContext { database: "nope".to_owned(), ..context() };
+        let refusal = bench.run_as(sql, context).await.map(|(_, rows)| rows.len());
+        assert_eq!(refusal.map_err(|error| error.code), Err(ErrorCode::UnknownDatabase), "{sql}");
+    }
+    let context = RequestContext { database: "system".to_owned(), ..context() };
+    assert!(bench.run_as("SELECT * FROM one", context).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_time_beyond_64_bits_of_nanoseconds_is_out_of_range_wherever_it_is_met() {
+    let bench = Bench::new();
+    bench.rows("CREATE TABLE t (k String, ts DateTime64(9)) ORDER BY (k, ts)").await;
+    for sql in [
+        "SELECT count() FROM t WHERE ts <= '2300-01-01 00:00:00'",
+        "SELECT count() FROM t WHERE ts = toDateTime64('2300-01-01 00:00:00', 3)",
+        "SELECT toDateTime64('2299-01-01 00:00:00', 9)",
+        "SELECT materialize(toDateTime64('2299-01-01 00:00:00', 3))::DateTime64(9)",
+        "INSERT INTO t SELECT 'b', toDateTime64('2299-01-01 00:00:00', 3)",
+        "INSERT INTO t SELECT 'b', toDateTime64('2299-01-01 00:00:00', 3) FROM numbers(2)",
+        "INSERT INTO t VALUES ('b', '2299-01-01 00:00:00')",
+    ] {
+        assert_eq!(bench.code(sql).await, ErrorCode::ValueIsOutOfRange, "{sql}");
+    }
+    assert_eq!(bench.rows("SELECT count() FROM t").await, ["0"]);
+}

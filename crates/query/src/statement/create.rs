@@ -111,7 +111,9 @@ fn materialized_view(mut cursor: Cursor) -> Result<Statement> {
         return Err(Error::new(ErrorCode::NotImplemented, message));
     }
     let ends = |c: &Cursor| c.sees(&["POPULATE"]) || c.sees(&["AS"]);
-    let storage = text_of(&cursor.until(ends));
+    let storage = cursor.until(ends);
+    check_storage(storage.clone())?;
+    let storage = text_of(&storage);
     if !storage.is_empty() {
         warnings.push(format!("{storage} is ignored: the view chooses how its states are stored"));
     }
@@ -125,6 +127,30 @@ fn materialized_view(mut cursor: Cursor) -> Result<Statement> {
         query,
         warnings,
     })))
+}
+
+/// Refuses words that are no clause of storage: passed over, they would say nothing.
+fn check_storage(storage: Tokens) -> Result<()> {
+    let mut cursor = Cursor::new(storage);
+    if cursor.peek() == Some(&Token::LParen) {
+        cursor.parenthesised()?;
+    }
+    let mut passed = CreateTable::default();
+    while !cursor.at_end() {
+        let plain = cursor.sees(&["ENGINE"]) && {
+            cursor.word("ENGINE");
+            cursor.symbol(&Token::Eq);
+            cursor.identifier()?;
+            if cursor.peek() == Some(&Token::LParen) {
+                cursor.parenthesised()?;
+            }
+            true
+        };
+        if !plain {
+            clause(&mut cursor, &mut passed)?;
+        }
+    }
+    Ok(())
 }
 
 fn database(mut cursor: Cursor) -> Result<Statement> {

@@ -17,8 +17,8 @@ pub(crate) enum Show {
     CreateTable(NameText),
     /// SHOW CREATE DATABASE.
     CreateDatabase(String),
-    /// SHOW COLUMNS FROM t.
-    Columns(NameText),
+    /// SHOW [FULL] COLUMNS FROM t [LIKE pattern] [LIMIT n].
+    Columns { table: NameText, full: bool, like: Option<Like>, limit: Option<u64> },
     /// SHOW PROCESSLIST.
     ProcessList,
     /// SHOW FUNCTIONS.
@@ -60,7 +60,7 @@ pub(super) fn show(cursor: &mut Cursor) -> Result<Option<Show>> {
 }
 
 fn show_what(cursor: &mut Cursor) -> Result<Show> {
-    cursor.word("FULL");
+    let full = cursor.word("FULL");
     if cursor.words(&["CREATE", "DATABASE"]) {
         return Ok(Show::CreateDatabase(cursor.identifier()?));
     }
@@ -82,7 +82,12 @@ fn show_what(cursor: &mut Cursor) -> Result<Show> {
         if !cursor.word("IN") {
             cursor.expect_word("FROM")?;
         }
-        return Ok(Show::Columns(cursor.table_name()?));
+        let mut table = cursor.table_name()?;
+        if cursor.word("FROM") || cursor.word("IN") {
+            table.database = Some(cursor.identifier()?);
+        }
+        let (like, limit) = (like(cursor)?, limit(cursor)?);
+        return Ok(Show::Columns { table, full, like, limit });
     }
     if cursor.word("PROCESSLIST") {
         return Ok(Show::ProcessList);

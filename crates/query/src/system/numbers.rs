@@ -1,4 +1,5 @@
-//! `numbers(n)`, `numbers(offset, n)` and `system.numbers`: the integers, made as they are read.
+//! `numbers(n)`, `numbers(offset, n[, step])`, `generate_series(start, stop[, step])` and `system.numbers`: the
+//! integers, made as they are read.
 
 use std::sync::Arc;
 
@@ -27,17 +28,22 @@ use crate::running::QueryHandle;
 const BATCH_ROWS: u64 = 8_192;
 
 pub(super) fn register(state: &mut SessionState) {
-    state.register_udtf("numbers", Arc::new(Function));
+    for name in ["numbers", "numbers_mt"] {
+        state.register_udtf(name, Arc::new(Function));
+    }
+    for name in ["generate_series", "generateSeries"] {
+        state.register_udtf(name, Arc::new(Series));
+    }
 }
 
 /// All of them, from 0.
 pub(super) fn endless() -> Arc<dyn TableProvider> {
-    table(0, u64::MAX)
+    table("number", 0, u64::MAX, 1)
 }
 
-fn table(start: u64, count: u64) -> Arc<dyn TableProvider> {
-    let schema = Arc::new(Schema::new(vec![ColumnType::UInt64.query_field("number")]));
-    let numbers = Arc::new(Numbers { start, count, schema: schema.clone() });
+fn table(column: &str, start: u64, count: u64, step: u64) -> Arc<dyn TableProvider> {
+    let schema = Arc::new(Schema::new(vec![ColumnType::UInt64.query_field(column)]));
+    let numbers = Arc::new(Numbers { start, count, step, schema: schema.clone() });
     match StreamingTable::try_new(schema.clone(), vec![numbers]) {
         Ok(table) => Arc::new(table),
         // The schemas are one and the same.
@@ -52,13 +58,38 @@ impl TableFunctionImpl for Function {
     fn call_with_args(&self, args: TableFunctionArgs<'_, '_>) -> Result<Arc<dyn TableProvider>> {
         let values: Result<Vec<u64>> = args.exprs().iter().map(constant).collect();
         match values?.as_slice() {
-            [count] => Ok(table(0, *count)),
-            [start, count] => Ok(table(*start, *count)),
+            [count] => Ok(table("number", 0, *count, 1)),
+            [start, count] => Ok(table("number", *start, *count, 1)),
+            [start, span, step] if *step > 0 => Ok(table("number", *start, span.div_ceil(*step), *step)),
             _ => Err(external(Error::new(
                 ErrorCode::NumberOfArgumentsDoesntMatch,
-                "Table function numbers needs a length, or an offset and a length",
+                "Table function numbers needs a length, or an offset, a length and perhaps a step above 0",
             ))),
         }
+    }
+}
+
+/// `generate_series(start, stop[, step])`, the stop with them.
+#[derive(Debug)]
+struct Series;
+
+impl TableFunctionImpl for Series {
+    fn call_with_args(&self, args: TableFunctionArgs<'_, '_>) -> Result<Arc<dyn TableProvider>> {
+        let values: Result<Vec<u64>> = args.exprs().iter().map(constant).collect();
+        let (start, stop, step) = match *values?.as_slice() {
+            [start, stop] => (start, stop, 1),
+            [start, stop, step] => (start, stop, step),
+            _ => {
+                let message = "Table function generate_series needs a start, a stop and perhaps a step";
+                return Err(external(Error::new(ErrorCode::NumberOfArgumentsDoesntMatch, message)));
+            }
+        };
+        if step == 0 {
+            let message = "Table function generate_series needs a step that is not 0";
+            return Err(external(Error::new(ErrorCode::BadArguments, message)));
+        }
+        let count = stop.checked_sub(start).map_or(0, |span| (span / step).saturating_add(1));
+        Ok(table("generate_series", start, count, step))
     }
 }
 
@@ -84,6 +115,7 @@ fn constant(expr: &Expr) -> Result<u64> {
 struct Numbers {
     start: u64,
     count: u64,
+    step: u64,
     schema: SchemaRef,
 }
 
@@ -95,7 +127,7 @@ impl PartitionStream for Numbers {
     fn execute(&self, context: Arc<TaskContext>) -> SendableRecordBatchStream {
         let query = context.session_config().get_extension::<QueryHandle>();
         let schema = self.schema.clone();
-        let (mut next, mut left) = (self.start, self.count);
+        let (mut next, mut left, step) = (self.start, self.count, self.step);
         let batches = std::iter::from_fn(move || {
             if left == 0 {
                 return None;
@@ -109,8 +141,9 @@ impl PartitionStream for Numbers {
                 return None;
             }
             let rows = left.min(BATCH_ROWS);
-            let values = UInt64Array::from_iter_values((0..rows).map(|i| next.wrapping_add(i)));
-            next = next.wrapping_add(rows);
+            let values =
+                UInt64Array::from_iter_values((0..rows).map(|i| next.wrapping_add(i.wrapping_mul(step))));
+            next = next.wrapping_add(rows.wrapping_mul(step));
             left -= rows;
             if let Some(query) = &query {
                 query.progress.read(rows, rows * 8);

@@ -12,7 +12,8 @@ use datafusion::common::Result;
 use zepto_common::types::ColumnType;
 
 use super::fold::{Fold, Rule};
-use super::folds::{field, floats, level};
+use super::folds::{field, floats};
+use super::quantiles::level;
 use crate::functions::scalar::field_of;
 
 /// `quantileExact`.

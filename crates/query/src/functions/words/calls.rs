@@ -153,6 +153,19 @@ pub(super) fn json_extract(mut args: Vec<Expr>) -> Made {
         return Err(Error::new(ErrorCode::IllegalTypeOfArgument, message));
     };
     let ty = ColumnType::from_str(&name)?;
+    // Each item as its text, read as the type.
+    if let ColumnType::Array(item) = &ty
+        && *item.inner() == ColumnType::String
+        && !item.is_nullable()
+    {
+        return Ok(call("__json_items", args));
+    }
+    if let ColumnType::Array(item) = &ty
+        && item.is_number()
+        && !item.is_nullable()
+    {
+        return Ok(call("__json_numbers", vec![call("__json_items", args), text(ty.to_string())]));
+    }
     let of = match &ty {
         ColumnType::String => return Ok(call("JSONExtractString", args)),
         ColumnType::Bool => "JSONExtractBool",
