@@ -189,9 +189,8 @@ impl QueryService for ScriptedQueries {
                 Some((numbers_schema(), batches.chain(end).boxed()))
             }
             ["SET" | "USE", ref said @ ..] => {
-                let settings = settings_of(&said.join(" "));
-                let beside = Arc::default();
-                return Ok(Answer { rows: None, beside, format, settings, progress, warnings: vec![] });
+                let (settings, beside, warnings) = (settings_of(&said.join(" ")), Arc::default(), vec![]);
+                return Ok(Answer { rows: None, beside, format, settings, progress, warnings });
             }
             ["SELECT", "slowly"] => {
                 progress.read(1, 8);

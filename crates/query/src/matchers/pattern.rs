@@ -38,7 +38,7 @@ impl Names {
 enum Step {
     Except(Names, bool),
     Replace(Vec<(Expr, String)>, bool),
-    Apply(Expr),
+    Apply(Box<Expr>),
 }
 
 /// What stands for columns.
@@ -126,7 +126,7 @@ impl Matcher {
                 self.steps.push(Step::Replace(pairs.collect(), name == marks::REPLACE_STRICT));
             }
             _ => match <[Expr; 1]>::try_from(args) {
-                Ok([apply]) => self.steps.push(Step::Apply(apply)),
+                Ok([apply]) => self.steps.push(Step::Apply(Box::new(apply))),
                 Err(_) => return Err(bad(ErrorCode::SyntaxError, "APPLY takes one function")),
             },
         }

@@ -101,7 +101,7 @@ impl VisitorMut for Walk<'_, '_> {
         if let Some(around) = self.frames.last_mut()
             && let Some(table) = around.tables.get_mut(around.passed)
         {
-            table.query = Box::new(query.clone());
+            *table.query = query.clone();
             around.passed += 1;
         }
         ControlFlow::Continue(())

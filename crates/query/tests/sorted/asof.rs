@@ -4,8 +4,11 @@ use super::*;
 
 const OPERATOR: &str = "AsOfMergeExec";
 
-/// Two kinds of key.
-const KEYS: [(&str, fn(u64) -> String); 3] = [
+/// A type of key, and how its values are written.
+type KindOfKey = (&'static str, fn(u64) -> String);
+
+/// Kinds of key.
+const KEYS: [KindOfKey; 3] = [
     ("LowCardinality(String)", |n| format!("'K{n}'")),
     ("Int64", |n| (n as i64 - 2).to_string()),
     ("Nullable(String)", |n| if n == 0 { "NULL".to_owned() } else { format!("'{n}'") }),

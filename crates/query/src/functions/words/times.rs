@@ -101,7 +101,7 @@ pub(crate) fn week_of(day: i64, mode: i64) -> (i64, i64) {
     let monday_first = mode & 1 != 0;
     let mut week_year = mode & 2 != 0;
     // Without Monday in front the bit means the opposite.
-    let first_weekday = (mode & 4 != 0) != !monday_first;
+    let first_weekday = (mode & 4 != 0) == monday_first;
     if mode & 8 != 0 {
         return week_with_first_day(day, monday_first);
     }
