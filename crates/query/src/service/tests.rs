@@ -249,7 +249,10 @@ async fn a_request_for_a_database_that_is_not_there_is_refused() {
 async fn a_time_beyond_64_bits_of_nanoseconds_is_out_of_range_wherever_it_is_met() {
     let bench = Bench::new();
     bench.rows("CREATE TABLE t (k String, ts DateTime64(9)) ORDER BY (k, ts)").await;
+    // Of no rows nothing is compared.
+    bench.rows("INSERT INTO t VALUES ('b', '2200-01-01 00:00:00')").await;
     for sql in [
+        "SELECT count() FROM t WHERE ts = toDateTime64('2300-01-01 00:00:00', 3)",
         "SELECT count() FROM t WHERE ts <= '2300-01-01 00:00:00'",
         "SELECT toDateTime64('2299-01-01 00:00:00', 9)",
         "SELECT materialize(toDateTime64('2299-01-01 00:00:00', 3))::DateTime64(9)",
@@ -259,10 +262,5 @@ async fn a_time_beyond_64_bits_of_nanoseconds_is_out_of_range_wherever_it_is_met
     ] {
         assert_eq!(bench.code(sql).await, ErrorCode::ValueIsOutOfRange, "{sql}");
     }
-    bench.rows("INSERT INTO t VALUES ('b', '2200-01-01 00:00:00')").await;
-    // A moment of its own type, told in milliseconds: it compares, and no row has it.
-    for (sign, count) in [("=", "0"), ("<", "1"), (">", "0"), ("!=", "1")] {
-        let sql = format!("SELECT count() FROM t WHERE ts {sign} toDateTime64('2300-01-01 00:00:00', 3)");
-        assert_eq!(bench.rows(&sql).await, [count], "{sql}");
-    }
+    assert_eq!(bench.rows("SELECT count() FROM t").await, ["1"]);
 }
