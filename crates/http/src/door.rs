@@ -102,6 +102,11 @@ pub trait NodeInfo: Send + Sync {
         Err(Error::new(ErrorCode::NotImplemented, "this node runs alone: there is no cluster"))
     }
 
+    /// The feeds that run here, for `/admin/feeds`.
+    fn feeds(&self) -> Value {
+        json!({ "feeds": [] })
+    }
+
     /// Makes a consistent snapshot; the name is the node's choice when there is none.
     ///
     /// # Errors

@@ -51,6 +51,7 @@ impl Routes {
             .route("/admin/keys/{id}", delete(admin::revoke_key))
             .route("/admin/nodes", get(admin::nodes))
             .route("/admin/cluster", get(admin::cluster))
+            .route("/admin/feeds", get(admin::feeds))
             .route("/admin/settings", get(admin::settings))
             .route("/admin/version", get(admin::version))
             .route("/admin/snapshot", post(admin::create_snapshot))
@@ -121,6 +122,7 @@ fn label(path: &str) -> &'static str {
         "/admin/keys",
         "/admin/nodes",
         "/admin/cluster",
+        "/admin/feeds",
         "/admin/settings",
         "/admin/version",
         "/admin/snapshot",

@@ -6,6 +6,7 @@ mod cluster_copies;
 mod cluster_reads;
 mod cluster_states;
 mod configuration;
+mod feeds;
 mod fixtures;
 mod full_disk;
 mod hostile;
