@@ -11,7 +11,7 @@ use zepto_common::service::Role;
 use zepto_common::{Error, ErrorCode, Result};
 
 use crate::access;
-use crate::door::Service;
+use crate::door::{RebalanceChange, Service};
 use crate::params::Parameters;
 use crate::reply;
 
@@ -68,6 +68,68 @@ pub(crate) async fn cluster(State(service): Shared, request: Request) -> Respons
         Err(error) => Err(error),
     };
     answer(&service, told)
+}
+
+/// `GET /admin/rebalance/status` and `history`: of what the coordinators tell, all but these parts.
+async fn rebalance_without(service: &Service, request: Request, parts: &[&str]) -> Response {
+    let allowed = admin(service, &request);
+    drop(request);
+    let told = match allowed {
+        Ok(_) => service.door.node.rebalance().await,
+        Err(error) => Err(error),
+    };
+    let told = told.map(|mut told| {
+        if let Some(object) = told.as_object_mut() {
+            object.retain(|name, _| !parts.contains(&name.as_str()));
+        }
+        told
+    });
+    answer(service, told)
+}
+
+pub(crate) async fn rebalance_status(State(service): Shared, request: Request) -> Response {
+    rebalance_without(&service, request, &["history"]).await
+}
+
+pub(crate) async fn rebalance_history(State(service): Shared, request: Request) -> Response {
+    rebalance_without(&service, request, &["moves", "handovers", "rebalancing"]).await
+}
+
+async fn change_rebalance(service: &Service, request: Request, change: RebalanceChange) -> Response {
+    let allowed = admin(service, &request);
+    drop(request);
+    let done = match allowed {
+        Ok(_) => service.door.node.change_rebalance(change).await,
+        Err(error) => Err(error),
+    };
+    answer(service, done)
+}
+
+pub(crate) async fn pause_rebalance(State(service): Shared, request: Request) -> Response {
+    change_rebalance(&service, request, RebalanceChange::Pause).await
+}
+
+pub(crate) async fn resume_rebalance(State(service): Shared, request: Request) -> Response {
+    change_rebalance(&service, request, RebalanceChange::Resume).await
+}
+
+pub(crate) async fn cancel_rebalance(State(service): Shared, request: Request) -> Response {
+    change_rebalance(&service, request, RebalanceChange::Cancel).await
+}
+
+/// `DELETE /admin/nodes/<id>`: the node gives all away. Answered when that is agreed on, not when it is done.
+pub(crate) async fn drain_node(State(service): Shared, Path(id): Path<String>, request: Request) -> Response {
+    let allowed = admin(&service, &request);
+    drop(request);
+    let node = allowed.and_then(|_| {
+        id.parse::<u32>()
+            .map_err(|_| Error::new(ErrorCode::BadArguments, format!("a node's id is a number, not {id:.64}")))
+    });
+    let done = match node {
+        Ok(node) => service.door.node.drain_node(node).await,
+        Err(error) => Err(error),
+    };
+    answer(&service, done)
 }
 
 pub(crate) async fn version(State(service): Shared, request: Request) -> Response {

@@ -58,8 +58,23 @@ pub trait Forward: Send + Sync {
     async fn forward(&self, statement: ForwardedStatement) -> Result<http::Response<axum::body::Body>>;
 }
 
-/// What the door tells about its node. Every method answers at once, but for [`Self::create_snapshot`] and
-/// [`Self::cluster`].
+/// What `POST /admin/rebalance/…` asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RebalanceChange {
+    /// Nothing moves for balance.
+    Pause,
+    /// It does again.
+    Resume,
+    /// A pause, and what moves is taken back.
+    Cancel,
+}
+
+fn alone() -> Error {
+    Error::new(ErrorCode::NotImplemented, "this node runs alone: there is no cluster")
+}
+
+/// What the door tells about its node. Every method answers at once, but for [`Self::create_snapshot`] and those that ask
+/// the coordinators.
 #[async_trait]
 pub trait NodeInfo: Send + Sync {
     /// Who the node is.
@@ -99,7 +114,31 @@ pub trait NodeInfo: Send + Sync {
     /// # Errors
     /// `NotImplemented` on a node that runs alone.
     async fn cluster(&self) -> Result<Value> {
-        Err(Error::new(ErrorCode::NotImplemented, "this node runs alone: there is no cluster"))
+        Err(alone())
+    }
+
+    /// Moves under way and those that ended, for `/admin/rebalance`.
+    ///
+    /// # Errors
+    /// `NotImplemented` on a node that runs alone.
+    async fn rebalance(&self) -> Result<Value> {
+        Err(alone())
+    }
+
+    /// Changes what moves.
+    ///
+    /// # Errors
+    /// `NotImplemented` on a node that runs alone; what the coordinators refuse.
+    async fn change_rebalance(&self, _change: RebalanceChange) -> Result<Value> {
+        Err(alone())
+    }
+
+    /// Has a node give all away that it has.
+    ///
+    /// # Errors
+    /// As [`Self::change_rebalance`].
+    async fn drain_node(&self, _node: u32) -> Result<Value> {
+        Err(alone())
     }
 
     /// Makes a consistent snapshot; the name is the node's choice when there is none.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use zepto_cluster::{OwnerPool, RoutedSink};
 use zepto_common::metric_names as names;
 use zepto_common::{Error, ErrorCode, Result};
-use zepto_http::{Forward, Identity, NodeInfo};
+use zepto_http::{Forward, Identity, NodeInfo, RebalanceChange};
 use zepto_process::gauges;
 use zepto_process::parts::settings;
 use zepto_process::rate::Rate;
@@ -137,6 +137,23 @@ impl NodeInfo for IngestInfo {
 
     async fn cluster(&self) -> Result<Value> {
         self.agreed.cluster().await
+    }
+
+    async fn rebalance(&self) -> Result<Value> {
+        zepto_proto::rebalance::status(self.agreed.client()).await
+    }
+
+    async fn change_rebalance(&self, change: RebalanceChange) -> Result<Value> {
+        let client = self.agreed.client();
+        match change {
+            RebalanceChange::Pause => zepto_proto::rebalance::pause(client, true).await,
+            RebalanceChange::Resume => zepto_proto::rebalance::pause(client, false).await,
+            RebalanceChange::Cancel => zepto_proto::rebalance::cancel(client).await,
+        }
+    }
+
+    async fn drain_node(&self, node: u32) -> Result<Value> {
+        zepto_proto::rebalance::drain(self.agreed.client(), node).await
     }
 
     async fn create_snapshot(&self, _name: Option<&str>) -> Result<Value> {

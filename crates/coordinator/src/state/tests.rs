@@ -349,6 +349,10 @@ fn nodes_leave_one_at_a_time_and_go_when_they_hold_nothing() {
     let early = apply(&mut state, Command::RemoveNode { node: NodeId(3) });
     assert_eq!(reason(&early), Some(Reason::StillHolds));
     accept(&mut state, Command::CancelDrain { node: NodeId(3) });
+    // A dead one would be taken for one that is there.
+    dead(&mut state, NodeId(2));
+    let gone = apply(&mut state, Command::DrainNode { node: NodeId(2) });
+    assert_eq!(reason(&gone), Some(Reason::NodeDead));
     let mut small = placed(2, 8, 2);
     assert_eq!(reason(&apply(&mut small, Command::DrainNode { node: NodeId(0) })), Some(Reason::TooFewNodes));
 }
