@@ -222,6 +222,10 @@ impl State {
         if record.state == NodeState::Leaving {
             return Ok(false);
         }
+        if record.state == NodeState::Dead {
+            let message = format!("node {node} is dead and gives nothing away: others make its copies anew");
+            return refuse(Reason::NodeDead, message);
+        }
         if record.role == NodeRole::Storage {
             let storage = self.nodes.values().filter(|it| it.role == NodeRole::Storage && it.id != node);
             let (leaving, staying): (Vec<_>, Vec<_>) = storage.partition(|it| it.state == NodeState::Leaving);

@@ -353,6 +353,17 @@ fn nodes_leave_one_at_a_time_and_go_when_they_hold_nothing() {
     assert_eq!(reason(&apply(&mut small, Command::DrainNode { node: NodeId(0) })), Some(Reason::TooFewNodes));
 }
 
+/// It would count as a node that can own, and failovers would wait for it.
+#[test]
+fn a_dead_node_cannot_leave_and_stays_dead() {
+    let mut state = placed(4, 8, 2);
+    accept(&mut state, Command::MarkDead { node: NodeId(3), incarnation: Boot(1) });
+    let drained = apply(&mut state, Command::DrainNode { node: NodeId(3) });
+    assert_eq!(reason(&drained), Some(Reason::NodeDead));
+    assert_eq!(state.node(NodeId(3)).expect("known").state, NodeState::Dead);
+    assert!(!state.is_able(replica(3)));
+}
+
 fn create(name: &str) -> Ddl {
     let column = Column {
         id: ColumnId(0),
