@@ -127,7 +127,7 @@ impl Background {
             self.covered[shard] = true;
             warn_of(
                 self.shared.drains[shard].command(Command::Release(cut.position)),
-                "covered log files stay for now",
+                "covered log files stay until the next checkpoint",
             );
         }
         self.release_old_logs();

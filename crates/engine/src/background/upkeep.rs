@@ -118,7 +118,10 @@ impl Background {
         }
         self.made_room = Some(now);
         for drain in &self.shared.drains {
-            warn_of(drain.command(crate::shard::Command::DropSpares), "log files stay for now");
+            warn_of(
+                drain.command(crate::shard::Command::DropSpares),
+                "log files that wait to be used again stay until the next try",
+            );
         }
         warn_of(
             self.checkpoint_all(),

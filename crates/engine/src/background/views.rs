@@ -177,7 +177,10 @@ impl Background {
         };
         if committed.is_err() {
             // Nothing shows these states; a start removes them if this does not.
-            super::warn_of(self.forget_view(&source, id), "states of a view that is not there stay for now");
+            super::warn_of(
+                self.forget_view(&source, id),
+                "states of a view that is not there stay until the next start",
+            );
         }
         committed
     }

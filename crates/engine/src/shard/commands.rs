@@ -23,7 +23,7 @@ impl Shard {
             Command::Release(covered) => self.release(covered),
             Command::DropSpares => {
                 if let Err(error) = self.log.drop_spares() {
-                    tracing::warn!(shard = self.index, %error, "log files that wait to be used again stay for now");
+                    tracing::warn!(shard = self.index, %error, "log files that wait to be used again stay until the next try");
                 }
             }
             Command::Expire { table, cutoff, done } => {

@@ -54,7 +54,9 @@ impl Health {
         }
         match &state {
             LogState::Healthy => tracing::info!(log, "the log takes rows again"),
-            LogState::ReadOnly { reason } => tracing::error!(log, reason, "the log takes no rows for now"),
+            LogState::ReadOnly { reason } => {
+                tracing::error!(log, reason, "the log takes no rows until the disk does")
+            }
             LogState::Failed { reason } => {
                 tracing::error!(log, reason, "the log takes no rows until a restart")
             }
