@@ -226,6 +226,12 @@ pub fn check(name: &str, value: &str) -> Result<()> {
     }
 }
 
+/// Whether a flag among these settings is set; [`check`] has refused other words than `0`, `1`, `false` and `true`.
+#[must_use]
+pub fn is_on(settings: &std::collections::BTreeMap<String, String>, name: &str) -> bool {
+    settings.get(name).is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true"))
+}
+
 /// A whole number that may have a suffix: k or K, M, G, T for powers of 1000, with an `i` behind it of 1024.
 /// None for anything else, and for more than 64 bits (which ClickHouse cuts off in silence).
 #[must_use]

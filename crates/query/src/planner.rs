@@ -166,9 +166,8 @@ pub(crate) fn rewrite_tree(mut tree: ast::Statement) -> Result<ast::Statement> {
 /// ClickHouse's code for what is wrong with it.
 pub(crate) async fn plan_tree(state: &SessionState, tree: ast::Statement) -> Result<LogicalPlan> {
     let settings = state.config().get_extension::<crate::service::Settings>();
-    let use_nulls = settings.as_ref().is_some_and(|all| {
-        all.0.get("group_by_use_nulls").is_some_and(|value| matches!(value.as_str(), "1" | "true"))
-    });
+    let is_on = |all: &crate::service::Settings| zepto_common::settings::is_on(&all.0, "group_by_use_nulls");
+    let use_nulls = settings.as_deref().is_some_and(is_on);
     let plan = state.statement_to_plan(DfStatement::Statement(Box::new(tree))).await;
     plan.and_then(|plan| if use_nulls { Ok(plan) } else { semantics::zeros_of_grouping_sets(plan) })
         .and_then(text_as_views)

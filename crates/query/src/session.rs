@@ -227,7 +227,7 @@ impl Sessions {
         let mut state = self.plan_state(core, database, 0);
         let config = state.config_mut();
         config.set_extension(handle.clone());
-        let use_nulls = settings.get("join_use_nulls").is_some_and(|value| value == "1" || value == "true");
+        let use_nulls = zepto_common::settings::is_on(settings, "join_use_nulls");
         let session_timezone = settings.get("session_timezone").cloned().unwrap_or_default();
         let user = handle.user().to_owned();
         let semantics = SemanticOptions { join_use_nulls: use_nulls, session_timezone, user };

@@ -89,10 +89,7 @@ impl Run {
     }
 
     fn wants_extremes(&self) -> bool {
-        self.context
-            .settings
-            .get("extremes")
-            .is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true"))
+        zepto_common::settings::is_on(&self.context.settings, "extremes")
     }
 
     fn limits(&self) -> ResultLimits {
