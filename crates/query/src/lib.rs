@@ -33,6 +33,7 @@ mod filters;
 pub mod functions;
 mod index_aggregate;
 mod latest;
+mod leaf_plan;
 mod long_limits;
 mod matchers;
 mod memory;

@@ -21,7 +21,7 @@ use datafusion::physical_plan::metrics::{
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PhysicalExpr, PlanProperties,
-    ReplaceChildrenOptions, SendableRecordBatchStream, StatisticsArgs,
+    SendableRecordBatchStream, StatisticsArgs,
 };
 use futures::stream;
 use zepto_common::schema::TableSchema;
@@ -31,6 +31,7 @@ use zepto_engine::store::TableSnapshot;
 use super::predicate::Wanted;
 use super::{pinned, statistics, to_query};
 use crate::error::external;
+use crate::leaf_plan::without_children;
 use crate::running::QueryHandle;
 
 /// Rows below which another partition costs more than it saves.
@@ -298,10 +299,6 @@ impl ExecutionPlan for PartScan {
         &self.properties
     }
 
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![]
-    }
-
     fn apply_expressions(
         &self,
         f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
@@ -312,17 +309,7 @@ impl ExecutionPlan for PartScan {
         }
     }
 
-    fn replace_children(
-        self: Arc<Self>,
-        _: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(self)
-    }
-
-    fn with_new_children(self: Arc<Self>, _: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(self)
-    }
+    without_children!();
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let Some(pieces) = self.partitions.get(partition) else {

@@ -10,7 +10,7 @@ use datafusion::common::{Result, internal_err};
 use datafusion::physical_expr::utils::reassign_expr_columns;
 use datafusion::physical_plan::PhysicalExpr;
 use zepto_common::PartitionId;
-use zepto_common::schema::TableSchema;
+use zepto_common::schema::{Column, TableSchema};
 use zepto_engine::Part;
 use zepto_engine::chunk::Chunk;
 use zepto_engine::run::{Run, RunIndex};
@@ -19,6 +19,9 @@ use zepto_engine::series;
 use super::unit::{Share, Unit};
 use crate::error::external;
 use crate::provider::{Source as ScanSource, batch_bytes, to_query};
+
+/// Bytes of a text's view.
+const VIEW_BYTES: usize = 16;
 
 /// Which columns are loaded, and which rows of inexact shares are wanted.
 #[derive(Debug, Clone)]
@@ -79,6 +82,12 @@ impl Loader {
     pub(super) fn place(&self, table: &TableSchema, column: usize) -> Option<usize> {
         let id = table.columns.get(column)?.id;
         self.schema.index_of_id(id)?.checked_sub(self.time)
+    }
+
+    /// About how many bytes loading a unit copies, to ask for them before: a text counts as its view.
+    pub(super) fn copied_bytes(&self, unit: &Unit) -> usize {
+        let width = |column: &Column| column.ty.storage_type().primitive_width().unwrap_or(VIEW_BYTES);
+        unit.copied_rows().saturating_mul(self.schema.columns.iter().map(width).sum())
     }
 
     /// A unit's rows, one source after the other as their rows arrived.

@@ -5,7 +5,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, internal_err};
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
@@ -17,8 +16,7 @@ use datafusion::physical_plan::metrics::{
 };
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PhysicalExpr, PlanProperties,
-    ReplaceChildrenOptions, SendableRecordBatchStream,
+    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, SendableRecordBatchStream,
 };
 use futures::stream;
 use zepto_common::PartitionId;
@@ -27,6 +25,7 @@ use zepto_engine::series::NO_ROW;
 
 use super::join::{Both, Join, Joined};
 use crate::error::external;
+use crate::leaf_plan::{without_children, without_expressions};
 use crate::provider::PartScan;
 use crate::running::QueryHandle;
 use crate::timeseries::load::Read;
@@ -105,28 +104,8 @@ impl ExecutionPlan for AsOfMergeExec {
         &self.properties
     }
 
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![]
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        _: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(self)
-    }
-
-    fn with_new_children(self: Arc<Self>, _: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(self)
-    }
+    without_children!();
+    without_expressions!();
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let Some(units) = self.lists.get(partition) else {
@@ -200,6 +179,7 @@ impl Iterator for Worker {
 impl Worker {
     fn unit(&mut self, partition: PartitionId, both: &Both) -> Result<Joined> {
         let mut read = Read::default();
+        self.memory.try_resize(self.join.copied_bytes(both))?;
         let joined = self.join.partition(partition, both, &mut read)?;
         self.rows_scanned.add(read.rows);
         self.bytes_scanned.add(read.bytes);

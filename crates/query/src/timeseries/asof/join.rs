@@ -144,6 +144,11 @@ impl Join {
         Some(Self { left: loaders.0, right: loaders.1, origins: origins?, which, outer, schema, tables })
     }
 
+    /// About how many bytes loading a partition copies.
+    pub(super) fn copied_bytes(&self, both: &Both) -> usize {
+        self.left.copied_bytes(&both.left).saturating_add(self.right.copied_bytes(&both.right))
+    }
+
     /// Finds the right row of each left row of a partition.
     pub(super) fn partition(&self, partition: PartitionId, both: &Both, read: &mut Read) -> Result<Joined> {
         let left = self.left.load(partition, &both.left, read)?;

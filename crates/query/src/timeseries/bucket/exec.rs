@@ -20,7 +20,7 @@ use datafusion::physical_plan::metrics::{
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PhysicalExpr, PlanProperties,
-    ReplaceChildrenOptions, SendableRecordBatchStream,
+    SendableRecordBatchStream,
 };
 use futures::stream;
 use zepto_common::PartitionId;
@@ -31,6 +31,7 @@ use zepto_engine::series;
 use super::group::{Group, Grouping};
 use super::measure::Measure;
 use crate::error::external;
+use crate::leaf_plan::without_children;
 use crate::provider::PartScan;
 use crate::running::QueryHandle;
 use crate::timeseries::keys::{Keys, Stretch};
@@ -134,10 +135,6 @@ impl ExecutionPlan for BucketAggregateExec {
         &self.properties
     }
 
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![]
-    }
-
     fn apply_expressions(
         &self,
         f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
@@ -152,17 +149,7 @@ impl ExecutionPlan for BucketAggregateExec {
         Ok(TreeNodeRecursion::Continue)
     }
 
-    fn replace_children(
-        self: Arc<Self>,
-        _: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(self)
-    }
-
-    fn with_new_children(self: Arc<Self>, _: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(self)
-    }
+    without_children!();
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let Some(units) = self.lists.get(partition) else {
@@ -244,6 +231,7 @@ struct Groups {
 impl Worker {
     fn unit(&mut self, partition: PartitionId, unit: &Unit) -> Result<RecordBatch> {
         let mut read = Read::default();
+        self.memory.try_resize(self.node.loader.copied_bytes(unit))?;
         let loaded = self.node.loader.load(partition, unit, &mut read)?;
         self.tell(read);
         self.memory.try_resize(loaded.iter().map(|source| source.copied).sum())?;
