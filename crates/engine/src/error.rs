@@ -72,6 +72,13 @@ pub enum EngineError {
         /// The file that could not be written.
         path: PathBuf,
     },
+    /// The file system became read-only in the middle of a group of frames, whose bytes cannot be cut off now. The log
+    /// does so before it writes again; until then a crash may bring the group back.
+    #[error("the file system of {} became read-only while rows were written: mount it writable", path.display())]
+    LeftBehind {
+        /// The file that holds them.
+        path: PathBuf,
+    },
     /// A write or sync of the log failed earlier; what is on the disk is not known until a restart reads it.
     #[error("the log in {} failed and takes no more writes until a restart: {cause}", path.display())]
     LogFailed {
@@ -169,7 +176,7 @@ impl EngineError {
                 IoAction::Sync => ErrorCode::CannotFsync,
             },
             Self::DiskFull { .. } => ErrorCode::NotEnoughSpace,
-            Self::ReadOnlyDisk { .. } => ErrorCode::TableIsReadOnly,
+            Self::ReadOnlyDisk { .. } | Self::LeftBehind { .. } => ErrorCode::TableIsReadOnly,
             Self::LogFailed { .. } => ErrorCode::CannotFsync,
             Self::Corrupt { .. } => ErrorCode::CorruptedData,
             Self::TooNew { .. } => ErrorCode::NotImplemented,

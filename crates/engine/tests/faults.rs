@@ -146,6 +146,34 @@ async fn a_read_only_disk_refuses_writes_and_ddl_and_goes_on_reading() {
 }
 
 #[tokio::test]
+async fn after_a_disk_turned_read_only_in_a_write_rows_are_taken_again_without_a_restart() {
+    for room in [100, 700, 1_500] {
+        let disk = SimDisk::new();
+        let store = Store::open(options(&disk)).expect("opens");
+        let schema = store.create_table(trades("t")).await.expect("creates");
+        write(&store, &schema, None, &some(0, 10)).await.expect("writes");
+        disk.fail_on("/data/wal", Fault::ReadOnlyAfter(room));
+        let refused = write(&store, &schema, Some("a"), &some(10, 200)).await.expect_err("in the middle");
+        assert_eq!(refused.code, ErrorCode::UnknownStatusOfInsert, "{refused}");
+        assert!(matches!(store.stats().log_state, LogState::ReadOnly { .. }));
+        assert!(!store.ready().is_empty());
+        assert_eq!(ids(&store, schema.id), (0..10).collect::<Vec<_>>());
+        disk.heal();
+        let until = Instant::now() + Duration::from_secs(20);
+        while !store.ready().is_empty() {
+            assert!(Instant::now() < until, "still not ready: {:?}", store.ready());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        write(&store, &schema, Some("a"), &some(10, 200)).await.expect("a retry under the same token");
+        write(&store, &schema, Some("a"), &some(10, 200)).await.expect("and one more");
+        assert_eq!(ids(&store, schema.id), (0..200).collect::<Vec<_>>());
+        drop(store);
+        let store = Store::open(options(&disk)).expect("opens again");
+        assert_eq!(ids(&store, schema.id), (0..200).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
 async fn after_a_failed_sync_only_a_restart_helps_and_nothing_acknowledged_is_lost() {
     let disk = SimDisk::new();
     let store = Store::open(options(&disk)).expect("opens");

@@ -31,6 +31,8 @@ pub enum Fault {
     NoSpaceAfter(u64),
     /// Every change is refused with `ReadOnlyFilesystem`.
     ReadOnly,
+    /// As that, after so many more bytes of writing or growing; the change that meets it is done in part.
+    ReadOnlyAfter(u64),
     /// Every sync fails with EIO, and what it should have made durable never becomes so.
     SyncFails,
     /// Every write fails with EIO.
@@ -289,7 +291,10 @@ impl State {
 
     fn check_change(&self, path: &Path) -> io::Result<()> {
         self.check_power()?;
-        if self.has(path, Fault::ReadOnly) { Err(io::ErrorKind::ReadOnlyFilesystem.into()) } else { Ok(()) }
+        if self.has(path, Fault::ReadOnly) || self.has(path, Fault::ReadOnlyAfter(0)) {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
+        Ok(())
     }
 
     /// Begins a sync: records it, or loses the power.
@@ -324,7 +329,7 @@ impl State {
         let mut fits = written.saturating_sub(over);
         let path = path.to_string_lossy();
         for (fragment, fault) in &mut self.faults {
-            if let Fault::NoSpaceAfter(left) = fault
+            if let Fault::NoSpaceAfter(left) | Fault::ReadOnlyAfter(left) = fault
                 && path.contains(fragment.as_str())
             {
                 fits = fits.min(*left);
@@ -332,6 +337,13 @@ impl State {
             }
         }
         fits
+    }
+
+    /// Why not all bytes of a change fit.
+    fn want_of_room(&self, path: &Path) -> io::Error {
+        let read_only = self.has(path, Fault::ReadOnlyAfter(0));
+        let kind = if read_only { io::ErrorKind::ReadOnlyFilesystem } else { io::ErrorKind::StorageFull };
+        kind.into()
     }
 
     fn add_name(&mut self, path: &Path, inode: u64) -> io::Result<()> {

@@ -96,6 +96,7 @@ impl Shard {
     pub(super) fn look_again(&mut self) {
         if self.shared.health.is_read_only(self.index)
             && self.space.takes_rows_again(&self.shared, self.index, Instant::now())
+            && self.log.settle().is_ok()
         {
             self.shared.health.set(self.index, LogState::Healthy, ErrorCode::LogicalError);
         }
@@ -305,12 +306,15 @@ impl Shard {
         };
         let reason = error.to_string();
         let state = match &error {
-            EngineError::DiskFull { .. } | EngineError::ReadOnlyDisk { .. } => LogState::ReadOnly { reason },
+            EngineError::DiskFull { .. }
+            | EngineError::ReadOnlyDisk { .. }
+            | EngineError::LeftBehind { .. } => LogState::ReadOnly { reason },
             _ => LogState::Failed { reason },
         };
-        let failed = matches!(state, LogState::Failed { .. });
+        let unknown =
+            matches!(state, LogState::Failed { .. }) || matches!(error, EngineError::LeftBehind { .. });
         self.shared.health.set(self.index, state, error.code());
-        if failed {
+        if unknown {
             let message =
                 format!("the rows may be stored or not: {error}; repeat with the same token after it");
             return Err(Error::new(ErrorCode::UnknownStatusOfInsert, message));

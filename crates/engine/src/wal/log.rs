@@ -5,6 +5,7 @@
 //! first byte is written, so want of room shows before anything has to be taken back.
 
 mod spares;
+mod taking_back;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,7 +20,6 @@ use zepto_common::limits::{
 use zepto_common::{Boot, DiskId};
 
 use super::LogPosition;
-use super::chain::TAKEN_BACK_BYTES;
 use super::codec::{
     FILE_HEADER_BYTES, FileHeader, FileIdentity, SEAL_BYTES, encode_frame, encode_seal, frame_stride,
 };
@@ -96,6 +96,8 @@ pub struct Log {
     /// Frames that wait for a sync.
     group: Vec<u8>,
     segments: Vec<Segment>,
+    /// What of a refused group is in the files and has to be cut off before anything is written.
+    owed: Vec<Segment>,
     /// Why the log takes nothing more.
     failure: Option<String>,
 }
@@ -134,6 +136,7 @@ impl Log {
             next: start,
             group: Vec::new(),
             segments: Vec::new(),
+            owed: Vec::new(),
             failure: None,
         };
         log.adopt_spares()?;
@@ -180,15 +183,17 @@ impl Log {
     ///
     /// # Errors
     /// `DiskFull` and `ReadOnlyDisk`: none of the group is stored, nor will it be replayed; the log stands where it
-    /// stood after the last sync and works on when there is room. `LogFailed`: the group may be stored or not; the
-    /// log takes nothing more until it is opened again.
+    /// stood after the last sync and works on when there is room. `LeftBehind`: as those, but a crash before the log
+    /// works on may bring the group back. `LogFailed`: the group may be stored or not; the log takes nothing more
+    /// until it is opened again.
     pub fn sync(&mut self) -> Result<Duration> {
         self.check()?;
         if self.group.is_empty() {
             return Ok(Duration::ZERO);
         }
         let started = Instant::now();
-        self.prepare_group().map_err(|error| self.refuse(error))?;
+        let prepared = self.settle().and_then(|()| self.prepare_group());
+        prepared.map_err(|error| self.refuse(error))?;
         for index in 0..self.segments.len() {
             self.write_segment(index)?;
         }
@@ -255,10 +260,12 @@ impl Log {
         EngineError::LogFailed { path: self.dir.clone(), cause }
     }
 
-    /// A fault before the first byte was written.
+    /// A fault that leaves no byte of the group, or a cut that is owed.
     fn refuse(&mut self, error: EngineError) -> EngineError {
         match error {
-            EngineError::DiskFull { .. } | EngineError::ReadOnlyDisk { .. } => {
+            EngineError::DiskFull { .. }
+            | EngineError::ReadOnlyDisk { .. }
+            | EngineError::LeftBehind { .. } => {
                 self.discard();
                 error
             }
@@ -402,7 +409,9 @@ impl Log {
         let bytes = &self.group[self.segment_range(index)];
         if let Err(error) = file.write_at(bytes, self.segments[index].offset) {
             return Err(match EngineError::io(IoAction::Write, &path, &error) {
-                full @ EngineError::DiskFull { .. } => self.take_back(index, full),
+                refusal @ (EngineError::DiskFull { .. } | EngineError::ReadOnlyDisk { .. }) => {
+                    self.take_back(index, refusal)
+                }
                 other => self.poison(&other),
             });
         }
@@ -412,30 +421,6 @@ impl Log {
             return Err(self.poison(&EngineError::Io { action, path, kind, message }));
         }
         Ok(())
-    }
-
-    /// Cuts off what was written of the group, so that no restart replays what was refused. Later files first:
-    /// a file's seal must not go while a later file has frames.
-    fn take_back(&mut self, last: usize, full: EngineError) -> EngineError {
-        for index in (0..=last).rev() {
-            if let Err(error) = self.wipe(index) {
-                return self.poison(&error);
-            }
-        }
-        self.discard();
-        full
-    }
-
-    /// Cutting the file needs no room, unlike writing zeros on a file system that copies on write.
-    fn wipe(&mut self, index: usize) -> Result<()> {
-        let (file, path) = self.segment_file(index)?;
-        let Segment { sequence, offset, .. } = self.segments[index];
-        let length = offset.max(TAKEN_BACK_BYTES);
-        file.set_len(length).map_err(|error| EngineError::io(IoAction::Write, &path, &error))?;
-        if let Some(open) = self.files.get_mut(&sequence) {
-            open.reserved = length;
-        }
-        file.sync_data().map_err(|error| EngineError::io(IoAction::Sync, &path, &error))
     }
 
     /// The whole group is durable.

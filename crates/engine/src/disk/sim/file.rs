@@ -25,7 +25,7 @@ impl SimFile {
         state.check_change(&self.path)?;
         let growth = length.saturating_sub(state.inode(self.inode)?.live.length());
         if state.take_room(&self.path, growth, growth) < growth {
-            return Err(io::ErrorKind::StorageFull.into());
+            return Err(state.want_of_room(&self.path));
         }
         state.inode(self.inode)?.change(change);
         Ok(())
@@ -54,7 +54,7 @@ impl DiskFile for SimFile {
         if fits > 0 {
             state.inode(self.inode)?.change(Change::Data(offset, data[..fits].into()));
         }
-        if fits < data.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        if fits < data.len() { Err(state.want_of_room(&self.path)) } else { Ok(()) }
     }
 
     fn allocate(&self, length: u64) -> io::Result<()> {

@@ -52,6 +52,74 @@ fn after_a_full_disk_the_log_goes_on_and_what_was_refused_never_comes_back() {
     assert!(refused_at_write > 100);
 }
 
+#[test]
+fn after_a_read_only_disk_the_log_goes_on_and_what_was_refused_comes_back_only_with_a_crash_before() {
+    let mut left_behind = 0;
+    for room in (0..12_000).step_by(64) {
+        let disk = SimDisk::new();
+        let mut log = open(&disk, options(0, 1, 4096), 1);
+        append_all(&mut log, [1], 400);
+        log.sync().unwrap();
+        disk.fail(Fault::ReadOnlyAfter(room));
+        let mut stored = vec![1];
+        for group in 0..4u64 {
+            let (frames, position) = (group * 10 + 10..group * 10 + 16, log.synced());
+            append_all(&mut log, frames.clone(), 400);
+            let Err(error) = log.sync() else {
+                stored.extend(frames);
+                continue;
+            };
+            assert_eq!(error.code(), ErrorCode::TableIsReadOnly, "{error}");
+            assert!(!log.has_failed());
+            assert_eq!((log.position(), log.synced()), (position, position));
+            let unknown = matches!(error, EngineError::LeftBehind { .. });
+            left_behind += i32::from(unknown);
+            let attempted: Vec<u64> = stored.iter().copied().chain(frames).collect();
+            for (kind, image) in disk.now().images(4) {
+                let found = numbers(&image);
+                let allowed = attempted.starts_with(&found) && found.len() >= stored.len();
+                assert!(allowed && (unknown || found == stored), "room {room} {kind:?}: {found:?}");
+            }
+            append_all(&mut log, [group * 10 + 16], 400);
+            let again = log.sync().expect_err("nothing has changed");
+            let owed = matches!(again, EngineError::LeftBehind { .. });
+            assert!(again.code() == ErrorCode::TableIsReadOnly && !(unknown && owed), "room {room}: {again}");
+            disk.heal();
+            append_all(&mut log, [group * 10 + 17], 400);
+            log.sync().unwrap();
+            stored.push(group * 10 + 17);
+        }
+        check_images(&disk, &stored, room);
+        log.close().unwrap();
+        assert_eq!(numbers(&disk), stored, "room {room}");
+    }
+    assert!(left_behind > 50, "{left_behind}");
+}
+
+#[test]
+fn what_a_read_only_disk_left_behind_is_cut_off_before_anything_is_written() {
+    for power_lost_at in 0..3 {
+        let disk = SimDisk::new();
+        let mut log = open(&disk, options(0, 1, 1 << 16), 1);
+        append_all(&mut log, [1], 400);
+        log.sync().unwrap();
+        disk.fail(Fault::ReadOnlyAfter(1_000));
+        append_all(&mut log, 2..=6, 400);
+        assert!(matches!(log.sync(), Err(EngineError::LeftBehind { .. })));
+        disk.heal();
+        disk.record();
+        append_all(&mut log, [7], 400);
+        log.sync().unwrap();
+        let boundary = disk.boundaries().into_iter().nth(power_lost_at);
+        let Some(boundary) = boundary else { continue };
+        for (kind, image) in boundary.images(3) {
+            let found = numbers(&image);
+            let apart = !(found.contains(&7) && found.contains(&2));
+            assert!(found[0] == 1 && apart, "{power_lost_at} {kind:?}: {found:?}");
+        }
+    }
+}
+
 /// The power goes before the refusal is answered: frames of the group may be there, the start goes well.
 fn check_taking_back(disk: &Arc<SimDisk>, stored: &[u64], room: u64) {
     for boundary in disk.boundaries() {
