@@ -42,6 +42,8 @@ pub const NAME_BYTES_MAX: usize = 256;
 pub const TABLES_MAX: usize = 10_000;
 /// Nesting of an expression or a JSON document.
 pub const DEPTH_MAX: usize = 128;
+/// Elements of a statement once its aliases and functions are put in.
+pub const STATEMENT_ELEMENTS_MAX: u64 = 50_000;
 /// Bytes of one log file.
 pub const LOG_FILE_BYTES: u64 = 64 << 20;
 /// Bytes of one log frame.

@@ -154,6 +154,7 @@ impl Core {
 /// # Errors
 /// What rewriting refuses.
 pub(crate) fn rewrite_tree(mut tree: ast::Statement) -> Result<ast::Statement> {
+    semantics::check_size(&tree)?;
     rewrite::before(&mut tree)?;
     semantics::rewrite_ast(&mut tree)?;
     rewrite::after(&mut tree)?;

@@ -22,6 +22,7 @@ mod rules;
 mod scalars;
 mod session_zone;
 mod settings;
+mod size;
 mod subqueries;
 mod syntax;
 mod tuple_in;
@@ -48,6 +49,7 @@ pub use operators::OperatorPlanner;
 pub use rules::SemanticOptions;
 pub(crate) use session_zone::{in_session_zone, session_zone};
 pub(crate) use settings::put_settings;
+pub(crate) use size::check_size;
 pub(crate) use subqueries::nulls_of_subqueries;
 pub(crate) use syntax::typed;
 

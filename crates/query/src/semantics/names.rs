@@ -345,12 +345,11 @@ fn arguments(arguments: &FunctionArguments) -> Option<(bool, Vec<String>)> {
 }
 
 /// Calls that ClickHouse writes otherwise: `tuple(1)` is `(1)`, `dateAdd(day, 1, t)` is `plus(t, toIntervalDay(1))`.
-fn shaped(function: &Function) -> Option<String> {
+fn shaped(function: &Function, args: &[String]) -> Option<String> {
     if function.over.is_some() {
         return None;
     }
-    let (_, args) = arguments(&function.args)?;
-    match (function.name.to_string().to_ascii_lowercase().as_str(), args.as_slice()) {
+    match (function.name.to_string().to_ascii_lowercase().as_str(), args) {
         ("tuple", [_, ..]) => Some(format!("({})", args.join(", "))),
         ("array", _) => Some(format!("[{}]", args.join(", "))),
         ("ltrim", [text]) => Some(format!("trimLeft({text})")),
@@ -369,11 +368,13 @@ fn shaped(function: &Function) -> Option<String> {
 }
 
 fn function_name(function: &Function) -> String {
-    if let Some(name) = shaped(function) {
+    // Once: whoever names arguments twice names what is nested deep for ever.
+    let named = arguments(&function.args);
+    if let Some(name) = named.as_ref().and_then(|(_, args)| shaped(function, args)) {
         return name;
     }
     let mut out = function.name.to_string().replace('"', "");
-    let (distinct, mut args) = arguments(&function.args).unwrap_or_default();
+    let (distinct, mut args) = named.unwrap_or_default();
     if distinct {
         out.push_str("Distinct");
     }

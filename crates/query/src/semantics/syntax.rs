@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    AccessExpr, BinaryOperator, CastKind, CeilFloorKind, DateTimeField, Expr, Query, Select, SelectItem,
-    Subscript, TrimWhereField, TypedString, UnaryOperator, Value, VisitorMut,
+    AccessExpr, BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DateTimeField, Expr, Query, Select,
+    SelectItem, Subscript, TrimWhereField, TypedString, UnaryOperator, Value, VisitorMut,
 };
 use zepto_common::{Error, ErrorCode, Result};
 
@@ -45,7 +45,7 @@ impl VisitorMut for Expressions {
         let old = std::mem::replace(expr, Expr::Value(Value::Null.into()));
         match rewritten(old) {
             Ok(new) => {
-                *expr = new;
+                *expr = one_case(new);
                 ControlFlow::Continue(())
             }
             Err(error) => ControlFlow::Break(error),
@@ -146,6 +146,34 @@ fn rewritten(expr: Expr) -> Result<Expr> {
         }
         other => other,
     })
+}
+
+/// A chain of ELSE as one CASE: nested, each level would be planned twice.
+fn one_case(expr: Expr) -> Expr {
+    match expr {
+        Expr::Case { case_token, end_token, operand: None, mut conditions, else_result: Some(rest) } => {
+            let else_result = match chained(*rest) {
+                Ok((more, rest)) => {
+                    conditions.extend(more);
+                    rest
+                }
+                Err(rest) => Some(Box::new(rest)),
+            };
+            Expr::Case { case_token, end_token, operand: None, conditions, else_result }
+        }
+        other => other,
+    }
+}
+
+type Branches = (Vec<CaseWhen>, Option<Box<Expr>>);
+
+/// The branches of a CASE without operand.
+fn chained(expr: Expr) -> std::result::Result<Branches, Expr> {
+    match expr {
+        Expr::Case { operand: None, conditions, else_result, .. } => Ok((conditions, else_result)),
+        Expr::Nested(inner) if matches!(&*inner, Expr::Case { operand: None, .. }) => chained(*inner),
+        other => Err(other),
+    }
 }
 
 /// Only `FOR` without `FROM` begins at 1; with neither, an argument is missing.
