@@ -6,7 +6,7 @@ use datafusion::common::ScalarValue;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::{Expr, LogicalPlan, Operator};
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::sql::parser::Statement as DfStatement;
 use sqlparser::ast;
 use zepto_common::error::{Error, ErrorCode, Result};
@@ -214,7 +214,8 @@ fn text_as_views(plan: LogicalPlan) -> datafusion::common::Result<LogicalPlan> {
                 }
                 // A conversion to Bool around what is one already: without it, filters can prune.
                 Expr::ScalarFunction(mut call)
-                    if call.func.name() == "__truth" && call.args.first().is_some_and(is_condition) =>
+                    if call.func.name() == "__truth"
+                        && call.args.first().is_some_and(semantics::is_condition) =>
                 {
                     Ok(Transformed::yes(call.args.remove(0)))
                 }
@@ -234,27 +235,5 @@ fn text_as_views(plan: LogicalPlan) -> datafusion::common::Result<LogicalPlan> {
             .transform_up(|node| Ok(Transformed::yes(node.recompute_schema()?)))
             .map(|t| t.data),
         false => Ok(transformed.data),
-    }
-}
-
-/// Whether the expression is a Boolean by its form.
-fn is_condition(expr: &Expr) -> bool {
-    match expr {
-        Expr::BinaryExpr(binary) => {
-            use Operator as O;
-            matches!(binary.op, O::Eq | O::NotEq | O::Lt | O::LtEq | O::Gt | O::GtEq | O::And | O::Or)
-        }
-        Expr::InList(_)
-        | Expr::InSubquery(_)
-        | Expr::Exists(_)
-        | Expr::Between(_)
-        | Expr::Like(_)
-        | Expr::Not(_)
-        | Expr::IsNull(_)
-        | Expr::IsNotNull(_)
-        | Expr::IsTrue(_)
-        | Expr::IsFalse(_) => true,
-        Expr::ScalarFunction(call) => call.func.name() == "__truth",
-        _ => false,
     }
 }

@@ -46,6 +46,7 @@ pub(crate) use memberships::memberships;
 pub(crate) use names::name_of;
 pub use names::{output_name, output_schema};
 pub use operators::OperatorPlanner;
+pub(crate) use operators::is_condition;
 pub use rules::SemanticOptions;
 pub(crate) use session_zone::{in_session_zone, session_zone};
 pub(crate) use settings::put_settings;

@@ -1,8 +1,9 @@
 //! Types of arithmetic and comparisons, decided while a statement is planned, when the operands' types are known.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field};
 use datafusion::common::{DFSchema, Result, ScalarValue};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
@@ -67,7 +68,13 @@ pub(super) fn type_of(expr: &Expr, schema: &DFSchema) -> Option<ColumnType> {
     if matches!(expr, Expr::Literal(ScalarValue::Boolean(_), _)) {
         return Some(ColumnType::Bool);
     }
-    let (_, field) = expr.to_field(schema).ok()?;
+    let field = match expr {
+        // `to_field` would write the expression's name, at each layer that of all below it.
+        Expr::BinaryExpr(_) => {
+            Arc::new(Field::new("", expr.get_type(schema).ok()?, expr.nullable(schema).ok()?))
+        }
+        other => other.to_field(schema).ok()?.1,
+    };
     match field.data_type() {
         DataType::Interval(_) | DataType::Duration(_) => None,
         _ => Some(ColumnType::of_field(&field)),
@@ -121,6 +128,28 @@ fn function(name: &str, args: Vec<Expr>) -> Result<Expr> {
     Ok(Expr::ScalarFunction(ScalarFunction::new_udf(scalar_function(name)?, args)))
 }
 
+/// Whether the expression is a Boolean by its form.
+pub(crate) fn is_condition(expr: &Expr) -> bool {
+    match expr {
+        Expr::BinaryExpr(binary) => {
+            use Operator as O;
+            matches!(binary.op, O::Eq | O::NotEq | O::Lt | O::LtEq | O::Gt | O::GtEq | O::And | O::Or)
+        }
+        Expr::InList(_)
+        | Expr::InSubquery(_)
+        | Expr::Exists(_)
+        | Expr::Between(_)
+        | Expr::Like(_)
+        | Expr::Not(_)
+        | Expr::IsNull(_)
+        | Expr::IsNotNull(_)
+        | Expr::IsTrue(_)
+        | Expr::IsFalse(_) => true,
+        Expr::ScalarFunction(call) => call.func.name() == "__truth",
+        _ => false,
+    }
+}
+
 fn condition(
     operator: Operator,
     expr: &RawBinaryExpr,
@@ -135,6 +164,8 @@ fn condition(
     }
     let boolean = |side: &Expr, ty: &ColumnType| match side {
         Expr::Literal(ScalarValue::Boolean(_) | ScalarValue::Null, _) => Ok(side.clone()),
+        // In a long chain every further layer would be part of the name of each above it.
+        side if is_condition(side) => Ok(side.clone()),
         // A Boolean without a name of its own counts as UInt8, so the cast is left out by the function itself.
         _ if ty.is_number() => function("__truth", vec![side.clone()]),
         _ => Ok(side.clone()),
