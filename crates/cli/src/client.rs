@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
-use ureq::http::Response;
+use ureq::http::{Method, Response};
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body, RequestBuilder, SendBody};
 
@@ -178,6 +178,21 @@ impl Client {
     pub(crate) fn get(&self, path: &str) -> Result<String> {
         let request = self.with_credentials(self.agent.get(format!("{}{path}", self.server.url)));
         let sent = request.call().with_context(|| format!("cannot ask {}", self.server.url))?;
+        Ok(accepted(sent)?.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string()?)
+    }
+
+    /// Asks for a change that has no body; what the server says of it, as text.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub(crate) fn change(&self, method: Method, path: &str) -> Result<String> {
+        let url = format!("{}{path}", self.server.url);
+        let sent = if method == Method::DELETE {
+            self.with_credentials(self.agent.delete(url)).call()
+        } else {
+            self.with_credentials(self.agent.post(url)).send_empty()
+        };
+        let sent = sent.with_context(|| format!("cannot ask {}", self.server.url))?;
         Ok(accepted(sent)?.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string()?)
     }
 

@@ -39,7 +39,7 @@ enum Command {
     /// Makes API keys
     #[command(subcommand)]
     Keys(keys::Keys),
-    /// Shows what a cluster has agreed on
+    /// Shows what a cluster has agreed on, and changes what moves in it
     #[command(subcommand)]
     Cluster(cluster::Cluster),
     /// Measures a node over loopback

@@ -6,6 +6,7 @@
 
 mod coordinate;
 mod http;
+mod rebalance;
 #[cfg(test)]
 mod scaling_tests;
 mod status;

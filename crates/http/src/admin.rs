@@ -11,7 +11,7 @@ use zepto_common::service::Role;
 use zepto_common::{Error, ErrorCode, Result};
 
 use crate::access;
-use crate::door::Service;
+use crate::door::{RebalanceChange, Service};
 use crate::params::Parameters;
 use crate::reply;
 
@@ -68,6 +68,80 @@ pub(crate) async fn cluster(State(service): Shared, request: Request) -> Respons
         Err(error) => Err(error),
     };
     answer(&service, told)
+}
+
+/// `GET /admin/rebalance/status` and `history`: of what the coordinators tell, all but these parts.
+async fn rebalance_without(service: &Service, request: Request, parts: &[&str]) -> Response {
+    let allowed = admin(service, &request);
+    drop(request);
+    let told = match allowed {
+        Ok(_) => service.door.node.rebalance().await,
+        Err(error) => Err(error),
+    };
+    let told = told.map(|mut told| {
+        if let Some(object) = told.as_object_mut() {
+            object.retain(|name, _| !parts.contains(&name.as_str()));
+        }
+        told
+    });
+    answer(service, told)
+}
+
+pub(crate) async fn rebalance_status(State(service): Shared, request: Request) -> Response {
+    rebalance_without(&service, request, &["history"]).await
+}
+
+pub(crate) async fn rebalance_history(State(service): Shared, request: Request) -> Response {
+    rebalance_without(&service, request, &["moves", "handovers", "rebalancing"]).await
+}
+
+/// Asks the coordinators for the change that `wanted` reads off the request.
+async fn change_rebalance(
+    service: &Service,
+    request: Request,
+    wanted: impl FnOnce(&Request) -> Result<RebalanceChange>,
+) -> Response {
+    let wanted = admin(service, &request).and_then(|subject| Ok((subject, wanted(&request)?)));
+    drop(request);
+    let done = match wanted {
+        Ok((subject, change)) => {
+            let done = service.door.node.change_rebalance(change).await;
+            done.inspect(|_| tracing::info!(by = %subject.name, ?change, "rebalancing changed"))
+        }
+        Err(error) => Err(error),
+    };
+    answer(service, done)
+}
+
+fn node_of(id: &str) -> Result<u32> {
+    let wrong = |_| Error::new(ErrorCode::BadArguments, format!("a node's id is a number, not {id:.64}"));
+    id.parse().map_err(wrong)
+}
+
+pub(crate) async fn pause_rebalance(State(service): Shared, request: Request) -> Response {
+    change_rebalance(&service, request, |_| Ok(RebalanceChange::Pause)).await
+}
+
+/// `POST /admin/rebalance/resume` and `start`: rebalancing begins by itself, so that there is only a pause to end.
+pub(crate) async fn resume_rebalance(State(service): Shared, request: Request) -> Response {
+    change_rebalance(&service, request, |_| Ok(RebalanceChange::Resume)).await
+}
+
+/// `POST /admin/rebalance/cancel[?node=<id>]`: moves for balance, or the drain of this node.
+pub(crate) async fn cancel_rebalance(State(service): Shared, request: Request) -> Response {
+    let wanted = |request: &Request| {
+        let parameters = Parameters::parse(request.uri().query().unwrap_or_default())?;
+        match parameters.get("node") {
+            Some(id) => Ok(RebalanceChange::Keep(node_of(id)?)),
+            None => Ok(RebalanceChange::Cancel),
+        }
+    };
+    change_rebalance(&service, request, wanted).await
+}
+
+/// `DELETE /admin/nodes/<id>`: the node gives all away. Answered when that is agreed on, not when it is done.
+pub(crate) async fn drain_node(State(service): Shared, Path(id): Path<String>, request: Request) -> Response {
+    change_rebalance(&service, request, |_| Ok(RebalanceChange::Drain(node_of(&id)?))).await
 }
 
 pub(crate) async fn version(State(service): Shared, request: Request) -> Response {

@@ -58,8 +58,27 @@ pub trait Forward: Send + Sync {
     async fn forward(&self, statement: ForwardedStatement) -> Result<http::Response<axum::body::Body>>;
 }
 
-/// What the door tells about its node. Every method answers at once, but for [`Self::create_snapshot`] and
-/// [`Self::cluster`].
+/// What `POST /admin/rebalance/…` asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RebalanceChange {
+    /// No more moves for the sake of balance begin.
+    Pause,
+    /// They do again.
+    Resume,
+    /// A pause, and those under way are taken back.
+    Cancel,
+    /// This node gives all away that it has, so that it can leave for good.
+    Drain(u32),
+    /// This node stays after all.
+    Keep(u32),
+}
+
+fn alone() -> Error {
+    Error::new(ErrorCode::NotImplemented, "this node runs alone: there is no cluster")
+}
+
+/// What the door tells about its node. Every method answers at once, but for [`Self::create_snapshot`] and those that ask
+/// the coordinators.
 #[async_trait]
 pub trait NodeInfo: Send + Sync {
     /// Who the node is.
@@ -99,7 +118,23 @@ pub trait NodeInfo: Send + Sync {
     /// # Errors
     /// `NotImplemented` on a node that runs alone.
     async fn cluster(&self) -> Result<Value> {
-        Err(Error::new(ErrorCode::NotImplemented, "this node runs alone: there is no cluster"))
+        Err(alone())
+    }
+
+    /// Moves under way and those that ended, for `/admin/rebalance`.
+    ///
+    /// # Errors
+    /// `NotImplemented` on a node that runs alone.
+    async fn rebalance(&self) -> Result<Value> {
+        Err(alone())
+    }
+
+    /// Changes what moves. The answer says what is agreed on, not that it is done.
+    ///
+    /// # Errors
+    /// `NotImplemented` on a node that runs alone; `NotReady` while no coordinator answers; what they refuse.
+    async fn change_rebalance(&self, _change: RebalanceChange) -> Result<Value> {
+        Err(alone())
     }
 
     /// Makes a consistent snapshot; the name is the node's choice when there is none.

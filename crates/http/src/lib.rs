@@ -37,7 +37,7 @@ mod sessions;
 pub mod settings;
 pub mod statement;
 
-pub use door::{Door, DoorLimits, Forward, ForwardedStatement, Identity, NodeInfo};
+pub use door::{Door, DoorLimits, Forward, ForwardedStatement, Identity, NodeInfo, RebalanceChange};
 pub use server::serve;
 pub use zepto_tls::{Tls, TlsFiles};
 #[cfg(test)]

@@ -50,6 +50,13 @@ impl Routes {
             .route("/admin/keys", get(admin::keys).post(admin::create_key))
             .route("/admin/keys/{id}", delete(admin::revoke_key))
             .route("/admin/nodes", get(admin::nodes))
+            .route("/admin/nodes/{id}", delete(admin::drain_node))
+            .route("/admin/rebalance/status", get(admin::rebalance_status))
+            .route("/admin/rebalance/history", get(admin::rebalance_history))
+            .route("/admin/rebalance/start", post(admin::resume_rebalance))
+            .route("/admin/rebalance/pause", post(admin::pause_rebalance))
+            .route("/admin/rebalance/resume", post(admin::resume_rebalance))
+            .route("/admin/rebalance/cancel", post(admin::cancel_rebalance))
             .route("/admin/cluster", get(admin::cluster))
             .route("/admin/settings", get(admin::settings))
             .route("/admin/version", get(admin::version))
@@ -120,13 +127,14 @@ fn label(path: &str) -> &'static str {
         "/admin/queries",
         "/admin/keys",
         "/admin/nodes",
+        "/admin/rebalance",
         "/admin/cluster",
         "/admin/settings",
         "/admin/version",
         "/admin/snapshot",
         "/admin/snapshots",
     ];
-    let listed = ["/admin/queries", "/admin/keys"];
+    let listed = ["/admin/queries", "/admin/keys", "/admin/nodes", "/admin/rebalance"];
     let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
     let path = if listed.contains(&parent) { parent } else { path };
     KNOWN.iter().copied().find(|known| *known == path).unwrap_or("other")

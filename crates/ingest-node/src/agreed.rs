@@ -130,6 +130,11 @@ impl Agreed {
         serde_json::from_slice(&reply.map_err(|error| away(&error))?.status).map_err(|error| away(&error))
     }
 
+    /// The way to the coordinators.
+    pub(crate) fn client(&self) -> &CoordinatorClient {
+        &self.client
+    }
+
     /// The nodes, as the coordinators told them last.
     pub(crate) fn nodes(&self) -> Value {
         let placement = self.placement.borrow().clone();

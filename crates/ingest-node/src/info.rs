@@ -10,10 +10,11 @@ use serde_json::{Value, json};
 use zepto_cluster::{OwnerPool, RoutedSink};
 use zepto_common::metric_names as names;
 use zepto_common::{Error, ErrorCode, Result};
-use zepto_http::{Forward, Identity, NodeInfo};
+use zepto_http::{Forward, Identity, NodeInfo, RebalanceChange};
 use zepto_process::gauges;
 use zepto_process::parts::settings;
 use zepto_process::rate::Rate;
+use zepto_proto::rebalance;
 use zepto_tls::PeerTls;
 
 use crate::agreed::Agreed;
@@ -137,6 +138,21 @@ impl NodeInfo for IngestInfo {
 
     async fn cluster(&self) -> Result<Value> {
         self.agreed.cluster().await
+    }
+
+    async fn rebalance(&self) -> Result<Value> {
+        rebalance::status(self.agreed.client()).await
+    }
+
+    async fn change_rebalance(&self, change: RebalanceChange) -> Result<Value> {
+        let client = self.agreed.client();
+        match change {
+            RebalanceChange::Pause => rebalance::pause(client, true).await,
+            RebalanceChange::Resume => rebalance::pause(client, false).await,
+            RebalanceChange::Cancel => rebalance::cancel(client).await,
+            RebalanceChange::Drain(node) => rebalance::drain(client, node).await,
+            RebalanceChange::Keep(node) => rebalance::keep(client, node).await,
+        }
     }
 
     async fn create_snapshot(&self, _name: Option<&str>) -> Result<Value> {

@@ -156,6 +156,8 @@ calls! {
     change_work(WorkRequest) -> WorkReply;
     /// What `/admin/cluster` shows.
     status(StatusRequest) -> StatusReply;
+    /// Moves under way, and the newest that ended.
+    rebalance(RebalanceRequest) -> StatusReply;
 }
 
 fn client(channel: Channel) -> CoordinateClient<Channel> {

@@ -9,12 +9,14 @@
 //! - [`refusal`]: why a peer is not believed, as a gRPC status and back
 //! - [`convert`]: between messages and the common crate's types
 //! - [`client`]: the coordinators as a node sees them: finds the leader, retries within a deadline
+//! - [`rebalance`]: moves and drains, as a node's door passes them on for people
 //! - [`wire`]: how connections are made and taken, plain or by TLS
 //! - [`view`]: what the watch stream has told so far
 
 pub mod client;
 pub mod convert;
 pub mod handshake;
+pub mod rebalance;
 pub mod refusal;
 pub mod view;
 pub mod wire;

@@ -11,9 +11,11 @@ use zepto_common::metric_names as names;
 use zepto_common::{Error, ErrorCode, Result};
 use zepto_engine::Store;
 use zepto_engine::store::{LogState, SnapshotInfo, StoreStats};
-use zepto_http::{Identity, NodeInfo};
+use zepto_http::{Identity, NodeInfo, RebalanceChange};
 use zepto_process::gauges::{self, resident_bytes};
 use zepto_process::rate::Rate;
+use zepto_proto::client::CoordinatorClient;
+use zepto_proto::rebalance;
 
 use crate::cluster::agreed::Agreed;
 use crate::cluster::nodes::Nodes;
@@ -71,6 +73,12 @@ impl StorageInfo {
             rate: Mutex::new(Rate::new()),
             cluster,
         }
+    }
+
+    /// The way to the coordinators.
+    fn coordinators(&self) -> Result<&CoordinatorClient> {
+        let alone = || Error::new(ErrorCode::NotImplemented, "this node runs alone: there is no cluster");
+        self.cluster.as_ref().map(|(agreed, _)| &agreed.client).ok_or_else(alone)
     }
 
     /// Not ready from now on.
@@ -146,6 +154,21 @@ impl NodeInfo for StorageInfo {
         match &self.cluster {
             Some((_, nodes)) => nodes.cluster().await,
             None => Err(Error::new(ErrorCode::NotImplemented, "this node runs alone: there is no cluster")),
+        }
+    }
+
+    async fn rebalance(&self) -> Result<Value> {
+        rebalance::status(self.coordinators()?).await
+    }
+
+    async fn change_rebalance(&self, change: RebalanceChange) -> Result<Value> {
+        let client = self.coordinators()?;
+        match change {
+            RebalanceChange::Pause => rebalance::pause(client, true).await,
+            RebalanceChange::Resume => rebalance::pause(client, false).await,
+            RebalanceChange::Cancel => rebalance::cancel(client).await,
+            RebalanceChange::Drain(node) => rebalance::drain(client, node).await,
+            RebalanceChange::Keep(node) => rebalance::keep(client, node).await,
         }
     }
 

@@ -267,6 +267,17 @@ impl Cluster {
         Ok(copies.context("a partition has copies")?.into_iter().flatten().collect())
     }
 
+    /// Asks the ingest node's door; the status and what it says.
+    ///
+    /// # Errors
+    /// It is away, or its answer is no JSON.
+    pub fn ask(&self, method: &str, path: &str) -> Result<(u16, Value)> {
+        let request = Request::new(method, path, &[], Vec::new());
+        let response = self.ingest()?.connect()?.send(&request)?;
+        let value = serde_json::from_slice(&response.body).unwrap_or_else(|_| response.text().into());
+        Ok((response.status, value))
+    }
+
     /// The owner of each partition.
     ///
     /// # Errors

@@ -170,9 +170,7 @@ impl<'a> Batch<'a> {
 
     /// Moves for the sake of balance stop under a pause; those off a node that leaves or is gone go on.
     fn may_move(&self, from: Replica) -> bool {
-        let stays = self.state.is_able(from)
-            && self.state.node(from.node).is_some_and(|it| it.state != NodeState::Leaving);
-        !(stays && self.state.is_paused())
+        !(self.state.is_paused() && self.state.could_stay(from))
     }
 
     fn start(&mut self, partition: PartitionId, from: Option<Replica>, to: NodeId) {

@@ -16,7 +16,7 @@ use zepto_proto::coordinate::coordinate_server::Coordinate;
 use zepto_proto::handshake::{PROTOCOL, check_envelope};
 use zepto_proto::refusal::{Refused, RefusedReason};
 
-use super::{Core, watch};
+use super::{Core, rebalance, watch};
 use crate::state::command::{Expected, HandoverItem, MoveItem, Registration, SetChange};
 use crate::state::{
     Addresses, Command, ItemOutcome, NodeRecord, NodeRole, NodeState, Outcome, Refusal, State, Sweep,
@@ -184,9 +184,11 @@ impl NodeService {
         let command = match action {
             None => return Err(bad_message("a move request without an action")),
             Some(Action::Pause(paused)) => Command::SetPaused(paused),
-            Some(Action::Cancel(list)) if list.partitions.is_empty() => Command::CancelMoves {
-                partitions: self.core.member.state().moves().keys().copied().collect(),
-            },
+            Some(Action::Cancel(list)) if list.partitions.is_empty() => {
+                // Those that were agreed on a moment ago are among them, whichever coordinator is asked.
+                self.core.member.catch_up(self.core.options.times.call).await?;
+                Command::CancelMoves { partitions: self.core.member.state().moving_for_balance() }
+            }
             Some(Action::Cancel(list)) => {
                 Command::CancelMoves { partitions: partitions_of(&list.partitions)? }
             }
@@ -426,6 +428,15 @@ impl Coordinate for NodeService {
         };
         let envelope = Some(self.core.envelope());
         Ok(self.core.answer(wire::WorkReply { envelope, refusal: refusal_of(&outcome), term }))
+    }
+
+    async fn rebalance(
+        &self,
+        request: Request<wire::RebalanceRequest>,
+    ) -> Result<Response<wire::StatusReply>, Status> {
+        self.core.admit(request, |it| it.envelope.as_ref())?;
+        let status = rebalance::rebalance(&self.core.member.state()).to_string().into_bytes();
+        Ok(self.core.answer(wire::StatusReply { envelope: Some(self.core.envelope()), status }))
     }
 
     async fn status(

@@ -357,6 +357,8 @@ pub enum Reason {
     AlreadyMoving,
     /// The partition does not move.
     NotMoving,
+    /// Moves for the sake of balance are paused.
+    Paused,
     /// Nobody else could own it.
     NoSuccessor,
     /// The loss was not accepted.

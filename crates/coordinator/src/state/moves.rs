@@ -3,12 +3,13 @@
 //! Which of these comes next is read off the assignment each time, so that a move cannot disagree with it.
 
 use zepto_common::ids::{NodeId, PartitionId};
+use zepto_common::placement::Replica;
 
 use super::State;
 use super::command::{GrantItem, MoveItem, Reason, Refusal};
 use super::limits::MOVES_REMEMBERED;
 use super::ownership::check_expected;
-use super::record::{Move, MoveEnd, MoveRecord};
+use super::record::{Move, MoveEnd, MoveRecord, NodeRecord, NodeState};
 
 impl State {
     pub(super) fn start_move(&mut self, item: &MoveItem) -> Result<bool, Refusal> {
@@ -27,6 +28,10 @@ impl State {
             && !assignment.grant.set.members.contains(&from)
         {
             return Err(Refusal::new(Reason::NotInSync, format!("node {} has no copy in sync", from.node)));
+        }
+        // Planned before the pause was agreed on.
+        if self.paused && item.from.is_some_and(|from| self.could_stay(from)) {
+            return Err(Refusal::new(Reason::Paused, "moves for the sake of balance are paused"));
         }
         if !self.is_able(item.to) {
             let message = format!("node {} is dead, has another disk, or its log failed", item.to.node);
@@ -80,6 +85,20 @@ impl State {
             return Err(Refusal::new(Reason::BelowMinInSync, "fewer copies than the factor would stay"));
         }
         Ok(self.placement.partitions[usize::from(item.partition.0)].leaving.insert(item.to))
+    }
+
+    /// Whether this copy's node could keep it: a move off it is for the sake of balance, and no repair or drain.
+    #[must_use]
+    pub fn could_stay(&self, copy: Replica) -> bool {
+        let leaves = |it: &NodeRecord| it.state == NodeState::Leaving;
+        self.is_able(copy) && !self.node(copy.node).is_some_and(leaves)
+    }
+
+    /// Partitions that move for the sake of balance.
+    #[must_use]
+    pub fn moving_for_balance(&self) -> Vec<PartitionId> {
+        let for_balance = |it: &Move| it.from.is_some_and(|from| self.could_stay(from));
+        self.moves.iter().filter(|(_, it)| for_balance(it)).map(|(partition, _)| *partition).collect()
     }
 
     pub(super) fn set_paused(&mut self, paused: bool) -> bool {

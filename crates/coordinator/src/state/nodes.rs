@@ -226,17 +226,23 @@ impl State {
             let message = format!("node {node} is dead and gives nothing away: others make its copies anew");
             return refuse(Reason::NodeDead, message);
         }
-        if record.role == NodeRole::Storage {
-            let storage = self.nodes.values().filter(|it| it.role == NodeRole::Storage && it.id != node);
-            let (leaving, staying): (Vec<_>, Vec<_>) = storage.partition(|it| it.state == NodeState::Leaving);
-            if let Some(other) = leaving.first() {
-                return refuse(Reason::AnotherLeaves, format!("node {} is leaving: one at a time", other.id));
-            }
-            let able = staying.iter().filter(|it| it.state == NodeState::Active && !it.log_failed).count();
-            if able < factor {
-                let message = format!("{able} nodes would stay and the replication factor is {factor}");
-                return refuse(Reason::TooFewNodes, message);
-            }
+        if record.role == NodeRole::Ingest {
+            let message =
+                format!("node {node} has nothing to give away: end its process, and it is forgotten");
+            return refuse(Reason::BadNodeId, message);
+        }
+        let storage = self.nodes.values().filter(|it| it.role == NodeRole::Storage && it.id != node);
+        let (leaving, staying): (Vec<_>, Vec<_>) = storage.partition(|it| it.state == NodeState::Leaving);
+        if let Some(other) = leaving.first() {
+            let message =
+                format!("node {} is leaving, and nodes leave one at a time: wait until it is gone", other.id);
+            return refuse(Reason::AnotherLeaves, message);
+        }
+        let able = staying.iter().filter(|it| it.state == NodeState::Active && !it.log_failed).count();
+        if able < factor {
+            let message =
+                format!("{able} nodes would stay and the replication factor is {factor}: add a node first");
+            return refuse(Reason::TooFewNodes, message);
         }
         let now = self.clock_ms;
         if let Some(record) = self.nodes.get_mut(&node) {

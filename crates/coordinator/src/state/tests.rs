@@ -1,3 +1,4 @@
+mod leaving;
 mod stopping;
 
 use std::collections::BTreeSet;

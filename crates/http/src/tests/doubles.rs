@@ -27,7 +27,7 @@ use zepto_common::service::{
 use zepto_common::types::ColumnType;
 use zepto_common::{BatchId, Error, ErrorCode, Result};
 
-use crate::door::{Door, DoorLimits, Identity, NodeInfo};
+use crate::door::{Door, DoorLimits, Identity, NodeInfo, RebalanceChange};
 use zepto_tls::Tls;
 
 /// `t (k String, v Int64)`.
@@ -275,6 +275,17 @@ impl NodeInfo for TestNode {
 
     fn refresh_gauges(&self) {
         self.refreshed.fetch_add(1, Ordering::SeqCst);
+    }
+
+    async fn rebalance(&self) -> Result<Value> {
+        Ok(json!({"rebalancing": "on", "moves": [1], "handovers": [2], "history": [3]}))
+    }
+
+    async fn change_rebalance(&self, change: RebalanceChange) -> Result<Value> {
+        match change {
+            RebalanceChange::Drain(9) => Err(Error::new(ErrorCode::BadArguments, "there is no node 9")),
+            change => Ok(json!(format!("{change:?}"))),
+        }
     }
 
     async fn create_snapshot(&self, name: Option<&str>) -> Result<Value> {

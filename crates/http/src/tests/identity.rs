@@ -64,6 +64,13 @@ async fn without_a_key_only_the_probes_answer() {
         ("GET", "/admin/version"),
         ("POST", "/admin/snapshot"),
         ("GET", "/admin/snapshots"),
+        ("DELETE", "/admin/nodes/1"),
+        ("GET", "/admin/rebalance/status"),
+        ("GET", "/admin/rebalance/history"),
+        ("POST", "/admin/rebalance/start"),
+        ("POST", "/admin/rebalance/pause"),
+        ("POST", "/admin/rebalance/resume"),
+        ("POST", "/admin/rebalance/cancel"),
         ("POST", "/insert/arrow?table=t"),
     ] {
         let reply = send(door.address, method, path, &[], b"SELECT 1").await;
@@ -117,6 +124,9 @@ async fn a_role_may_do_what_it_says_and_no_more() {
         assert_eq!(with(&door, key, "GET", "/whoami", "").await.status, 200);
         assert_eq!(with(&door, key, "GET", "/admin/settings", "").await.status, admin);
         assert_eq!(with(&door, key, "POST", "/admin/snapshot", "").await.status, admin);
+        assert_eq!(with(&door, key, "GET", "/admin/rebalance/status", "").await.status, admin);
+        assert_eq!(with(&door, key, "POST", "/admin/rebalance/cancel", "").await.status, admin);
+        assert_eq!(with(&door, key, "DELETE", "/admin/nodes/1", "").await.status, admin);
     }
     let refused = with(&door, &keys.reader, "POST", "/", insert).await;
     assert_eq!(refused.header("x-clickhouse-exception-code"), Some("497"));

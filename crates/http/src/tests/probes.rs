@@ -70,6 +70,36 @@ async fn operators_see_settings_version_and_snapshots() {
 }
 
 #[tokio::test]
+async fn each_path_of_rebalancing_asks_for_its_change_and_shows_its_part() {
+    let door = start(Wish::default()).await;
+    let status = json(&get(door.address, "/admin/rebalance/status").await.text());
+    assert_eq!(status, json!({"rebalancing": "on", "moves": [1], "handovers": [2]}));
+    let history = json(&get(door.address, "/admin/rebalance/history").await.text());
+    assert_eq!(history, json!({"history": [3]}));
+    for (method, path, change) in [
+        ("POST", "/admin/rebalance/start", "Resume"),
+        ("POST", "/admin/rebalance/resume", "Resume"),
+        ("POST", "/admin/rebalance/pause", "Pause"),
+        ("POST", "/admin/rebalance/cancel", "Cancel"),
+        ("POST", "/admin/rebalance/cancel?node=3", "Keep(3)"),
+        ("DELETE", "/admin/nodes/3", "Drain(3)"),
+    ] {
+        let reply = send(door.address, method, path, &[], b"").await;
+        assert_eq!((reply.status, json(&reply.text())), (200, json!(change)), "{method} {path}");
+    }
+    for (method, path, status) in [
+        ("DELETE", "/admin/nodes/9", 400),
+        ("DELETE", "/admin/nodes/zeptodb-2", 400),
+        ("POST", "/admin/rebalance/cancel?node=x", 400),
+        ("POST", "/admin/rebalance/status", 405),
+        ("GET", "/admin/rebalance/pause", 405),
+        ("POST", "/admin/rebalance/everything", 404),
+    ] {
+        assert_eq!(send(door.address, method, path, &[], b"").await.status, status, "{method} {path}");
+    }
+}
+
+#[tokio::test]
 async fn an_unknown_path_says_what_there_is() {
     let door = start(Wish::default()).await;
     for path in ["/nothing", "/admin", "/admin/queries/", "//", "/%00", "/ping/x"] {

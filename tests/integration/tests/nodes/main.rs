@@ -3,6 +3,7 @@
 mod access;
 mod cluster;
 mod cluster_copies;
+mod cluster_drain;
 mod cluster_reads;
 mod cluster_states;
 mod configuration;
