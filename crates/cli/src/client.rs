@@ -52,10 +52,27 @@ impl Server {
         if let (Some(chain), Some(key)) = (&self.client_cert, &self.client_key) {
             let secret = PrivateKey::from_pem(&pem(key)?);
             let secret = secret.with_context(|| format!("{} is no private key", key.display()))?;
-            config = config.client_cert(Some(ClientCert::new_with_certs(&certificates(chain)?, secret)));
+            let chain_of = certificates(chain)?;
+            check_pair(&chain_of, key).with_context(|| {
+                format!("{} and {} cannot be shown to a server", chain.display(), key.display())
+            })?;
+            config = config.client_cert(Some(ClientCert::new_with_certs(&chain_of, secret)));
         }
         Ok(config.build())
     }
+}
+
+/// What the connection would stop the program for: a certificate of version 1, a key of another certificate.
+fn check_pair(chain: &[Certificate<'static>], key: &Path) -> Result<()> {
+    use rustls::pki_types::pem::PemObject;
+    let chain = chain.iter().map(|certificate| certificate.der().to_vec().into()).collect();
+    let key = rustls::pki_types::PrivateKeyDer::from_pem_file(key)?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_client_auth_cert(chain, key)?;
+    Ok(())
 }
 
 fn pem(path: &Path) -> Result<Vec<u8>> {

@@ -19,6 +19,7 @@ pub mod auth;
 pub mod catalog;
 pub mod clock;
 pub mod error;
+pub mod escapes;
 pub mod ids;
 pub mod limits;
 pub mod metric_names;

@@ -143,6 +143,8 @@ pub(crate) struct Background {
     /// file that either names may go.
     manifest_known: bool,
     pub(crate) looked_for_expired: Instant,
+    /// When the room for the next start was last looked at.
+    pub(crate) ballast_tried: Option<Instant>,
     /// When a flush to free memory failed last, if the newest did.
     pub(crate) flush_failed: Option<Instant>,
     /// When room was made on a disk that is still short of it.
@@ -165,6 +167,7 @@ impl Background {
             garbage: Vec::new(),
             manifest_known: true,
             looked_for_expired: Instant::now(),
+            ballast_tried: None,
             flush_failed: None,
             made_room: None,
             unchecked: VecDeque::new(),

@@ -61,7 +61,7 @@ pub enum EngineError {
         message: String,
     },
     /// No room on the disk. Nothing was stored; the same write succeeds once there is room.
-    #[error("no space left on the disk of {}: free some space and repeat the write", path.display())]
+    #[error("no space left on the disk of {}: free some space and repeat", path.display())]
     DiskFull {
         /// The file that could not grow.
         path: PathBuf,

@@ -30,6 +30,7 @@ pub mod view;
 pub mod wal;
 
 mod background;
+mod ballast;
 mod envelope;
 mod identity;
 mod manifest;

@@ -10,7 +10,7 @@ pub(crate) mod space;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration;
 
@@ -23,7 +23,8 @@ use zepto_common::{BatchId, Error, Lsn, PartitionId, Result, SchemaVersion, Tabl
 use crate::chunk::Chunk;
 use crate::copies::state::CopyState;
 use crate::dedup::Window;
-use crate::queue::Ring;
+use crate::queue::{Full, Ring};
+use crate::store::LogState;
 use crate::store::shared::Shared;
 use crate::table::TableData;
 use crate::wal::{Log, LogPosition};
@@ -117,6 +118,8 @@ pub(crate) struct Drain {
     pub(crate) inbox: copies::Inbox,
     commands: Mutex<VecDeque<Command>>,
     commanded: AtomicBool,
+    /// The thread ended by a panic: nobody takes from the queues any more.
+    dead: AtomicBool,
 }
 
 impl Drain {
@@ -126,7 +129,29 @@ impl Drain {
             inbox: copies::Inbox::default(),
             commands: Mutex::new(VecDeque::new()),
             commanded: AtomicBool::new(false),
+            dead: AtomicBool::new(false),
         }
+    }
+
+    /// Puts an item whose room was reserved into the ring.
+    ///
+    /// # Errors
+    /// The ring has no slot for it.
+    pub(crate) fn push(&self, item: WriteItem, rows: u64) -> std::result::Result<(), Full> {
+        self.ring.push(item, rows)?;
+        fence(Ordering::SeqCst);
+        if self.dead.load(Ordering::SeqCst) {
+            self.refuse_all(&died());
+        }
+        Ok(())
+    }
+
+    /// Answers all that waits and all that comes: the thread has ended without doing so.
+    pub(crate) fn bury(&self) {
+        self.dead.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        self.refuse_all(&died());
+        self.commands.lock().clear();
     }
 
     /// Puts a command in the queue and wakes the thread.
@@ -136,6 +161,9 @@ impl Drain {
     pub(crate) fn command(&self, command: Command) -> Result<()> {
         {
             let mut commands = self.commands.lock();
+            if self.dead.load(Ordering::SeqCst) {
+                return Err(died());
+            }
             if commands.len() >= COMMANDS_MAX {
                 return Err(Error::internal("a drain thread does not take commands"));
             }
@@ -170,6 +198,33 @@ impl Drain {
         while let Some(item) = self.ring.pop(WriteItem::row_count) {
             self.ring.free(1, item.bytes);
             let _ = item.answer.send(Err(error.clone()));
+        }
+    }
+}
+
+fn died() -> Error {
+    Error::internal("a storage thread has died: see the log and restart")
+}
+
+/// Stands for a drain thread: when it falls by a panic, those who wait for the thread hear of it.
+pub(crate) struct Watch {
+    shared: Arc<Shared>,
+    index: usize,
+}
+
+impl Watch {
+    pub(crate) fn new(shared: Arc<Shared>, index: usize) -> Self {
+        Self { shared, index }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let error = died();
+            let state = LogState::Failed { reason: error.message.clone() };
+            self.shared.health.set(self.index, state, error.code);
+            self.shared.drains[self.index].bury();
         }
     }
 }
@@ -227,6 +282,8 @@ impl Shard {
 
     /// The thread's body: ends on [`Command::Stop`] after handling what waits.
     pub(crate) fn run(mut self) {
+        // A start on a disk that is short of room is ready for reads only, before anybody has tried to write.
+        let _ = self.ready_for_rows(std::time::Instant::now());
         if let Some(copies) = self.copies.take() {
             return self.carry(*copies);
         }

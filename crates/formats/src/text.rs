@@ -1,6 +1,7 @@
 //! A value from its whole text (TabSeparated and CSV fields after unescaping, strings in VALUES and JSON), and
 //! ClickHouse's quoted form of nested values (`['a', 'b']`, `{'k': 1}`, `(1, 'x')`).
 
+use zepto_common::escapes::{Escape, byte_of_hex, escape};
 use zepto_common::limits::{DEPTH_MAX, VALUE_BYTES_MAX};
 use zepto_common::types::ColumnType;
 use zepto_common::{Error, ErrorCode};
@@ -250,34 +251,22 @@ pub(crate) fn unescape(cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Scan<()> {
         Stop::More => Stop::More,
     })?;
     cursor.at += 1;
-    let letter = match mark {
-        b'b' => 8,
-        b'f' => 12,
-        b'n' => b'\n',
-        b'r' => b'\r',
-        b't' => b'\t',
-        b'0' => 0,
-        b'a' => 7,
-        b'v' => 11,
-        b'e' => 27,
-        b'N' => return Ok(()),
-        b'x' => {
+    let byte = match escape(mark) {
+        Escape::Byte(byte) => byte,
+        Escape::Nothing => return Ok(()),
+        Escape::Hex => {
             let hex = cursor.take(2).map_err(|stop| match stop {
                 Stop::Fault(_) => fault(ErrorCode::CannotParseEscapeSequence, "Cannot parse escape sequence"),
                 Stop::More => Stop::More,
             })?;
-            let digit = |byte: u8| char::from(byte).to_digit(16).unwrap_or(0) as u8;
-            digit(hex[0]) << 4 | digit(hex[1])
+            byte_of_hex([hex[0], hex[1]])
         }
-        b'\\' | b'\'' | b'"' | b'`' | b'/' | b'=' => mark,
-        // As ClickHouse: an unknown escape keeps its backslash, but a line end or a tab is itself.
-        other if other.is_ascii_control() => other,
-        other => {
+        Escape::Kept(byte) => {
             out.push(b'\\');
-            other
+            byte
         }
     };
-    out.push(letter);
+    out.push(byte);
     Ok(())
 }
 

@@ -21,6 +21,9 @@ pub fn start_logging(config: &LogConfig) -> Result<(), String> {
     let filter = EnvFilter::try_new(&config.level)
         .map_err(|error| format!("log.level = {:?}: {error}", config.level))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A line that cannot be written (a full disk, a reader that is gone) is lost: telling of it on the same stderr
+    // would end the thread that had something to say.
+    let builder = builder.log_internal_errors(false);
     // An error means that a subscriber is installed already, by an embedding process or an earlier node.
     let _already_installed = match config.format {
         LogFormat::Text => builder.with_ansi(false).try_init().is_err(),

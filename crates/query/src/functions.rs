@@ -165,6 +165,11 @@ impl Row {
         self.syntax.contains(" OVER ")
     }
 
+    /// Whether it answers yes or no.
+    pub(crate) fn is_test(&self) -> bool {
+        matches!(&self.plan, Plan::Scalar(scalar) if scalar.test)
+    }
+
     fn is_aggregate(&self) -> bool {
         matches!(self.plan, Plan::Aggregate(_) | Plan::AggregateSql(_))
     }

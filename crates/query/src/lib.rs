@@ -23,6 +23,7 @@ mod asof;
 mod beside;
 mod catalog;
 pub mod cluster;
+mod compact;
 mod constants;
 mod dialect;
 mod error;

@@ -28,6 +28,7 @@ use crate::arrival;
 use crate::asof::{AsOfPlanner, PushBelowAsOf};
 use crate::catalog::Databases;
 use crate::cluster::{RemotePlanner, TakeStates};
+use crate::compact::CompactHeldTexts;
 use crate::constants::MeterConstants;
 use crate::error::from_datafusion;
 use crate::fill::FillPlanner;
@@ -172,6 +173,7 @@ impl Sessions {
         rules.insert(0, Arc::new(TakeStates));
         rules.push(Arc::new(SpillLongLimits));
         rules.push(Arc::new(MeterRepeats));
+        rules.push(Arc::new(CompactHeldTexts));
         rules.push(Arc::new(MeterWindows));
         rules.push(Arc::new(PauseInLoops));
         rules.push(Arc::new(MeterConstants));

@@ -15,6 +15,7 @@ mod joins;
 mod limit_by;
 mod limits;
 mod lists;
+mod literals;
 pub(crate) mod matchers;
 mod params;
 mod scalars;
@@ -146,6 +147,7 @@ pub(crate) fn tokenize(sql: &str) -> Result<Tokens> {
     limits::check_size(sql)?;
     let dialect = ZeptoDialect;
     let tokens = Tokenizer::new(&dialect, sql)
+        .with_unescape(false)
         .tokenize_with_location()
         .map_err(|error| Error::new(ErrorCode::SyntaxError, format!("Syntax error: {error}")))?;
     let mut tokens: Tokens =
@@ -153,6 +155,7 @@ pub(crate) fn tokenize(sql: &str) -> Result<Tokens> {
     while tokens.last().is_some_and(|t| t.token == Token::SemiColon) {
         tokens.pop();
     }
+    literals::read(&mut tokens)?;
     if tokens.is_empty() {
         return Err(Error::new(ErrorCode::SyntaxError, "Syntax error: empty query"));
     }

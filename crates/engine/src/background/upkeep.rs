@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Background, warn_of};
+use crate::ballast;
 use crate::chunk::Chunk;
 use crate::table::merge::groups_to_merge;
 use crate::table::{ActiveChunk, StoredSegment, TableData};
@@ -16,6 +17,8 @@ const MERGED_ROWS_MAX: usize = 128 << 10;
 const FLUSH_RETRY: Duration = Duration::from_secs(1);
 /// Time between two attempts to make room on a disk that is short of it.
 const ROOM_RETRY: Duration = Duration::from_secs(10);
+/// Time between two looks at the room that is kept for the next start.
+const BALLAST_TICK: Duration = Duration::from_secs(60);
 /// Compactions per look: other work must not wait long.
 const COMPACTIONS_PER_LOOK: usize = 2;
 
@@ -111,6 +114,7 @@ impl Background {
         // A disk that cannot tell is not known to be short.
         if free.map_or(true, |free| free >= options.disk_reserve) {
             self.made_room = None;
+            self.keep_ballast(now);
             return;
         }
         if self.made_room.is_some_and(|made| now.duration_since(made) < ROOM_RETRY) {
@@ -127,6 +131,19 @@ impl Background {
             self.checkpoint_all(),
             "a checkpoint to make room on the disk failed and will be tried again",
         );
+    }
+
+    /// Sees to the room for the next start. A store that keeps no reserve keeps none for this either.
+    fn keep_ballast(&mut self, now: Instant) {
+        let rested = self.ballast_tried.is_none_or(|tried| now.duration_since(tried) >= BALLAST_TICK);
+        let options = &self.shared.options;
+        if rested && options.disk_reserve > 0 {
+            self.ballast_tried = Some(now);
+            let kept = ballast::take_on(self.shared.disk(), &options.data_dir, options.disk_reserve);
+            if let Err(error) = kept {
+                tracing::warn!(%error, "no room could be kept for a start on a full disk until the next try");
+            }
+        }
     }
 
     fn has_unflushed(&self, shard: usize) -> bool {

@@ -14,6 +14,7 @@ use super::snapshots::remove_unfinished;
 use super::{Store, StoreOptions, Threads};
 use crate::background::snapshot::SNAPSHOTS;
 use crate::background::{Background, JOBS_MAX, Job};
+use crate::ballast;
 use crate::catalog::Catalog;
 use crate::disk::Disk;
 use crate::envelope;
@@ -23,7 +24,7 @@ use crate::manifest::{Manifest, SegmentEntry, TableManifest, ViewManifest, segme
 use crate::replay::{Replayed, Replayer, flush_all};
 use crate::shard::copies::Copies;
 use crate::shard::space::SpaceWatch;
-use crate::shard::{LogMeter, Shard, TableMemory};
+use crate::shard::{LogMeter, Shard, TableMemory, Watch};
 use crate::table::{TableData, ViewStates};
 use crate::wal::{EpochStartFrame, Frame, Log, LogHeads, LogOptions, ReplayOptions, ReplaySummary, replay};
 
@@ -71,6 +72,7 @@ pub(super) fn open(options: StoreOptions) -> Result<Arc<Store>> {
 
 fn find(options: &StoreOptions) -> Result<Found> {
     let (disk, dir) = (options.disk.as_ref(), &options.data_dir);
+    ballast::throw_off(disk, dir);
     let (catalog_path, manifest_path) = (dir.join("CATALOG"), dir.join("MANIFEST"));
     let catalog = envelope::read(disk, &catalog_path)?
         .map(|b| crate::catalog::file::decode(&b, &catalog_path))
@@ -313,7 +315,11 @@ fn spawn(
         // The thread can be woken before it runs: whoever pushes knows it by then.
         let name = format!("zepto-drain-{}", shard.index);
         let index = shard.index;
-        let thread = std::thread::Builder::new().name(name).spawn(move || shard.run())?;
+        let watch = Watch::new(shared.clone(), index);
+        let thread = std::thread::Builder::new().name(name).spawn(move || {
+            let _watch = watch;
+            shard.run();
+        })?;
         shared.drains[index].ring.set_consumer(thread.thread().clone());
         drains.push(thread);
     }

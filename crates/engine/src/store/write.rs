@@ -110,7 +110,7 @@ pub(super) async fn enter(
     for Prepared { shard, item, answer } in prepared {
         let rows = item.chunk.rows.num_rows() as u64;
         let partitions = item.chunk.parts.iter().map(|(partition, _)| *partition).collect();
-        if shared.drains[shard].ring.push(item, rows).is_err() {
+        if shared.drains[shard].push(item, rows).is_err() {
             return Err(Error::internal("a ring has no slot for what was reserved"));
         }
         entered.push(Entered { rows, partitions, answer });

@@ -348,6 +348,10 @@ impl Log {
         match self.files.get_mut(&sequence) {
             Some(open) if open.reserved < capacity => {
                 let mut allocated = open.file.allocate(capacity);
+                if allocated.is_err() {
+                    // File systems keep what they could reserve: the rest of the disk, which others need.
+                    let _ = open.file.set_len(open.reserved);
+                }
                 if first && allocated.as_ref().is_err_and(|error| error.kind() == ErrorKind::StorageFull) {
                     // A start must not need more room than its few bytes: what is stored is to be read. Rows are
                     // refused while the disk has less than its reserve.

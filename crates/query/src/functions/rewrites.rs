@@ -166,6 +166,23 @@ pub(crate) fn truth(expr: Expr) -> Expr {
     }
 }
 
+/// A condition as the number that ClickHouse has for it, where it stands beside other values.
+pub(crate) fn flag(expr: Expr) -> Expr {
+    let bare = match &expr {
+        Expr::Nested(inner) => inner.as_ref(),
+        other => other,
+    };
+    let test = match bare {
+        Expr::Value(_) => false,
+        Expr::Function(function) => {
+            let name = function.name.to_string();
+            super::find(name.trim_matches('"')).is_some_and(|row| row.is_test())
+        }
+        other => is_condition(other),
+    };
+    if test { call("toUInt8", vec![expr]) } else { expr }
+}
+
 fn is_condition(expr: &Expr) -> bool {
     match expr {
         Expr::BinaryOp { op, .. } => is_test(op),
@@ -197,7 +214,7 @@ pub(crate) fn multi_if(args: Vec<Expr>) -> Result<Expr> {
     loop {
         match (args.next(), args.next()) {
             (Some(condition), Some(result)) => {
-                conditions.push(CaseWhen { condition: truth(condition), result });
+                conditions.push(CaseWhen { condition: truth(condition), result: flag(result) });
             }
             (otherwise, _) => {
                 return Ok(Expr::Case {
@@ -205,7 +222,7 @@ pub(crate) fn multi_if(args: Vec<Expr>) -> Result<Expr> {
                     end_token: helpers::attached_token::AttachedToken::empty(),
                     operand: None,
                     conditions,
-                    else_result: otherwise.map(Box::new),
+                    else_result: otherwise.map(flag).map(Box::new),
                 });
             }
         }

@@ -44,6 +44,7 @@ impl ExprPlanner for OperatorPlanner {
             B::Or => Operator::Or,
             _ => return Ok(PlannerResult::Original(expr)),
         };
+        let expr = if is_comparison(operator) { flags_as_numbers(expr, schema) } else { expr };
         let planned = match operator {
             Operator::And | Operator::Or => Some(condition(operator, &expr, &left, &right)?),
             Operator::Plus | Operator::Minus | Operator::Multiply | Operator::Divide => {
@@ -58,6 +59,26 @@ impl ExprPlanner for OperatorPlanner {
         };
         Ok(planned.map_or(PlannerResult::Original(expr), PlannerResult::Planned))
     }
+}
+
+fn is_comparison(operator: Operator) -> bool {
+    use Operator as O;
+    matches!(operator, O::Eq | O::NotEq | O::Lt | O::LtEq | O::Gt | O::GtEq)
+}
+
+/// A condition beside a number is 0 or 1.
+fn flags_as_numbers(mut expr: RawBinaryExpr, schema: &DFSchema) -> RawBinaryExpr {
+    let flag = |side: &Expr| {
+        let literal = matches!(side, Expr::Literal(..));
+        !literal && side.get_type(schema).is_ok_and(|ty| ty == DataType::Boolean)
+    };
+    let number = |side: &Expr| side.get_type(schema).is_ok_and(|ty| ty.is_numeric());
+    if flag(&expr.left) && number(&expr.right) {
+        expr.left = as_arrow(expr.left, &DataType::UInt8);
+    } else if flag(&expr.right) && number(&expr.left) {
+        expr.right = as_arrow(expr.right, &DataType::UInt8);
+    }
+    expr
 }
 
 /// The type of an operand; a whole literal has the smallest type that holds it. None for what has no type of ours.

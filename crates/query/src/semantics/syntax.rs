@@ -9,7 +9,7 @@ use sqlparser::ast::{
 use zepto_common::{Error, ErrorCode, Result};
 
 use super::{calls, null_last};
-use crate::functions::rewrites::{call, in_without_null, interval_parts, negated, text, truth};
+use crate::functions::rewrites::{call, flag, in_without_null, interval_parts, negated, text, truth};
 
 /// The operator that marks a whole literal whose smallest type matters; see [`super::operators`].
 pub(super) const TYPED: &str = "__typed";
@@ -106,7 +106,11 @@ fn rewritten(expr: Expr) -> Result<Expr> {
         Expr::Floor { expr, field } => rounded("floor", *expr, field),
         Expr::InList { expr, list, negated } => {
             let list = super::tuple_in::one_row(&expr, list);
-            in_without_null(*expr, list, negated)
+            in_without_null(flag(*expr), list.into_iter().map(flag).collect(), negated)
+        }
+        Expr::Between { expr, negated, low, high } => {
+            let [expr, low, high] = [expr, low, high].map(|side| Box::new(flag(*side)));
+            Expr::Between { expr, negated, low, high }
         }
         Expr::InSubquery { expr, subquery, negated } => super::tuple_in::rewritten(expr, subquery, negated)?,
         Expr::Extract { field, expr, .. } => call(part(&field)?, vec![*expr]),
@@ -139,9 +143,10 @@ fn rewritten(expr: Expr) -> Result<Expr> {
             for when in &mut conditions {
                 let condition = std::mem::replace(&mut when.condition, Expr::Value(Value::Null.into()));
                 when.condition = if operand.is_some() { condition } else { truth(condition) };
-                when.result = typed(std::mem::replace(&mut when.result, Expr::Value(Value::Null.into())));
+                when.result =
+                    typed(flag(std::mem::replace(&mut when.result, Expr::Value(Value::Null.into()))));
             }
-            let else_result = else_result.map(|expr| Box::new(typed(*expr)));
+            let else_result = else_result.map(|expr| Box::new(typed(flag(*expr))));
             Expr::Case { case_token, end_token, operand, conditions, else_result }
         }
         other => other,

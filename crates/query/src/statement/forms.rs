@@ -48,14 +48,6 @@ pub(crate) fn rewrite(tokens: Tokens) -> Tokens {
                     continue;
                 }
             }
-            Token::HexStringLiteral(digits) => {
-                // `0x1F` is a number, `x'1F'` a text of bytes: only the width tells them apart.
-                let width = token.span.end.column.saturating_sub(token.span.start.column);
-                let number = u64::from_str_radix(digits, 16).ok();
-                if let Some(number) = number.filter(|_| width == digits.len() as u64 + 2) {
-                    token.token = Token::Number(number.to_string(), false);
-                }
-            }
             _ if operand && is_word(&token.token, "MOD") => token.token = Token::Mod,
             Token::Placeholder(sign) if operand && sign.len() > 1 && sign.starts_with('?') => {
                 let number = Token::Number(sign[1..].to_owned(), false);
