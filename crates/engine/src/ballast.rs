@@ -1,43 +1,52 @@
 //! Room that a node keeps for its next start: a start writes a few small files, and on a disk without a free byte it
-//! could not be done, so that nobody could read, drop or free anything. The file goes when the disk is that full, and
-//! comes back when there is room.
+//! could not be done, so that nobody could read, drop or free anything. The file gives up what a start needs when
+//! the disk is that full, and is filled up when there is room.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::disk::Disk;
 
-/// Room for the small files of some hundred starts.
+/// What is kept: room for a dozen starts on a disk that another program fills up again each time.
 const BALLAST_BYTES: u64 = 4 << 20;
+/// A start's small files need some kilobytes; with less free than this, so much is given up.
+const START_BYTES: u64 = 320 << 10;
 
 fn path(data_dir: &Path) -> PathBuf {
     data_dir.join("BALLAST")
 }
 
-/// Throws the ballast off if less than it is free. Before a start writes its first byte.
+/// Gives up as much ballast as a start needs. Before it writes its first byte.
 pub(crate) fn throw_off(disk: &dyn Disk, data_dir: &Path) {
-    let short = disk.space(data_dir).is_ok_and(|space| space.free < BALLAST_BYTES);
-    if short && disk.remove(&path(data_dir)).is_ok() {
-        tracing::warn!(bytes = BALLAST_BYTES, "the disk is full: what was kept for this start is used");
+    let Ok(file) = disk.open(&path(data_dir)) else { return };
+    if disk.space(data_dir).map_or(true, |space| space.free >= START_BYTES) {
+        return;
+    }
+    let kept = file.len().unwrap_or(0).saturating_sub(START_BYTES);
+    match file.set_len(kept).and_then(|()| file.sync_data()) {
+        Ok(()) => tracing::warn!(kept, "the disk is full: some of what was kept for starts is used"),
+        Err(error) => tracing::warn!(%error, "the disk is full, and what was kept for starts cannot be used"),
     }
 }
 
-/// Takes ballast on, if it is not there and the disk has room for more than `reserve`.
+/// Takes ballast on, up to its full size, if the disk has room for more than `reserve`.
 ///
 /// # Errors
-/// The disk's; no part of the file stays.
+/// The disk's; what was there before stays.
 pub(crate) fn take_on(disk: &dyn Disk, data_dir: &Path, reserve: u64) -> io::Result<()> {
     let path = path(data_dir);
-    if disk.space(data_dir)?.free < reserve + 2 * BALLAST_BYTES {
-        return Ok(());
-    }
     let file = match disk.create(&path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => disk.open(&path)?,
         made => made?,
     };
+    let length = file.len()?;
+    if length >= BALLAST_BYTES || disk.space(data_dir)?.free < reserve + 2 * BALLAST_BYTES {
+        return Ok(());
+    }
     let filled = file.allocate(BALLAST_BYTES).and_then(|()| file.sync_data());
     if filled.is_err() {
-        let _ = disk.remove(&path);
+        // File systems keep what they could reserve.
+        let _ = file.set_len(length);
     }
     filled
 }
@@ -59,15 +68,20 @@ mod tests {
         take_on(disk.as_ref(), dir, 1 << 20).unwrap();
         let other = disk.create(Path::new("/data/other")).unwrap();
         other.allocate(16 << 20).unwrap();
-        assert_eq!(disk.space(dir).unwrap().free, 0);
-        throw_off(disk.as_ref(), dir);
-        assert_eq!(disk.space(dir).unwrap().free, BALLAST_BYTES);
-        take_on(disk.as_ref(), dir, 1 << 20).unwrap();
-        assert_eq!(disk.space(dir).unwrap().free, BALLAST_BYTES, "what is free is for the start");
+        let free = || disk.space(dir).unwrap().free;
+        assert_eq!(free(), 0);
+        for filled_up_again in 1..=12 {
+            throw_off(disk.as_ref(), dir);
+            assert_eq!(free(), START_BYTES, "{filled_up_again}");
+            throw_off(disk.as_ref(), dir);
+            assert_eq!(free(), START_BYTES, "what is free is enough for a start");
+            take_on(disk.as_ref(), dir, 1 << 20).unwrap();
+            other.allocate(other.len().unwrap() + free()).unwrap();
+        }
         other.set_len(0).unwrap();
         take_on(disk.as_ref(), dir, 1 << 20).unwrap();
-        assert_eq!(disk.space(dir).unwrap().free, 16 << 20);
+        assert_eq!(free(), 16 << 20);
         throw_off(disk.as_ref(), dir);
-        assert_eq!(disk.space(dir).unwrap().free, 16 << 20, "there is room enough");
+        assert_eq!(free(), 16 << 20, "there is room enough");
     }
 }
