@@ -45,6 +45,25 @@ fn sigterm_ends_a_busy_node_in_order_and_loses_nothing() -> Result<()> {
     Ok(())
 }
 
+/// A log file on a full disk, a pipe whose reader is gone: what the node has to say is lost, the node is not.
+#[test]
+fn a_node_whose_log_cannot_be_written_serves_and_ends_in_order() -> Result<()> {
+    let place = crate::place()?;
+    let mut launch = place.launch();
+    launch.wrapper = ["sh", "-c", "exec \"$@\" 2>/dev/full", "sh"].map(Into::into).to_vec();
+    let node = launch.start()?;
+    let mut connection = node.connect()?;
+    connection.query("CREATE TABLE t (k String, ts DateTime64(9)) ENGINE = MergeTree ORDER BY (k, ts)")?;
+    for number in 0..20 {
+        connection.query(&format!("INSERT INTO t VALUES ('k{number}', now64(9))"))?;
+        let _refused = connection.query("SELECT nothing FROM t");
+    }
+    ensure!(connection.query("SELECT count() FROM t")?.trim() == "20");
+    ensure!(connection.send(&Request::get("/ready"))?.status == 200);
+    ensure!(node.terminate()?.success(), "SIGTERM must end with exit code 0");
+    Ok(())
+}
+
 #[test]
 fn a_node_that_leaves_says_so_before_it_closes_its_port() -> Result<()> {
     let place = crate::place()?;
