@@ -37,6 +37,7 @@ const SUITES: &[(&str, &[&str])] = &[
     ("hostile requests", &["--test", "nodes", "--", "no_bad_request"]),
     ("simulated histories", &["--test", "replication", "--", "every_promise"]),
     ("kill -9", &["--test", "nodes", "--", "kill_nine"]),
+    ("feeds", &["--test", "nodes", "--", "every_message_is_stored_once"]),
 ];
 
 /// What a line that begins with a number counts.

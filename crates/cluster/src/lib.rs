@@ -25,4 +25,4 @@ pub use router::{OwnerRows, PartitionRouter};
 pub use write::pool::{EdgeIdentity, OwnerPool, PoolLimits};
 pub use write::server::{OwnerIdentity, owner_server};
 pub use write::sink::{RoutedSink, Tables};
-pub use write::{OwnerBatch, OwnerWrites, PartOutcome, Verdict};
+pub use write::{OwnerBatch, OwnerWrites, PartOutcome, PositionsAt, Verdict};

@@ -4,6 +4,7 @@
 //! - [`server`]: puts an [`OwnerWrites`] behind the gRPC service
 //! - [`pool`]: an edge's streams to the owners, with the bound of bytes in flight
 //! - [`ledger`]: what became of each partition's part, and what to do next; pure
+//! - `positions`: from where a feed goes on
 //! - [`sink`]: the [`zepto_common::service::RowSink`] that cuts a block by owner and sees it through
 //! - `codec`: between these types and messages; `link`: one stream
 
@@ -11,11 +12,13 @@ mod codec;
 pub mod ledger;
 pub(crate) mod link;
 pub mod pool;
+pub(crate) mod positions;
 pub mod server;
 pub mod sink;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -23,7 +26,7 @@ use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use bytes::Bytes;
 use zepto_common::ids::{Epoch, NodeId, PartitionId, PlacementVersion, SchemaVersion, TableId};
-use zepto_common::{BatchId, Error};
+use zepto_common::{BatchId, Error, ErrorCode};
 
 /// One owner's part of a block. The schema of `rows` is the sender's word: the owner compares it with its catalog.
 #[derive(Debug, Clone)]
@@ -83,11 +86,39 @@ pub enum Verdict {
     Refused(Error),
 }
 
+/// Positions of a feed's stream that are asked for, or to be raised.
+#[derive(Debug, Clone)]
+pub struct PositionsAt {
+    /// The placement that the sender acts on.
+    pub placement: PlacementVersion,
+    /// Where the rows go.
+    pub table: TableId,
+    /// Name of the stream.
+    pub stream: String,
+    /// The partition that keeps the positions.
+    pub home: PartitionId,
+    /// Its grant as the sender knows it.
+    pub epoch: Epoch,
+    /// None: only asked.
+    pub raise: BTreeMap<u32, u64>,
+    /// The sender waits no longer.
+    pub deadline: Instant,
+}
+
 /// Takes rows as the owner of their partitions.
 #[async_trait]
 pub trait OwnerWrites: Send + Sync + 'static {
     /// Makes the parts durable, each by itself. One outcome per part; a part without one counts as unknown.
     async fn write(&self, batch: OwnerBatch) -> Vec<PartOutcome>;
+
+    /// Raises the positions of a feed's stream, durably, and gives all of them.
+    ///
+    /// # Errors
+    /// Why not, never `Stored` or `Duplicate`.
+    async fn positions(&self, _request: PositionsAt) -> Result<BTreeMap<u32, u64>, Verdict> {
+        let message = "this node keeps no positions of feeds";
+        Err(Verdict::Refused(Error::new(ErrorCode::NotImplemented, message)))
+    }
 
     /// The placement and the catalog that this node acts on, for the envelopes of its answers.
     fn versions(&self) -> (PlacementVersion, u64);

@@ -141,6 +141,30 @@ pub const EXCEPTION_BYTES_MAX: usize = 16 << 10;
 pub const FEED_SOURCES_MAX: usize = 4_096;
 /// Bytes of a feed stream's name: the feed's, a slash, the topic's.
 pub const FEED_STREAM_BYTES_MAX: usize = 512;
+/// Feeds of one ingest node.
+pub const FEEDS_MAX: usize = 256;
+/// Messages of one batch of a feed.
+pub const FEED_BATCH_MESSAGES: usize = 50_000;
+/// Bytes of the messages of one batch of a feed.
+pub const FEED_BATCH_BYTES: usize = 16 << 20;
+/// Batches of a feed that wait while one is written.
+pub const FEED_BATCHES_WAITING: usize = 2;
+/// How long a batch of a feed gathers messages.
+pub const FEED_BATCH_TIME: Duration = Duration::from_millis(50);
+/// Between two checkpoints of a feed's positions.
+pub const FEED_CHECKPOINT: Duration = Duration::from_secs(1);
+/// How long a feed tries to write one batch before it begins anew with its source.
+pub const FEED_WRITE_TIME: Duration = Duration::from_secs(30);
+/// The first wait of a feed after a fault; doubles up to [`FEED_BACKOFF_MAX`].
+pub const FEED_BACKOFF_MIN: Duration = Duration::from_millis(200);
+/// The longest wait of a feed after a fault.
+pub const FEED_BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// So long without a fault, and a feed's waits begin small again.
+pub const FEED_CALM: Duration = Duration::from_secs(60);
+/// How long a feed may take to leave its source.
+pub const FEED_CLOSE_TIME: Duration = Duration::from_secs(10);
+/// Bytes of a payload that a dead letter keeps.
+pub const DEAD_LETTER_BYTES_MAX: usize = 1 << 20;
 /// Bytes of one message of rows between nodes: what a log frame can hold, and its head.
 pub const WRITE_MESSAGE_BYTES_MAX: usize = FRAME_BYTES_MAX + (1 << 20);
 /// Bytes of one message of a query's rows between nodes.

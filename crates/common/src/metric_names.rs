@@ -95,6 +95,14 @@ names! {
     MOVES_UNDER_WAY = "zepto_moves_under_way";
     /// 1 on the coordinator that leads.
     COORDINATOR_LEADS = "zepto_coordinator_leads";
+    /// Rows that a feed stored.
+    FEED_ROWS = "zepto_feed_rows_total";
+    /// Messages that a feed has not read yet.
+    FEED_LAG = "zepto_feed_lag";
+    /// Messages of a feed that went to its dead-letter table, by kind of source.
+    FEED_DECODE_ERRORS = "zepto_feed_decode_errors_total";
+    /// Messages that a source removed before a feed could read them.
+    FEED_MISSED = "zepto_feed_missed_total";
     /// Requests by route and status.
     HTTP_REQUESTS = "zepto_http_requests_total";
     /// Open HTTP connections.

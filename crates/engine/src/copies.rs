@@ -6,6 +6,7 @@
 pub(crate) mod data;
 pub(crate) mod frames;
 pub(crate) mod pinned;
+pub(crate) mod positions;
 pub(crate) mod print;
 pub(crate) mod staged;
 pub(crate) mod state;
@@ -104,16 +105,36 @@ pub struct CopyStatus {
     pub stopped: bool,
 }
 
-/// Rows of one partition and one block, on their way between logs.
+/// What an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Form {
+    /// Rows.
+    Rows = 1,
+    /// Positions of a feed.
+    Positions = 5,
+}
+
+impl Form {
+    /// The form with this number in a log.
+    #[must_use]
+    pub fn of_number(number: u32) -> Option<Self> {
+        [Self::Rows, Self::Positions].into_iter().find(|it| *it as u32 == number)
+    }
+}
+
+/// Rows of one partition and one block, or positions of a feed, on their way between logs.
 #[derive(Debug, Clone)]
 pub struct Payload {
+    /// What it is.
+    pub form: Form,
     /// The table.
     pub table: TableId,
-    /// The schema that the rows were made with.
+    /// The schema that the rows were made with; 0 with positions.
     pub schema: SchemaVersion,
-    /// Number of rows.
+    /// Number of rows; 0 with positions.
     pub rows: u32,
-    /// The rows as an Arrow IPC stream with one record batch.
+    /// The rows as an Arrow IPC stream with one record batch, or what [`positions`] reads.
     pub ipc: Bytes,
     /// The same rows where they came in, so that they need not be read again.
     pub(crate) chunk: Option<Chunk>,
@@ -123,13 +144,20 @@ impl Payload {
     /// Rows as they come from another node.
     #[must_use]
     pub fn new(table: TableId, schema: SchemaVersion, rows: u32, ipc: Bytes) -> Self {
-        Self { table, schema, rows, ipc, chunk: None }
+        Self { form: Form::Rows, table, schema, rows, ipc, chunk: None }
+    }
+
+    /// The same as another form.
+    #[must_use]
+    pub fn with_form(self, form: Form) -> Self {
+        Self { form, ..self }
     }
 }
 
 impl PartialEq for Payload {
     fn eq(&self, other: &Self) -> bool {
-        (self.table, self.schema, self.rows, &self.ipc) == (other.table, other.schema, other.rows, &other.ipc)
+        let of = |it: &Self| (it.form, it.table, it.schema, it.rows);
+        of(self) == of(other) && self.ipc == other.ipc
     }
 }
 

@@ -16,7 +16,7 @@ pub(crate) mod shared;
 mod snapshots;
 mod stats;
 mod whole;
-mod write;
+pub(crate) mod write;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;

@@ -6,6 +6,7 @@
 mod common;
 mod copies_world;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use copies_world::{NODES, PARTITIONS, World};
@@ -119,6 +120,37 @@ fn the_newest_grant_is_known_after_power_loss_before_anybody_says_a_word() {
     }
     assert!(raised > 0, "no epoch was raised: nothing was forgotten because there was nothing to know");
     world.check_end();
+}
+
+#[test]
+fn positions_of_a_feed_are_told_by_the_owner_alone_and_outlive_the_loss_of_any_node() {
+    const STREAM: &str = "feed/topic";
+    for lost in 0..NODES {
+        let mut world = World::new(50 + lost as u64, false);
+        world.until("all partitions serve", World::all_serve);
+        let raised = BTreeMap::from([(0, 10), (3, 7)]);
+        assert_eq!(world.positions(STREAM, &[]), Some(BTreeMap::new()));
+        assert_eq!(world.positions(STREAM, &[(0, 10), (3, 7)]), Some(raised.clone()));
+        assert_eq!(world.positions(STREAM, &[(0, 9)]), Some(raised.clone()), "a position never falls");
+        let owner = world.home(STREAM).1;
+        let other = (owner + 1) % NODES;
+        assert_eq!(world.positions_at(other, STREAM, &[]), None, "who does not own the home cannot know");
+        world.checkpoint(owner);
+        world.kill(lost, Some(0));
+        world.until("others took over", World::all_serve);
+        assert_eq!(world.positions(STREAM, &[]), Some(raised.clone()), "node {lost} is lost");
+        assert_eq!(world.positions(STREAM, &[(3, 8)]), Some(BTreeMap::from([(0, 10), (3, 8)])));
+        world.start(lost);
+        world.until("all partitions serve", World::all_serve);
+        // By a start from the manifest and from the log alike.
+        for node in 0..NODES {
+            world.kill(node, None);
+            world.start(node);
+            world.until("all partitions serve", World::all_serve);
+            assert_eq!(world.positions(STREAM, &[]), Some(BTreeMap::from([(0, 10), (3, 8)])));
+        }
+        world.check_end();
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@
 mod common;
 mod copies_world;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use copies_world::{NODES, PARTITIONS, World};
@@ -16,6 +16,8 @@ use zepto_engine::disk::sim::CrashImage;
 
 /// Seeds of the long run.
 const SEEDS: u64 = 25;
+/// What a feed follows.
+const STREAM: &str = "feed/topic";
 
 /// A world whose logs are short, with rows in segments and memory of every copy.
 fn with_rows(seed: u64) -> World {
@@ -59,6 +61,54 @@ fn a_node_that_lost_its_disk_gets_every_row_and_every_token_again() {
     world.start(0);
     world.start(1);
     world.check_end();
+}
+
+#[test]
+fn a_state_brings_the_offsets_that_feeds_have_stored_and_where_they_go_on() {
+    let mut world = with_rows(6);
+    let raised = BTreeMap::from([(0, 10), (3, 7)]);
+    assert_eq!(world.positions(STREAM, &[(0, 10), (3, 7)]), Some(raised.clone()));
+    outgrow_logs(&mut world, NODES);
+    world.lose_disk(2);
+    world.check_end();
+    assert!(world.states_fetched() >= u64::from(PARTITIONS), "{} states", world.states_fetched());
+    assert_eq!(world.shown_positions(2, STREAM), raised, "the new copy shows them");
+    // They are in its manifest: nothing else has them after a power loss.
+    world.kill(2, Some(0));
+    world.start(2);
+    world.check_end();
+    for other in 0..2 {
+        world.kill(other, None);
+        world.until("others took over", World::all_serve);
+    }
+    assert_eq!(world.home(STREAM).1, 2, "the node that lost its disk owns all");
+    assert_eq!(world.positions(STREAM, &[]), Some(raised.clone()));
+    // Every message comes again: the offsets that came with the state tell that it is there.
+    world.repeat_all();
+    world.check_reads();
+    (0..2).for_each(|other| world.start(other));
+    world.check_end();
+    assert_eq!(world.positions(STREAM, &[(3, 8)]), Some(BTreeMap::from([(0, 10), (3, 8)])));
+}
+
+#[test]
+fn a_copy_that_goes_shows_no_positions_of_feeds_any_more() {
+    let mut world = with_rows(7);
+    let raised = BTreeMap::from([(1, 5)]);
+    assert_eq!(world.positions(STREAM, &[(1, 5)]), Some(raised.clone()));
+    world.check_end();
+    let (home, owner) = world.home(STREAM);
+    let node = (owner + 1) % NODES;
+    assert_eq!(world.shown_positions(node, STREAM), raised);
+    world.exclude(home, node, true);
+    world.until("the copy is gone", |world| {
+        world.copies_forgotten() > 0 && world.status(node, home).end.0 == 0
+    });
+    assert_eq!(world.shown_positions(node, STREAM), BTreeMap::new());
+    assert_eq!(world.positions(STREAM, &[]), Some(raised.clone()), "the owner has them");
+    world.exclude(home, node, false);
+    world.check_end();
+    assert_eq!(world.shown_positions(node, STREAM), raised, "they came back with the copy");
 }
 
 #[test]

@@ -26,6 +26,11 @@ pub trait Decoder: Send {
     /// ClickHouse's code for the fault, with row and column; the decoder gives nothing more after it.
     fn push(&mut self, data: &[u8], out: &mut Vec<RecordBatch>) -> Result<()>;
 
+    /// Rows read whole so far, and the bytes of one that is not; None for formats whose unit is no row.
+    fn progress(&self) -> Option<(u64, &[u8])> {
+        None
+    }
+
     /// No more bytes will come; the last block is appended to `out`.
     ///
     /// # Errors
@@ -389,6 +394,10 @@ impl<F: RowFormat> Decoder for RowDecoder<F> {
             return Err(error.clone());
         }
         self.push_bytes(data, out).inspect_err(|error| self.failed = Some(error.clone()))
+    }
+
+    fn progress(&self) -> Option<(u64, &[u8])> {
+        Some((self.block.rows_total(), &self.carry))
     }
 
     fn finish(mut self: Box<Self>, out: &mut Vec<RecordBatch>) -> Result<()> {

@@ -59,6 +59,12 @@ pub(crate) async fn nodes(State(service): Shared, request: Request) -> Response 
     answer(&service, allowed.map(|_| service.door.node.nodes()))
 }
 
+/// `GET /admin/feeds`.
+pub(crate) async fn feeds(State(service): Shared, request: Request) -> Response {
+    let allowed = admin(&service, &request);
+    answer(&service, allowed.map(|_| service.door.node.feeds()))
+}
+
 /// `GET /admin/cluster`.
 pub(crate) async fn cluster(State(service): Shared, request: Request) -> Response {
     let allowed = admin(&service, &request);

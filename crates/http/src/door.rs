@@ -137,6 +137,11 @@ pub trait NodeInfo: Send + Sync {
         Err(alone())
     }
 
+    /// The feeds that run here, for `/admin/feeds`.
+    fn feeds(&self) -> Value {
+        json!({ "feeds": [] })
+    }
+
     /// Makes a consistent snapshot; the name is the node's choice when there is none.
     ///
     /// # Errors

@@ -58,6 +58,7 @@ impl Routes {
             .route("/admin/rebalance/resume", post(admin::resume_rebalance))
             .route("/admin/rebalance/cancel", post(admin::cancel_rebalance))
             .route("/admin/cluster", get(admin::cluster))
+            .route("/admin/feeds", get(admin::feeds))
             .route("/admin/settings", get(admin::settings))
             .route("/admin/version", get(admin::version))
             .route("/admin/snapshot", post(admin::create_snapshot))
@@ -129,6 +130,7 @@ fn label(path: &str) -> &'static str {
         "/admin/nodes",
         "/admin/rebalance",
         "/admin/cluster",
+        "/admin/feeds",
         "/admin/settings",
         "/admin/version",
         "/admin/snapshot",

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 use zepto_common::ids::NodeId;
+use zepto_feeds::FeedConfig;
 use zepto_process::flags::CommonKeys;
 use zepto_process::parts::{self, Openness};
 use zepto_process::{
@@ -59,6 +60,8 @@ pub struct Config {
     pub pipeline: PipelineConfig,
     /// The node's place among others.
     pub cluster: ClusterConfig,
+    /// External sources that it follows (see docs/feeds.md); none by default.
+    pub feeds: Vec<FeedConfig>,
 }
 
 /// `config.*`.
@@ -117,6 +120,7 @@ impl Default for Config {
             config: DataConfig::default(),
             pipeline: PipelineConfig::default(),
             cluster: ClusterConfig::default(),
+            feeds: Vec::new(),
         }
     }
 }
@@ -183,6 +187,7 @@ impl Config {
         self.pipeline.validate(&mut faults);
         self.tls.validate(&mut faults);
         self.cluster.tls.validate(&mut faults);
+        zepto_feeds::config::validate(&self.feeds, &mut faults);
         let openness = Openness {
             bind: self.bind,
             api_keys_file: self.api_keys_file.as_deref(),

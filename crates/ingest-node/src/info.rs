@@ -1,7 +1,7 @@
 //! What the door asks about an ingest node: readiness, counters, gauges, settings, and who runs its statements.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use zepto_cluster::{OwnerPool, RoutedSink};
 use zepto_common::metric_names as names;
 use zepto_common::{Error, ErrorCode, Result};
+use zepto_feeds::status::FeedStatus;
 use zepto_http::{Forward, Identity, NodeInfo, RebalanceChange};
 use zepto_process::gauges;
 use zepto_process::parts::settings;
@@ -33,6 +34,7 @@ pub(crate) struct IngestInfo {
     memory_limit: u64,
     rate: Mutex<Rate>,
     leaving: AtomicBool,
+    feeds: OnceLock<Vec<Arc<FeedStatus>>>,
 }
 
 impl IngestInfo {
@@ -62,7 +64,13 @@ impl IngestInfo {
             sink,
             pool,
             leaving: AtomicBool::new(false),
+            feeds: OnceLock::new(),
         }
+    }
+
+    /// Shows these feeds.
+    pub(crate) fn show_feeds(&self, feeds: Vec<Arc<FeedStatus>>) {
+        let _only_once = self.feeds.set(feeds);
     }
 
     /// Not ready from now on.
@@ -110,6 +118,10 @@ impl NodeInfo for IngestInfo {
 
     fn settings(&self) -> Value {
         self.settings.clone()
+    }
+
+    fn feeds(&self) -> Value {
+        zepto_feeds::run::show(self.feeds.get().map(Vec::as_slice).unwrap_or_default())
     }
 
     fn refresh_gauges(&self) {

@@ -1,7 +1,7 @@
 //! Starts and stops one ingest node: the port, then the coordinators, then the door; and back in the opposite order.
 //!
 //! Promises: it listens at once and is not ready until it knows a placement, a catalog and a storage node; `stop`
-//! finishes the requests in flight and ends every task.
+//! finishes the requests in flight and the batches of feeds, and ends every task.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -16,6 +16,8 @@ use zepto_cluster::write::sink::SinkTimes;
 use zepto_cluster::{EdgeIdentity, OwnerPool, PoolLimits, Pulse, RoutedSink};
 use zepto_common::auth::Authenticator;
 use zepto_common::ids::NodeId;
+use zepto_common::service::RowSink;
+use zepto_feeds::Feeds;
 use zepto_http::{Door, DoorLimits, Tls, serve};
 use zepto_process::parts::{read_secret, settings};
 use zepto_process::{AddNode, ConfigFaults};
@@ -72,6 +74,7 @@ pub struct IngestNode {
     door: JoinSet<std::io::Result<()>>,
     tasks: JoinSet<()>,
     pulse: Arc<Pulse>,
+    feeds: Feeds,
     /// Ends the door.
     shutdown: CancellationToken,
     /// Ends what the door needs.
@@ -188,6 +191,9 @@ impl IngestNode {
         let interval = Duration::from_millis(config.cluster.heartbeat_interval_ms);
         tasks.spawn(agreed.stay_alive(addresses, interval, stop.clone()));
         tracing::info!("Peer RPC server: port {}", rpc.port());
+        let rows: Arc<dyn RowSink> = sink.clone();
+        let feeds = Feeds::start(config.feeds, &rows);
+        info.show_feeds(feeds.statuses());
         let door = Door {
             sink,
             queries: Arc::new(NoQueries),
@@ -200,7 +206,7 @@ impl IngestNode {
         };
         let mut doors = JoinSet::new();
         doors.spawn(serve(ports.http, door, shutdown.clone()));
-        Ok(Self { http, rpc, heartbeat, info, door: doors, tasks, pulse, shutdown, stop })
+        Ok(Self { http, rpc, heartbeat, info, door: doors, tasks, pulse, feeds, shutdown, stop })
     }
 
     /// The addresses for other processes of the cluster: RPC, heartbeats.
@@ -227,6 +233,8 @@ impl IngestNode {
     pub async fn stop(mut self) -> Result<(), StartError> {
         self.leave();
         self.shutdown.cancel();
+        // They write by the same ways as the door: both end before these do.
+        self.feeds.stop().await;
         let ended = self.door.join_next().await;
         self.stop.cancel();
         // The last heartbeat says that the node goes.

@@ -9,6 +9,7 @@ mod cast_types;
 mod clauses;
 mod create;
 pub(crate) mod cursor;
+mod feeds;
 mod forms;
 mod join_words;
 mod joins;
@@ -184,6 +185,7 @@ fn statement(mut cursor: Cursor) -> Result<Statement> {
     if query {
         return Ok(Statement::Query(cursor.rest()));
     }
+    feeds::refuse(&cursor)?;
     if cursor.word("EXPLAIN") {
         return explain(cursor);
     }

@@ -33,9 +33,10 @@ pub(crate) fn register(state: &mut SessionState) {
 type Rows = fn(&Core) -> zepto_common::Result<RecordBatch>;
 
 /// Every table here, by name.
-const TABLES: [(&str, Rows); 11] = [
+const TABLES: [(&str, Rows); 12] = [
     ("columns", tables::columns),
     ("databases", tables::databases),
+    ("feed_positions", tables::feed_positions),
     ("functions", tables::functions),
     ("metrics", tables::metrics),
     ("nodes", tables::nodes),

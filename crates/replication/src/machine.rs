@@ -29,6 +29,9 @@ pub const MAX_UNCOMMITTED: usize = 4096;
 pub trait Window {
     /// The content's hash of the write that was committed under this key.
     fn content_of(&self, key: &Key) -> Option<u64>;
+
+    /// The highest offset of this source that is committed.
+    fn offset_of(&self, key: &Key) -> Option<u64>;
 }
 
 /// Where an owner stands.
@@ -222,6 +225,12 @@ impl<P: Clone, S> Copy<P, S> {
         self.advance(now);
     }
 
+    /// The highest offset of a feed's source above the committed position; what is at or below it is here already.
+    #[must_use]
+    pub fn pending_offset(&self, key: &Key) -> Option<u64> {
+        self.held.iter().filter(|it| it.key == Some(*key)).map(|it| it.content).max()
+    }
+
     /// Answers a reader, who pinned its view before the call: `Readable` when nothing acknowledged before the call can
     /// be missing below the committed position.
     pub fn read(&mut self, now: Moment, request: RequestId) {
@@ -365,7 +374,8 @@ impl<P: Clone, S> Copy<P, S> {
     }
 
     fn hold(&mut self, lsn: Lsn, key: Option<Key>, content: u64) {
-        if let Some(key) = key {
+        // Many frames may have the key of a source: they are found by their offsets.
+        if let Some(key) = key.filter(|key| !key.is_source()) {
             self.keys.insert(key, lsn);
         }
         self.held.push_back(Held { lsn, op: self.logged, key, content, waiters: Vec::new() });

@@ -16,6 +16,15 @@ pub struct Key {
     pub block: u32,
 }
 
+impl Key {
+    /// Whether it is that of rows of a feed: all rows of one partition of the source have the same key, and their
+    /// contents are offsets.
+    #[must_use]
+    pub fn is_source(&self) -> bool {
+        matches!(self.batch, BatchId::Source(_))
+    }
+}
+
 /// One frame on its way between logs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry<P> {
@@ -23,7 +32,7 @@ pub struct Entry<P> {
     pub position: Position,
     /// Recognises its repetition; None for what is not a client's write.
     pub key: Option<Key>,
-    /// Hash of what was written: the same key with another content is a fault.
+    /// Hash of what was written: the same key with another content is a fault. Of rows of a feed: the highest offset.
     pub content: u64,
     /// What to apply; None for the frame that begins an owner's time.
     pub payload: Option<P>,

@@ -25,6 +25,8 @@ pub enum Plant {
     NoPreviousCheck,
     /// The owner acknowledges when one follower has synced.
     CommitOnFirst,
+    /// Of a source only the committed offsets are known.
+    OnlyCommittedOffsets,
     /// The start counter is not raised.
     SameBoot,
 }

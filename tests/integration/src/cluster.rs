@@ -16,6 +16,8 @@ use zepto_harness::{Connection, Launch, Node, Request};
 const TIMES: [&str; 6] = ["--heartbeat-interval-ms", "200", "--suspect-ms", "1000", "--dead-ms", "4000"];
 /// How long an answer of a copy holds, and its silence is borne: below the time in which a node is dead.
 const LEASES: [&str; 4] = ["--lease-ms", "1500", "--replicate-timeout-ms", "600"];
+/// Configuration of the ingest node, where it has one.
+const INGEST_CONFIG: &str = "ingest.yaml";
 /// Pause between two looks at something that is awaited.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -67,6 +69,15 @@ impl Cluster {
             ensure!(owned > 0, "node {number} owns nothing of the first placement: {owners:?}");
         }
         Ok(cluster)
+    }
+
+    /// Gives the ingest node a configuration, and starts it again with that.
+    ///
+    /// # Errors
+    /// It does not become ready.
+    pub fn configure_ingest(&mut self, text: &str) -> Result<()> {
+        std::fs::write(self.folder.path().join(INGEST_CONFIG), text)?;
+        self.restart_ingest()
     }
 
     /// The ingest node.
@@ -303,7 +314,12 @@ fn coordinator_launch(folder: &Path, at: Option<SocketAddr>, copies: usize) -> R
 fn ingest_launch(folder: &Path, coordinator: SocketAddr) -> Result<Launch> {
     let launch = Launch::new(&program_named("zepto_ingest_node")?, &folder.join("ingest"));
     let flags = ["--coordinator", &coordinator.to_string(), "--heartbeat-interval-ms", "200"];
-    Ok(flags.map(str::to_owned).into_iter().fold(launch, Launch::flag))
+    let launch = flags.map(str::to_owned).into_iter().fold(launch, Launch::flag);
+    let config = folder.join(INGEST_CONFIG);
+    Ok(match config.exists() {
+        true => launch.flag("--config").flag(config.display().to_string()),
+        false => launch,
+    })
 }
 
 fn storage_launch(folder: &Path, coordinator: SocketAddr, number: usize) -> Result<Launch> {

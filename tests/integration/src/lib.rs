@@ -6,12 +6,14 @@
 //! - [`fixture`]: what releases leave for their successors
 //! - [`ledger`]: writers that remember what they sent and what was acknowledged
 //! - [`corpus`]: the hostile requests of `tests/corpus/http`
+//! - [`kafka`]: a Kafka broker, and a producer for it
 //! - [`peers`]: programs of others, fetched in pinned versions
 //! - [`terminal`]: a program on a pseudo-terminal
 
 pub mod cluster;
 pub mod corpus;
 pub mod fixture;
+pub mod kafka;
 pub mod ledger;
 pub mod peers;
 pub mod place;

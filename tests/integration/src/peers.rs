@@ -1,7 +1,7 @@
 //! Programs of others that the tests talk to, fetched into the build's folder in pinned versions.
 //!
 //! Each has its folder `tests/integration/peers/<name>` with what pins it: hashes of Python's packages, npm's and
-//! cargo's lock files, Go's sums. It is fetched and built once per state of that folder, under `<target>/peers/<name>`.
+//! cargo's lock files, Go's sums, Maven's released versions. It is fetched and built once per state of that folder, under `<target>/peers/<name>`.
 //! One that cannot be had is a failure of its test, which says what is missing.
 
 use std::fs::{self, File};
@@ -11,6 +11,9 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 
 use crate::place::project_file;
+
+/// What of Maven fetches jars.
+const COPY_JARS: &str = "org.apache.maven.plugins:maven-dependency-plugin:2.8:copy-dependencies";
 
 /// A peer: the name of its folder, and what it is written in.
 #[derive(Debug, Clone, Copy)]
@@ -25,13 +28,15 @@ pub enum Peer {
     GoTool(&'static str, &'static str),
     /// A crate of its own, whose package has this name.
     Rust(&'static str, &'static str),
+    /// The jars that `pom.xml` names, and a class in them that is run.
+    Java(&'static str, &'static str),
 }
 
 impl Peer {
     fn name(self) -> &'static str {
         match self {
             Self::Python(name) | Self::Node(name) | Self::Go(name) | Self::GoTool(name, _) => name,
-            Self::Rust(name, _) => name,
+            Self::Rust(name, _) | Self::Java(name, _) => name,
         }
     }
 
@@ -39,7 +44,7 @@ impl Peer {
     /// in the target directory. Tests that want the same peer meanwhile wait.
     ///
     /// # Errors
-    /// When its tools (`python3` with `venv`, `npm`, `go`, `cargo`) are not there, or a package cannot be had.
+    /// When its tools (`python3` with `venv`, `npm`, `go`, `cargo`, `java` with `mvn`) are not there, or a package cannot be had.
     pub fn command(self, root: &str) -> Result<Command> {
         let source = project_file(&format!("tests/integration/peers/{}", self.name())).canonicalize()?;
         let peers = Path::new(root).with_file_name("peers");
@@ -66,11 +71,13 @@ impl Peer {
             Self::Node(_) => PathBuf::from("node"),
             Self::Go(_) | Self::GoTool(..) => home.join("peer"),
             Self::Rust(_, package) => home.join("debug").join(package),
+            Self::Java(..) => PathBuf::from("java"),
         });
         match self {
             Self::Python(_) => command.arg(source.join("client.py")),
             Self::Node(_) => command.arg(source.join("client.mjs")),
             Self::Go(_) | Self::GoTool(..) | Self::Rust(..) => &mut command,
+            Self::Java(_, class) => command.arg("-cp").arg(home.join("jars/*")).arg(class),
         };
         command.current_dir(home);
         command
@@ -104,6 +111,12 @@ impl Peer {
                     .args(["build", "--quiet", "--locked", "--manifest-path"])
                     .arg(source.join("Cargo.toml"));
                 run(cargo.env("CARGO_TARGET_DIR", home).env_remove("CARGO_BUILD_TARGET_DIR"))
+            }
+            Self::Java(..) => {
+                run(Command::new("java").arg("-version"))?;
+                let mut mvn = Command::new("mvn");
+                mvn.args(["-q", "-B", COPY_JARS, "-f"]).arg(source.join("pom.xml"));
+                run(mvn.arg(format!("-DoutputDirectory={}", home.join("jars").display())))
             }
         }
     }

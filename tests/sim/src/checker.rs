@@ -6,6 +6,11 @@ use zepto_replication::Key;
 
 use crate::disk::{Payload, Row};
 
+/// A name of one write: all rows of a source have the same key.
+fn name_of(key: Key, content: u64) -> Key {
+    if key.is_source() { Key { block: content as u32, ..key } } else { key }
+}
+
 /// What is known of one partition.
 #[derive(Debug, Default, Clone)]
 struct Known {
@@ -52,7 +57,8 @@ impl Checker {
             }
             return;
         }
-        if let Some((key, _, _)) = row.written
+        let named = row.written.map(|(key, content, _)| name_of(key, content));
+        if let Some(key) = named
             && let Some(before) = known.keys.insert(key, row.lsn.0)
         {
             let what = format!("partition {partition}: {key:?} is committed at {before} and at {}", row.lsn);
@@ -71,7 +77,8 @@ impl Checker {
     }
 
     /// A writer was told that its rows are stored.
-    pub fn acknowledged(&mut self, partition: usize, key: Key) {
+    pub fn acknowledged(&mut self, partition: usize, key: Key, content: u64) {
+        let key = name_of(key, content);
         let known = &mut self.partitions[partition];
         if !known.keys.contains_key(&key) {
             let what = format!("partition {partition}: {key:?} was acknowledged and is committed nowhere");
@@ -90,7 +97,8 @@ impl Checker {
     /// A reader that began at `mark` saw this state.
     pub fn read(&mut self, node: u32, partition: usize, mark: usize, state: &[Row]) {
         let known = &self.partitions[partition];
-        let seen: BTreeSet<Key> = state.iter().filter_map(|row| row.written.map(|it| it.0)).collect();
+        let seen: BTreeSet<Key> =
+            state.iter().filter_map(|row| row.written.map(|it| name_of(it.0, it.1))).collect();
         let missing = known.acknowledged[..mark].iter().find(|key| !seen.contains(key));
         let dirty = state.iter().find(|row| known.committed.get(&row.lsn.0) != Some(row));
         let what = match (missing, dirty) {

@@ -22,6 +22,8 @@ pub struct Writer {
     pub table: Placement,
     /// The request that it waits for.
     pub waiting: Option<RequestId>,
+    /// Writes as a feed does: offsets of one source, now and then again from an older position.
+    pub feed: bool,
     /// Takes a new key for each attempt: a planted bug.
     pub new_keys: bool,
     attempts: u64,
@@ -30,8 +32,8 @@ pub struct Writer {
 /// What a writer does with an answer.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next {
-    /// The write is stored.
-    Stored(Key),
+    /// The write is stored: its key and content.
+    Stored(Key, u64),
     /// Try again, perhaps elsewhere.
     Again,
     /// Not its answer any more.
@@ -42,7 +44,7 @@ impl Writer {
     /// A writer that has nothing written yet.
     #[must_use]
     pub fn new(id: u64, partition: usize, goal: u64, table: Placement) -> Self {
-        Self { id, partition, done: 0, goal, table, waiting: None, new_keys: false, attempts: 0 }
+        Self { id, partition, done: 0, goal, table, waiting: None, feed: false, new_keys: false, attempts: 0 }
     }
 
     /// Whether everything is written.
@@ -54,6 +56,9 @@ impl Writer {
     /// The key of the write that is under way.
     #[must_use]
     pub fn key(&self) -> Key {
+        if self.feed {
+            return Key { table: TableId(1), batch: BatchId::Source(self.id.into()), block: 0 };
+        }
         let sequence = if self.new_keys { self.attempts << 32 | self.done } else { self.done };
         Key { table: TableId(1), batch: BatchId::Producer { producer: self.id, sequence }, block: 0 }
     }
@@ -81,17 +86,21 @@ impl Writer {
     }
 
     /// An answer has come.
-    pub fn answered(&mut self, request: RequestId, outcome: Outcome) -> Next {
+    pub fn answered(&mut self, request: RequestId, outcome: Outcome, random: &mut Random) -> Next {
         if self.waiting != Some(request) {
             return Next::Nothing;
         }
         match outcome {
             Outcome::Committed(_) | Outcome::Duplicate => {
-                let key = self.key();
+                let (key, content) = (self.key(), self.done);
                 self.waiting = None;
                 self.done += 1;
+                if self.feed && !self.finished() && random.chance(10) {
+                    // As after a restart: the position is older than what is stored.
+                    self.done -= random.range(0, self.done.min(5) + 1);
+                }
                 self.attempts = 0;
-                Next::Stored(key)
+                Next::Stored(key, content)
             }
             _ => {
                 self.waiting = None;

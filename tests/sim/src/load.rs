@@ -31,10 +31,10 @@ impl World {
 
     pub(crate) fn answered(&mut self, request: RequestId, outcome: Outcome) {
         let Some(&writer) = self.requests.get(&request) else { return };
-        match self.writers[writer].answered(request, outcome) {
-            Next::Stored(key) => {
+        match self.writers[writer].answered(request, outcome, &mut self.random) {
+            Next::Stored(key, content) => {
                 let partition = self.writers[writer].partition;
-                self.checker.acknowledged(partition, key);
+                self.checker.acknowledged(partition, key, content);
                 self.requests.remove(&request);
                 let pause = self.random.range(MS, 250 * MS);
                 self.at(pause, Event::WriterStep(writer));

@@ -54,6 +54,10 @@ impl Window for Keys {
     fn content_of(&self, key: &Key) -> Option<u64> {
         self.0.get(key).copied()
     }
+
+    fn offset_of(&self, key: &Key) -> Option<u64> {
+        self.0.get(key).copied()
+    }
 }
 
 /// A node.
@@ -353,7 +357,8 @@ impl Node {
 impl Keys {
     fn note(&mut self, row: &Row) {
         if let Some((key, content, _)) = row.written {
-            self.0.insert(key, content);
+            let known = self.0.entry(key).or_insert(content);
+            *known = content.max(*known);
         }
     }
 }

@@ -148,6 +148,7 @@ impl World {
                 scenario.writes,
                 coordinator.placement.clone(),
             );
+            writer.feed = id / scenario.partitions % 2 == 1;
             writer.new_keys = scenario.new_keys;
             writer
         });

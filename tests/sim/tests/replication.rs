@@ -122,6 +122,7 @@ fn every_planted_bug_is_caught() {
         Plant::ServeBeforeStart,
         Plant::NoPreviousCheck,
         Plant::CommitOnFirst,
+        Plant::OnlyCommittedOffsets,
     ];
     let only = std::env::var("ZEPTO_SIM_PLANT").ok();
     let mut missed = Vec::new();

@@ -50,6 +50,7 @@ struct Waiting {
 
 /// A stream in service.
 pub(crate) struct Link {
+    channel: Channel,
     messages: mpsc::Sender<wire::WriteMessage>,
     waiting: Mutex<Option<HashMap<u64, Waiting>>>,
     next_id: AtomicU64,
@@ -103,7 +104,7 @@ impl Link {
             Some(refused) if refused.reason != RefusedReason::WrongMember => Lost::Refused(refused),
             _ => away(&status.message()),
         };
-        let response = client(channel).write(request).await.map_err(refused)?;
+        let response = client(channel.clone()).write(request).await.map_err(refused)?;
         identity.secret.check_answer(response.metadata()).map_err(Lost::Refused)?;
         let mut replies = response.into_inner();
         let first = replies.message().await.map_err(refused)?;
@@ -113,6 +114,7 @@ impl Link {
             return Err(away(&format!("node {} answers there", owner.node_id)));
         }
         let link = Arc::new(Self {
+            channel,
             messages,
             waiting: Mutex::new(Some(HashMap::new())),
             next_id: AtomicU64::new(1),
@@ -158,6 +160,25 @@ impl Link {
         }
         slot.send(wire::WriteMessage { envelope: Some(envelope), requests: vec![request], to_node_id: 0 });
         receiver
+    }
+
+    /// Asks for the positions of a feed; the owner's first message was checked on the same connection.
+    pub(crate) async fn positions(
+        &self,
+        request: wire::PositionsRequest,
+        identity: &EdgeIdentity,
+    ) -> Result<wire::PositionsReply, Lost> {
+        let unanswered = |status: Status| match Refused::of(&status) {
+            Some(refused) if refused.reason != RefusedReason::WrongMember => Lost::Refused(refused),
+            _ => Lost::Unanswered(status.message().to_owned()),
+        };
+        let mut request = Request::new(request);
+        identity.secret.sign_request(request.metadata_mut());
+        let response = client(self.channel.clone()).positions(request).await.map_err(unanswered)?;
+        identity.secret.check_answer(response.metadata()).map_err(Lost::Refused)?;
+        let reply = response.into_inner();
+        check_envelope(reply.envelope.as_ref(), &identity.cluster_id, false).map_err(Lost::Refused)?;
+        Ok(reply)
     }
 
     fn taken(&self, id: u64) -> Option<Waiting> {

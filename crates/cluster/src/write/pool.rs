@@ -16,9 +16,10 @@ use zepto_proto::coordinate::Envelope;
 use zepto_proto::handshake::{PROTOCOL, Secret};
 use zepto_proto::write as wire;
 
-use super::OwnerWrites;
 use super::codec::{outcome_message, owner_batch};
 use super::link::{Link, Lost};
+use super::positions::{reply_of, request_of};
+use super::{OwnerWrites, PositionsAt};
 
 /// Bytes that one permit stands for.
 const UNIT: usize = 4 << 10;
@@ -184,22 +185,11 @@ impl OwnerPool {
         if let Some(local) = self.local.as_ref().filter(|_| owner.node == self.identity.node) {
             return write_here(local.as_ref(), owner.node, placement, request, permit, until).await;
         }
-        let link =
-            match tokio::time::timeout_at(until, owner.link(&self.identity, self.limits.requests_waiting))
-                .await
-            {
-                Ok(link) => link?,
-                Err(_) => return Err(Lost::NotSent("the time is over".to_owned())),
-            };
+        let link = self.link(owner, until).await?;
         let patience = Instant::now() + self.limits.answer_time;
         let wait = until.min(patience).saturating_duration_since(Instant::now());
         request.wait_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
-        let envelope = Envelope {
-            placement_version: placement.0,
-            catalog_version: self.catalog.load(Ordering::Relaxed),
-            incarnation: self.incarnation.load(Ordering::Relaxed),
-            ..self.identity.envelope()
-        };
+        let envelope = self.envelope(placement);
         let begun = Instant::now();
         let answered = tokio::time::timeout_at(until.min(patience), async {
             link.send(envelope, request, permit).await.await
@@ -218,6 +208,44 @@ impl OwnerPool {
                 Err(Lost::Unanswered(format!("node {} did not answer in time", owner.node)))
             }
         }
+    }
+}
+
+impl OwnerPool {
+    async fn link(&self, owner: &Owner, until: Instant) -> Result<Arc<Link>, Lost> {
+        match tokio::time::timeout_at(until, owner.link(&self.identity, self.limits.requests_waiting)).await {
+            Ok(link) => link,
+            Err(_) => Err(Lost::NotSent("the time is over".to_owned())),
+        }
+    }
+
+    fn envelope(&self, placement: PlacementVersion) -> Envelope {
+        Envelope {
+            placement_version: placement.0,
+            catalog_version: self.catalog.load(Ordering::Relaxed),
+            incarnation: self.incarnation.load(Ordering::Relaxed),
+            ..self.identity.envelope()
+        }
+    }
+
+    /// Asks the owner of a stream's home for its positions, or to raise them, until `until` at most.
+    pub(crate) async fn positions(
+        &self,
+        owner: &Owner,
+        at: PositionsAt,
+        until: Instant,
+    ) -> Result<wire::PositionsReply, Lost> {
+        let until = until.min(Instant::now() + self.limits.answer_time);
+        let late = |_| Lost::Unanswered(format!("node {} did not answer in time", owner.node));
+        if let Some(local) = self.local.as_ref().filter(|_| owner.node == self.identity.node) {
+            let home = at.home;
+            let told = tokio::time::timeout_at(until, local.positions(at)).await.map_err(late)?;
+            return Ok(reply_of(home, told, self.envelope(PlacementVersion::default())));
+        }
+        let link = self.link(owner, until).await?;
+        let wait = until.saturating_duration_since(Instant::now());
+        let request = request_of(at, self.envelope(PlacementVersion::default()), owner.node, wait);
+        tokio::time::timeout_at(until, link.positions(request, &self.identity)).await.map_err(late)?
     }
 }
 

@@ -26,7 +26,8 @@ use zepto_proto::write as wire;
 use zepto_proto::write::write_server::{Write, WriteServer};
 
 use super::codec::{outcome_message, owner_batch};
-use super::{OwnerWrites, PartOutcome, Verdict};
+use super::positions::{at_of, reply_of};
+use super::{OwnerWrites, PartOutcome, PositionsAt, Verdict};
 
 /// Bytes that one permit stands for.
 const UNIT: usize = 4 << 10;
@@ -87,6 +88,21 @@ impl<W: OwnerWrites> Write for OwnerService<W> {
         self.0.identity.secret.sign_answer(response.metadata_mut());
         Ok(response)
     }
+
+    async fn positions(
+        &self,
+        request: Request<wire::PositionsRequest>,
+    ) -> Result<Response<wire::PositionsReply>, Status> {
+        let at = self.0.positions_of(request).map_err(|refused| {
+            tracing::warn!(%refused, "a question for positions is refused");
+            Status::from(refused)
+        })?;
+        let home = at.home;
+        let told = self.0.owner.positions(at).await;
+        let mut response = Response::new(reply_of(home, told, self.0.envelope()));
+        self.0.identity.secret.sign_answer(response.metadata_mut());
+        Ok(response)
+    }
 }
 
 impl<W: OwnerWrites> Shared<W> {
@@ -112,21 +128,36 @@ impl<W: OwnerWrites> Shared<W> {
         Ok((NodeId(envelope.node_id), messages))
     }
 
+    fn positions_of(&self, request: Request<wire::PositionsRequest>) -> Result<PositionsAt, Refused> {
+        self.identity.secret.check_request(request.metadata())?;
+        let request = request.into_inner();
+        let envelope = check_envelope(request.envelope.as_ref(), &self.identity.cluster_id, false)?;
+        if request.to_node_id != self.identity.node.0 {
+            let message =
+                format!("a question for node {} came to node {}", request.to_node_id, self.identity.node);
+            return Err(Refused::new(RefusedReason::WrongMember, message));
+        }
+        at_of(PlacementVersion(envelope.placement_version), request)
+    }
+
     fn check(&self, message: &wire::WriteMessage) -> Result<Envelope, Refused> {
         check_envelope(message.envelope.as_ref(), &self.identity.cluster_id, false)
     }
 
-    fn reply(&self, replies: Vec<wire::SubReply>) -> wire::WriteReply {
+    fn envelope(&self) -> Envelope {
         let (placement, catalog) = self.owner.versions();
-        let envelope = Envelope {
+        Envelope {
             protocol: PROTOCOL,
             cluster_id: self.identity.cluster_id.clone(),
             node_id: self.identity.node.0,
             incarnation: self.identity.incarnation,
             placement_version: placement.0,
             catalog_version: catalog,
-        };
-        wire::WriteReply { envelope: Some(envelope), replies }
+        }
+    }
+
+    fn reply(&self, replies: Vec<wire::SubReply>) -> wire::WriteReply {
+        wire::WriteReply { envelope: Some(self.envelope()), replies }
     }
 
     /// Reads the stream to its end; each sub-request is a task of its own.

@@ -4,6 +4,7 @@
 //! part is sent; only what is not stored is sent again; no part is sent before there is room for all of them, so a 429
 //! from here means that nothing was stored; a write ends within its deadline and [`ROUTE_TIME_MAX`].
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -22,14 +23,16 @@ use zepto_common::partition::{partition_of_block, partitions_of};
 use zepto_common::placement::Placement;
 use zepto_common::schema::{TableName, TableSchema};
 use zepto_common::service::{RowSink, WriteReceipt, WriteRequest};
+use zepto_common::source::{FeedStream, home_of_stream};
 use zepto_common::{BatchId, Error, ErrorCode, Result};
 use zepto_proto::write as wire;
 
-use super::Verdict;
 use super::codec::{encode_rows, outcome_of};
 use super::ledger::{Ledger, Step, Wanted};
 use super::link::Lost;
 use super::pool::{Owner, OwnerPool};
+use super::positions::told_of;
+use super::{PositionsAt, Verdict};
 use crate::router::{OwnerRows, PartitionRouter};
 
 /// Bytes of a message besides its rows, for a block of any size.
@@ -123,6 +126,15 @@ impl RowSink for RoutedSink {
         }
         result
     }
+
+    async fn feed_positions(
+        &self,
+        stream: &FeedStream,
+        raise: &BTreeMap<u32, u64>,
+        deadline: Instant,
+    ) -> Result<BTreeMap<u32, u64>> {
+        self.positions(stream, raise, deadline.min(Instant::now() + self.times.whole).into()).await
+    }
 }
 
 /// What all tries of one block share.
@@ -209,6 +221,68 @@ impl RoutedSink {
             }
         }
         ledger.end()
+    }
+
+    /// Asks the owner of a stream's home for its positions, or to raise them, as often as it takes.
+    async fn positions(
+        &self,
+        stream: &FeedStream,
+        raise: &BTreeMap<u32, u64>,
+        until: tokio::time::Instant,
+    ) -> Result<BTreeMap<u32, u64>> {
+        let mut pause = ROUTE_PAUSE_MIN;
+        let mut fault = Error::new(ErrorCode::NotReady, "no placement is known yet: try again");
+        for _ in 0..ROUTE_TRIES_MAX {
+            let router = self.router();
+            let all = router.placement().partitions.len() as u16;
+            let mut wanted = Wanted { pause, ..Wanted::default() };
+            if all > 0 {
+                match self.ask_positions(&router, all, stream, raise, until).await {
+                    Ok(positions) => return Ok(positions),
+                    Err(Verdict::Refused(error)) => return Err(error),
+                    Err(verdict) => fault = passing(verdict, &router, &mut wanted),
+                }
+            }
+            if !self.wait_for(&wanted, until).await {
+                break;
+            }
+            pause = (pause * 2).min(ROUTE_PAUSE_MAX);
+        }
+        Err(fault)
+    }
+
+    async fn ask_positions(
+        &self,
+        router: &PartitionRouter,
+        partitions: u16,
+        stream: &FeedStream,
+        raise: &BTreeMap<u32, u64>,
+        until: tokio::time::Instant,
+    ) -> Result<BTreeMap<u32, u64>, Verdict> {
+        let home = home_of_stream(stream.table.id, &stream.name, partitions);
+        let unknown = |why: String| Verdict::Unknown(why);
+        let Some((replica, epoch)) = router.owner(home) else {
+            return Err(unknown(format!("partition {home} has no owner")));
+        };
+        let Some(owner) = self.pool.owner(replica.node) else {
+            return Err(unknown(format!("the address of node {} is not known", replica.node)));
+        };
+        let at = PositionsAt {
+            placement: router.placement().version,
+            table: stream.table.id,
+            stream: stream.name.clone(),
+            home,
+            epoch,
+            raise: raise.clone(),
+            deadline: until.into(),
+        };
+        match self.pool.positions(&owner, at, until).await {
+            Ok(reply) => told_of(&reply),
+            Err(Lost::NotSent(why) | Lost::Unanswered(why)) => Err(unknown(why)),
+            Err(Lost::Refused(refused)) => {
+                Err(Verdict::Refused(Error::new(ErrorCode::NotReady, format!("an owner: {refused}"))))
+            }
+        }
     }
 
     /// Waits until another try makes sense; false if the time is over before.
@@ -303,6 +377,25 @@ impl RoutedSink {
         }
         Ok(Some(prepared))
     }
+}
+
+/// What stands in the way at the moment, and what another try waits for.
+fn passing(verdict: Verdict, router: &PartitionRouter, wanted: &mut Wanted) -> Error {
+    let why = match verdict {
+        Verdict::StalePlacement(theirs) if theirs > router.placement().version => {
+            wanted.version = theirs;
+            "the owner acts on a newer placement".to_owned()
+        }
+        Verdict::Busy(after) => {
+            wanted.pause = wanted.pause.max(after);
+            "the owner has no room".to_owned()
+        }
+        Verdict::Unknown(why) => why,
+        Verdict::NotOwner(_) => "another node owns the partition by now".to_owned(),
+        Verdict::UnknownSchema(_) => "the owner does not know the table yet".to_owned(),
+        _ => "the owner cannot judge yet".to_owned(),
+    };
+    Error::new(ErrorCode::NotReady, format!("the positions of a feed: {why}"))
 }
 
 fn part_message((partition, epoch, rows): &(PartitionId, Epoch, std::ops::Range<u32>)) -> wire::Part {

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
-use zepto_common::{Lsn, PartitionId, Result, TableId};
+use zepto_common::{BatchId, Lsn, PartitionId, Result, TableId};
 use zepto_replication::{Entry, Key, LogOp, Recovered, Window as KeyWindow};
 
-use super::Payload;
 use super::frames::{Frames, LogPlace, Slot};
 use super::state::CopyState;
+use super::{Form, Payload, positions};
 use crate::chunk::Chunk;
+use crate::dedup::marks::Resume;
 use crate::dedup::{BatchKey, Content, Window, WindowLimits};
 use crate::replay::decode_rows;
 use crate::store::shared::Shared;
@@ -59,6 +60,11 @@ impl Windows {
 impl KeyWindow for Windows {
     fn content_of(&self, key: &Key) -> Option<u64> {
         self.known(key).map(|content| content.hash)
+    }
+
+    fn offset_of(&self, key: &Key) -> Option<u64> {
+        let BatchId::Source(source) = key.batch else { return None };
+        self.0.get(&key.table)?.marks.highest(source)
     }
 }
 
@@ -127,20 +133,29 @@ impl CopyData {
         self.frames.end() == end && self.frames.first().0 <= self.applied + 1
     }
 
-    /// Remembers the keys of what is committed.
-    pub(crate) fn note_keys(&mut self, partition: PartitionId, to: Lsn, now_ms: i64) {
+    /// Remembers the keys of what is committed, and the positions of feeds; whether there were any of those.
+    pub(crate) fn note_keys(&mut self, partition: PartitionId, to: Lsn, now_ms: i64) -> bool {
+        let mut positions_came = false;
         for lsn in self.keyed + 1..=to.0 {
             let Some(entry) = self.frames.get(Lsn(lsn)).and_then(|slot| slot.entry.as_ref()) else {
                 continue;
             };
-            if let (Some(key), Some(rows)) = (&entry.key, &entry.payload) {
-                let window = self.windows.0.entry(key.table).or_insert_with(|| Window::new(limits()));
+            let Some(rows) = &entry.payload else { continue };
+            let window = self.windows.0.entry(rows.table).or_insert_with(|| Window::new(limits()));
+            if rows.form == Form::Positions {
+                let Some((stream, raise)) = positions_of(partition, rows) else { continue };
+                window.marks.resume_at(partition, &stream, raise);
+                positions_came = true;
+            } else if let Some(Key { batch: BatchId::Source(source), .. }) = entry.key {
+                window.marks.raise(source, partition, entry.content);
+            } else if let Some(key) = &entry.key {
                 let content =
                     Content { schema: rows.schema, bytes: rows.ipc.len() as u32, hash: entry.content };
                 window.record(batch_key(key), &[(partition, rows.rows)], content, now_ms);
             }
         }
         self.keyed = self.keyed.max(to.0);
+        positions_came
     }
 
     /// The rows of the next committed entry, which counts as applied from here on. None: there is none, or the
@@ -158,7 +173,7 @@ impl CopyData {
             return Err(zepto_common::Error::internal(message));
         };
         let next = match &entry.payload {
-            None => Next::Nothing,
+            None | Some(Payload { form: Form::Positions, .. }) => Next::Nothing,
             Some(rows) => {
                 let catalog = shared.catalog.load();
                 match (shared.tables.load().get(&rows.table), catalog.schema(rows.table, rows.schema)) {
@@ -184,6 +199,15 @@ impl CopyData {
         self.applied = lsn.0;
         Ok(Some(next))
     }
+}
+
+/// What an entry of positions says.
+fn positions_of(partition: PartitionId, payload: &Payload) -> Option<(String, Resume)> {
+    let read = positions::read(payload);
+    if read.is_none() {
+        tracing::error!(%partition, "positions of a feed cannot be read: it goes on from older ones");
+    }
+    read
 }
 
 /// What an entry shows.

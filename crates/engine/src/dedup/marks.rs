@@ -33,6 +33,12 @@ impl Marks {
         high.map_or(0, |high| offsets.partition_point(|offset| offset <= high))
     }
 
+    /// The highest offset of a source, where one partition is all that there is.
+    #[must_use]
+    pub fn highest(&self, source: u128) -> Option<u64> {
+        self.high.get(&source)?.values().max().copied()
+    }
+
     /// Whether there is room for this source.
     ///
     /// # Errors

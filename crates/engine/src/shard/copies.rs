@@ -6,6 +6,7 @@
 //! answered. Nothing here decides when a row is acknowledged or shown.
 
 mod carry;
+mod feeds;
 mod inbox;
 mod install;
 mod writes;
@@ -20,6 +21,7 @@ use zepto_common::placement::{Placement, Replica};
 use zepto_common::{Error, ErrorCode, Lsn, PartitionId, Result};
 use zepto_replication::{Copy, Moment, Outcome, RequestId};
 
+use super::positions::Raise;
 use super::{Command, IDLE, Shard, Stored};
 use crate::copies::data::CopyData;
 use crate::copies::{CopyOptions, CopyStatus, Payload, Whole};
@@ -39,6 +41,8 @@ pub(crate) enum CopyCommand {
     Read(Vec<(PartitionId, oneshot::Sender<Result<Lsn>>)>),
     /// Give a partition up.
     HandOver(PartitionId),
+    /// Tell the positions of a feed, or raise them.
+    Positions(Raise),
     /// Where a copy stands.
     Status(PartitionId, oneshot::Sender<CopyStatus>),
     /// Answer when nothing is left to do but to wait.
@@ -61,8 +65,18 @@ struct Held {
 /// Who waits for a copy.
 #[derive(Debug)]
 enum Waiter {
-    Writer { answer: oneshot::Sender<Result<Stored>>, rows: u64, bytes: usize },
-    Reader { partition: PartitionId, answer: oneshot::Sender<Result<Lsn>> },
+    /// Of his rows so many were there before, and are not in what he waits for.
+    Writer {
+        answer: oneshot::Sender<Result<Stored>>,
+        rows: u64,
+        known: u64,
+        bytes: usize,
+    },
+    Reader {
+        partition: PartitionId,
+        answer: oneshot::Sender<Result<Lsn>>,
+    },
+    Feed(Raise),
 }
 
 /// All copies of one drain thread.
@@ -122,6 +136,7 @@ impl Shard {
         for partition in copies.held.keys().copied().collect::<Vec<_>>() {
             self.carry_out(&mut copies, partition);
         }
+        self.show_positions_of(&copies);
         let mut stop = false;
         loop {
             while let Some(command) = self.drain().next_command() {
@@ -250,6 +265,7 @@ impl Shard {
                 for table in &tables {
                     self.dirty.remove(table);
                     copies.held.values_mut().for_each(|held| drop(held.data.windows.0.remove(table)));
+                    self.shared.positions.lock().remove(table);
                 }
             }
             Command::Copies(command) => self.obey_copies(copies, command),
@@ -288,6 +304,7 @@ impl Shard {
                     self.carry_out(copies, partition.0);
                 }
             }
+            CopyCommand::Positions(raise) => self.raise_with_copies(copies, raise),
             CopyCommand::Status(partition, answer) => {
                 let Some(held) = copies.held.get(&partition.0) else { return };
                 let _ = answer.send(CopyStatus {

@@ -11,13 +11,8 @@ use zepto_common::{Error, ErrorCode, Result, TableId};
 use super::Store;
 use super::shared::closing;
 use crate::shard::Command;
+use crate::shard::copies::CopyCommand;
 use crate::shard::positions::Raise;
-
-/// What a store with copies says to a feed.
-pub(super) fn not_with_copies() -> Error {
-    let message = "feeds write into clusters that keep one copy only: with more, a new owner would not know the offsets";
-    Error::new(ErrorCode::NotImplemented, message)
-}
 
 /// The next offset of one partition of a feed's source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +31,8 @@ impl Store {
     /// Raises positions of a stream and gives all of them; without any to raise it only tells them.
     ///
     /// # Errors
-    /// `NotImplemented` with copies; `UnknownTable`; the disk's; `UnknownStatusOfInsert` when the time is over.
+    /// `UnknownTable`; the disk's; `NotReady` when another node owns the home partition; `UnknownStatusOfInsert` when the
+    /// time is over.
     pub async fn raise_positions(
         &self,
         table: TableId,
@@ -45,9 +41,6 @@ impl Store {
         deadline: Instant,
     ) -> Result<BTreeMap<u32, u64>> {
         let shared = &self.shared;
-        if shared.options.copies.is_some() {
-            return Err(not_with_copies());
-        }
         if shared.is_closed() {
             return Err(closing());
         }
@@ -56,14 +49,19 @@ impl Store {
             let message = format!("a stream's name of {} bytes", stream.len());
             return Err(Error::new(ErrorCode::BadArguments, message));
         }
-        if raise.is_empty() {
+        let copies = shared.options.copies.is_some();
+        if raise.is_empty() && !copies {
             let shown = shared.positions.lock();
             return Ok(shown.get(&table).and_then(|of| of.get(stream)).cloned().unwrap_or_default());
         }
         let home = home_of_stream(table, stream, shared.partitions);
         let (done, answer) = oneshot::channel();
         let command = Raise { table: data, stream: stream.to_owned(), home, positions: raise.clone(), done };
-        shared.drains[shared.shard_of(home)].command(Command::Positions(command))?;
+        let command = match copies {
+            true => Command::Copies(CopyCommand::Positions(command)),
+            false => Command::Positions(command),
+        };
+        shared.drains[shared.shard_of(home)].command(command)?;
         match tokio::time::timeout_at(deadline.into(), answer).await {
             Ok(Ok(raised)) => raised,
             _ => {

@@ -132,19 +132,11 @@ fn prepare(shared: &Arc<Shared>, request: &WriteRequest, form: Cut) -> Result<Ve
         if is_source && request.block != 0 {
             return Err(Error::internal("rows of a source in a block with a number"));
         }
-        if copies && is_source {
-            return Err(super::positions::not_with_copies());
-        }
         if form == Cut::Parts || copies {
             group.rows = in_one_form(&group.rows)?;
         }
-        let payload = encode_rows(&group.rows)?;
-        if payload.len() + (64 << 10) > FRAME_BYTES_MAX {
-            let message = format!("a block of {} bytes is too large: send fewer rows at once", payload.len());
-            return Err(Error::new(ErrorCode::TooManyRowsOrBytes, message));
-        }
-        let (sender, answer) = oneshot::channel();
         let mut offsets = None;
+        let with_offsets = group.rows.clone();
         if is_source {
             let (rows, of_rows) = split_offsets(&group.rows)?;
             for (_, part) in &group.parts {
@@ -152,6 +144,13 @@ fn prepare(shared: &Arc<Shared>, request: &WriteRequest, form: Cut) -> Result<Ve
             }
             (group.rows, offsets) = (rows, Some(of_rows));
         }
+        // A copy's entry has the highest offset beside its rows.
+        let payload = encode_rows(if copies { &group.rows } else { &with_offsets })?;
+        if payload.len() + (64 << 10) > FRAME_BYTES_MAX {
+            let message = format!("a block of {} bytes is too large: send fewer rows at once", payload.len());
+            return Err(Error::new(ErrorCode::TooManyRowsOrBytes, message));
+        }
+        let (sender, answer) = oneshot::channel();
         let chunk = Chunk::new(schema.clone(), group.rows, group.parts)?;
         let bytes = payload.len() + chunk.memory();
         let item = WriteItem {

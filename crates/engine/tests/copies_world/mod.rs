@@ -9,18 +9,19 @@ mod coordinator;
 mod network;
 pub(crate) mod transfers;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use arrow::array::{ArrayRef, StringArray};
+use arrow::array::{ArrayRef, StringArray, UInt64Array};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use zepto_common::partition::partitions_of;
 use zepto_common::placement::Replica;
 use zepto_common::schema::TableSchema;
-use zepto_common::service::WriteReceipt;
+use zepto_common::service::{WriteReceipt, WriteRequest};
+use zepto_common::source::{FeedStream, home_of_stream, with_offsets};
 use zepto_common::{NodeId, PartitionId, Result};
 use zepto_engine::copies::{Clock, CopyOptions, CopyStatus};
 use zepto_engine::disk::SimDisk;
@@ -31,7 +32,7 @@ use zepto_replication::{Moment, Phase, Timing};
 use self::coordinator::Coordinator;
 use self::network::Network;
 use self::transfers::Transfers;
-use crate::common::{ids, quiet, request, row, trades};
+use crate::common::{batch, ids, quiet, request, row, trades};
 use zepto_common::service::RowSink;
 
 pub(crate) const NODES: usize = 3;
@@ -87,7 +88,8 @@ struct Node {
     clock: Arc<TestClock>,
 }
 
-/// Writes one batch after the other to its partition, and repeats each until it is acknowledged.
+/// Writes one batch after the other to its partition, and repeats each until it is acknowledged. Every second one is a
+/// feed: its batches are messages of a source, and each try begins at another one of those before.
 #[derive(Debug)]
 struct Writer {
     key: String,
@@ -129,6 +131,30 @@ impl Drop for World {
 fn ids_of(writer: usize, batch: u64) -> [i64; 2] {
     let first = (writer as i64) << 32 | (batch as i64) << 1;
     [first, first + 1]
+}
+
+fn is_feed(writer: usize) -> bool {
+    writer % 2 == 1
+}
+
+/// Messages of a feed, two rows each.
+fn messages(
+    schema: &Arc<TableSchema>,
+    writer: usize,
+    key: &str,
+    offsets: std::ops::RangeInclusive<u64>,
+) -> WriteRequest {
+    let ids: Vec<i64> = offsets.clone().flat_map(|offset| ids_of(writer, offset)).collect();
+    let rows: Vec<_> = ids.iter().map(|&id| row(key, id, id)).collect();
+    let offsets = UInt64Array::from_iter_values(offsets.flat_map(|offset| [offset; 2]));
+    let stream = FeedStream { table: schema.clone(), name: format!("feed/{writer}") };
+    WriteRequest {
+        table: schema.clone(),
+        batch: Some(stream.batch(0)),
+        block: 0,
+        repeatable: true,
+        rows: with_offsets(&batch(schema, &rows), offsets).unwrap(),
+    }
 }
 
 fn partition_of_key(key: &str) -> u16 {
@@ -391,7 +417,14 @@ impl World {
         if let Ok(receipt) = answer {
             let rows = ids_of(index, batch);
             let before = writer.stored.contains(&rows[0]);
-            assert_eq!(receipt.rows + receipt.duplicate_rows, 2);
+            if is_feed(index) {
+                assert!(
+                    receipt.rows <= 2,
+                    "the messages before the last one are stored already: {receipt:?}"
+                );
+            } else {
+                assert_eq!(receipt.rows + receipt.duplicate_rows, 2);
+            }
             assert!(!before || receipt.rows == 0, "an acknowledged batch was stored again");
             writer.stored.extend(rows);
             writer.batch = None;
@@ -406,14 +439,64 @@ impl World {
         // A writer reaches nodes that the others do not: an owner that was cut off is asked too.
         let Some(store) = self.nodes[node].store.clone() else { return };
         let key = self.writers[index].key.clone();
-        let rows = ids_of(index, batch).map(|id| row(&key, id, id));
         self.writers[index].begun.extend(ids_of(index, batch));
         let schema = self.schema.clone().unwrap();
-        let token = format!("{index}-{batch}");
-        let call = self.runtime.spawn(async move {
-            store.write(request(&schema, Some(&token), &rows), Instant::now() + Duration::from_secs(60)).await
-        });
+        let request = if is_feed(index) {
+            let from = batch.saturating_sub(self.random.below(4) as u64);
+            messages(&schema, index, &key, from..=batch)
+        } else {
+            let rows = ids_of(index, batch).map(|id| row(&key, id, id));
+            request(&schema, Some(&format!("{index}-{batch}")), &rows)
+        };
+        let call = self
+            .runtime
+            .spawn(async move { store.write(request, Instant::now() + Duration::from_secs(60)).await });
         self.writers[index].call = Some((self.steps, call));
+    }
+
+    // Positions of a feed.
+
+    /// The partition that keeps them, and who owns it.
+    pub(crate) fn home(&self, stream: &str) -> (u16, usize) {
+        let home = home_of_stream(self.schema.as_ref().unwrap().id, stream, PARTITIONS).0;
+        (home, self.owner_of(home))
+    }
+
+    /// Raises positions at the owner of their home, or only asks; None where it cannot say.
+    pub(crate) fn positions(&mut self, stream: &str, raise: &[(u32, u64)]) -> Option<BTreeMap<u32, u64>> {
+        let owner = self.home(stream).1;
+        self.positions_at(owner, stream, raise)
+    }
+
+    /// The same at any node.
+    pub(crate) fn positions_at(
+        &mut self,
+        node: usize,
+        stream: &str,
+        raise: &[(u32, u64)],
+    ) -> Option<BTreeMap<u32, u64>> {
+        let (store, table) = (self.nodes[node].store.clone()?, self.schema.as_ref().unwrap().id);
+        let (stream, raise) = (stream.to_owned(), raise.iter().copied().collect());
+        let call = self.runtime.spawn(async move {
+            let deadline = Instant::now() + Duration::from_secs(60);
+            store.raise_positions(table, &stream, &raise, deadline).await
+        });
+        for _ in 0..60 {
+            self.step();
+            self.runtime.block_on(async { tokio::task::yield_now().await });
+            if call.is_finished() {
+                return self.runtime.block_on(call).unwrap().ok();
+            }
+        }
+        call.abort();
+        None
+    }
+
+    /// What a node shows of a stream's positions without asking anybody.
+    pub(crate) fn shown_positions(&self, node: usize, stream: &str) -> BTreeMap<u32, u64> {
+        let store = self.nodes[node].store.as_ref().expect("it runs");
+        let shown = store.feed_positions().into_iter().filter(|it| it.stream == stream);
+        shown.map(|it| (it.source, it.offset)).collect()
     }
 
     // The judge.

@@ -161,6 +161,15 @@ fn texts_that_are_too_large_or_too_deep_are_refused() {
 }
 
 #[test]
+fn a_statement_about_feeds_is_refused_with_where_they_stand() {
+    for sql in ["CREATE FEED f (a Int8)", "DROP FEED f", "PAUSE FEED f", "RESUME FEED f", "SHOW FEEDS"] {
+        let error = parse(sql, &Params::new()).unwrap_err();
+        assert_eq!(error.code, ErrorCode::NotImplemented, "{sql}");
+        assert!(error.message.contains("configuration of ingest nodes"), "{error}");
+    }
+}
+
+#[test]
 fn a_script_is_cut_at_its_semicolons() {
     let cut = split_statements("SELECT ';'; -- a;b\nCREATE TABLE t (a Int8);\n;SELECT 'é'; SELECT 2");
     assert_eq!(cut.len(), 4);

@@ -384,3 +384,18 @@ pub(super) fn views(core: &Core) -> Result<RecordBatch> {
         ("is_materialized", Cells::U8(views.iter().map(|view| u8::from(view.materialized)).collect())),
     ])
 }
+
+/// From where feeds go on, of the streams whose home partition this node owns.
+pub(super) fn feed_positions(core: &Core) -> Result<RecordBatch> {
+    let catalog = core.store.catalog();
+    let positions = core.store.feed_positions();
+    let named = positions.iter().filter_map(|at| Some((catalog.table_by_id(at.table)?, at)));
+    let named: Vec<_> = named.collect();
+    batch(vec![
+        ("database", Cells::Text(named.iter().map(|(table, _)| table.name.database.clone()).collect())),
+        ("table", Cells::Text(named.iter().map(|(table, _)| table.name.table.clone()).collect())),
+        ("stream", Cells::Text(named.iter().map(|(_, at)| at.stream.clone()).collect())),
+        ("partition", Cells::U64(named.iter().map(|(_, at)| at.source.into()).collect())),
+        ("next_offset", Cells::U64(named.iter().map(|(_, at)| at.offset).collect())),
+    ])
+}

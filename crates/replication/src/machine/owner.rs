@@ -10,7 +10,7 @@ use super::set::Proposal;
 use super::{Copy, Heard, Held, MAX_UNCOMMITTED, Phase, Role, Window, planted};
 use crate::effect::{Effect, Outcome, RequestId, Write};
 use crate::history::{History, Position};
-use crate::message::{Entry, Head};
+use crate::message::{Entry, Head, Key};
 use crate::time::{Moment, Timing};
 
 /// Frames in one message.
@@ -19,6 +19,14 @@ pub(super) const MAX_FRAMES: u64 = 64;
 const WINDOW: u64 = 512;
 /// Messages whose send time is remembered; an answer to an older one renews no lease.
 const MAX_SENT: usize = 256;
+
+/// What a write is that may have come before.
+enum Repeated {
+    Not,
+    /// What it repeats is not committed yet: it is answered with that.
+    Waits,
+    Ends(Outcome),
+}
 
 /// What an owner knows while it is one.
 #[derive(Debug)]
@@ -178,7 +186,11 @@ impl<P: Clone, S> Copy<P, S> {
             Role::Owner(owner) if write.epoch > owner.token.epoch => Some(Outcome::NotOwner(self.seen.epoch)),
             Role::Owner(owner) if owner.phase == Phase::Released => Some(Outcome::NotOwner(self.seen.epoch)),
             Role::Owner(owner) if owner.phase != Phase::Serving || owner.leaving => Some(Outcome::Busy),
-            Role::Owner(_) => self.repeated(&write, window),
+            Role::Owner(_) => match self.repeated(&write, window) {
+                Repeated::Not => None,
+                Repeated::Waits => return,
+                Repeated::Ends(outcome) => Some(outcome),
+            },
             Role::Follower | Role::Stopped => Some(Outcome::NotOwner(self.seen.epoch)),
         };
         if let Some(outcome) = outcome {
@@ -189,9 +201,6 @@ impl<P: Clone, S> Copy<P, S> {
                 }
                 _ => self.effects.push(Effect::Answer(write.request, outcome)),
             }
-            return;
-        }
-        if write.key.is_some_and(|key| self.keys.contains_key(&key)) {
             return;
         }
         let Some(token) = self.owner_token() else { return };
@@ -207,26 +216,55 @@ impl<P: Clone, S> Copy<P, S> {
         }
     }
 
-    /// The end of a write that is a repetition or cannot wait; None for one that is new, or now waits for its original.
-    fn repeated(&mut self, write: &Write<P>, window: &dyn Window) -> Option<Outcome> {
-        let judge = |content| {
-            if content == write.content { Outcome::Duplicate } else { Outcome::OtherContent }
-        };
-        if let Some(key) = write.key {
-            if let Some(content) = window.content_of(&key) {
-                return Some(judge(content));
-            }
-            if let Some(&lsn) = self.keys.get(&key) {
-                let at = usize::try_from(lsn.0 - self.committed.0 - 1).unwrap_or(usize::MAX);
-                let held = self.held.get_mut(at)?;
-                if held.content != write.content {
-                    return Some(Outcome::OtherContent);
-                }
+    /// Whether a write is a repetition; one of what is not committed yet waits for its original.
+    fn repeated(&mut self, write: &Write<P>, window: &dyn Window) -> Repeated {
+        let Some(key) = write.key else { return self.room() };
+        if key.is_source() {
+            return self.repeated_source(&key, write, window);
+        }
+        if let Some(content) = window.content_of(&key) {
+            let same = content == write.content;
+            return Repeated::Ends(if same { Outcome::Duplicate } else { Outcome::OtherContent });
+        }
+        let committed = self.committed;
+        let held = self.keys.get(&key).and_then(|lsn| {
+            let at = usize::try_from(lsn.0 - committed.0 - 1).unwrap_or(usize::MAX);
+            self.held.get_mut(at)
+        });
+        match held {
+            None => self.room(),
+            Some(held) if held.content != write.content => Repeated::Ends(Outcome::OtherContent),
+            Some(held) => {
                 held.waiters.push((write.request, true));
-                return None;
+                Repeated::Waits
             }
         }
-        (self.held.len() >= MAX_UNCOMMITTED).then_some(Outcome::Busy)
+    }
+
+    /// Rows of a feed are a repetition when the partition has their highest offset; whoever brings them has left out
+    /// those that it knew.
+    fn repeated_source(&mut self, key: &Key, write: &Write<P>, window: &dyn Window) -> Repeated {
+        if window.offset_of(key).is_some_and(|offset| write.content <= offset) {
+            return Repeated::Ends(Outcome::Duplicate);
+        }
+        if planted!(self, OnlyCommittedOffsets) {
+            return self.room();
+        }
+        let has_it = |it: &&mut Held| it.key == Some(*key) && write.content <= it.content;
+        match self.held.iter_mut().find(has_it) {
+            None => self.room(),
+            Some(held) => {
+                held.waiters.push((write.request, true));
+                Repeated::Waits
+            }
+        }
+    }
+
+    fn room(&self) -> Repeated {
+        match self.held.len() >= MAX_UNCOMMITTED {
+            true => Repeated::Ends(Outcome::Busy),
+            false => Repeated::Not,
+        }
     }
 
     /// A copy lives, and promises nothing.

@@ -33,6 +33,10 @@ impl Window for Empty {
     fn content_of(&self, _: &Key) -> Option<u64> {
         None
     }
+
+    fn offset_of(&self, _: &Key) -> Option<u64> {
+        None
+    }
 }
 
 /// A copy and its log.

@@ -3,17 +3,19 @@
 //! Promises: a part is stored only if the placement known here says that this disk owns its partition, under a schema
 //! that the catalog here has, and only rows that belong to the partition.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use async_trait::async_trait;
-use zepto_cluster::{OwnerBatch, OwnerWrites, PartOutcome, Verdict};
+use zepto_cluster::{OwnerBatch, OwnerWrites, PartOutcome, PositionsAt, Verdict};
 use zepto_common::ids::{PartitionId, PlacementVersion, SchemaVersion};
 use zepto_common::partition::{partition_of_block, partitions_of};
 use zepto_common::schema::TableSchema;
 use zepto_common::service::WriteRequest;
-use zepto_common::{Error, ErrorCode, Result};
+use zepto_common::source::{home_of_stream, split_offsets};
+use zepto_common::{BatchId, Error, ErrorCode, Result};
 use zepto_engine::Store;
 use zepto_engine::store::PartStored;
 
@@ -44,7 +46,10 @@ impl Owner {
                 newest => Verdict::UnknownSchema(newest.unwrap_or(SchemaVersion(0))),
             });
         };
-        let (ours, theirs) = (schema.storage_schema(), batch.rows.schema());
+        let of_source = matches!(batch.batch, BatchId::Source(_));
+        let rows = if of_source { split_offsets(&batch.rows).map(|it| it.0) } else { Ok(batch.rows.clone()) };
+        let rows = rows.map_err(Verdict::Refused)?;
+        let (ours, theirs) = (schema.storage_schema(), rows.schema());
         let types = |fields: &arrow::datatypes::Fields| {
             fields.iter().map(|it| (it.name().clone(), it.data_type().clone())).collect::<Vec<_>>()
         };
@@ -146,6 +151,22 @@ impl OwnerWrites for Owner {
             }
         }
         outcomes
+    }
+
+    async fn positions(&self, at: PositionsAt) -> Result<BTreeMap<u32, u64>, Verdict> {
+        if let Some(verdict) = self.agreed.judge(at.home, at.epoch, at.placement) {
+            return Err(verdict);
+        }
+        if at.home != home_of_stream(at.table, &at.stream, self.store.partitions()) {
+            let message = format!("partition {} does not keep the positions of {}", at.home, at.stream);
+            return Err(Verdict::Refused(Error::new(ErrorCode::LogicalError, message)));
+        }
+        let catalog = self.store.catalog();
+        if catalog.table_by_id(at.table).is_none() && !catalog.ever_had(at.table) {
+            return Err(Verdict::UnknownSchema(SchemaVersion(0)));
+        }
+        let raised = self.store.raise_positions(at.table, &at.stream, &at.raise, at.deadline).await;
+        raised.map_err(|error| self.verdict_of(error))
     }
 
     fn versions(&self) -> (PlacementVersion, u64) {

@@ -7,6 +7,7 @@ mod cluster_drain;
 mod cluster_reads;
 mod cluster_states;
 mod configuration;
+mod feeds;
 mod fixtures;
 mod full_disk;
 mod hostile;

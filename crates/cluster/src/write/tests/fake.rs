@@ -25,7 +25,7 @@ use zepto_proto::handshake::Secret;
 use crate::write::pool::{EdgeIdentity, OwnerPool, PoolLimits};
 use crate::write::server::{OwnerIdentity, owner_server, tuned};
 use crate::write::sink::{RoutedSink, SinkTimes, Tables};
-use crate::write::{OwnerBatch, OwnerWrites, PartOutcome, Verdict};
+use crate::write::{OwnerBatch, OwnerWrites, PartOutcome, PositionsAt, Verdict};
 
 pub(super) const CLUSTER: &str = "lab";
 pub(super) const SECRET: &str = "known to all";
@@ -63,6 +63,8 @@ pub(super) struct Books {
     /// The highest epoch of what it does not own.
     pub(super) knows: Mutex<Epoch>,
     pub(super) bytes: AtomicUsize,
+    /// Positions of feeds by home and stream.
+    pub(super) positions: Mutex<BTreeMap<(PartitionId, String), BTreeMap<u32, u64>>>,
 }
 
 pub(super) struct Fake(pub(super) Arc<Books>);
@@ -125,6 +127,17 @@ impl OwnerWrites for Fake {
             std::future::pending::<()>().await;
         }
         outcomes
+    }
+
+    async fn positions(&self, at: PositionsAt) -> Result<BTreeMap<u32, u64>, Verdict> {
+        let books = &self.0;
+        if books.owns.lock().as_ref().is_some_and(|owns| !owns.contains_key(&at.home)) {
+            return Err(Verdict::NotOwner(*books.knows.lock()));
+        }
+        let mut all = books.positions.lock();
+        let of = all.entry((at.home, at.stream)).or_default();
+        of.extend(at.raise);
+        Ok(of.clone())
     }
 
     fn versions(&self) -> (PlacementVersion, u64) {

@@ -75,6 +75,13 @@ impl Write for Liar {
         Secret::new(self.secret).sign_answer(response.metadata_mut());
         Ok(response)
     }
+
+    async fn positions(
+        &self,
+        _request: Request<wire::PositionsRequest>,
+    ) -> Result<Response<wire::PositionsReply>, Status> {
+        Err(Status::unimplemented("only rows"))
+    }
 }
 
 #[tokio::test]

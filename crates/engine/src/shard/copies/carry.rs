@@ -73,8 +73,10 @@ impl Shard {
                 // Whoever had it judged goes on with it.
                 Effect::Install(_) => {}
                 Effect::Apply(to) => {
-                    if let Some(held) = copies.held.get_mut(&partition) {
-                        held.data.note_keys(id, to, wall_nanos() / 1_000_000);
+                    if let Some(held) = copies.held.get_mut(&partition)
+                        && held.data.note_keys(id, to, wall_nanos() / 1_000_000)
+                    {
+                        self.show_positions_of(copies);
                     }
                 }
                 Effect::Answer(request, outcome) => copies.answers.push((request, outcome)),

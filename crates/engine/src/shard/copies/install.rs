@@ -247,6 +247,9 @@ impl Shard {
             return;
         }
         let replaced: Result<Vec<Replaced>> = list.into_iter().map(|it| self.put(copies, it)).collect();
+        if let Ok(replaced) = &replaced {
+            self.show_positions_anew(copies, replaced.iter().map(|it| it.partition).collect());
+        }
         let told = match replaced {
             Ok(replaced) => {
                 answer.send(Ok(replaced)).map_err(|_| Error::internal("nobody waits for replaced copies"))

@@ -1,8 +1,9 @@
 //! Rows that want to be appended, and how their writers are answered.
 
-use zepto_common::{Epoch, Error, ErrorCode, Lsn, Result};
+use zepto_common::{BatchId, Epoch, Error, ErrorCode, Lsn, Result};
 use zepto_replication::{Key, Outcome, Write};
 
+use super::feeds::{last_offset, tell_feed, trim};
 use super::{Copies, Waiter, moment};
 use crate::copies::{Payload, print};
 use crate::dedup::Content;
@@ -24,9 +25,9 @@ impl Shard {
         }
     }
 
-    fn write_one(&mut self, copies: &mut Copies, item: WriteItem) {
-        let judged = judge(copies, &item);
-        let (partition, key, content) = match judged {
+    fn write_one(&mut self, copies: &mut Copies, mut item: WriteItem) {
+        let judged = judge(copies, &item).and_then(|it| Ok((it, trim(copies, &mut item)?)));
+        let ((partition, key, content), known) = match judged {
             Ok(judged) => judged,
             Err(error) => {
                 self.drain().ring.free(1, item.bytes);
@@ -36,18 +37,17 @@ impl Shard {
         };
         let (request, now) = (copies.next_request(), copies.now());
         let rows = item.row_count();
+        let schema = item.chunk.schema.version;
         let payload = Payload {
-            table: item.table.id,
-            schema: item.chunk.schema.version,
-            rows: rows as u32,
-            ipc: item.payload,
             chunk: Some(item.chunk),
+            ..Payload::new(item.table.id, schema, rows as u32, item.payload)
         };
-        copies.waiters.insert(request, Waiter::Writer { answer: item.answer, rows, bytes: item.bytes });
+        let waiter = Waiter::Writer { answer: item.answer, rows: rows + known, known, bytes: item.bytes };
+        copies.waiters.insert(request, waiter);
         let Some(held) = copies.held.get_mut(&partition) else { return };
         let content = match &key {
-            Some(key) => held.data.windows.comparable(key, content),
-            None => content.hash,
+            Some(key) if !key.is_source() => held.data.windows.comparable(key, content),
+            _ => content.hash,
         };
         // The owner's own token fences; the edge's epoch was judged against the placement.
         let write = Write { request, epoch: Epoch(0), key, content, payload };
@@ -68,6 +68,7 @@ impl Shard {
                         other => Err(fault(other)),
                     });
                 }
+                Some(Waiter::Feed(raise)) => tell_feed(copies, raise, outcome),
                 Some(writer) => self.tell(writer, outcome),
                 None => {}
             }
@@ -76,16 +77,19 @@ impl Shard {
 
     pub(super) fn tell(&self, waiter: Waiter, outcome: Outcome) {
         match waiter {
-            Waiter::Writer { answer, rows, bytes } => {
+            Waiter::Writer { answer, rows, known, bytes } => {
                 self.drain().ring.free(1, bytes);
                 let _ = answer.send(match outcome {
-                    Outcome::Committed(_) => Ok(Stored { rows, duplicate_rows: 0 }),
+                    Outcome::Committed(_) => Ok(Stored { rows: rows - known, duplicate_rows: known }),
                     Outcome::Duplicate => Ok(Stored { rows: 0, duplicate_rows: rows }),
                     other => Err(fault(other)),
                 });
             }
             Waiter::Reader { answer, .. } => {
                 let _: Result<(), Result<Lsn>> = answer.send(Err(fault(outcome)));
+            }
+            Waiter::Feed(raise) => {
+                let _ = raise.done.send(Err(fault(outcome)));
             }
         }
     }
@@ -111,6 +115,11 @@ fn judge(copies: &Copies, item: &WriteItem) -> Result<(u16, Option<Key>, Content
     let (schema, rows) = (&item.chunk.schema, &item.chunk.rows);
     let key = item.batch.map(|batch| Key { table: item.table.id, batch, block: item.block });
     let hash = match key {
+        Some(Key { batch: BatchId::Source(source), .. }) => {
+            let window = held.data.windows.0.get(&item.table.id);
+            window.map_or(Ok(()), |window| window.marks.check_room(source))?;
+            last_offset(item)?
+        }
         Some(_) if item.repeatable => print::of_rows(schema, rows)?,
         _ => print::of_count(rows.num_rows()),
     };
@@ -124,7 +133,7 @@ fn judge(copies: &Copies, item: &WriteItem) -> Result<(u16, Option<Key>, Content
 }
 
 /// Why a request ended without its rows.
-fn fault(outcome: Outcome) -> Error {
+pub(super) fn fault(outcome: Outcome) -> Error {
     match outcome {
         Outcome::OtherContent => Error::new(
             ErrorCode::IncorrectData,

@@ -9,7 +9,7 @@ use zepto_replication::{Entry, History, Key, LogOp, Position};
 
 use super::Kind;
 use super::body::{put_u32, put_u64};
-use crate::copies::Payload;
+use crate::copies::{Form, Payload};
 use crate::wal::cursor::{Cursor, Decoded, put_batch};
 use crate::wal::frame::CopyFrame;
 
@@ -81,7 +81,7 @@ fn put_entry(out: &mut Vec<u8>, entry: &Entry<Payload>) {
     put_u32(out, entry.key.map_or(0, |key| key.block));
     put_u32(out, entry.payload.as_ref().map_or(0, |rows| rows.schema.0));
     put_u32(out, entry.payload.as_ref().map_or(0, |rows| rows.rows));
-    put_u32(out, u32::from(entry.payload.is_some()));
+    put_u32(out, entry.payload.as_ref().map_or(0, |it| it.form as u32));
     put_u32(out, entry.payload.as_ref().map_or(0, |rows| rows.ipc.len() as u32));
     put_u32(out, 0);
     if let Some(rows) = &entry.payload {
@@ -133,9 +133,9 @@ fn take_entry(token: Token, cursor: &mut Cursor) -> Decoded<Entry<Payload>> {
     let length = cursor.u32()? as usize;
     cursor.zeros(4)?;
     let ipc = cursor.take(length)?;
-    let payload = match form {
-        0 if length == 0 && batch.is_none() => None,
-        1 => Some(Payload { table, schema, rows, ipc, chunk: None }),
+    let payload = match (form, Form::of_number(form)) {
+        (0, _) if length == 0 && batch.is_none() => None,
+        (_, Some(form)) => Some(Payload { form, ..Payload::new(table, schema, rows, ipc) }),
         _ => return Err("an entry of unknown form".into()),
     };
     let key = batch.map(|batch| Key { table, batch, block });

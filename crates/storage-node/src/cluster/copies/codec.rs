@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use zepto_common::ids::{Boot, Epoch, Lsn, PartitionId, SchemaVersion, SetVersion, TableId, Token};
 use zepto_common::placement::{Grant, InSyncSet, Replica};
-use zepto_engine::copies::{Payload, PeerMessage, Piece, TableSum, Whole};
+use zepto_engine::copies::{Form, Payload, PeerMessage, Piece, TableSum, Whole};
 use zepto_proto::convert::{bad_message, batch_of, partition_of, replica_of, replicas_of};
 use zepto_proto::refusal::Refused;
 use zepto_proto::replicate as wire;
@@ -148,9 +148,13 @@ fn history_message(history: &History) -> wire::History {
 pub(crate) fn piece_message(piece: Piece) -> fetch_reply::Piece {
     match piece {
         Piece::Begin(history) => fetch_reply::Piece::Begin(history_message(&history)),
-        Piece::Rows { table, schema, rows, ipc } => {
-            fetch_reply::Piece::Rows(wire::Rows { table_id: table.0, schema_version: schema.0, rows, ipc })
-        }
+        Piece::Rows { table, schema, rows, ipc } => fetch_reply::Piece::Rows(wire::Rows {
+            table_id: table.0,
+            schema_version: schema.0,
+            rows,
+            ipc,
+            form: 0,
+        }),
         Piece::Window { table, bytes } => {
             fetch_reply::Piece::Window(wire::Window { table_id: table.0, bytes })
         }
@@ -221,6 +225,8 @@ fn entry_message(entry: Entry<Payload>) -> wire::Entry {
         schema_version: rows.schema.0,
         rows: rows.rows,
         ipc: rows.ipc,
+        // Rows are said as they were before there was anything else.
+        form: if rows.form == Form::Rows { 0 } else { rows.form as u32 },
     });
     wire::Entry { position: Some(position_message(entry.position)), key, content: entry.content, rows }
 }
@@ -237,11 +243,15 @@ fn entry_of(entry: wire::Entry) -> Result<Entry<Payload>, Refused> {
             Some(Key { table, batch: batch_of(key.batch)?, block })
         }
     };
-    let rows = |it: wire::Rows| {
-        Payload::new(TableId(it.table_id), SchemaVersion(it.schema_version), it.rows, it.ipc)
-    };
     let position = position_of(entry.position.as_ref())?;
-    Ok(Entry { position, key, content: entry.content, payload: entry.rows.map(rows) })
+    Ok(Entry { position, key, content: entry.content, payload: entry.rows.map(payload_of).transpose()? })
+}
+
+fn payload_of(it: wire::Rows) -> Result<Payload, Refused> {
+    let form = Form::of_number(it.form.max(1));
+    let form = form.ok_or_else(|| bad_message(format!("an entry of the unknown form {}", it.form)))?;
+    let payload = Payload::new(TableId(it.table_id), SchemaVersion(it.schema_version), it.rows, it.ipc);
+    Ok(payload.with_form(form))
 }
 
 #[cfg(test)]

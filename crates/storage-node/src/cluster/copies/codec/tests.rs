@@ -57,6 +57,20 @@ fn messages() -> Vec<PeerMessage> {
         Message::Waiting { token, sequence },
         Message::Fenced { seen: token },
         Message::Install { head: head(), history: history(), state: Whole::Offered { first: Lsn(19) } },
+        Message::Tail { token, sequence, previous, entries: of_feeds(token) },
+    ]
+}
+
+/// Rows of a source, and positions of a feed.
+fn of_feeds(token: Token) -> Vec<Entry<Payload>> {
+    let at = |lsn| Position { token, lsn: Lsn(lsn) };
+    let key = Key { table: TableId(12), batch: BatchId::Source(7 << 100 | 9), block: 0 };
+    let rows = Payload::new(TableId(12), SchemaVersion(6), 3, Bytes::from_static(b"rows"));
+    let positions = Payload::new(TableId(12), SchemaVersion(0), 0, Bytes::from_static(b"positions"));
+    let positions = positions.with_form(zepto_engine::copies::Form::Positions);
+    vec![
+        Entry { position: at(44), key: Some(key), content: 99, payload: Some(rows) },
+        Entry { position: at(45), key: None, content: 0, payload: Some(positions) },
     ]
 }
 
@@ -107,6 +121,7 @@ fn what_no_copy_says_is_refused() {
         ("no owner", edit(&|it| it.head.as_mut().unwrap().grant.as_mut().unwrap().owner = None)),
         ("no previous", edit(&|it| it.previous = None)),
         ("no position", edit(&|it| it.entries[0].position = None)),
+        ("another form", edit(&|it| it.entries[1].rows.as_mut().unwrap().form = 9)),
         ("no batch", edit(&|it| it.entries[1].key.as_mut().unwrap().batch = None)),
     ];
     for (what, message) in bad {
