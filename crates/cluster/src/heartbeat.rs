@@ -67,6 +67,8 @@ pub struct Heartbeat {
     pub queue_permille: u16,
     /// Milliseconds since its last finished sync; `u32::MAX` for a node without a log.
     pub sync_age_ms: u32,
+    /// Its wall clock, in milliseconds since 1970; 0 when it does not say.
+    pub wall_ms: u64,
 }
 
 /// The cluster's secret, for the code of datagrams. Never printed.
@@ -130,6 +132,9 @@ impl Heartbeat {
             out.push(bytes.len() as u8);
             out.extend_from_slice(bytes);
         }
+        if self.wall_ms != 0 {
+            out.extend_from_slice(&self.wall_ms.to_le_bytes());
+        }
         let code = secret.code(&out).finalize().into_bytes();
         out.extend_from_slice(&code[..CODE]);
         out
@@ -172,6 +177,8 @@ impl Rest<'_> {
         let (incarnation, counter) = (self.u64()?, self.u64()?);
         let (placement, catalog) = (PlacementVersion(self.u64()?), self.u64()?);
         let (cluster, host) = (self.text()?, self.text()?);
+        // Builds of before end here.
+        let wall_ms = self.u64().unwrap_or(0);
         Some(Heartbeat {
             cluster,
             node,
@@ -189,6 +196,7 @@ impl Rest<'_> {
             rows_per_second,
             queue_permille,
             sync_age_ms,
+            wall_ms,
         })
     }
 

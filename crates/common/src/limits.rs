@@ -209,3 +209,8 @@ pub const ROUTE_PAUSE_MIN: Duration = Duration::from_millis(10);
 pub const ROUTE_PAUSE_MAX: Duration = Duration::from_millis(500);
 /// Selects of one statement whose columns are looked up before it is planned.
 pub const MATCHED_SELECTS_MAX: usize = 256;
+
+/// Bytes of the condition of a DELETE that a cluster agrees on.
+pub const CONDITION_BYTES_MAX: usize = 16 << 10;
+/// DELETEs that may wait for their partitions in a cluster.
+pub const DELETES_MAX: usize = 100;

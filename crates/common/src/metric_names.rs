@@ -85,6 +85,8 @@ names! {
     FENCED_WRITES = "zepto_fenced_writes_total";
     /// Messages of two nodes under one epoch: never without a fault.
     TWO_OWNERS = "zepto_two_owners_total";
+    /// Milliseconds by which this node's wall clock is ahead of the median of its peers'.
+    CLOCK_AHEAD = "zepto_clock_ahead_ms";
     /// Partitions with fewer in-sync copies than the replication factor.
     PARTITIONS_UNDER_REPLICATED = "zepto_partitions_under_replicated";
     /// Partitions that nobody can own: no in-sync copy is on an able node.

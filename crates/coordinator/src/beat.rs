@@ -63,6 +63,8 @@ pub(crate) async fn start(
             rows_per_second: 0,
             queue_permille: 0,
             sync_age_ms: u32::MAX,
+            // No row expires by this clock.
+            wall_ms: 0,
         }
     };
     let started = Pulse::start(of_pulse, say).await;

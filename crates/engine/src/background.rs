@@ -1,6 +1,7 @@
 //! The background thread: it alone replaces the manifest and touches segment files, one job at a time, so nothing
 //! it does needs a lock against itself. Jobs asked for by people wait for an answer; the rest it finds by looking.
 
+mod changes;
 mod check;
 mod checkpoint;
 mod compact;
@@ -38,6 +39,10 @@ use crate::wal::ReplaySummary;
 
 /// Jobs that may wait.
 pub(crate) const JOBS_MAX: usize = 1_024;
+
+/// What is said when a committed change could not be carried out.
+const CHANGES_WAIT: &str =
+    "a committed change of rows cannot be carried out yet: its partitions show nothing newer";
 
 /// Answers whoever asked for a job.
 pub(crate) type Done<T> = oneshot::Sender<Result<T>>;
@@ -86,6 +91,8 @@ pub(crate) enum Job {
     CreateView { view: Box<ViewDefinition>, backfill: bool, done: Done<()> },
     /// Let go of the states of a view that is gone.
     ForgetView { source: Arc<TableData>, view: TableId, done: Done<()> },
+    /// Carry out the committed changes that wait.
+    Changes,
     /// Look after everything now.
     LookNow { done: Done<()> },
     /// Look for expired rows now.
@@ -116,6 +123,7 @@ impl std::fmt::Debug for Job {
             Self::Forget { .. } => "Forget",
             Self::CreateView { .. } => "CreateView",
             Self::ForgetView { .. } => "ForgetView",
+            Self::Changes => "Changes",
             Self::LookNow { .. } => "LookNow",
             Self::Expire { .. } => "Expire",
             Self::Snapshot { .. } => "Snapshot",
@@ -218,6 +226,7 @@ impl Background {
             Job::Forget { tables, done } => answer(done, self.forget(&tables)),
             Job::CreateView { view, backfill, done } => answer(done, self.create_view(*view, backfill)),
             Job::ForgetView { source, view, done } => answer(done, self.forget_view(&source, view)),
+            Job::Changes => warn_of(self.carry_out_changes(), CHANGES_WAIT),
             Job::LookNow { done } => {
                 self.look_after_everything();
                 answer(done, Ok(()));

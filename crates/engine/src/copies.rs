@@ -3,6 +3,7 @@
 //! Such a store has a [`zepto_replication::Copy`] of every partition; its drain threads carry out what the copies say.
 //! No store has both kinds of partitions.
 
+pub(crate) mod change;
 pub(crate) mod data;
 pub(crate) mod frames;
 pub(crate) mod pinned;
@@ -22,6 +23,7 @@ use zepto_replication::{Alarm, Change, Message, Moment, Phase, Timing};
 
 use crate::chunk::Chunk;
 
+pub use change::RowChange;
 pub use pinned::{Pieces, Pinned};
 pub use whole::{Fetched, Piece, TableSum, Whole};
 
@@ -111,6 +113,12 @@ pub struct CopyStatus {
 pub enum Form {
     /// Rows.
     Rows = 1,
+    /// Every row before goes.
+    Truncate = 2,
+    /// Rows before with a time below one go.
+    Expire = 3,
+    /// Rows before that meet a condition go.
+    Delete = 4,
     /// Positions of a feed.
     Positions = 5,
 }
@@ -119,22 +127,31 @@ impl Form {
     /// The form with this number in a log.
     #[must_use]
     pub fn of_number(number: u32) -> Option<Self> {
-        [Self::Rows, Self::Positions].into_iter().find(|it| *it as u32 == number)
+        [Self::Rows, Self::Truncate, Self::Expire, Self::Delete, Self::Positions]
+            .into_iter()
+            .find(|it| *it as u32 == number)
+    }
+
+    /// Whether it takes rows away.
+    #[must_use]
+    pub fn is_change(self) -> bool {
+        matches!(self, Self::Truncate | Self::Expire | Self::Delete)
     }
 }
 
-/// Rows of one partition and one block, or positions of a feed, on their way between logs.
+/// Rows of one partition and one block, a change of the rows before, or positions of a feed, on their way between logs.
 #[derive(Debug, Clone)]
 pub struct Payload {
     /// What it is.
     pub form: Form,
     /// The table.
     pub table: TableId,
-    /// The schema that the rows were made with; 0 with positions.
+    /// The schema that the rows, or the condition, were made with; 0 with positions.
     pub schema: SchemaVersion,
-    /// Number of rows; 0 with positions.
+    /// Number of rows; 0 for anything else.
     pub rows: u32,
-    /// The rows as an Arrow IPC stream with one record batch, or what [`positions`] reads.
+    /// The rows as an Arrow IPC stream with one record batch; of a change what [`RowChange`] reads, of positions what
+    /// [`positions`] does.
     pub ipc: Bytes,
     /// The same rows where they came in, so that they need not be read again.
     pub(crate) chunk: Option<Chunk>,
@@ -151,6 +168,12 @@ impl Payload {
     #[must_use]
     pub fn with_form(self, form: Form) -> Self {
         Self { form, ..self }
+    }
+
+    /// A change of the rows before.
+    #[must_use]
+    pub fn change(table: TableId, schema: SchemaVersion, change: &RowChange) -> Self {
+        Self::new(table, schema, 0, change.encode()).with_form(change.form())
     }
 }
 

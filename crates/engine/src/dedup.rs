@@ -151,6 +151,18 @@ pub struct Window {
     evictions: u64,
     /// What is known of the sources of feeds.
     pub(crate) marks: Marks,
+    /// What a copy has committed of changes of its rows.
+    pub(crate) changes: Changed,
+}
+
+/// What of the changes of a table's rows is committed in a partition. Those of one table are committed in the order of
+/// their numbers, so that the highest tells all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Changed {
+    /// The highest number of a TRUNCATE, DELETE or UPDATE; 0 before the first.
+    pub(crate) mutation: u64,
+    /// The highest time (raw ticks) below which rows have expired.
+    pub(crate) cutoff: Option<i64>,
 }
 
 impl Window {
@@ -169,7 +181,10 @@ impl Window {
     /// Whether it knows nothing at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.edges.is_empty() && self.marks.is_empty()
+        self.entries.is_empty()
+            && self.edges.is_empty()
+            && self.marks.is_empty()
+            && self.changes == Changed::default()
     }
 
     /// What is known of a block. `parts`: its partitions with their rows.

@@ -166,7 +166,8 @@ impl<'a> Replayer<'a> {
             let next = copy.next_rows(&shared, partition)?;
             self.state.lsns[usize::from(partition.0)] = copy.applied;
             match next {
-                None => return Ok(()),
+                // The running store carries a change out; what follows waits for it.
+                None | Some(Next::Change(_)) => return Ok(()),
                 Some(Next::Nothing) => {}
                 Some(Next::Rows(table, chunk)) => {
                     self.state.rows += chunk.rows.num_rows() as u64;

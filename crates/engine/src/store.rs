@@ -4,6 +4,7 @@
 //! Threads: `zepto-drain-N` take rows from the rings, log and publish them; `zepto-background` seals, flushes,
 //! compacts, cools, expires and rewrites, one job at a time, and alone replaces the manifest.
 
+pub(crate) mod changes;
 mod copies;
 mod ddl;
 mod health;
@@ -34,6 +35,7 @@ pub use crate::background::SnapshotInfo;
 pub use crate::catalog::{AlterOp, ColumnPosition, NewTable, ViewDefinition};
 pub use crate::segment::Codec;
 pub use crate::table::{TableSnapshot, ViewSnapshot};
+pub use changes::{Condition, Conditions, Judge};
 pub use health::LogState;
 pub use mutate::RewriteFn;
 pub use options::{SealLimits, StoreOptions};

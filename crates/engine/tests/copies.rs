@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
 
 mod common;
+mod copies_changing;
 mod copies_world;
 
 use std::collections::BTreeMap;

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use copies_world::{NODES, PARTITIONS, World};
 use zepto_common::{ErrorCode, Token};
-use zepto_engine::copies::Piece;
+use zepto_engine::copies::{Piece, RowChange};
 use zepto_engine::disk::sim::CrashImage;
 
 /// Seeds of the long run.
@@ -254,4 +254,45 @@ fn no_schedule_with_short_logs_and_lost_disks_loses_or_doubles_a_row() {
     }
     println!("{acknowledged} writes, {states} whole states in {:?}", started.elapsed());
     assert!(acknowledged > 500 && states > 20, "{acknowledged} writes, {states} states");
+}
+
+#[test]
+fn a_state_that_was_fetched_lacks_what_a_change_removed_and_knows_that_it_happened() {
+    let mut world = with_rows(6);
+    let change = RowChange::Truncate { mutation: world.next_mutation() };
+    world.change(&change);
+    outgrow_logs(&mut world, NODES);
+    world.lose_disk(2);
+    world.check_end();
+    assert!(world.states_fetched() >= u64::from(PARTITIONS), "{} states", world.states_fetched());
+    let before = world.acknowledged();
+    world.kill(0, None);
+    world.until("others took over", World::all_serve);
+    world.kill(1, None);
+    world.until("the node that lost its disk owns all", World::all_serve);
+    world.repeat_change(&change);
+    world.check_reads();
+    world.start(0);
+    world.start(1);
+    world.check_end();
+    assert_eq!(world.acknowledged(), before, "the change was carried out a second time");
+}
+
+#[test]
+fn no_schedule_with_changes_short_logs_and_lost_disks_leaves_copies_apart() {
+    let started = Instant::now();
+    let (mut acknowledged, mut states, mut changes) = (0, 0, 0);
+    for seed in 700..700 + SEEDS {
+        let mut world = World::with_logs(seed, true, true);
+        world.with_changes();
+        world.until("all partitions serve", World::all_serve);
+        world.faults(250);
+        world.heal();
+        world.check_end();
+        acknowledged += world.acknowledged();
+        states += world.states_fetched();
+        changes += world.changes_done();
+    }
+    println!("{acknowledged} rows left, {changes} changes, {states} whole states in {:?}", started.elapsed());
+    assert!(changes > 100 && states > 20, "{changes} changes, {states} states");
 }

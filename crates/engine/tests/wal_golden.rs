@@ -15,7 +15,7 @@ use zepto_common::schema::{Column, ColumnDefault, TableName, TableSchema};
 use zepto_common::{
     BatchId, Boot, ColumnId, DiskId, Epoch, Lsn, NodeId, PartitionId, SchemaVersion, TableId, Token,
 };
-use zepto_engine::copies::Payload;
+use zepto_engine::copies::{Payload, RowChange};
 use zepto_engine::disk::{Disk, SimDisk, read_file};
 use zepto_engine::wal::{
     CheckpointFrame, CopyFrame, EpochStartFrame, ForgetFrame, Frame, Log, LogOptions, MutationFrame,
@@ -127,6 +127,9 @@ fn frames() -> Vec<(&'static str, Frame)> {
             "copy_entry_start",
             copy(LogOp::Append(Entry { key: None, content: 0, payload: None, position: position() })),
         ),
+        ("copy_entry_truncate", change(&RowChange::Truncate { mutation: 0x4142 })),
+        ("copy_entry_expire", change(&RowChange::Expire { cutoff: -0x5152 })),
+        ("copy_entry_delete", change(&RowChange::Delete { mutation: 0x4143, condition: "id = 5".into() })),
         ("copy_seen", copy(LogOp::Seen(TOKEN, grant()))),
         ("copy_followed", copy(LogOp::Followed(Epoch(6)))),
         ("copy_pending", copy(LogOp::Pending(SetVersion(12), grant().set.members))),
@@ -150,6 +153,16 @@ fn entry(batch: Option<BatchId>) -> LogOp<Payload> {
     let key = batch.map(|batch| Key { table, batch, block: 9 });
     let rows = Payload::new(table, SchemaVersion(5), 11, Bytes::from_static(b"any bytes, here 25 of them"));
     LogOp::Append(Entry { position: position(), key, content: 0x3132_3334_3536_3738, payload: Some(rows) })
+}
+
+fn change(change: &RowChange) -> Frame {
+    let (table, schema) = (TableId(77), SchemaVersion(5));
+    let key = change.mutation().map(|sequence| {
+        let batch = BatchId::Producer { producer: u64::MAX, sequence };
+        Key { table, batch, block: 0 }
+    });
+    let payload = Some(Payload::change(table, schema, change));
+    copy(LogOp::Append(Entry { position: position(), key, content: 0x3132_3334_3536_3738, payload }))
 }
 
 fn replica(node: u32) -> Replica {

@@ -65,6 +65,8 @@ pub(crate) async fn start(
             queue_permille: pool.permille_in_flight(),
             // It has no log.
             sync_age_ms: u32::MAX,
+            // No row expires by this clock.
+            wall_ms: 0,
         }
     };
     let (pulse, _changes) = Pulse::start(options, say).await?;

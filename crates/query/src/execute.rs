@@ -5,7 +5,7 @@ mod create;
 mod evaluate;
 mod insert;
 mod materialized;
-mod mutate;
+pub(crate) mod mutate;
 mod query;
 mod show;
 

@@ -24,6 +24,7 @@ mod beside;
 mod catalog;
 pub mod cluster;
 mod compact;
+mod conditions;
 mod constants;
 mod dialect;
 mod error;
@@ -58,6 +59,7 @@ mod views;
 mod window_memory;
 mod yielding;
 
+pub use conditions::conditions;
 pub use options::SqlOptions;
 pub use service::{ClusterSide, SqlService};
 pub use statement::split_statements;

@@ -25,6 +25,8 @@ use crate::statement::{self, Params, Statement, Tokens};
 
 pub(crate) use check::{check_names, source_of};
 pub use fold::view_fold;
+pub(crate) use fold::{block_on, on_own_stack};
+pub(crate) use leaf::OnlySource;
 pub(crate) use provider::MaterializedView;
 pub(crate) use recipe::Recipe;
 

@@ -9,7 +9,7 @@
 //! - `sweeps`: carries TRUNCATE and DROP out, partition by partition
 //! - `reads`: rows of other owners' partitions for statements here, and the other way round
 //! - `queries`: statements see a catalog that is new enough
-//! - `beat`: heartbeats
+//! - `beat`: heartbeats; `clocks`: what they tell of this node's wall clock
 //! - `nodes`: who is there, for people
 //!
 //! Promises: no row is taken for a partition that this disk does not own by the newest placement known; a table is
@@ -18,6 +18,7 @@
 pub(crate) mod agreed;
 mod beat;
 mod changes;
+mod clocks;
 mod copies;
 mod memory;
 pub(crate) mod nodes;
@@ -236,6 +237,7 @@ impl Cluster {
                 stop.clone(),
             )),
             runtime.spawn(sweeps::run(agreed.clone(), stop.clone())),
+            runtime.spawn(clocks::compare(agreed.clone(), pulse.clone(), stop.clone())),
             runtime.spawn(goodbye(pulse, stop.clone())),
         ]);
         tracing::info!("Peer RPC server: port {}", sockets.rpc_address.port());

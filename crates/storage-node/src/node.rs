@@ -15,7 +15,7 @@ use zepto_engine::store::Codec;
 use zepto_engine::{Store, StoreOptions};
 use zepto_http::{Door, DoorLimits, NodeInfo, Tls, serve};
 use zepto_process::telemetry;
-use zepto_query::{SqlOptions, SqlService, view_fold};
+use zepto_query::{SqlOptions, SqlService, conditions, view_fold};
 
 use crate::bootstrap;
 use crate::cluster::{self, Cluster, Sockets};
@@ -120,8 +120,7 @@ pub fn start(config: Config) -> Result<RunningNode, StartError> {
     let (starting, listener) = StartingDoor::open(listener, &door_runtime, identity, settings, door)?;
 
     let sql = sql_options(&config, &query_runtime);
-    let fold = view_fold(&sql).map_err(part("queries"))?;
-    let store = StoreOptions { fold: Some(fold), ..store_options(&config) };
+    let store = understanding(&sql, store_options(&config)).map_err(part("queries"))?;
     let store = cluster::with_copies(sockets.as_mut(), &config, store, &door_runtime)?;
     let store = Store::open(store).map_err(part("storage"))?;
     let cluster = sockets.map(|sockets| Cluster::start(&config, &store, http, sockets, &door_runtime));
@@ -268,6 +267,11 @@ fn sql_options(config: &Config, runtime: &Runtime) -> SqlOptions {
     options.spill_dir = Some(config.config.data_dir.join("spill"));
     options.plans = config.config.query_cache_size;
     options
+}
+
+/// With those who understand what the storage keeps as text: views and conditions.
+fn understanding(sql: &SqlOptions, options: StoreOptions) -> zepto_common::Result<StoreOptions> {
+    Ok(StoreOptions { fold: Some(view_fold(sql)?), conditions: Some(conditions(sql)?), ..options })
 }
 
 fn log_start(config: &Config, http: SocketAddr, open: bool) {

@@ -121,6 +121,14 @@ impl Cluster {
         (0..self.storage.len()).map(|number| Ok(self.storage(number)?.connect()?)).collect()
     }
 
+    /// Connections to the storage nodes that run.
+    ///
+    /// # Errors
+    /// One does not answer.
+    pub fn connect_running(&self) -> Result<Vec<Connection>> {
+        self.storage.iter().flatten().map(|node| Ok(node.connect()?)).collect()
+    }
+
     /// Connections to all doors: the storage nodes, then the ingest node.
     ///
     /// # Errors

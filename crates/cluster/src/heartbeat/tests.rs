@@ -21,6 +21,7 @@ fn example() -> Heartbeat {
         rows_per_second: 1_250_000,
         queue_permille: 17,
         sync_age_ms: 4,
+        wall_ms: 0,
     }
 }
 
@@ -59,15 +60,31 @@ fn another_secret_or_cluster_is_refused() {
     assert_eq!(Heartbeat::decode(&golden(), "test", &Secret::new("secret")), Err(Dropped::OtherCluster));
 }
 
+/// A datagram of `example` with more behind its host.
+fn with_more(more: &[u8], secret: &Secret) -> Vec<u8> {
+    let bytes = golden();
+    let mut newer = bytes[..bytes.len() - 16].to_vec();
+    newer.extend_from_slice(more);
+    let code = hmac::Mac::finalize(secret.code(&newer)).into_bytes();
+    newer.extend_from_slice(&code[..16]);
+    newer
+}
+
+#[test]
+fn the_wall_clock_stands_behind_the_host() {
+    let secret = Secret::new("secret");
+    let said = Heartbeat { wall_ms: 0x0102_0304_0506, ..example() };
+    let bytes = with_more(&[6, 5, 4, 3, 2, 1, 0, 0], &secret);
+    assert_eq!(said.encode(&secret), bytes);
+    assert_eq!(Heartbeat::decode(&bytes, "prod", &secret), Ok(said));
+}
+
 #[test]
 fn what_a_newer_build_adds_behind_is_passed_over() {
     let secret = Secret::new("secret");
-    let bytes = golden();
-    let mut newer = bytes[..bytes.len() - 16].to_vec();
-    newer.extend_from_slice(b"something new");
-    let code = hmac::Mac::finalize(secret.code(&newer)).into_bytes();
-    newer.extend_from_slice(&code[..16]);
-    assert_eq!(Heartbeat::decode(&newer, "prod", &secret), Ok(example()));
+    let newer = with_more(b"\x06\x05\x04\x03\x02\x01\x00\x00something new", &secret);
+    let known = Heartbeat { wall_ms: 0x0102_0304_0506, ..example() };
+    assert_eq!(Heartbeat::decode(&newer, "prod", &secret), Ok(known));
 }
 
 #[test]
@@ -80,13 +97,13 @@ proptest! {
     fn what_is_sent_is_read(
         (node, disk, incarnation, counter) in any::<(u32, u128, u64, u64)>(),
         (leaving, disk_stuck, http_port, rpc_port) in any::<(bool, bool, u16, u16)>(),
-        (placement, catalog, rows_per_second, queue_permille, sync_age_ms) in any::<(u64, u64, u32, u16, u32)>(),
+        (placement, catalog, rows_per_second, queue_permille, sync_age_ms, wall_ms) in any::<(u64, u64, u32, u16, u32, u64)>(),
         cluster in "[a-z-]{0,60}", host in "[ -~]{0,255}",
     ) {
         let heartbeat = Heartbeat {
             cluster: cluster.clone(), node: NodeId(node), role: Role::Ingest, disk: DiskId(disk), incarnation, counter,
             leaving, disk_stuck, host, http_port, rpc_port, placement: PlacementVersion(placement), catalog,
-            rows_per_second, queue_permille, sync_age_ms,
+            rows_per_second, queue_permille, sync_age_ms, wall_ms,
         };
         let secret = Secret::new("s");
         let datagram = heartbeat.encode(&secret);

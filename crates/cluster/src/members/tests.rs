@@ -25,6 +25,7 @@ fn beat(node: u32, incarnation: u64, counter: u64) -> Heartbeat {
         rows_per_second: 0,
         queue_permille: 0,
         sync_age_ms: 0,
+        wall_ms: 0,
     }
 }
 

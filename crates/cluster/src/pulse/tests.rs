@@ -37,6 +37,7 @@ fn says(node: u32) -> impl Fn() -> Heartbeat + Send + 'static {
         rows_per_second: 0,
         queue_permille: 0,
         sync_age_ms: 0,
+        wall_ms: 0,
     }
 }
 

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{AlterOp, Catalog, NewTable, ViewDefinition};
+use crate::limits::CONDITION_BYTES_MAX;
 use crate::schema::TableName;
-use crate::{ErrorCode, Result};
+use crate::{Error, ErrorCode, Result, SchemaVersion, TableId};
 
 /// One change of the catalog.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +59,17 @@ pub enum Ddl {
         /// A missing one is no error.
         if_exists: bool,
     },
+    /// DELETE: an entry of the catalog, so that it has one place in the order of all changes, and a number.
+    DeleteRows {
+        /// The table's name.
+        name: TableName,
+        /// Its id when the condition was understood.
+        table: TableId,
+        /// The schema that the condition reads.
+        schema: SchemaVersion,
+        /// What the SQL side of each node understands; nothing in it depends on who reads it, or when.
+        condition: String,
+    },
     /// CREATE [MATERIALIZED] VIEW. A materialized one without a target gets an id for its states.
     CreateView {
         /// The view.
@@ -99,6 +111,17 @@ impl Ddl {
             Self::AlterTable { name, operations } => catalog.with_table_altered(name, operations).map(Some),
             Self::TruncateTable { name, if_exists } => {
                 forgive(catalog.with_table_emptied(name), *if_exists, &[UnknownTable, UnknownDatabase])
+            }
+            Self::DeleteRows { name, table, schema, condition } => {
+                if condition.len() > CONDITION_BYTES_MAX {
+                    let message = format!("The condition has more than {CONDITION_BYTES_MAX} bytes");
+                    return Err(Error::new(ErrorCode::QueryIsTooLarge, message));
+                }
+                if catalog.require(name)?.id != *table || catalog.schema(*table, *schema).is_none() {
+                    let message = format!("Table {name} is another one by now: repeat the statement");
+                    return Err(Error::new(ErrorCode::UnknownTable, message));
+                }
+                catalog.with_table_emptied(name).map(Some)
             }
             Self::CreateView { view, if_not_exists } => {
                 forgive(create_view(catalog, view), *if_not_exists, &[TableAlreadyExists])

@@ -140,7 +140,13 @@ pub(super) fn node_message(node: &NodeRecord) -> wire::Node {
 }
 
 pub(super) fn sweep_message(sweep: &Sweep) -> wire::Sweep {
+    let (schema, condition) = match &sweep.kind {
+        SweepKind::Delete { schema, condition } => (schema.0, condition.clone().into_bytes()),
+        SweepKind::Truncate | SweepKind::Drop => (0, Vec::new()),
+    };
     wire::Sweep {
+        schema_version: schema,
+        condition,
         version: sweep.version,
         tables: sweep.tables.iter().map(|id| id.0).collect(),
         drop: sweep.kind == SweepKind::Drop,

@@ -106,6 +106,7 @@ fn heartbeat(node: u32) -> Heartbeat {
         rows_per_second: 1_000_000,
         queue_permille: 10,
         sync_age_ms: 1,
+        wall_ms: 1_700_000_000_000,
     }
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use zepto_common::TableId;
 use zepto_common::catalog::{Catalog, Ddl};
 use zepto_common::ids::PartitionId;
+use zepto_common::limits::DELETES_MAX;
 
 use super::State;
 use super::command::{Outcome, Reason, Refusal};
@@ -30,6 +31,11 @@ impl State {
                 let message = format!("{SWEEPS_MAX} TRUNCATE and DROP wait for their partitions");
                 return Outcome::Refused(Refusal::new(Reason::LimitReached, message));
             }
+            Ok(_) if self.is_held_up(statement) => {
+                let message =
+                    "a DELETE waits for partitions of nodes that are away: repeat the statement later";
+                return Outcome::Refused(Refusal::new(Reason::LimitReached, message.to_owned()));
+            }
             Ok(partitions) => self.change_catalog(statement, partitions),
         };
         self.catalog.recent.push_back(RecentRequest { request, outcome: outcome.clone() });
@@ -38,6 +44,20 @@ impl State {
         }
         *changed = true;
         outcome
+    }
+
+    /// Whether DELETEs stand in a statement's way: too many of them, or one that reads columns which it changes.
+    fn is_held_up(&self, statement: &Ddl) -> bool {
+        let deletes =
+            || self.catalog.sweeps.values().filter(|it| matches!(it.kind, SweepKind::Delete { .. }));
+        match statement {
+            Ddl::DeleteRows { .. } => deletes().count() >= DELETES_MAX,
+            Ddl::AlterTable { name, .. } => {
+                let table = self.catalog.catalog.table(name).map(|table| table.id);
+                table.is_some_and(|table| deletes().any(|it| it.tables.contains(&table)))
+            }
+            _ => false,
+        }
     }
 
     fn change_catalog(&mut self, statement: &Ddl, partitions: u16) -> Outcome {
@@ -77,6 +97,10 @@ fn sweep_of(statement: &Ddl, before: &Catalog, next: &Catalog, partitions: u16) 
     let (kind, tables): (_, BTreeSet<TableId>) = match statement {
         Ddl::TruncateTable { name, .. } => {
             (SweepKind::Truncate, before.table(name).map(|table| table.id).into_iter().collect())
+        }
+        Ddl::DeleteRows { table, schema, condition, .. } => {
+            let kind = SweepKind::Delete { schema: *schema, condition: condition.clone() };
+            (kind, std::iter::once(*table).collect())
         }
         _ => {
             let gone = before.tables().map(|table| table.id).filter(|id| next.table_by_id(*id).is_none());

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
-use zepto_common::TableId;
 use zepto_common::ids::{Boot, DiskId, Epoch, Lsn, NodeId, PartitionId};
 use zepto_common::placement::Replica;
+use zepto_common::{SchemaVersion, TableId};
 
 /// What was fixed when the cluster was founded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,15 +123,22 @@ pub struct MoveRecord {
 }
 
 /// What a sweep does to each partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SweepKind {
     /// The table is empty.
     Truncate,
     /// The table is gone.
     Drop,
+    /// Rows that meet a condition go.
+    Delete {
+        /// The schema that it reads.
+        schema: SchemaVersion,
+        /// The condition.
+        condition: String,
+    },
 }
 
-/// A TRUNCATE or DROP that waits for a committed frame in each partition.
+/// A TRUNCATE, DROP or DELETE that waits for a committed frame in each partition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sweep {
     /// The catalog version that ordered it; its id.

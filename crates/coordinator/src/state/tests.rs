@@ -6,16 +6,17 @@ use std::collections::BTreeSet;
 use zepto_common::auth::create_key;
 use zepto_common::catalog::{Ddl, NewTable};
 use zepto_common::ids::{Boot, DiskId, Epoch, NodeId, PartitionId, SetVersion};
+use zepto_common::limits::DELETES_MAX;
 use zepto_common::placement::Replica;
 use zepto_common::schema::{Column, ColumnDefault, TableName};
 use zepto_common::service::Role;
 use zepto_common::types::ColumnType;
-use zepto_common::{ColumnId, ErrorCode};
+use zepto_common::{ColumnId, ErrorCode, SchemaVersion, TableId};
 
 use super::command::{
     Command, Expected, GrantItem, HandoverItem, MoveItem, Outcome, Reason, Registration, SetChange,
 };
-use super::{CodecError, NodeState, State, decode, encode};
+use super::{CodecError, NodeState, State, SweepKind, decode, encode};
 use crate::example::{accept, apply, apply_at, change, founded, join, placed, registration, replica};
 use crate::policy::failover::expected;
 
@@ -426,6 +427,45 @@ fn drop_and_truncate_wait_for_every_partition() {
     accept(&mut state, finish(&[1, 2, 3]));
     assert_eq!(state.sweeps().count(), 1);
     assert_eq!(apply(&mut state, finish(&[0])), Outcome::Done { changed: false });
+}
+
+/// Rule 21.
+#[test]
+fn a_delete_has_a_number_waits_for_every_partition_and_holds_up_what_changes_its_columns() {
+    let mut state = placed(2, 4, 2);
+    apply(&mut state, Command::Ddl { request: 1, statement: create("t") });
+    let name = TableName::new("default", "t");
+    let table = state.catalog().table(&name).expect("made").id;
+    let delete = |table, length| Ddl::DeleteRows {
+        name: TableName::new("default", "t"),
+        table,
+        schema: SchemaVersion(1),
+        condition: "x".repeat(length),
+    };
+    let refused = |outcome: &Outcome| matches!(outcome, Outcome::DdlRefused { .. });
+    let other = apply(&mut state, Command::Ddl { request: 2, statement: delete(TableId(99), 1) });
+    assert!(refused(&other), "a table that was made anew under the name: {other:?}");
+    let long = apply(&mut state, Command::Ddl { request: 3, statement: delete(table, (16 << 10) + 1) });
+    assert!(refused(&long), "{long:?}");
+    let outcome = apply(&mut state, Command::Ddl { request: 4, statement: delete(table, 3) });
+    assert_eq!(outcome, Outcome::Ddl { catalog_version: 3, sweeps: true });
+    let kind = SweepKind::Delete { schema: SchemaVersion(1), condition: "xxx".to_owned() };
+    assert!(state.sweeps().all(|it| it.kind == kind && it.version == 3 && it.remaining.len() == 4));
+    // It can be repeated later: such a refusal is not remembered.
+    let alter = || Command::Ddl {
+        request: 5,
+        statement: Ddl::AlterTable { name: TableName::new("default", "t"), operations: Vec::new() },
+    };
+    assert_eq!(reason(&apply(&mut state, alter())), Some(Reason::LimitReached));
+    let all = (0..4).map(PartitionId).collect();
+    accept(&mut state, Command::FinishSweep { version: 3, partitions: all });
+    assert_ne!(reason(&apply(&mut state, alter())), Some(Reason::LimitReached));
+    for request in 10..10 + DELETES_MAX as u128 {
+        let outcome = apply(&mut state, Command::Ddl { request, statement: delete(table, 3) });
+        assert!(matches!(outcome, Outcome::Ddl { sweeps: true, .. }), "{outcome:?}");
+    }
+    let more = apply(&mut state, Command::Ddl { request: 999, statement: delete(table, 3) });
+    assert_eq!(reason(&more), Some(Reason::LimitReached));
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::run::Run;
 use crate::table::{Cells, StoredSegment, TableData};
 
 /// Rows that a transformation sees at once.
-const BATCH_ROWS: usize = 65_536;
+pub(super) const BATCH_ROWS: usize = 65_536;
 /// Flushes before the drain threads are stopped for the rest of a rewrite.
 const FLUSHES_MAX: usize = 3;
 /// Unflushed rows that are few enough to be rewritten while the drain threads stand still.
@@ -30,11 +30,11 @@ enum Changed {
 }
 
 /// A segment that was looked at, with what takes its place if anything changed.
-struct Looked {
-    shard: usize,
-    old: u64,
+pub(super) struct Looked {
+    pub(super) shard: usize,
+    pub(super) old: u64,
     /// None: it stays. Some(None): no row is left.
-    next: Option<Option<Arc<StoredSegment>>>,
+    pub(super) next: Option<Option<Arc<StoredSegment>>>,
 }
 
 /// The rows of one shard that no segment has, before and after.
@@ -138,7 +138,7 @@ impl Background {
         Ok(())
     }
 
-    fn segment_of(
+    pub(super) fn segment_of(
         &mut self,
         schema: &Arc<TableSchema>,
         rows: &[Arc<Chunk>],
@@ -274,7 +274,7 @@ impl Background {
     }
 }
 
-fn of_shard(added: &[(usize, Arc<StoredSegment>)], shard: usize) -> Vec<Arc<StoredSegment>> {
+pub(super) fn of_shard(added: &[(usize, Arc<StoredSegment>)], shard: usize) -> Vec<Arc<StoredSegment>> {
     added.iter().filter(|(of, _)| *of == shard).map(|(_, stored)| stored.clone()).collect()
 }
 

@@ -1,27 +1,34 @@
 //! Expiry: a cutoff is logged and shown first, then what lies wholly below it goes from disk and memory.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::{DataType, Int64Type};
+use tokio::sync::oneshot;
 use zepto_common::clock::wall_nanos;
 use zepto_common::schema::TableSchema;
 use zepto_common::types::ticks_per_second;
-use zepto_common::{Error, Result};
+use zepto_common::{Error, PartitionId, Result};
 
 use super::pause::stuck;
 use super::{Background, Transform};
+use crate::copies::{Payload, RowChange};
 use crate::part::Part;
 use crate::shard::Command;
+use crate::shard::copies::{ChangeItem, CopyCommand};
 use crate::table::{StoredSegment, TableData};
 
 /// How long a drain thread may take to log a cutoff.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// A cutoff moves by at least this share of the TTL, so that a busy table does not log one at every look.
 const STEP_SHARE: i64 = 1_000;
+/// With copies, cutoffs in the time of one TTL: rows stay that share of it longer, and each look that finds some writes
+/// segments anew.
+const STEPS: i64 = 16;
 
 /// Ticks per second of a table's time column.
 pub(super) fn ticks_per_second_of(schema: &TableSchema) -> Option<i64> {
@@ -43,9 +50,11 @@ impl Background {
     /// # Errors
     /// The first fault; other tables were handled.
     pub(super) fn expire_all(&mut self) -> Result<()> {
-        if self.shared.options.copies.is_some() {
-            // A cutoff must be the owner's, and be in the log of every copy.
+        if self.shared.expiry_held.load(Ordering::Acquire) {
             return Ok(());
+        }
+        if self.shared.options.copies.is_some() {
+            return self.expire_copies();
         }
         let tables: Vec<Arc<TableData>> = self.shared.tables.load().values().cloned().collect();
         let mut result = Ok(());
@@ -60,6 +69,37 @@ impl Background {
             result = result.and(expired);
         }
         result
+    }
+
+    /// With copies the owner of a partition has a cutoff logged, and each copy removes what lies below it. Cutoffs are
+    /// multiples of a step, so that the owners of many partitions choose the same and a segment is written anew once for
+    /// all.
+    fn expire_copies(&mut self) -> Result<()> {
+        let tables: Vec<Arc<TableData>> = self.shared.tables.load().values().cloned().collect();
+        for table in tables {
+            let Ok(schema) = self.newest(&table) else { continue };
+            let (Some(ttl), Some(ticks)) = (schema.ttl_seconds, ticks_per_second_of(&schema)) else {
+                continue;
+            };
+            let Some(cutoff) = cutoff_at(wall_nanos(), ttl, ticks) else { continue };
+            let step = (i64::try_from(ttl).unwrap_or(i64::MAX) / STEPS).max(1).saturating_mul(ticks);
+            let cutoff = cutoff.div_euclid(step).saturating_mul(step);
+            let change = RowChange::Expire { cutoff };
+            let payload = Payload::change(table.id, schema.version, &change);
+            for (shard, drain) in self.shared.drains.iter().enumerate() {
+                if oldest(&table.cells().shards[shard].load()).is_none_or(|oldest| oldest >= cutoff) {
+                    continue;
+                }
+                let mine = (0..self.shared.partitions).map(PartitionId);
+                let mine = mine.filter(|partition| self.shared.shard_of(*partition) == shard);
+                // Nobody waits for the answers: of a partition that another node owns it is a no, and what was not logged
+                // now is asked for again at the next look.
+                let parts = mine.map(|partition| (partition, oneshot::channel().0)).collect();
+                let item = ChangeItem { change: change.clone(), payload: payload.clone(), parts };
+                drain.command(Command::Copies(CopyCommand::Change(item)))?;
+            }
+        }
+        Ok(())
     }
 
     fn expire(&mut self, table: &Arc<TableData>, cutoff: i64, step: i64) -> Result<()> {

@@ -31,6 +31,7 @@ impl Background {
                 self.tend_memtable(table, shard, now);
             }
         }
+        warn_of(self.carry_out_changes(), super::CHANGES_WAIT);
         self.checkpoint_what_is_due(now);
         self.make_room_on_disk(now);
         self.relieve_memory();

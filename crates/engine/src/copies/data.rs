@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use zepto_common::{BatchId, Lsn, PartitionId, Result, TableId};
 use zepto_replication::{Entry, Key, LogOp, Recovered, Window as KeyWindow};
 
+use super::change::{RowChange, WaitingChange};
 use super::frames::{Frames, LogPlace, Slot};
 use super::state::CopyState;
 use super::{Form, Payload, positions};
 use crate::chunk::Chunk;
 use crate::dedup::marks::Resume;
-use crate::dedup::{BatchKey, Content, Window, WindowLimits};
+use crate::dedup::{BatchKey, Changed, Content, Window, WindowLimits};
 use crate::replay::decode_rows;
 use crate::store::shared::Shared;
 
@@ -48,6 +49,25 @@ impl Windows {
         match self.known(key) {
             Some(known) if known.schema != content.schema => known.hash,
             _ => content.hash,
+        }
+    }
+
+    /// What is committed of changes of a table's rows.
+    pub(crate) fn changes(&self, table: TableId) -> Changed {
+        self.0.get(&table).map(|window| window.changes).unwrap_or_default()
+    }
+
+    fn note_change(&mut self, table: TableId, change: &RowChange) {
+        let window = self.0.entry(table).or_insert_with(|| Window::new(limits()));
+        let known = &mut window.changes;
+        match change {
+            RowChange::Expire { cutoff } => known.cutoff = known.cutoff.max(Some(*cutoff)),
+            RowChange::Delete { mutation, .. } => known.mutation = known.mutation.max(*mutation),
+            RowChange::Truncate { mutation } => {
+                known.mutation = known.mutation.max(*mutation);
+                // A reload under the same tokens is wanted, and must be stored.
+                window.forget_tokens();
+            }
         }
     }
 
@@ -141,6 +161,12 @@ impl CopyData {
                 continue;
             };
             let Some(rows) = &entry.payload else { continue };
+            if rows.form.is_change() {
+                if let Some(change) = RowChange::decode(rows.form, rows.ipc.clone()) {
+                    self.windows.note_change(rows.table, &change);
+                }
+                continue;
+            }
             let window = self.windows.0.entry(rows.table).or_insert_with(|| Window::new(limits()));
             if rows.form == Form::Positions {
                 let Some((stream, raise)) = positions_of(partition, rows) else { continue };
@@ -156,6 +182,14 @@ impl CopyData {
         }
         self.keyed = self.keyed.max(to.0);
         positions_came
+    }
+
+    /// A change was carried out: what follows it may be shown.
+    pub(crate) fn pass(&mut self, lsn: Lsn) {
+        if lsn.0 == self.applied + 1 {
+            self.frames.applied(lsn);
+            self.applied = lsn.0;
+        }
     }
 
     /// The rows of the next committed entry, which counts as applied from here on. None: there is none, or the
@@ -174,6 +208,14 @@ impl CopyData {
         };
         let next = match &entry.payload {
             None | Some(Payload { form: Form::Positions, .. }) => Next::Nothing,
+            Some(change) if change.form.is_change() => {
+                let catalog = shared.catalog.load();
+                let dropped = catalog.table_by_id(change.table).is_none() && catalog.ever_had(change.table);
+                if !dropped {
+                    return waiting(shared, partition, lsn, change);
+                }
+                Next::Nothing
+            }
             Some(rows) => {
                 let catalog = shared.catalog.load();
                 match (shared.tables.load().get(&rows.table), catalog.schema(rows.table, rows.schema)) {
@@ -210,8 +252,25 @@ fn positions_of(partition: PartitionId, payload: &Payload) -> Option<(String, Re
     read
 }
 
+/// A change is the background thread's to carry out, once the catalog knows its table's schema.
+fn waiting(shared: &Shared, partition: PartitionId, lsn: Lsn, payload: &Payload) -> Result<Option<Next>> {
+    let Payload { form, table, schema, ipc, .. } = payload;
+    if shared.catalog.load().schema(*table, *schema).is_none() {
+        return Ok(None);
+    }
+    let change = RowChange::decode(*form, ipc.clone()).ok_or_else(|| {
+        zepto_common::Error::internal(format!(
+            "partition {partition}: entry {lsn} is a change that nobody makes"
+        ))
+    })?;
+    let (table, schema) = (*table, *schema);
+    Ok(Some(Next::Change(WaitingChange { partition, lsn, table, schema, change, done: false })))
+}
+
 /// What an entry shows.
 pub(crate) enum Next {
+    /// A change of the rows before: it counts as applied once [`CopyData::pass`] is told so.
+    Change(WaitingChange),
     /// No rows, or rows of a table that was dropped.
     Nothing,
     /// Rows of one partition.

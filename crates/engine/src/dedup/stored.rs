@@ -1,4 +1,5 @@
-//! A window as bytes, for the manifest. Little-endian, version 1, or 2 if anything is known of sources of feeds:
+//! A window as bytes, for the manifest. Little-endian, version 1, or 2 if anything is known of sources of feeds, or 3 if rows
+//! of the partition were changed:
 //!
 //! `u8` version, 3 zero bytes, `u32` number of keys, then per key, oldest first: 24 bytes batch id (as in a rows
 //! frame), `u32` block, `u32` schema version, `u32` payload bytes, 4 zero bytes, `u64` payload hash, `i64`
@@ -11,17 +12,22 @@
 //! streams, then per stream, ascending: `u16` number of the partition that keeps its positions, 2 zero bytes, `u32` length
 //! and name of the stream in UTF-8, `u32` number of positions, then per position, ascending: `u32` partition of the
 //! source, `u64` next offset.
+//!
+//! Version 3 goes on after that with `u64` number of the highest TRUNCATE or DELETE, 0 before the first, `u32` 1 if rows have
+//! expired, else 0, 4 zero bytes, `i64` the time (raw ticks) below which they have, else 0.
 
 use bytes::Bytes;
 use zepto_common::{PartitionId, SchemaVersion};
 
-use super::{BatchKey, Content, Window, WindowLimits};
+use super::{BatchKey, Changed, Content, Window, WindowLimits};
 use crate::error::{EngineError, Result};
 use crate::wal::cursor::{Cursor, DecodeError, Decoded, put_batch, put_bytes};
 
 const VERSION: u8 = 1;
 /// With what is known of sources.
 const VERSION_SOURCES: u8 = 2;
+/// With what was changed, after what is known of sources.
+const VERSION_CHANGED: u8 = 3;
 /// Smallest size of a key and of an edge.
 const KEY_BYTES_MIN: usize = 60;
 const PART_BYTES: usize = 8;
@@ -38,7 +44,13 @@ impl Window {
         let keys = self.order.iter().filter_map(|key| Some((key, self.entries.get(key)?)));
         let keys: Vec<_> = keys.filter(|(_, entry)| !entry.committed.is_empty()).collect();
         let mut out = Vec::with_capacity(16 + keys.len() * (KEY_BYTES_MIN + PART_BYTES));
-        let version = if self.marks.is_empty() { VERSION } else { VERSION_SOURCES };
+        let Changed { mutation, cutoff } = self.changes;
+        let is_changed = self.changes != Changed::default();
+        let version = match (is_changed, self.marks.is_empty()) {
+            (true, _) => VERSION_CHANGED,
+            (false, false) => VERSION_SOURCES,
+            (false, true) => VERSION,
+        };
         out.extend_from_slice(&[version, 0, 0, 0]);
         out.extend_from_slice(&(keys.len() as u32).to_le_bytes());
         for (key, entry) in keys {
@@ -64,8 +76,14 @@ impl Window {
             out.extend_from_slice(&edge.sequence.to_le_bytes());
             out.extend_from_slice(&edge.block.to_le_bytes());
         }
-        if !self.marks.is_empty() {
+        if version >= VERSION_SOURCES {
             self.put_marks(&mut out);
+        }
+        if version >= VERSION_CHANGED {
+            out.extend_from_slice(&mutation.to_le_bytes());
+            out.extend_from_slice(&u32::from(cutoff.is_some()).to_le_bytes());
+            out.extend_from_slice(&[0; 4]);
+            out.extend_from_slice(&cutoff.unwrap_or(0).to_le_bytes());
         }
         out.into()
     }
@@ -81,7 +99,7 @@ impl Window {
 
     fn read(cursor: &mut Cursor, limits: WindowLimits) -> Decoded<Self> {
         let version = cursor.u8()?;
-        if version != VERSION && version != VERSION_SOURCES {
+        if !(VERSION..=VERSION_CHANGED).contains(&version) {
             return Err(DecodeError(format!("version {version} is not known")));
         }
         cursor.zeros(3)?;
@@ -93,8 +111,14 @@ impl Window {
             let (producer, sequence) = (cursor.u64()?, cursor.u64()?);
             window.put_edge(producer, sequence, cursor.u32()?);
         }
-        if version == VERSION_SOURCES {
+        if version >= VERSION_SOURCES {
             window.read_marks(cursor)?;
+        }
+        if version >= VERSION_CHANGED {
+            let (mutation, has_cutoff) = (cursor.u64()?, cursor.u32()?);
+            cursor.zeros(4)?;
+            let cutoff = cursor.i64()?;
+            window.changes = Changed { mutation, cutoff: (has_cutoff != 0).then_some(cutoff) };
         }
         cursor.end()?;
         Ok(window)

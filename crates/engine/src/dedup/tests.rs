@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use zepto_common::{BatchId, ErrorCode, PartitionId, SchemaVersion};
 
-use super::{BatchKey, Content, PartRows, Verdict, Window, WindowLimits};
+use super::{BatchKey, Changed, Content, PartRows, Verdict, Window, WindowLimits};
 
 const V1: SchemaVersion = SchemaVersion(1);
 
@@ -218,6 +218,27 @@ fn windows_merge_when_the_number_of_threads_changes() {
     let mine = parts(&[(0, 1), (3, 8)]);
     assert_eq!(thirds.check(&token("a"), &mine, &whole).unwrap(), Verdict::Duplicate { pending: false });
     assert_eq!(thirds.check(&token("a"), &parts(&[(1, 7)]), &whole).unwrap(), Verdict::New);
+}
+
+/// docs/formats/manifest.md: the highest change and the cutoff stand behind all that is known of sources.
+#[test]
+fn a_window_of_version_3_has_these_bytes_and_comes_back_from_them() {
+    let changes = Changed { mutation: 0x4142, cutoff: Some(-0x5152) };
+    let mut window = Window { changes, ..Window::default() };
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let bytes = window.encode();
+    // Version; no keys; no edges; no sources; no streams; then number, flag and time.
+    let golden =
+        "03000000 00000000 00000000 00000000 00000000 4241000000000000 01000000 00000000 aeaeffffffffffff";
+    assert_eq!(hex(&bytes), golden.replace(' ', ""));
+    assert_eq!(Window::decode(bytes, WindowLimits::default()).unwrap().changes, window.changes);
+    assert!(!window.is_empty(), "it is kept in the manifest");
+    window.changes.cutoff = None;
+    window.marks.raise(7, PartitionId(3), 99);
+    let back = Window::decode(window.encode(), WindowLimits::default()).unwrap();
+    assert_eq!((back.changes, back.marks.high), (window.changes, window.marks.high));
+    // What nothing was changed in is written as before: an older build reads it.
+    assert_eq!(Window::default().encode()[0], 1);
 }
 
 fn key() -> impl Strategy<Value = BatchKey> {

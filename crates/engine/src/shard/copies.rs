@@ -6,6 +6,7 @@
 //! answered. Nothing here decides when a row is acknowledged or shown.
 
 mod carry;
+mod changes;
 mod feeds;
 mod inbox;
 mod install;
@@ -29,6 +30,7 @@ use crate::wal::LogPosition;
 
 use install::Transfer;
 
+pub(crate) use changes::ChangeItem;
 pub(crate) use inbox::{Delivered, Inbox};
 pub(crate) use install::{Replaced, Replacement, TransferCommand};
 
@@ -49,6 +51,10 @@ pub(crate) enum CopyCommand {
     Settle(SyncSender<()>),
     /// Of whole states.
     Transfer(TransferCommand),
+    /// Log a change of rows in these partitions.
+    Change(ChangeItem),
+    /// The manifest has these changes: what follows them may be shown.
+    Changed(Vec<(PartitionId, Lsn)>),
 }
 
 /// One copy with its data.
@@ -60,6 +66,10 @@ struct Held {
     /// Entries given to the log since the start, and how many of them the copy knows to be synced.
     logged: u64,
     reported: u64,
+    /// The change that waits for the background thread; nothing above it is shown.
+    blocked: Option<Lsn>,
+    /// Bytes of rows that came since.
+    behind_bytes: usize,
 }
 
 /// Who waits for a copy.
@@ -67,10 +77,14 @@ struct Held {
 enum Waiter {
     /// Of his rows so many were there before, and are not in what he waits for.
     Writer {
+        partition: PartitionId,
         answer: oneshot::Sender<Result<Stored>>,
         rows: u64,
         known: u64,
         bytes: usize,
+    },
+    Change {
+        answer: oneshot::Sender<Result<()>>,
     },
     Reader {
         partition: PartitionId,
@@ -104,7 +118,8 @@ impl Copies {
         let held = data.into_iter().map(|(partition, data)| {
             let copy = Copy::new(me, partition, boot, options.timing, data.recovered(), now);
             let transfer = Transfer::default();
-            (partition.0, Held { copy, data, transfer, logged: 0, reported: 0 })
+            let held = Held { copy, data, transfer, logged: 0, reported: 0, blocked: None, behind_bytes: 0 };
+            (partition.0, held)
         });
         Self {
             held: held.collect(),
@@ -319,6 +334,8 @@ impl Shard {
             }
             CopyCommand::Settle(done) => copies.settlers.push(done),
             CopyCommand::Transfer(command) => self.obey_transfer(copies, command),
+            CopyCommand::Change(item) => self.begin_change(copies, item),
+            CopyCommand::Changed(changes) => self.changed(copies, &changes),
         }
     }
 }

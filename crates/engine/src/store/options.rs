@@ -10,6 +10,7 @@ use zepto_common::limits::{
 };
 use zepto_common::{Error, ErrorCode, Result};
 
+use super::changes::Conditions;
 use crate::copies::CopyOptions;
 use crate::disk::{Disk, RealDisk, Space};
 use crate::segment::Codec;
@@ -99,6 +100,8 @@ pub struct StoreOptions {
     pub seal: SealLimits,
     /// Who computes the states of materialized views; without one they stop.
     pub fold: Option<Arc<dyn ViewFold>>,
+    /// Who understands the conditions of DELETE, in a store with copies.
+    pub conditions: Option<Arc<dyn Conditions>>,
     /// Carry copies of partitions that other nodes have too; None for a store that stands alone.
     pub copies: Option<CopyOptions>,
 }
@@ -121,6 +124,7 @@ impl StoreOptions {
             disk_reserve: DISK_RESERVE,
             seal: SealLimits::default(),
             fold: None,
+            conditions: None,
             copies: None,
         }
     }

@@ -13,6 +13,7 @@ use super::health::Health;
 use super::options::StoreOptions;
 use crate::background::Job;
 use crate::catalog::Catalog;
+use crate::copies::change::WaitingChange;
 use crate::dedup::marks::Resume;
 use crate::disk::{Disk, replace_file};
 use crate::error::{EngineError, IoAction};
@@ -45,12 +46,16 @@ pub(crate) struct Shared {
     pub(crate) ddl: Mutex<()>,
     pub(crate) tables: ArcSwap<HashMap<TableId, Arc<TableData>>>,
     pub(crate) drains: Vec<Drain>,
+    /// Committed changes that the background thread has to carry out: of each partition the next one.
+    pub(crate) changes: Mutex<BTreeMap<PartitionId, WaitingChange>>,
     /// Bounded; drain threads only ever try.
     pub(crate) jobs: SyncSender<Job>,
     pub(crate) memory: MemoryBudget,
     pub(crate) counters: Counters,
     pub(crate) health: Health,
     pub(crate) sealed_ids: AtomicU64,
+    /// No row may expire by this node's clock.
+    pub(crate) expiry_held: AtomicBool,
     /// Numbers that spread the blocks of tables without a key.
     pub(crate) block_ids: AtomicU64,
     /// Segments of an age below this were cut by another number of drain threads.
@@ -92,6 +97,9 @@ impl Shared {
             counters: Counters::default(),
             health: Health::new(threads),
             sealed_ids: AtomicU64::new(1),
+            changes: Mutex::default(),
+            // Until somebody has compared it with those of other nodes.
+            expiry_held: AtomicBool::new(options.copies.is_some()),
             block_ids: AtomicU64::new(rand::random()),
             elders_below: parts.elders_below,
             relief_asked: AtomicBool::new(false),

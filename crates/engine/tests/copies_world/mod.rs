@@ -5,6 +5,7 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+mod changes;
 mod coordinator;
 mod network;
 pub(crate) mod transfers;
@@ -39,6 +40,8 @@ pub(crate) const NODES: usize = 3;
 pub(crate) const PARTITIONS: u16 = 4;
 /// Writers; each writes to one partition.
 const WRITERS: usize = 8;
+/// How long a read may wait until a change is carried out.
+const READ_WAIT: Duration = Duration::from_secs(20);
 /// Steps after which something that should happen has not.
 const PATIENCE: usize = 2_000;
 
@@ -101,6 +104,10 @@ struct Writer {
     /// Ids of acknowledged rows.
     stored: BTreeSet<i64>,
     begun: BTreeSet<i64>,
+    /// Ids of rows that a change has certainly removed.
+    gone: BTreeSet<i64>,
+    /// Rows of the batch under way that a change may have met.
+    doubtful: BTreeSet<i64>,
 }
 
 pub(crate) struct World {
@@ -117,11 +124,14 @@ pub(crate) struct World {
     /// Logs are kept for two files and no longer.
     short_logs: bool,
     transfers: Transfers,
+    changes: changes::Changes,
 }
 
 impl Drop for World {
     fn drop(&mut self) {
         self.transfers = Transfers::default();
+        // No background thread may be left behind it.
+        self.changes.conditions.set(false);
         for node in &mut self.nodes {
             drop(node.store.take());
         }
@@ -183,6 +193,7 @@ impl World {
             steps: 0,
             short_logs,
             transfers: Transfers::default(),
+            changes: changes::Changes::default(),
         };
         for index in 0..NODES {
             let disk = SimDisk::new();
@@ -206,6 +217,8 @@ impl World {
                     next: 0,
                     stored: BTreeSet::new(),
                     begun: BTreeSet::new(),
+                    gone: BTreeSet::new(),
+                    doubtful: BTreeSet::new(),
                 });
             }
         }
@@ -221,6 +234,7 @@ impl World {
         options.memory_limit = 64 << 20;
         options.seal.log_file_bytes = 32 << 10;
         options.seal.log_bytes = if self.short_logs { 32 << 10 } else { 64 << 20 };
+        options.conditions = Some(self.changes.conditions.clone());
         options.copies = Some(CopyOptions {
             node: NodeId(index as u32),
             timing: TIMING,
@@ -303,11 +317,13 @@ impl World {
         }
         self.poll_writers();
         self.pass_states();
+        self.poll_changes();
         for node in &self.nodes {
             if let Some(store) = &node.store {
                 store.settle().unwrap();
             }
         }
+        self.let_changes_be_carried_out();
         self.poll_writers();
     }
 
@@ -387,7 +403,7 @@ impl World {
     }
 
     pub(crate) fn acknowledged(&self) -> usize {
-        self.writers.iter().map(|writer| writer.stored.len() / 2).sum()
+        self.writers.iter().map(|writer| writer.stored.len().div_ceil(2)).sum()
     }
 
     fn poll_writers(&mut self) {
@@ -426,7 +442,8 @@ impl World {
                 assert_eq!(receipt.rows + receipt.duplicate_rows, 2);
             }
             assert!(!before || receipt.rows == 0, "an acknowledged batch was stored again");
-            writer.stored.extend(rows);
+            let doubtful = std::mem::take(&mut writer.doubtful);
+            writer.stored.extend(rows.iter().filter(|id| !doubtful.contains(id)));
             writer.batch = None;
         }
     }
@@ -521,19 +538,38 @@ impl World {
 
     fn acknowledged_of(&self, partition: u16) -> BTreeSet<i64> {
         let writers = self.writers.iter().filter(|writer| writer.partition == partition);
-        writers.flat_map(|writer| writer.stored.iter().copied()).collect()
+        let stored = writers.flat_map(|writer| writer.stored.iter().copied());
+        // A change under way may have been committed, and its answer lost.
+        stored.filter(|id| !self.may_be_removed(partition, *id)).collect()
     }
 
     /// Whether this node may be read, and then that it shows all that was acknowledged before.
     pub(crate) fn reads_at(&self, index: usize, partition: u16) -> bool {
         let Some(store) = self.nodes[index].store.clone() else { return false };
-        let acknowledged = self.acknowledged_of(partition);
-        let view = self.view(index, partition);
-        if self.runtime.block_on(store.confirm_read(PartitionId(partition))).is_err() {
+        let confirmed = || {
+            let read =
+                async { tokio::time::timeout(READ_WAIT, store.confirm_read(PartitionId(partition))).await };
+            self.runtime.block_on(read).is_ok_and(|read| read.is_ok())
+        };
+        let (acknowledged, gone) = (self.acknowledged_of(partition), self.gone_from(partition));
+        if !confirmed() {
             return false;
         }
+        let view = self.view(index, partition);
+        if !confirmed() {
+            return false;
+        }
+        let back: Vec<_> = gone.intersection(&view).collect();
+        assert!(back.is_empty(), "node {index} may be read and has rows that were removed: {back:?}");
         let lost: Vec<_> = acknowledged.difference(&view).collect();
-        assert!(lost.is_empty(), "node {index} may be read and lacks acknowledged rows {lost:?}");
+        let up = (0..NODES).filter(|node| self.nodes[*node].store.is_some());
+        let stand = || up.map(|node| (node, self.status(node, partition))).collect::<Vec<_>>();
+        assert!(
+            lost.is_empty(),
+            "node {index} may be read and lacks acknowledged rows {lost:?} of partition {partition}; owner {}: {:#?}",
+            self.owner_of(partition),
+            stand()
+        );
         true
     }
 
@@ -546,6 +582,7 @@ impl World {
     /// All nodes run and agree, and nothing that was acknowledged is missing.
     pub(crate) fn check_end(&mut self) {
         self.until("all writers were answered", Self::quiet);
+        self.until("all changes are committed", Self::changes_committed);
         self.until("all copies are in every set and equal", |world| {
             world.all_serve() && (0..PARTITIONS).all(|p| world.is_level(p))
         });
@@ -555,6 +592,8 @@ impl World {
             let views: Vec<_> = (0..NODES).map(|index| self.view(index, partition)).collect();
             for (index, view) in views.iter().enumerate() {
                 assert_eq!(view, &views[0], "nodes {index} and 0 differ in partition {partition}");
+                let back: Vec<_> = self.gone_from(partition).intersection(view).copied().collect();
+                assert!(back.is_empty(), "node {index} has rows {back:?} that were removed");
                 let lost: Vec<_> = acknowledged.difference(view).collect();
                 assert!(lost.is_empty(), "node {index} lost {lost:?} of partition {partition}");
             }
@@ -594,6 +633,7 @@ impl World {
                         store.hand_over(partition).unwrap();
                     }
                 }
+                40..44 if self.changes.wanted => self.begin_change(),
                 40..80 => self.begin_writes(0),
                 80..100 => {
                     for partition in 0..PARTITIONS {

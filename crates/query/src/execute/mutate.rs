@@ -1,4 +1,5 @@
-//! DELETE and UPDATE: the engine rewrites the table with a function made here, all of it or nothing.
+//! DELETE and UPDATE: the engine rewrites the table with a function made here, all of it or nothing. In a cluster the
+//! condition travels instead ([`crate::conditions`]).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,11 +12,13 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use datafusion::physical_plan::PhysicalExpr;
+use zepto_common::catalog::Ddl;
 use zepto_common::error::{Error, ErrorCode, Result};
 use zepto_common::schema::TableSchema;
 use zepto_common::service::Answer;
 
 use super::evaluate::as_of_a_row;
+use crate::conditions::{SAME_EVERYWHERE, StoredCondition};
 use crate::error::from_datafusion;
 use crate::provider::to_query;
 use crate::service::Run;
@@ -26,6 +29,9 @@ use crate::statement::{self, NameText, Tokens};
 pub(super) async fn delete(run: Run, table: &NameText, predicate: Tokens) -> Result<Answer> {
     let schema = run.table(table)?;
     let state = run.state()?;
+    if run.core.cluster.is_some() {
+        return delete_in_cluster(run, &schema, &state, &predicate).await;
+    }
     let wanted = expression(&run, &state, &schema, predicate, None).await?;
     let query_schema = schema.query_schema();
     let rewrite = move |batch: RecordBatch| -> Result<Option<RecordBatch>> {
@@ -36,6 +42,43 @@ pub(super) async fn delete(run: Run, table: &NameText, predicate: Tokens) -> Res
         Ok(Some(filter_record_batch(&batch, &not(&doomed)?)?))
     };
     finish(run, &schema, Arc::new(rewrite)).await
+}
+
+/// As a change that the cluster agrees on: each partition's copies remove the rows by themselves.
+async fn delete_in_cluster(
+    run: Run,
+    schema: &TableSchema,
+    state: &SessionState,
+    predicate: &Tokens,
+) -> Result<Answer> {
+    // What is wrong with it is told before anything is agreed on.
+    let expr = plain_expression(&run, state, schema, predicate.clone(), None).await?;
+    fixed_everywhere(&expr)?;
+    physical(state, expr, schema)?;
+    let condition = StoredCondition::of(&run.context, state, text_of(predicate));
+    let condition = serde_json::to_string(&condition).map_err(|error| Error::internal(error.to_string()))?;
+    let (name, table, version) = (schema.name.clone(), schema.id, schema.version);
+    run.core.change(Ddl::DeleteRows { name, table, schema: version, condition }).await?;
+    Ok(run.done())
+}
+
+/// Refuses functions that say something else on another node.
+fn fixed_everywhere(expr: &Expr) -> Result<()> {
+    let mut found = None;
+    let visited = expr.apply(|expr| {
+        if let Expr::ScalarFunction(call) = expr
+            && call.func.signature().volatility == Volatility::Stable
+            && !SAME_EVERYWHERE.contains(&call.func.name())
+        {
+            found = Some(call.func.name().to_owned());
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    visited.map_err(from_datafusion)?;
+    found.map_or(Ok(()), |name| {
+        let message = format!("{name} in a DELETE: its value may differ from node to node");
+        Err(Error::new(ErrorCode::NotImplemented, message))
+    })
 }
 
 /// UPDATE table SET a = x WHERE predicate.
@@ -70,7 +113,7 @@ pub(super) async fn update(
 }
 
 async fn finish(run: Run, schema: &TableSchema, rewrite: zepto_engine::store::RewriteFn) -> Result<Answer> {
-    run.core.require_alone("DELETE and UPDATE")?;
+    run.core.require_alone("UPDATE")?;
     let rows = run.core.store.rewrite(schema.id, rewrite).await?;
     run.guard.handle.progress.written_rows.fetch_add(rows, Ordering::Relaxed);
     Ok(run.done())
@@ -100,6 +143,37 @@ async fn expression(
     tokens: Tokens,
     as_type: Option<&str>,
 ) -> Result<Arc<dyn PhysicalExpr>> {
+    physical(state, plain_expression(run, state, schema, tokens, as_type).await?, schema)
+}
+
+async fn plain_expression(
+    run: &Run,
+    state: &SessionState,
+    schema: &TableSchema,
+    tokens: Tokens,
+    as_type: Option<&str>,
+) -> Result<Expr> {
+    let (text, sql) = statement_of(schema, tokens, as_type)?;
+    let plan = run.core.logical_plan(state, statement::tokenize(&sql)?).await?;
+    plain(&plan, &text, as_type.is_some())
+}
+
+/// A condition over rows of this schema in a session that knows nothing but its table.
+///
+/// # Errors
+/// ClickHouse's code for what is wrong with it.
+pub(crate) async fn condition(
+    state: &SessionState,
+    schema: &TableSchema,
+    tokens: Tokens,
+) -> Result<Arc<dyn PhysicalExpr>> {
+    let (text, sql) = statement_of(schema, tokens, None)?;
+    let plan = crate::planner::plan_query(state, statement::tokenize(&sql)?).await?;
+    physical(state, plain(&plan, &text, false)?, schema)
+}
+
+/// The text of an expression, and a statement that has it.
+fn statement_of(schema: &TableSchema, tokens: Tokens, as_type: Option<&str>) -> Result<(String, String)> {
     let _only_checked = statement::expression(tokens.clone())?;
     let text = text_of(&tokens);
     let item = match as_type {
@@ -113,12 +187,18 @@ async fn expression(
         Some(_) => format!("SELECT {item} FROM {table}"),
         None => format!("SELECT 1 FROM {table} WHERE {item}"),
     };
-    let plan = run.core.logical_plan(state, statement::tokenize(&sql)?).await?;
-    let expr = find_expression(&plan, as_type.is_some()).ok_or_else(|| {
+    Ok((text, sql))
+}
+
+fn plain(plan: &LogicalPlan, text: &str, of_projection: bool) -> Result<Expr> {
+    let expr = find_expression(plan, of_projection).ok_or_else(|| {
         Error::new(ErrorCode::NotImplemented, format!("{text}: only plain expressions over one table"))
     })?;
-    check_plain(&expr, &text)?;
-    let expr = crate::provider::unqualified(expr);
+    check_plain(&expr, text)?;
+    Ok(crate::provider::unqualified(expr))
+}
+
+fn physical(state: &SessionState, expr: Expr, schema: &TableSchema) -> Result<Arc<dyn PhysicalExpr>> {
     let df_schema = DFSchema::try_from(schema.query_schema().as_ref().clone()).map_err(from_datafusion)?;
     let simplified = simplify(state, expr, &df_schema)?;
     state.create_physical_expr(simplified, &df_schema).map_err(from_datafusion)
@@ -183,7 +263,11 @@ fn evaluate(expr: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> Result<ArrayRe
 }
 
 /// The rows for which the predicate is true (neither false nor NULL).
-fn mask(wanted: &Arc<dyn PhysicalExpr>, batch: &RecordBatch, schema: &SchemaRef) -> Result<BooleanArray> {
+pub(crate) fn mask(
+    wanted: &Arc<dyn PhysicalExpr>,
+    batch: &RecordBatch,
+    schema: &SchemaRef,
+) -> Result<BooleanArray> {
     let rows = to_query(batch, schema)?;
     let value = evaluate(wanted, &rows)?;
     let value = match value.data_type() {

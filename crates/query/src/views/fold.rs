@@ -135,12 +135,12 @@ fn by_partition(parts: &[Part]) -> BTreeMap<PartitionId, Ranges> {
 }
 
 /// Nothing in these futures waits for anything but computation.
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     futures::executor::block_on(future)
 }
 
 /// Runs it on a thread with a deep stack, outside of any runtime.
-fn on_own_stack<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+pub(crate) fn on_own_stack<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("zepto-views".to_owned()).stack_size(STACK_BYTES);
         let thread = thread.spawn_scoped(scope, work);

@@ -23,7 +23,7 @@ use crate::provider;
 
 /// A catalog in which every name means the view's source: the query named it when the view was made.
 #[derive(Debug, Clone)]
-pub(super) struct OnlySource(pub(super) Arc<TableSchema>);
+pub(crate) struct OnlySource(pub(crate) Arc<TableSchema>);
 
 impl CatalogProviderList for OnlySource {
     fn register_catalog(&self, _: String, _: Arc<dyn CatalogProvider>) -> Option<Arc<dyn CatalogProvider>> {

@@ -12,6 +12,7 @@ use zepto_engine::store::LogState;
 use zepto_process::rate::Rate;
 
 use super::agreed::Agreed;
+use super::clocks;
 use crate::config::Config;
 use crate::node::{StartError, part};
 
@@ -64,6 +65,7 @@ pub(super) async fn start(
             queue_permille: permille(stats.queue_rows, stats.queue_capacity),
             // No sync is timed from outside yet: it says what a node without a log says.
             sync_age_ms: u32::MAX,
+            wall_ms: clocks::wall_ms(),
         }
     };
     let (pulse, _changes) = Pulse::start(options, say).await.map_err(part("heartbeats"))?;

@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use zepto_cluster::{CopyAsk, CopyIdentity, CopyListener, PeerLinks, StatePieces};
-use zepto_common::catalog::{AlterOp, Ddl};
+use zepto_common::catalog::Ddl;
 use zepto_common::ids::{NodeId, PartitionId, PlacementVersion};
 use zepto_common::metric_names::{FENCED_WRITES, TWO_OWNERS};
 use zepto_common::placement::Replica;
@@ -278,16 +278,9 @@ pub(crate) fn refuse_change(store: &Store, change: &Ddl) -> Result<(), Error> {
         return Ok(());
     }
     let what = match change {
-        Ddl::TruncateTable { .. } => "TRUNCATE",
         Ddl::CreateView { view, .. } if view.materialized => "a materialized view",
-        Ddl::CreateTable { table, .. } if table.ttl_seconds.is_some() => "TTL",
-        Ddl::AlterTable { operations, .. } if operations.iter().any(expires) => "TTL",
         _ => return Ok(()),
     };
     let message = format!("{what} is not there yet in a cluster that keeps more than one copy of its rows");
     Err(Error::new(ErrorCode::NotImplemented, message))
-}
-
-fn expires(operation: &AlterOp) -> bool {
-    matches!(operation, AlterOp::ModifyTtl { seconds: Some(_) })
 }

@@ -65,5 +65,6 @@ fn known() -> Heartbeat {
         rows_per_second: 11,
         queue_permille: 12,
         sync_age_ms: 13,
+        wall_ms: 0,
     }
 }

@@ -2,6 +2,7 @@
 
 mod access;
 mod cluster;
+mod cluster_changes;
 mod cluster_copies;
 mod cluster_drain;
 mod cluster_reads;

@@ -7,6 +7,7 @@ use zepto_common::{Lsn, PartitionId};
 use zepto_replication::{Effect, Entry, LogOp, Message};
 
 use super::{Copies, applied_of, moment};
+use crate::background::Job;
 use crate::copies::data::Next;
 use crate::copies::frames::LogPlace;
 use crate::copies::{Payload, Whole};
@@ -106,10 +107,17 @@ impl Shard {
             appended => appended?,
         };
         if let Frame::Copy(logged) = &mut frame {
+            let bytes = match &logged.op {
+                LogOp::Append(entry) => bytes_of(entry),
+                _ => 0,
+            };
             let op = std::mem::replace(&mut logged.op, LogOp::Committed(Lsn(0)));
             let place = LogPlace { thread: self.index as u16, at };
             held.data.log(op, place).map_err(EngineError::Internal)?;
             held.logged += 1;
+            if held.blocked.is_some() {
+                held.behind_bytes += bytes;
+            }
         }
         Ok(())
     }
@@ -167,7 +175,7 @@ impl Shard {
 
     /// Publishes what is committed: one pointer swap per table.
     pub(super) fn show(&mut self, copies: &mut Copies) {
-        let mut rows = BTreeMap::new();
+        let (mut rows, mut asks) = (BTreeMap::new(), false);
         for (&partition, held) in &mut copies.held {
             if held.data.applied >= held.data.state.committed.0 {
                 continue;
@@ -180,6 +188,10 @@ impl Shard {
                         entry.chunks.push(chunk);
                     }
                     Ok(Some(Next::Nothing)) => {}
+                    Ok(Some(Next::Change(change))) => {
+                        asks |= held.wait_for(&self.shared, change);
+                        break;
+                    }
                     Ok(None) => break,
                     Err(error) => {
                         tracing::error!(partition, %error, "a committed entry cannot be shown");
@@ -187,6 +199,11 @@ impl Shard {
                     }
                 }
             }
+            held.no_longer_waits(&self.shared, PartitionId(partition));
+        }
+        if asks {
+            // If the queue is full the next look at everything finds it.
+            self.shared.try_job(Job::Changes);
         }
         if !rows.is_empty() {
             self.apply(rows, moment());

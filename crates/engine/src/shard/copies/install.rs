@@ -143,7 +143,8 @@ impl Shard {
     /// Has the machine hear a message, or keeps it back.
     pub(super) fn hear(&mut self, copies: &mut Copies, partition: u16, from: Replica, message: PeerMessage) {
         let now = copies.now();
-        let Some(held) = copies.held.get_mut(&partition) else { return };
+        let held = copies.held.get_mut(&partition).filter(|held| held.takes(&message));
+        let Some(held) = held else { return };
         let (message, offered) = held.judge(from, message);
         if held.transfer.offer.is_some() && !held.transfer.asked {
             held.transfer.asked = self.shared.try_job(Job::Replace { shard: self.index });
@@ -310,6 +311,7 @@ impl Shard {
         };
         let held = copies.held.get_mut(&partition.0).ok_or_else(gone)?;
         held.set_windows(&windows)?;
+        held.begins_anew(&self.shared, partition);
         Ok(Replaced { partition, state: held.data.state.clone(), windows })
     }
 

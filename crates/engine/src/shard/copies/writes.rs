@@ -1,6 +1,6 @@
 //! Rows that want to be appended, and how their writers are answered.
 
-use zepto_common::{BatchId, Epoch, Error, ErrorCode, Lsn, Result};
+use zepto_common::{BatchId, Epoch, Error, ErrorCode, Lsn, PartitionId, Result};
 use zepto_replication::{Key, Outcome, Write};
 
 use super::feeds::{last_offset, tell_feed, trim};
@@ -37,12 +37,16 @@ impl Shard {
         };
         let (request, now) = (copies.next_request(), copies.now());
         let rows = item.row_count();
-        let schema = item.chunk.schema.version;
-        let payload = Payload {
-            chunk: Some(item.chunk),
-            ..Payload::new(item.table.id, schema, rows as u32, item.payload)
+        let (table, version) = (item.table.id, item.chunk.schema.version);
+        let payload =
+            Payload { chunk: Some(item.chunk), ..Payload::new(table, version, rows as u32, item.payload) };
+        let waiter = Waiter::Writer {
+            partition: PartitionId(partition),
+            answer: item.answer,
+            rows: rows + known,
+            known,
+            bytes: item.bytes,
         };
-        let waiter = Waiter::Writer { answer: item.answer, rows: rows + known, known, bytes: item.bytes };
         copies.waiters.insert(request, waiter);
         let Some(held) = copies.held.get_mut(&partition) else { return };
         let content = match &key {
@@ -58,6 +62,10 @@ impl Shard {
     /// Answers whom the copies named, after what they may see is shown.
     pub(super) fn answer(&mut self, copies: &mut Copies) {
         for (request, outcome) in std::mem::take(&mut copies.answers) {
+            if copies.waits_for_change(request, outcome) {
+                copies.answers.push((request, outcome));
+                continue;
+            }
             match copies.waiters.remove(&request) {
                 Some(Waiter::Reader { partition, answer }) => {
                     // Shown less than committed: the catalog lags behind.
@@ -77,11 +85,17 @@ impl Shard {
 
     pub(super) fn tell(&self, waiter: Waiter, outcome: Outcome) {
         match waiter {
-            Waiter::Writer { answer, rows, known, bytes } => {
+            Waiter::Writer { answer, rows, known, bytes, .. } => {
                 self.drain().ring.free(1, bytes);
                 let _ = answer.send(match outcome {
                     Outcome::Committed(_) => Ok(Stored { rows: rows - known, duplicate_rows: known }),
                     Outcome::Duplicate => Ok(Stored { rows: 0, duplicate_rows: rows }),
+                    other => Err(fault(other)),
+                });
+            }
+            Waiter::Change { answer } => {
+                let _ = answer.send(match outcome {
+                    Outcome::Committed(_) | Outcome::Duplicate => Ok(()),
                     other => Err(fault(other)),
                 });
             }

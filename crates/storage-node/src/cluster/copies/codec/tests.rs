@@ -3,6 +3,8 @@ use prost::Message as _;
 use zepto_common::BatchId;
 use zepto_common::ids::{DiskId, NodeId};
 
+use zepto_engine::copies::RowChange;
+
 use super::*;
 
 /// What each message of [`messages`] is on the wire: later builds must read it.
@@ -58,6 +60,7 @@ fn messages() -> Vec<PeerMessage> {
         Message::Fenced { seen: token },
         Message::Install { head: head(), history: history(), state: Whole::Offered { first: Lsn(19) } },
         Message::Tail { token, sequence, previous, entries: of_feeds(token) },
+        Message::Replicate { head: head(), previous, entries: changes(token), committed: Lsn(39) },
     ]
 }
 
@@ -72,6 +75,19 @@ fn of_feeds(token: Token) -> Vec<Entry<Payload>> {
         Entry { position: at(44), key: Some(key), content: 99, payload: Some(rows) },
         Entry { position: at(45), key: None, content: 0, payload: Some(positions) },
     ]
+}
+
+fn changes(token: Token) -> Vec<Entry<Payload>> {
+    let changes = [
+        RowChange::Truncate { mutation: 7 },
+        RowChange::Expire { cutoff: -1 },
+        RowChange::Delete { mutation: 8, condition: Bytes::from_static(b"x > 1") },
+    ];
+    let entry = |(lsn, change): (u64, RowChange)| {
+        let payload = Some(Payload::change(TableId(12), SchemaVersion(6), &change));
+        Entry { position: Position { token, lsn: Lsn(lsn) }, key: None, content: lsn, payload }
+    };
+    (41..).zip(changes).map(entry).collect()
 }
 
 fn hex(bytes: &[u8]) -> String {

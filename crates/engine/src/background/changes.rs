@@ -1,0 +1,237 @@
+//! Carrying out the committed changes of a store with copies: TRUNCATE, expiry, DELETE.
+//!
+//! A change waits in its partition's way, so that once a checkpoint has put the partition's rows into segments, these have
+//! exactly the rows below the change. The segments are written anew without the rows that go, and one replacement of the
+//! manifest exchanges them and says that the change is applied: a crash before it leaves the partition as it was, with the
+//! change still to be done; after it nothing is left to do. Drain threads go on meanwhile.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use arrow::array::{AsArray, BooleanArray, RecordBatch};
+use arrow::compute::{filter_record_batch, not};
+use arrow::datatypes::{DataType, Int64Type};
+use zepto_common::schema::TableSchema;
+use zepto_common::{ColumnId, Error, Lsn, PartitionId, Result, TableId};
+
+use super::Background;
+use super::files::entry_of;
+use super::mutate::{BATCH_ROWS, Looked, of_shard};
+use crate::chunk::Chunk;
+use crate::copies::RowChange;
+use crate::copies::change::WaitingChange;
+use crate::part::Part;
+use crate::shard::Command;
+use crate::shard::copies::CopyCommand;
+use crate::store::changes::{Condition, meets};
+use crate::table::{StoredSegment, TableData};
+
+/// What becomes of the rows of one partition.
+enum Fate {
+    Gone,
+    /// Those with a time below this go.
+    Below(i64),
+    /// Those that meet this go; it reads rows of this schema.
+    Matching(Arc<TableSchema>, Condition),
+}
+
+impl Background {
+    /// Carries out what waits, one table after the other; all partitions of a table at once.
+    ///
+    /// # Errors
+    /// The first fault; other tables were handled, and what failed waits on.
+    pub(super) fn carry_out_changes(&mut self) -> Result<()> {
+        let mut waiting: BTreeMap<TableId, Vec<WaitingChange>> = BTreeMap::new();
+        for change in self.shared.changes.lock().values().filter(|change| !change.done) {
+            waiting.entry(change.table).or_default().push(change.clone());
+        }
+        let mut result = Ok(());
+        for (table, changes) in waiting {
+            let mut looked = Vec::new();
+            let carried = self.change_table(table, changes, &mut looked);
+            if carried.is_err() {
+                let written = looked.iter().filter_map(|l: &Looked| l.next.as_ref()?.as_ref());
+                self.remove_segments(written.map(|stored| stored.id).collect::<Vec<_>>());
+            }
+            result = result.and(carried);
+        }
+        result
+    }
+
+    fn change_table(
+        &mut self,
+        id: TableId,
+        mut changes: Vec<WaitingChange>,
+        looked: &mut Vec<Looked>,
+    ) -> Result<()> {
+        let table = self.shared.tables.load().get(&id).cloned();
+        // It was dropped: the drain threads pass the change by.
+        let Some(table) = table else { return Ok(()) };
+        let shards: BTreeSet<usize> = changes.iter().map(|it| self.shared.shard_of(it.partition)).collect();
+        // The logs stay: a copy that is away may lack their entries.
+        let (cuts, flushed) = self.prepare(&shards.into_iter().collect::<Vec<_>>())?;
+        self.commit_flushed(flushed, &cuts, None)?;
+        // One that a drain thread has passed by is of a table that was dropped just now.
+        changes.retain(|it| self.manifest.applied[usize::from(it.partition.0)] + 1 == it.lsn.0);
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let fates = changes.iter().map(|it| Ok((it.partition, self.fate_of(it)?)));
+        let fates: BTreeMap<PartitionId, Fate> = fates.collect::<Result<_>>()?;
+        for (shard, cell) in table.cells().shards.iter().enumerate() {
+            for stored in cell.load().segments.iter() {
+                let part = Part::Segment(stored.segment.clone());
+                let next = match left_of(&part, &fates)? {
+                    None => continue,
+                    Some(left) => self.segment_of(part.schema(), &left, Some(stored.age))?,
+                };
+                looked.push(Looked { shard, old: stored.id, next: Some(next) });
+            }
+        }
+        self.commit_changes(&table, looked, &changes)?;
+        self.tell_drains(&changes)
+    }
+
+    fn fate_of(&self, waiting: &WaitingChange) -> Result<Fate> {
+        Ok(match &waiting.change {
+            RowChange::Truncate { .. } => Fate::Gone,
+            RowChange::Expire { cutoff } => Fate::Below(*cutoff),
+            RowChange::Delete { condition, .. } => {
+                let catalog = self.shared.catalog.load();
+                let schema = catalog.schema(waiting.table, waiting.schema).cloned();
+                let schema =
+                    schema.ok_or_else(|| Error::internal("the schema of a condition is not known"))?;
+                let condition = self.shared.condition(&schema, condition)?;
+                Fate::Matching(schema, condition)
+            }
+        })
+    }
+
+    fn commit_changes(
+        &mut self,
+        table: &Arc<TableData>,
+        looked: &[Looked],
+        changes: &[WaitingChange],
+    ) -> Result<()> {
+        self.sync_segments()?;
+        let gone: Vec<u64> = looked.iter().map(|l| l.old).collect();
+        let added: Vec<(usize, Arc<StoredSegment>)> =
+            looked.iter().filter_map(|l| Some((l.shard, l.next.as_ref()?.clone()?))).collect();
+        self.commit(|manifest| {
+            let known = manifest.table(table.id);
+            known.segments.retain(|entry| !gone.contains(&entry.id));
+            known.segments.extend(added.iter().map(|(shard, stored)| entry_of(stored, *shard)));
+            known.incarnation += 1;
+            for change in changes {
+                manifest.applied[usize::from(change.partition.0)] = change.lsn.0;
+            }
+        })?;
+        for (shard, cell) in table.cells().shards.iter().enumerate() {
+            let added = of_shard(&added, shard);
+            cell.update(&self.shared.memory, |state| state.exchange(&[], &gone, &added));
+        }
+        self.remove_segments(gone);
+        self.weigh_hot();
+        Ok(())
+    }
+
+    fn tell_drains(&self, changes: &[WaitingChange]) -> Result<()> {
+        let mut told: Vec<Vec<(PartitionId, Lsn)>> = self.shared.drains.iter().map(|_| Vec::new()).collect();
+        {
+            let mut waiting = self.shared.changes.lock();
+            for change in changes {
+                if let Some(it) = waiting.get_mut(&change.partition).filter(|it| it.lsn == change.lsn) {
+                    it.done = true;
+                }
+                told[self.shared.shard_of(change.partition)].push((change.partition, change.lsn));
+            }
+        }
+        for (drain, told) in self.shared.drains.iter().zip(told) {
+            if !told.is_empty() {
+                drain.command(Command::Copies(CopyCommand::Changed(told)))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is left of a part, in its own schema; None when all stays as it is. A column that was dropped meanwhile is kept: a
+/// condition for another partition may come that reads it.
+fn left_of(part: &Part, fates: &BTreeMap<PartitionId, Fate>) -> Result<Option<Vec<Arc<Chunk>>>> {
+    let schema = part.schema();
+    let times = part.time_range();
+    let touched = |partition: &PartitionId| match fates.get(partition) {
+        None => false,
+        Some(Fate::Below(cutoff)) => times.is_some_and(|(oldest, _)| oldest < *cutoff),
+        Some(_) => true,
+    };
+    let stretches = part.partition_rows();
+    if !stretches.iter().any(|(partition, _)| touched(partition)) {
+        return Ok(None);
+    }
+    let all: Vec<usize> = (0..schema.columns.len()).collect();
+    let (mut left, mut any) = (Vec::new(), false);
+    for (partition, range) in stretches {
+        let fate = fates.get(&partition).filter(|_| touched(&partition));
+        if let Some(Fate::Gone) = fate {
+            any |= !range.is_empty();
+            continue;
+        }
+        let ranges = std::slice::from_ref(&range);
+        // What a condition reads may be of another schema than what is written: both give the same rows.
+        let mut conditions = match fate {
+            Some(Fate::Matching(of, condition)) if of.version != schema.version => {
+                check_columns(schema, of, &condition.reads)?;
+                let columns: Vec<usize> = (0..of.columns.len()).collect();
+                Some((part.scan(of, &columns, ranges, BATCH_ROWS), condition))
+            }
+            _ => None,
+        };
+        for batch in part.scan(schema, &all, ranges, BATCH_ROWS) {
+            let batch = batch?;
+            let goes = match (fate, &mut conditions) {
+                (Some(Fate::Matching(..)), Some((rows, condition))) => {
+                    let rows = rows.next().ok_or_else(|| Error::internal("two scans of a part differ"))??;
+                    meets(condition, &rows)
+                }
+                (Some(Fate::Matching(_, condition)), None) => meets(condition, &batch),
+                (Some(Fate::Below(cutoff)), _) => below(schema, &batch, *cutoff)?,
+                _ => BooleanArray::from(vec![false; batch.num_rows()]),
+            };
+            if goes.len() != batch.num_rows() {
+                return Err(Error::internal("a condition says something of other rows than it was given"));
+            }
+            any |= goes.true_count() > 0;
+            let rows = filter_record_batch(&batch, &not(&goes)?)?;
+            if rows.num_rows() > 0 {
+                let all_rows = 0..rows.num_rows() as u32;
+                left.push(Arc::new(Chunk::new(schema.clone(), rows, vec![(partition, all_rows)])?));
+            }
+        }
+    }
+    Ok(any.then_some(left))
+}
+
+/// Refuses to judge rows by a column whose values are not there any more, because they were written again after it was dropped:
+/// this copy would keep other rows than the others.
+fn check_columns(has: &TableSchema, of: &TableSchema, reads: &[ColumnId]) -> Result<()> {
+    let gone = |id: &&ColumnId| has.version > of.version && !has.columns.iter().any(|it| it.id == **id);
+    match reads.iter().find(gone) {
+        None => Ok(()),
+        Some(id) => Err(Error::internal(format!(
+            "a DELETE of {} reads column {id}, which was dropped and is not in this copy's files any more: give the node an \
+             empty disk, so that it fetches its copies anew",
+            of.name
+        ))),
+    }
+}
+
+fn below(schema: &TableSchema, batch: &RecordBatch, cutoff: i64) -> Result<BooleanArray> {
+    let time = schema.time_index().ok_or_else(|| Error::internal("rows without a time cannot expire"))?;
+    let ticks = arrow::compute::cast(batch.column(time), &DataType::Int64)?;
+    let ticks = ticks.as_primitive::<Int64Type>();
+    Ok(ticks.iter().map(|tick| Some(tick.is_some_and(|tick| tick < cutoff))).collect())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,129 @@
+//! Changes of stored rows in a store with copies: entries of the log that every copy carries out alike.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, BooleanArray, RecordBatch};
+use arrow::compute::{filter_record_batch, not};
+use tokio::sync::oneshot;
+use zepto_common::schema::TableSchema;
+use zepto_common::{ColumnId, Error, ErrorCode, PartitionId, Result, SchemaVersion, TableId};
+
+use super::Store;
+use super::shared::{Shared, closing};
+use crate::copies::{Payload, RowChange};
+use crate::shard::Command;
+use crate::shard::copies::{ChangeItem, CopyCommand};
+
+/// Tells of each row whether it meets a condition; NULL counts as no. Rows come in storage types.
+pub type Judge = dyn Fn(&RecordBatch) -> Result<BooleanArray> + Send + Sync;
+
+/// A condition that was understood.
+#[derive(Clone)]
+pub struct Condition {
+    /// The columns that it looks at.
+    pub reads: Vec<ColumnId>,
+    /// What it says of rows.
+    pub judge: Arc<Judge>,
+}
+
+/// Understands the conditions of DELETE. Called by the background thread.
+pub trait Conditions: Send + Sync + std::fmt::Debug {
+    /// The condition in these bytes, for rows of this schema. Of a row it says the same wherever and whenever it is
+    /// asked, whatever other rows come with it.
+    ///
+    /// # Errors
+    /// Bytes that are no condition for this schema.
+    fn condition(&self, schema: &Arc<TableSchema>, bytes: &[u8]) -> Result<Condition>;
+}
+
+impl Store {
+    /// Has a change of a table's rows committed in these partitions; gives for each whether it is. A condition reads rows of
+    /// schema `version`. One with a number
+    /// happens once: asking again says that it has. Of one table, a change with a lower number must be committed in a
+    /// partition before this is called for a higher one.
+    ///
+    /// # Errors
+    /// `UnknownTable`; `BadArguments` for a store without copies. Of a partition: `NotReady`, it was certainly not begun
+    /// here; `UnknownStatusOfInsert`, perhaps, ask again.
+    pub async fn change_rows(
+        &self,
+        table: TableId,
+        version: Option<SchemaVersion>,
+        change: RowChange,
+        partitions: &[PartitionId],
+    ) -> Result<Vec<(PartitionId, Result<()>)>> {
+        let newest = self.newest(table)?;
+        let payload = Payload::change(table, version.unwrap_or(newest.version), &change);
+        let mut asked: Vec<Vec<_>> = self.shared.drains.iter().map(|_| Vec::new()).collect();
+        let mut answers = Vec::with_capacity(partitions.len());
+        for &partition in partitions {
+            self.require_copy(partition)?;
+            let (answer, answered) = oneshot::channel();
+            asked[self.shared.shard_of(partition)].push((partition, answer));
+            answers.push((partition, answered));
+        }
+        for (drain, parts) in self.shared.drains.iter().zip(asked) {
+            if !parts.is_empty() {
+                let item = ChangeItem { change: change.clone(), payload: payload.clone(), parts };
+                drain.command(Command::Copies(CopyCommand::Change(item)))?;
+            }
+        }
+        let mut results = Vec::with_capacity(answers.len());
+        for (partition, answered) in answers {
+            results.push((partition, answered.await.unwrap_or_else(|_| Err(closing()))));
+        }
+        Ok(results)
+    }
+
+    fn newest(&self, table: TableId) -> Result<Arc<TableSchema>> {
+        self.shared.catalog.load().table_by_id(table).cloned().ok_or_else(|| {
+            Error::new(ErrorCode::UnknownTable, format!("Table {table} does not exist (it was dropped)"))
+        })
+    }
+
+    /// Whether rows may expire by this node's clock: not while it differs from that of other nodes. Cutoffs that other
+    /// owners have logged are obeyed all the same.
+    pub fn hold_expiry(&self, held: bool) {
+        self.shared.expiry_held.store(held, std::sync::atomic::Ordering::Release);
+    }
+
+    /// Removes the rows that meet a condition from a store without copies; asking again does no harm. The condition reads
+    /// rows of the table's newest schema.
+    ///
+    /// # Errors
+    /// `UnknownTable`; a condition that is none for this schema; the disk's.
+    pub async fn delete_rows(&self, table: TableId, condition: &[u8]) -> Result<()> {
+        let schema = self.newest(table)?;
+        let condition = self.shared.condition(&schema, condition)?;
+        let rewrite = move |rows: RecordBatch| -> Result<Option<RecordBatch>> {
+            let goes = meets(&condition, &rows);
+            if goes.true_count() == 0 {
+                return Ok(None);
+            }
+            Ok(Some(filter_record_batch(&rows, &not(&goes)?)?))
+        };
+        self.rewrite(table, Arc::new(rewrite)).await.map(drop)
+    }
+}
+
+impl Shared {
+    /// Understands a condition.
+    ///
+    /// # Errors
+    /// Bytes that are no condition for this schema.
+    pub(crate) fn condition(&self, schema: &Arc<TableSchema>, bytes: &[u8]) -> Result<Condition> {
+        let reader = self.options.conditions.as_ref();
+        reader.ok_or_else(|| Error::internal("nobody here understands conditions"))?.condition(schema, bytes)
+    }
+}
+
+/// Which rows meet a condition. One that says nothing of a row (a division by zero, a text that is no number) does not
+/// meet it: how rows lie together in segments differs between copies, so each row is asked alone then.
+pub(crate) fn meets(condition: &Condition, rows: &RecordBatch) -> BooleanArray {
+    let judged = |rows: &RecordBatch| (condition.judge)(rows).ok().filter(|it| it.len() == rows.num_rows());
+    if let Some(all) = judged(rows) {
+        return (0..all.len()).map(|row| Some(all.is_valid(row) && all.value(row))).collect();
+    }
+    let one = |row| judged(&rows.slice(row, 1)).is_some_and(|it| it.is_valid(0) && it.value(0));
+    (0..rows.num_rows()).map(|row| Some(one(row))).collect()
+}
