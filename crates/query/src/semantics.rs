@@ -10,8 +10,10 @@
 
 mod aliases;
 mod calls;
+mod distinct;
 mod frames;
 mod grouping_sets;
+mod having;
 mod memberships;
 mod names;
 pub(crate) mod numbers;
@@ -24,6 +26,7 @@ mod session_zone;
 mod settings;
 mod size;
 mod subqueries;
+mod supertypes;
 mod syntax;
 mod tuple_in;
 mod tuples;
@@ -52,6 +55,7 @@ pub(crate) use session_zone::{in_session_zone, session_zone};
 pub(crate) use settings::put_settings;
 pub(crate) use size::check_size;
 pub(crate) use subqueries::nulls_of_subqueries;
+pub(crate) use supertypes::supertypes;
 pub(crate) use syntax::typed;
 
 /// Makes a parsed statement mean in DataFusion what it means in ClickHouse.
@@ -111,6 +115,8 @@ fn query_scope(query: &mut Query) -> Result<()> {
             aliases::resolve(select, query.order_by.as_mut())?;
             crate::rewrite::rows_for_calls(select, query.order_by.as_mut());
             using::resolve(select, query.order_by.as_mut());
+            having::as_condition(select, query.order_by.as_ref());
+            distinct::number_keys(select, query.order_by.as_mut());
             Ok(())
         }
         body => set_scope(body),
@@ -134,6 +140,7 @@ fn select_scope(select: &mut Select) -> Result<()> {
     aliases::resolve(select, None)?;
     crate::rewrite::rows_for_calls(select, None);
     using::resolve(select, None);
+    having::as_condition(select, None);
     Ok(())
 }
 

@@ -11,6 +11,7 @@ mod create;
 pub(crate) mod cursor;
 mod feeds;
 mod forms;
+mod intervals;
 mod join_words;
 mod joins;
 mod limit_by;

@@ -77,3 +77,8 @@ CREATE TABLE f (k String, ts DateTime) ENGINE=MergeTree ORDER BY (k, ts) DEDUP U
 CREATE TABLE f (k String, ts DateTime) ENGINE=MergeTree ORDER BY (k, ts) NONSENSE;
 -- error: ARGUMENT_OUT_OF_BOUND
 SELECT toStartOfInterval(toDateTime('2024-01-01 00:00:00'), INTERVAL 9223372036854775807 HOUR);
+
+-- Whole numbers that a Float32 cannot hold.
+SELECT 16777217 = toFloat32(16777216), 16777217 > toFloat32(16777216), toInt32(16777217) IN (toFloat32(16777216)), 3 = toFloat32(3);
+SELECT count() FROM (SELECT toInt64(number + 16777216) AS n, toFloat32(16777216) AS f FROM numbers(2)) WHERE n = f;
+SELECT count() FROM (SELECT toFloat32(number) AS f FROM numbers(10)) WHERE f BETWEEN 3 AND toInt64(5);

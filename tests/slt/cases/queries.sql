@@ -83,3 +83,25 @@ SELECT 1 IN [1, 2], 3 IN [1, 2], 'a' IN ['b', 'a'], 1 NOT IN [2];
 SELECT a FROM l WHERE k IN [1, 3] ORDER BY a;
 SELECT [1] IN [[1], [2]];
 SELECT 1 IN [], 1 NOT IN [];
+
+-- Keys of a SELECT DISTINCT that are in its list.
+SELECT DISTINCT number % 3 FROM numbers(10) ORDER BY number % 3;
+SELECT DISTINCT toString(number % 3) AS t, number % 2 FROM numbers(10) ORDER BY toString(number % 3) DESC, number % 2;
+SELECT DISTINCT intDiv(number, 4) FROM numbers(10) ORDER BY intDiv(number, 4) DESC LIMIT 2;
+SELECT DISTINCT number AS x FROM numbers(3) ORDER BY number DESC;
+
+-- HAVING that filters rows.
+SELECT number FROM numbers(4) HAVING number < 2 ORDER BY number;
+SELECT number * 2 AS n FROM numbers(9) WHERE number > 1 HAVING n < 8 ORDER BY n;
+SELECT 1 HAVING 0;
+SELECT count() FROM numbers(4) HAVING count() > 4;
+
+-- An integer beside a Float32 keeps its digits.
+SELECT number, toFloat64(if(number = 1, toInt64(10737418235 + number), toFloat32(0.5))) FROM numbers(3) ORDER BY number;
+SELECT toFloat64(multiIf(number = 0, toFloat32(1.5), number = 1, toInt32(2147483647), toInt8(1))) FROM numbers(3) ORDER BY number;
+SELECT toFloat64(coalesce(if(number = 0, NULL, toFloat32(1.5)), toInt64(10737418235))) FROM numbers(2) ORDER BY number;
+SELECT toTypeName(if(number = 1, toInt8(1), toFloat32(2))) FROM numbers(1);
+-- oracle: SELECT x FROM (SELECT toFloat64(10737418235) AS x UNION ALL SELECT toFloat64(0.5)) ORDER BY x
+SELECT x FROM (SELECT toInt64(10737418235) AS x UNION ALL SELECT toFloat32(0.5)) ORDER BY x;
+SELECT x FROM (SELECT number = 1 AS x FROM numbers(2) UNION ALL SELECT 5) ORDER BY x;
+SELECT 1 = 1 = 1, 1 < 2 < 3;

@@ -121,7 +121,7 @@ fn as_type(expr: Expr, ty: &ColumnType) -> Expr {
     as_arrow(expr, &ty.query_type())
 }
 
-fn as_arrow(expr: Expr, ty: &DataType) -> Expr {
+pub(super) fn as_arrow(expr: Expr, ty: &DataType) -> Expr {
     if let Expr::Literal(value, _) = &expr
         && let Ok(value) = value.cast_to(ty)
     {
@@ -281,8 +281,18 @@ pub(super) fn compared(
     right_type: &ColumnType,
 ) -> Option<Expr> {
     let expr = Sides { left, right };
+    if loses_digits(left, left_type, right_type) || loses_digits(right, right_type, left_type) {
+        let double = |side: &Expr| as_arrow(side.clone(), &DataType::Float64);
+        return Some(binary(double(left), operator, double(right)));
+    }
     exact(operator, &expr, left_type, right_type)
         .or_else(|| comparison(operator, &expr, left_type, right_type))
+}
+
+/// Whether a whole number beside a Float32 would be compared as another one: Float32 has 24 bits.
+fn loses_digits(whole: &Expr, ty: &ColumnType, other: &ColumnType) -> bool {
+    let held = whole_literal(whole).is_some_and(|value| value as f32 as i64 == value);
+    *other.inner() == ColumnType::Float32 && is_whole(ty) && super::numbers::bits_of(ty) > 16 && !held
 }
 
 /// The operands of a comparison.

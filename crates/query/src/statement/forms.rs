@@ -18,6 +18,7 @@ const NO_NAMES: [&str; 18] = [
 
 /// Rewrites a query's tokens.
 pub(crate) fn rewrite(tokens: Tokens) -> Tokens {
+    let tokens = super::intervals::rewrite(tokens);
     let mut out: Tokens = Vec::with_capacity(tokens.len());
     for mut token in tokens {
         let operand = out.last().is_some_and(|last| ends_operand(&last.token));
@@ -70,7 +71,7 @@ fn is_place(digits: &str) -> bool {
     digits.strip_prefix('.').is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()))
 }
 
-fn ends_operand(token: &Token) -> bool {
+pub(super) fn ends_operand(token: &Token) -> bool {
     match token {
         Token::Word(w) => {
             w.quote_style.is_some() || !NO_NAMES.iter().any(|name| w.value.eq_ignore_ascii_case(name))

@@ -4,6 +4,8 @@ use sqlparser::tokenizer::{Token, TokenWithSpan};
 use zepto_common::error::{Error, ErrorCode, Result};
 use zepto_common::limits::{DEPTH_MAX, STATEMENT_BYTES_MAX};
 
+use super::cursor::is_word;
+
 /// Operators in one chain (`a + b + …`): each is one level of the syntax tree. ClickHouse's `max_ast_depth`.
 const CHAIN_MAX: usize = 1_000;
 
@@ -20,7 +22,18 @@ pub(crate) fn check_size(sql: &str) -> Result<()> {
 /// Refuses a text whose syntax tree would be too deep.
 pub(crate) fn check_depth(tokens: &[TokenWithSpan]) -> Result<()> {
     let mut chains = vec![0usize];
+    let (mut nots, mut cases) = (0_usize, 0_usize);
     for TokenWithSpan { token, .. } in tokens {
+        // Nested without brackets: `NOT NOT …`, `CASE WHEN CASE WHEN …`. The parser would stop there and say something else.
+        nots = if is_word(token, "NOT") { nots + 1 } else { 0 };
+        if is_word(token, "CASE") {
+            cases += 1;
+        } else if is_word(token, "END") {
+            cases = cases.saturating_sub(1);
+        }
+        if nots + cases > DEPTH_MAX {
+            return Err(too_deep(DEPTH_MAX));
+        }
         match token {
             Token::LParen | Token::LBracket | Token::LBrace => {
                 deepen(&mut chains)?;

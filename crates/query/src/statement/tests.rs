@@ -151,6 +151,10 @@ fn texts_that_are_too_large_or_too_deep_are_refused() {
     assert_eq!(code(&"x".repeat(2 << 20)), ErrorCode::QueryIsTooLarge);
     assert_eq!(code(&format!("SELECT {}1{}", "(".repeat(5_000), ")".repeat(5_000))), ErrorCode::TooDeepAst);
     assert_eq!(code(&format!("SELECT 1{}", "+1".repeat(100_000))), ErrorCode::TooDeepAst);
+    assert_eq!(code(&format!("SELECT {}1", "NOT ".repeat(200))), ErrorCode::TooDeepAst);
+    let cases = format!("SELECT {}1{}", "CASE WHEN 1 THEN ".repeat(200), " END".repeat(200));
+    assert_eq!(code(&cases), ErrorCode::TooDeepAst);
+    assert!(parse(&format!("SELECT {}1", "CASE WHEN 1 THEN 2 END, ".repeat(200)), &Params::new()).is_ok());
     assert_eq!(code(""), ErrorCode::SyntaxError);
     assert_eq!(code("SELECT 1; SELECT 2"), ErrorCode::SyntaxError);
     assert_eq!(code("SELEC 1"), ErrorCode::SyntaxError);
