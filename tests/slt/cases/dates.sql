@@ -180,3 +180,21 @@ SELECT toStartOfMinute(ts) AS ts, count() FROM d WHERE ts >= '2024-01-01 00:00:0
 SELECT makeDate(2024, 2, 29), toMillisecond(ts) FROM d ORDER BY id;
 SELECT now() >= toDateTime('2024-01-01 00:00:00'), now() = now(), today() = toDate(now()), yesterday() = today() - 1, toTypeName(now()), toTypeName(now64()), toTypeName(now64(9)), toTypeName(today());
 SELECT now() - INTERVAL 1 HOUR < now(), now() + 5 > now();
+
+-- Counts of an interval without brackets.
+SELECT toDateTime('2024-01-01 00:00:00') + INTERVAL number * 2 SECOND FROM numbers(3) ORDER BY number;
+SELECT toDateTime('2024-01-01 00:00:00') - INTERVAL number + 1 MINUTE FROM numbers(2) ORDER BY number;
+SELECT toDate('2024-01-31') + INTERVAL (number + 1) * 2 MONTH FROM numbers(2) ORDER BY number;
+
+-- Digits that are no date.
+-- error: CANNOT_PARSE_DATE
+SELECT toDate('12');
+-- error: CANNOT_PARSE_DATE
+SELECT toDate('2024');
+-- error: CANNOT_PARSE_DATE
+SELECT toDate('12345');
+-- error: CANNOT_PARSE_DATETIME
+SELECT toDateTime('12');
+SELECT toDateOrNull('12'), toDateOrNull('2024'), toDateOrNull('12345'), toDateOrNull('1700000000'), toDateOrNull('20240102'), toDateOrZero('12');
+SELECT toDateTimeOrNull('12'), toDateTimeOrNull('1234'), toDateTimeOrNull('123456'), toDateTimeOrNull('1700000000'), toDateTimeOrZero('12');
+SELECT toDateTime('1700000000'), toDate('20240102'), toDateTime64OrNull('12', 3);

@@ -82,3 +82,6 @@ SELECT coalesce(n, 'none'), ifNull(n, 'none'), nullIf(s, ''), isNull(n), isNotNu
 SELECT match('a', '(');
 -- error: NUMBER_OF_ARGUMENTS_DOESNT_MATCH
 SELECT lower('a', 'b');
+
+-- NULL where an array comes out.
+SELECT s, splitByChar(',', s), extractAll(s, 'a'), splitByString(',', s) FROM (SELECT arrayJoin([NULL, 'a,b']) AS s) ORDER BY s;

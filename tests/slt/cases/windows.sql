@@ -26,3 +26,11 @@ SELECT k, row_number() OVER (ORDER BY ts) AS c FROM w WHERE k = abs(k) ORDER BY 
 SELECT k, first_value(n) OVER (ORDER BY k DESC), last_value(n) OVER (ORDER BY k), nth_value(n, 2) OVER (ORDER BY k), first_value(n) OVER (ORDER BY k ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING), last_value(n) IGNORE NULLS OVER (ORDER BY k), last_value(n) RESPECT NULLS OVER (ORDER BY k), first_value(n) RESPECT NULLS OVER (ORDER BY k ROWS 1 PRECEDING) FROM w ORDER BY k;
 SELECT k, uniqExact(g, n) OVER (ORDER BY k), uniqExact(n) OVER (ORDER BY k ROWS 1 PRECEDING) FROM w ORDER BY k;
 SELECT k, row_number() OVER (ORDER BY v DESC, k) AS a, row_number() OVER (ORDER BY v, k) AS b, sum(k) OVER (ORDER BY v DESC) AS c FROM w ORDER BY k;
+
+-- Frames told in values, with ties, and frames without the current row.
+SELECT n, lagInFrame(n) OVER (ORDER BY n RANGE BETWEEN 1 PRECEDING AND CURRENT ROW) AS l, leadInFrame(n) OVER (ORDER BY n RANGE BETWEEN CURRENT ROW AND 1 FOLLOWING) AS m FROM (SELECT arrayJoin([1, 2, 5, 6]) AS n) ORDER BY n;
+SELECT n, lagInFrame(n, 2, 99) OVER (ORDER BY n RANGE BETWEEN 2 PRECEDING AND 1 FOLLOWING) AS l, leadInFrame(n, 2, 99) OVER (ORDER BY n RANGE BETWEEN 2 PRECEDING AND 2 FOLLOWING) AS m FROM (SELECT arrayJoin([1, 2, 3, 5, 9, 10]) AS n) ORDER BY n;
+SELECT n, lagInFrame(n) OVER (ORDER BY n) AS l, leadInFrame(n) OVER (ORDER BY n) AS m FROM (SELECT arrayJoin([1, 1, 2, 2, 3]) AS n) ORDER BY n, l, m;
+SELECT n, lagInFrame(n, 1, 99) OVER (ORDER BY n ROWS BETWEEN 3 PRECEDING AND 2 PRECEDING) AS l, lagInFrame(n, 2, 99) OVER (ORDER BY n ROWS BETWEEN 3 PRECEDING AND 2 PRECEDING) AS m FROM (SELECT arrayJoin([1, 2, 3, 4, 5]) AS n) ORDER BY n;
+SELECT n, leadInFrame(n, 1, 99) OVER (ORDER BY n ROWS BETWEEN 2 FOLLOWING AND 3 FOLLOWING) AS l, leadInFrame(n, 2, 99) OVER (ORDER BY n ROWS BETWEEN 2 FOLLOWING AND 3 FOLLOWING) AS m FROM (SELECT arrayJoin([1, 2, 3, 4, 5]) AS n) ORDER BY n;
+SELECT k, n, leadInFrame(n) OVER (PARTITION BY k ORDER BY n RANGE BETWEEN 1 PRECEDING AND 1 FOLLOWING) AS m FROM (SELECT number % 2 AS k, number * number AS n FROM numbers(6)) ORDER BY k, n;

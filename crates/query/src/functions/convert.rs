@@ -25,6 +25,9 @@ use super::render;
 use super::scalar::fault;
 use super::timestamps::{from_days, from_ticks, rescale, seconds, ticks, unit_and_zone, zone_of};
 
+/// A text of fewer digits is no number of seconds since 1970.
+const SECONDS_DIGITS_MIN: usize = 5;
+
 /// What a text that cannot be read becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OnFault {
@@ -306,7 +309,9 @@ fn to_date(array: &ArrayRef, from: &ColumnType, on_fault: OnFault) -> Result<Arr
     }
     let texts = cast(array, &DataType::Utf8View)?;
     let days = read::<Int64Type>(texts.as_string_view(), "Date", on_fault, 0, |text| {
-        compact_date(text).or_else(|| parse(text).map(|at| at.seconds.div_euclid(DAY)))
+        let digits = text.trim().bytes().all(|byte| byte.is_ascii_digit());
+        let told = if digits { None } else { parse(text) };
+        compact_date(text).or_else(|| told.map(|at| at.seconds.div_euclid(DAY)))
     })?;
     from_days(&days)
 }
@@ -352,10 +357,17 @@ fn to_time(
         }
         _ => {
             let texts = cast(array, &DataType::Utf8View)?;
-            parse_times(texts.as_string_view(), to, zone.as_deref(), on_fault, parse)?
+            parse_times(texts.as_string_view(), to, zone.as_deref(), on_fault, parse_moment)?
         }
     };
     Ok(from_ticks(ticks, unit, zone))
+}
+
+/// What [`parse`] reads, but no digits that are rather a part of a date that is written wrong than seconds since 1970.
+fn parse_moment(text: &str) -> Option<Parsed> {
+    let digits = text.trim();
+    let few = digits.len() < SECONDS_DIGITS_MIN && digits.bytes().all(|byte| byte.is_ascii_digit());
+    if few { None } else { parse(text) }
 }
 
 /// Seconds with a fraction as ticks. Whole seconds end at the first or last that there is, as ClickHouse's DateTime does;

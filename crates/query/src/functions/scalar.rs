@@ -23,7 +23,7 @@ use zepto_common::{Error, ErrorCode};
 use super::calendar::in_session_zone;
 use super::meter::Meter;
 use crate::constants::{check, is_folding};
-use crate::semantics::numbers::bits_of;
+use crate::semantics::numbers::{bits_of, zero_of};
 use crate::semantics::session_zone;
 
 /// An error that keeps its ClickHouse code on the way through DataFusion.
@@ -410,11 +410,27 @@ impl ScalarFunction {
                 }
             }
         }
+        let Some(nulls) = nulls else { return self.compute(call) };
+        if nulls.null_count() > 0 && matches!(call.ty, ColumnType::Array(_)) {
+            return self.compute(&Call { args: &without_nulls(call.args)?, ..*call });
+        }
         let array = self.compute(call)?;
-        let Some(nulls) = nulls else { return Ok(array) };
         let nulls = NullBuffer::union(Some(&nulls), array.logical_nulls().as_ref());
         Ok(arrow::array::make_array(array.to_data().into_builder().nulls(nulls).build()?))
     }
+}
+
+/// The arguments with zero values for NULLs, for what gives arrays: those cannot be NULL.
+fn without_nulls(args: &[ColumnarValue]) -> Result<Vec<ColumnarValue>> {
+    let filled = |arg: &ColumnarValue| match arg {
+        ColumnarValue::Array(array) if array.null_count() > 0 => {
+            let zeros = zero_of(array.data_type())?.to_array_of_size(array.len())?;
+            let is_null = arrow::compute::is_null(array)?;
+            Ok(ColumnarValue::Array(arrow::compute::kernels::zip::zip(&is_null, &zeros, array)?))
+        }
+        other => Ok(other.clone()),
+    };
+    args.iter().map(filled).collect()
 }
 
 /// Nullable, except for types that cannot be.

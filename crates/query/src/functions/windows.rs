@@ -1,5 +1,7 @@
 //! Window functions: `ema`, and those that are an aggregate over a frame of rows.
 
+mod frames;
+
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Float64Array};
@@ -183,63 +185,6 @@ fn shifted(function: &Function, args: Vec<Expr>, name: &str) -> zepto_common::Re
     })
 }
 
-/// `lagInFrame` and `leadInFrame`: what lies outside of the frame is not there.
-fn in_frame(function: &Function, args: Vec<Expr>, name: &str) -> zepto_common::Result<Expr> {
-    let spec = spec(function)?;
-    let offset = match args.get(1) {
-        None => Some(1),
-        Some(Expr::Value(value)) => match &value.value {
-            Value::Number(digits, _) => digits.parse::<u64>().ok(),
-            _ => None,
-        },
-        _ => None,
-    };
-    let reach = match (&spec.window_frame, name) {
-        (Some(frame), "lag") => reached(Some(&frame.start_bound)),
-        (Some(frame), _) => reached(frame.end_bound.as_ref()),
-        (None, "lag") => None,
-        // Up to the current row when there is an order, else the whole partition.
-        (None, _) => (!spec.order_by.is_empty()).then_some(0),
-    };
-    match (reach, offset) {
-        (Some(reach), Some(offset)) if offset > reach => {}
-        _ => return shifted(function, args, name),
-    }
-    match (args.get(2).cloned(), args.first().cloned()) {
-        (Some(default), Some(value)) => {
-            // Out of reach, but of the value's type.
-            let none = CaseWhen { condition: Expr::value(Value::Boolean(true)), result: default };
-            Ok(Expr::Case {
-                case_token: AttachedToken::empty(),
-                end_token: AttachedToken::empty(),
-                operand: None,
-                conditions: vec![none],
-                else_result: Some(Box::new(value)),
-            })
-        }
-        (None, Some(value)) => Ok(call("__zero_like", vec![value])),
-        _ => one(function, args),
-    }
-}
-
-/// How many rows a bound lies away; None for all rows. A bound of another kind is taken for all.
-fn reached(bound: Option<&WindowFrameBound>) -> Option<u64> {
-    let number = |expr: &Expr| match expr {
-        Expr::Value(value) => match &value.value {
-            Value::Number(digits, _) => digits.parse::<u64>().ok(),
-            _ => None,
-        },
-        _ => None,
-    };
-    match bound {
-        None | Some(WindowFrameBound::CurrentRow) => Some(0),
-        Some(WindowFrameBound::Preceding(Some(rows)) | WindowFrameBound::Following(Some(rows))) => {
-            number(rows)
-        }
-        Some(_) => None,
-    }
-}
-
 /// `first_value` and its like: not Nullable unless the argument is.
 fn of_frame(function: &Function, args: Vec<Expr>, name: &str) -> zepto_common::Result<Expr> {
     let Some(value) = args.first().cloned() else { return one(function, args) };
@@ -382,14 +327,14 @@ pub(crate) const ROWS: &[Row] = &[
         &[],
         "lagInFrame(x[, n[, default]]) OVER (ORDER BY ts ROWS …)",
         "lag within the frame.",
-        Plan::Framed(|function, args| in_frame(function, args, "lag")),
+        Plan::Framed(|function, args| frames::in_frame(function, args, "lag")),
     ),
     row(
         "leadInFrame",
         &[],
         "leadInFrame(x[, n[, default]]) OVER (ORDER BY ts ROWS …)",
         "lead within the frame.",
-        Plan::Framed(|function, args| in_frame(function, args, "lead")),
+        Plan::Framed(|function, args| frames::in_frame(function, args, "lead")),
     ),
     row(
         "__zero_like",
