@@ -70,6 +70,8 @@ pub const DEDUP_PRODUCERS_MAX: usize = 10_000;
 pub const DEDUP_WINDOW_AGE: Duration = Duration::from_secs(3_600);
 /// Query deadline when the client names none.
 pub const QUERY_TIME_DEFAULT: Duration = Duration::from_secs(300);
+/// How long an INSERT that is stopped may take to say which of its blocks are stored.
+pub const STOPPED_INSERT_WAIT: Duration = Duration::from_secs(2);
 /// Rows of a batch that leaves a query (ClickHouse's default block).
 pub const RESULT_BLOCK_ROWS: usize = 65_409;
 /// Rows of one partition that an operator over sorted data reads from files, or puts in order, at once; with more the

@@ -28,9 +28,7 @@ fn run(flags: &Flags) -> anyhow::Result<()> {
         return Ok(());
     }
     telemetry::start_logging(&config.log).map_err(anyhow::Error::msg)?;
-    for (name, value) in settings(&config) {
-        tracing::debug!(name, value, "setting");
-    }
+    telemetry::log_configuration(&settings(&config));
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("zepto-coordinator")

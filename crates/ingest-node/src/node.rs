@@ -270,9 +270,7 @@ fn log_start(config: &Config, http: SocketAddr, open: bool) {
         config.pipeline.drain_threads(),
         config.pipeline.ring_capacity()
     );
-    for (name, value) in settings(config) {
-        tracing::debug!(name, value, "setting");
-    }
+    zepto_process::telemetry::log_configuration(&settings(config));
     if open {
         tracing::warn!("no API keys: everybody who reaches {http} is admin");
     }

@@ -13,6 +13,12 @@ const SECONDS: &[f64] = &[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
 ];
 
+/// Says once at the start which configuration is in force. No value is a secret: those stand in files.
+pub fn log_configuration(settings: &[(String, String)]) {
+    let settings: Vec<String> = settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    tracing::info!("configuration: {}", settings.join(", "));
+}
+
 /// Starts logging to stderr. A second call changes nothing: the first process-wide choice stays.
 ///
 /// # Errors

@@ -37,6 +37,8 @@ pub struct SqlOptions {
     pub index_aggregates: bool,
     /// Whether operators over sorted data take the place of generic ones; off only to compare with what those say.
     pub sorted_operators: bool,
+    /// The node's configuration as names and values, for `system.settings`; nothing in it is a secret.
+    pub configuration: Vec<(String, String)>,
     /// Whether other owners answer parts of a statement; off only to compare with what their rows say.
     pub fragments: bool,
 }
@@ -57,6 +59,7 @@ impl SqlOptions {
             result_rows: 0,
             index_aggregates: true,
             sorted_operators: true,
+            configuration: Vec::new(),
             fragments: true,
         }
     }

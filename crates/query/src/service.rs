@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use zepto_common::catalog::Ddl;
 use zepto_common::error::{Error, ErrorCode, Result};
-use zepto_common::schema::TableName;
+use zepto_common::limits::STOPPED_INSERT_WAIT;
+use zepto_common::schema::{DEFAULT_DATABASE, TableName};
 use zepto_common::service::{
     Answer, CatalogChanges, ClusterNodes, ExpressionEvaluator, QueryService, RequestContext, Role, RowSink,
     RunningQuery,
@@ -18,9 +20,9 @@ use crate::cluster::{ClusterMode, Clustered, Owner};
 use crate::execute::{self, Evaluator};
 use crate::options::SqlOptions;
 use crate::plan_cache::PlanCache;
-use crate::running::{Running, RunningGuard};
+use crate::running::{QueryHandle, Running, RunningGuard};
 use crate::session::Sessions;
-use crate::statement::{self, NameText, Parsed};
+use crate::statement::{self, NameText, ObjectKind, Parsed, Show, Statement};
 use crate::system::SYSTEM;
 use crate::views::Recipes;
 
@@ -176,39 +178,72 @@ impl SqlService {
         Ok(Self { core: Arc::new(core) })
     }
 
+    /// A database that somebody named has to be there. The default one may be gone, which only a table in it tells; and what
+    /// makes or chooses a database needs none.
+    fn check_database(&self, statement: &Statement, database: &str) -> Result<()> {
+        let needs_none = matches!(
+            statement,
+            Statement::CreateDatabase { .. }
+                | Statement::Drop { kind: ObjectKind::Database, .. }
+                | Statement::Use(_)
+                | Statement::Set(_)
+                | Statement::Kill { .. }
+                | Statement::Show(Show::Databases { .. })
+        );
+        if needs_none || database == DEFAULT_DATABASE || self.core.has_database(database) {
+            return Ok(());
+        }
+        Err(Error::new(ErrorCode::UnknownDatabase, format!("Database {database} does not exist")))
+    }
+
     async fn start(&self, sql: &str, mut context: RequestContext) -> Result<Answer> {
         let Parsed { statement, clauses } = statement::parse(sql, &context.params)?;
         check_settings(&clauses.settings)?;
         context.settings.extend(clauses.settings.clone());
         check_rights(&statement, &context)?;
-        if !self.core.has_database(&context.database) {
-            let message = format!("Database {} does not exist", context.database);
-            return Err(Error::new(ErrorCode::UnknownDatabase, message));
-        }
+        self.check_database(&statement, &context.database)?;
         let deadline = deadline(&context)?;
+        let inserts = matches!(statement, Statement::Insert { .. });
         let guard = self.core.running.start(sql, &context, deadline)?;
         let handle = guard.handle.clone();
         let run = Run { core: self.core.clone(), context, guard, warnings: Vec::new() };
         // Planning is deep and can be long: it belongs on the query runtime, and ends with this future.
-        let task = AbortOnDrop(self.core.options.runtime.spawn(execute::statement(run, statement)));
-        let answer = tokio::select! {
+        let mut task = AbortOnDrop(self.core.options.runtime.spawn(execute::statement(run, statement)));
+        let ended = tokio::select! {
             biased;
             () = handle.cancel.cancelled() => Err(handle.cancelled()),
             () = tokio::time::sleep_until(deadline.into()) => Err(handle.timed_out()),
-            answer = task.join() => answer,
+            answer = task.join() => Ok(answer),
         };
-        let mut answer = answer?;
+        let mut answer = match ended {
+            Ok(answer) => answer?,
+            // It stops by itself between two blocks, and knows which are stored.
+            Err(stopped) if inserts => match tokio::time::timeout(STOPPED_INSERT_WAIT, task.join()).await {
+                Ok(answer) => answer?,
+                Err(_) => return Err(stored_in_part(stopped, &handle)),
+            },
+            Err(stopped) => return Err(stopped),
+        };
         answer.format = clauses.format;
         answer.settings.extend(clauses.settings);
         Ok(answer)
     }
 }
 
+/// The error of an INSERT that did not stop by itself.
+fn stored_in_part(stopped: Error, handle: &QueryHandle) -> Error {
+    let rows = handle.progress.written_rows.load(Ordering::Relaxed);
+    let text = stopped.message.trim_end_matches('.');
+    let message =
+        format!("{text}. The INSERT may be stored in part: {rows} rows are, a block on its way may be");
+    Error::new(stopped.code, message)
+}
+
 /// A task that does not outlive the one who waits for it.
 struct AbortOnDrop(tokio::task::JoinHandle<Result<Answer>>);
 
 impl AbortOnDrop {
-    async fn join(mut self) -> Result<Answer> {
+    async fn join(&mut self) -> Result<Answer> {
         match (&mut self.0).await {
             Ok(answer) => answer,
             Err(error) => Err(Error::internal(format!("the statement's task failed: {error}"))),

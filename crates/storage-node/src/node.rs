@@ -266,6 +266,7 @@ fn sql_options(config: &Config, runtime: &Runtime) -> SqlOptions {
     options.memory_limit = usize::try_from(config.memory_limit() / 10 * 3).unwrap_or(usize::MAX);
     options.spill_dir = Some(config.config.data_dir.join("spill"));
     options.plans = config.config.query_cache_size;
+    options.configuration = config.settings();
     options
 }
 
@@ -282,9 +283,7 @@ fn log_start(config: &Config, http: SocketAddr, open: bool) {
         config.drain_threads(),
         config.ring_capacity()
     );
-    for (name, value) in config.settings() {
-        tracing::debug!(name, value, "setting");
-    }
+    zepto_process::telemetry::log_configuration(&config.settings());
     if open {
         tracing::warn!("no API keys: everybody who reaches {http} is admin");
     }

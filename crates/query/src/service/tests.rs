@@ -8,6 +8,7 @@ mod joins;
 mod mutations;
 mod plans;
 mod pruning;
+mod stops;
 mod views;
 
 use std::collections::BTreeMap;

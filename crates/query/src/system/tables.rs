@@ -347,20 +347,29 @@ pub(super) fn processes(core: &Core) -> Result<RecordBatch> {
     ])
 }
 
-pub(super) fn settings(_: &Core) -> Result<RecordBatch> {
+/// ClickHouse's settings with their defaults, then the node's configuration as it is in force.
+pub(super) fn settings(core: &Core) -> Result<RecordBatch> {
     let all: Vec<Setting> = zepto_common::settings::all().collect();
-    let rows = all.len();
-    let text = |of: fn(&Setting) -> &str| Cells::Text(all.iter().map(|row| of(row).to_owned()).collect());
+    let configured = &core.options.configuration;
+    let rows = all.len() + configured.len();
+    let text = |of: fn(&Setting) -> &str, here: fn(&(String, String)) -> &str| {
+        let settings = all.iter().map(of);
+        Cells::Text(settings.chain(configured.iter().map(here)).map(str::to_owned).collect())
+    };
+    let is_configured = (0..rows).map(|row| u8::from(row >= all.len())).collect();
     batch(vec![
-        ("name", text(|row| row.name)),
-        ("value", text(|row| row.default)),
+        ("name", text(|row| row.name, |key| &key.0)),
+        ("value", text(|row| row.default, |key| &key.1)),
         ("changed", Cells::U8(vec![0; rows])),
-        ("description", text(|row| effect_of(row.effect))),
+        (
+            "description",
+            text(|row| effect_of(row.effect), |_| "The node's configuration: set when it starts"),
+        ),
         ("min", Cells::same("", rows)),
         ("max", Cells::same("", rows)),
-        ("readonly", Cells::U8(vec![0; rows])),
-        ("type", text(|row| row.kind)),
-        ("default", text(|row| row.default)),
+        ("readonly", Cells::U8(is_configured)),
+        ("type", text(|row| row.kind, |_| "Configuration")),
+        ("default", text(|row| row.default, |_| "")),
         ("alias_for", Cells::same("", rows)),
         ("is_obsolete", Cells::U8(vec![0; rows])),
     ])
