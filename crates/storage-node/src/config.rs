@@ -252,15 +252,15 @@ impl Config {
 
     fn validate_cluster(&self, faults: &mut Vec<String>) {
         let cluster = &self.cluster;
+        if self.node_id >= INGEST_ID_MIN {
+            faults.push(format!("nodeId = {}: storage nodes have ids below {INGEST_ID_MIN}", self.node_id));
+        }
         if !cluster.is_on() {
             return;
         }
         parts::validate_secret(cluster.secret_file.as_deref(), self.bind, faults);
         if self.bind.is_unspecified() && cluster.advertise_host.is_none() {
             faults.push(format!("cluster.advertiseHost is needed: others cannot reach {}", self.bind));
-        }
-        if self.node_id >= INGEST_ID_MIN {
-            faults.push(format!("nodeId = {}: storage nodes have ids below {INGEST_ID_MIN}", self.node_id));
         }
         parts::validate_cluster_id(&cluster.id, faults);
         if !(10..cluster.suspect_ms).contains(&cluster.heartbeat_interval_ms) {

@@ -150,9 +150,12 @@ impl Job {
         let tag = response.headers().get("x-clickhouse-exception-tag");
         let tag = tag.and_then(|tag| tag.to_str().ok()).map(str::to_owned);
         let mut body = response.body_mut().with_config().limit(u64::MAX).reader();
-        match guard::copy(&mut body, &mut io::stdout().lock(), tag.as_deref())? {
-            None => Ok(()),
-            Some(error) => Err(anyhow!(Refused(error))),
+        match guard::copy(&mut body, &mut io::stdout().lock(), tag.as_deref()) {
+            Ok(None) => Ok(()),
+            Ok(Some(error)) => Err(anyhow!(Refused(error))),
+            // `| head` has seen enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 }

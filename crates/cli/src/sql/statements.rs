@@ -11,6 +11,11 @@ enum Inside {
     Quote(u8),
     LineComment,
     BlockComment,
+    /// Within `$$` or `$tag$`: where the opening is, and its length.
+    Dollars {
+        from: usize,
+        length: usize,
+    },
 }
 
 /// What a person or a script says next.
@@ -69,7 +74,7 @@ pub(super) fn is_finished(text: &str) -> bool {
 fn without_blanks(text: &str) -> &str {
     let mut rest = text.trim_start();
     loop {
-        if rest.starts_with("--") {
+        if rest.starts_with("--") || is_hash_comment(rest.as_bytes(), 0) {
             rest = rest.split_once('\n').map_or("", |(_, rest)| rest).trim_start();
         } else if rest.starts_with("/*") {
             match rest.split_once("*/") {
@@ -94,7 +99,13 @@ fn first_semicolon(text: &str) -> Option<usize> {
                 (b';', _) => return Some(at),
                 (b'\'' | b'"' | b'`', _) => inside = Inside::Quote(byte),
                 (b'-', Some(b'-')) => inside = Inside::LineComment,
+                (b'#', _) if is_hash_comment(bytes, at) => inside = Inside::LineComment,
                 (b'/', Some(b'*')) => (inside, step) = (Inside::BlockComment, 2),
+                (b'$', _) => {
+                    if let Some(length) = dollars(bytes, at) {
+                        (inside, step) = (Inside::Dollars { from: at, length }, length);
+                    }
+                }
                 _ => {}
             },
             // A doubled quote ends and begins again: the same in effect.
@@ -102,11 +113,29 @@ fn first_semicolon(text: &str) -> Option<usize> {
             Inside::Quote(quote) if byte == quote => inside = Inside::Code,
             Inside::LineComment if byte == b'\n' => inside = Inside::Code,
             Inside::BlockComment if byte == b'*' && next == Some(b'/') => (inside, step) = (Inside::Code, 2),
-            Inside::Quote(_) | Inside::LineComment | Inside::BlockComment => {}
+            Inside::Dollars { from, length } if bytes[at..].starts_with(&bytes[from..from + length]) => {
+                (inside, step) = (Inside::Code, length);
+            }
+            Inside::Quote(_) | Inside::LineComment | Inside::BlockComment | Inside::Dollars { .. } => {}
         }
         at += step;
     }
     None
+}
+
+/// Whether a comment to the line's end begins here: `# ` or `#!`, as the server reads it.
+fn is_hash_comment(text: &[u8], at: usize) -> bool {
+    text.get(at) == Some(&b'#') && matches!(text.get(at + 1), Some(b' ' | b'!'))
+}
+
+/// The length of `$$` or `$tag$` that opens a text here; a `$` within a name opens none.
+fn dollars(text: &[u8], at: usize) -> Option<usize> {
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    if at > 0 && (is_name(&text[at - 1]) || text[at - 1] == b'$') {
+        return None;
+    }
+    let tag = text[at + 1..].iter().take_while(|byte| is_name(byte)).count();
+    (text.get(at + 1 + tag) == Some(&b'$')).then_some(tag + 2)
 }
 
 /// The first word in upper case.
@@ -149,6 +178,15 @@ mod tests {
             ["SELECT ';', \"a;b\", `c;d`", "-- no; not here\nSELECT 'it''s \\'; x' /* ; */", "SELECT 3"]
         );
         assert!(split(" -- nothing\n /* at all */ ;;").is_empty());
+    }
+
+    #[test]
+    fn semicolons_between_dollars_and_behind_a_hash_end_no_statement() {
+        assert_eq!(split("SELECT $$a;'b$$; SELECT 2"), ["SELECT $$a;'b$$", "SELECT 2"]);
+        assert_eq!(split("SELECT $x$a;$$;b$x$; SELECT 2"), ["SELECT $x$a;$$;b$x$", "SELECT 2"]);
+        assert_eq!(split("SELECT a$b, 1; SELECT 2"), ["SELECT a$b, 1", "SELECT 2"]);
+        assert_eq!(split("# a ; b\nSELECT 1; SELECT 2 # ; x\n;"), ["# a ; b\nSELECT 1", "SELECT 2 # ; x"]);
+        assert!(split("# a ; b").is_empty());
     }
 
     #[test]

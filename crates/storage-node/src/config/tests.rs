@@ -72,6 +72,15 @@ fn every_key_is_a_setting() {
 }
 
 #[test]
+fn ids_of_ingest_nodes_are_refused_with_and_without_a_cluster() {
+    assert_eq!(load("", &["--node-id", "99998"]).unwrap().node_id, 99_998);
+    for id in ["99999", "4294967295"] {
+        let error = load("", &["--node-id", id]).unwrap_err().to_string();
+        assert!(error.contains("below 99999"), "{id}: {error}");
+    }
+}
+
+#[test]
 fn a_pods_ordinal_is_the_nodes_id_unless_one_is_given() {
     assert_eq!(load("", &["--pod-name", "zeptodb-12"]).unwrap().node_id, 12);
     assert_eq!(load("nodeId: 3", &["--pod-name", "my-db-0"]).unwrap().node_id, 0);
