@@ -13,6 +13,7 @@ use zepto_common::ErrorCode;
 use zepto_common::types::{ColumnType, ticks_per_second, unit_of};
 
 use super::numbers::{is_float, is_whole, of_literal, sum};
+use super::supertypes::loses_digits;
 use super::syntax::TYPED;
 use crate::functions::{fault, scalar_function};
 
@@ -102,7 +103,7 @@ pub(super) fn type_of(expr: &Expr, schema: &DFSchema) -> Option<ColumnType> {
     }
 }
 
-fn whole_literal(expr: &Expr) -> Option<i64> {
+pub(super) fn whole_literal(expr: &Expr) -> Option<i64> {
     match expr {
         Expr::Literal(ScalarValue::Int64(value), _) => *value,
         _ => None,
@@ -287,12 +288,6 @@ pub(super) fn compared(
     }
     exact(operator, &expr, left_type, right_type)
         .or_else(|| comparison(operator, &expr, left_type, right_type))
-}
-
-/// Whether a whole number beside a Float32 would be compared as another one: Float32 has 24 bits.
-fn loses_digits(whole: &Expr, ty: &ColumnType, other: &ColumnType) -> bool {
-    let held = whole_literal(whole).is_some_and(|value| value as f32 as i64 == value);
-    *other.inner() == ColumnType::Float32 && is_whole(ty) && super::numbers::bits_of(ty) > 16 && !held
 }
 
 /// The operands of a comparison.

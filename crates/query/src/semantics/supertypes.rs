@@ -12,7 +12,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Union, cas
 use zepto_common::types::ColumnType;
 
 use super::numbers::{bits_of, is_whole};
-use super::operators::{as_arrow, type_of};
+use super::operators::{as_arrow, type_of, whole_literal};
 
 /// Casts what would become one column of too narrow a type.
 pub(crate) fn supertypes(plan: LogicalPlan) -> Result<LogicalPlan> {
@@ -46,6 +46,12 @@ pub(crate) fn supertypes(plan: LogicalPlan) -> Result<LogicalPlan> {
 fn needs_double<'a>(types: impl Iterator<Item = &'a ColumnType> + Clone) -> bool {
     types.clone().any(|ty| *ty.inner() == ColumnType::Float32)
         && types.clone().any(|ty| is_whole(ty) && bits_of(ty) > 16)
+}
+
+/// Whether a whole number beside a Float32 would be compared as another one: Float32 has 24 bits.
+pub(super) fn loses_digits(whole: &Expr, ty: &ColumnType, other: &ColumnType) -> bool {
+    let held = whole_literal(whole).is_some_and(|value| value as f32 as i64 == value);
+    *other.inner() == ColumnType::Float32 && is_whole(ty) && bits_of(ty) > 16 && !held
 }
 
 fn branches(expr: Expr, known: &dyn Fn(&Expr) -> Option<ColumnType>) -> Transformed<Expr> {
