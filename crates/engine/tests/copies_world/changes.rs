@@ -231,9 +231,9 @@ impl World {
         self.changes.mutations = mutations;
     }
 
-    /// Writes every batch again whose rows were removed: each must be stored.
+    /// Writes every batch of a client again whose rows were removed: each must be stored. A feed reads on, not again.
     pub(crate) fn reload_all(&mut self) {
-        for index in 0..self.writers.len() {
+        for index in (0..self.writers.len()).filter(|index| !super::is_feed(*index)) {
             let writer = &mut self.writers[index];
             writer.gone.clear();
             for batch in 0..writer.next {

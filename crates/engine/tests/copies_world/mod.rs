@@ -443,7 +443,9 @@ impl World {
             }
             assert!(!before || receipt.rows == 0, "an acknowledged batch was stored again");
             let doubtful = std::mem::take(&mut writer.doubtful);
-            writer.stored.extend(rows.iter().filter(|id| !doubtful.contains(id)));
+            // A feed's messages stay known by their offsets, whatever has become of their rows.
+            let gone = |id: &i64| is_feed(index) && writer.gone.contains(id);
+            writer.stored.extend(rows.iter().filter(|id| !doubtful.contains(id) && !gone(id)));
             writer.batch = None;
         }
     }
