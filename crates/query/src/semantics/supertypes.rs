@@ -68,7 +68,7 @@ fn branches(expr: Expr, known: &dyn Fn(&Expr) -> Option<ColumnType>) -> Transfor
                 return Transformed::no(Expr::Case(case));
             }
             for (_, then) in &mut case.when_then_expr {
-                *then = Box::new(double(then.as_ref().clone()));
+                **then = double(then.as_ref().clone());
             }
             case.else_expr = case.else_expr.map(|other| Box::new(double(*other)));
             Transformed::yes(Expr::Case(case))

@@ -157,27 +157,20 @@ fn rewritten(expr: Expr) -> Result<Expr> {
 fn one_case(expr: Expr) -> Expr {
     match expr {
         Expr::Case { case_token, end_token, operand: None, mut conditions, else_result: Some(rest) } => {
-            let else_result = match chained(*rest) {
-                Ok((more, rest)) => {
-                    conditions.extend(more);
-                    rest
-                }
-                Err(rest) => Some(Box::new(rest)),
-            };
+            let (more, else_result) = branches(rest);
+            conditions.extend(more);
             Expr::Case { case_token, end_token, operand: None, conditions, else_result }
         }
         other => other,
     }
 }
 
-type Branches = (Vec<CaseWhen>, Option<Box<Expr>>);
-
-/// The branches of a CASE without operand.
-fn chained(expr: Expr) -> std::result::Result<Branches, Expr> {
-    match expr {
-        Expr::Case { operand: None, conditions, else_result, .. } => Ok((conditions, else_result)),
-        Expr::Nested(inner) if matches!(&*inner, Expr::Case { operand: None, .. }) => chained(*inner),
-        other => Err(other),
+/// The branches of a CASE without operand, and its ELSE; anything else is the ELSE itself.
+fn branches(expr: Box<Expr>) -> (Vec<CaseWhen>, Option<Box<Expr>>) {
+    match *expr {
+        Expr::Case { operand: None, conditions, else_result, .. } => (conditions, else_result),
+        Expr::Nested(inner) if matches!(&*inner, Expr::Case { operand: None, .. }) => branches(inner),
+        other => (Vec::new(), Some(Box::new(other))),
     }
 }
 

@@ -77,7 +77,7 @@ impl Compared {
                 self.last_digits += 1;
             }
             (Err(one), Err(three))
-                if one.code == three.code && untimed(&one.message) == untimed(&three.message) =>
+                if one.code == three.code && unmeasured(&one.message) == unmeasured(&three.message) =>
             {
                 self.refused += 1;
             }
@@ -91,11 +91,14 @@ impl Compared {
     }
 }
 
-/// A message without the time that a statement had taken when its deadline came.
-fn untimed(message: &str) -> String {
-    let Some((before, after)) = message.split_once("elapsed ") else { return message.to_owned() };
-    let after = after.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
-    format!("{before}elapsed{after}")
+/// A message without what was measured: the time that a statement had taken when its deadline came, the bytes that it
+/// had asked for when they were too many, which depend on how its threads took turns.
+fn unmeasured(message: &str) -> String {
+    ["elapsed ", "would use "].into_iter().fold(message.to_owned(), |message, mark| {
+        let Some((before, after)) = message.split_once(mark) else { return message };
+        let after = after.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+        format!("{before}{mark}{after}")
+    })
 }
 
 fn three(copies: usize) -> (Arc<Cluster>, Database) {
