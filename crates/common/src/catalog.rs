@@ -214,11 +214,20 @@ impl Catalog {
     /// The newest schema of a table.
     ///
     /// # Errors
-    /// `UnknownDatabase`, `UnknownTable`.
+    /// `UnknownDatabase`, `UnknownTable`, `NotImplemented` for a view: it has no rows of its own.
     pub fn require(&self, name: &TableName) -> Result<&Arc<TableSchema>> {
         self.require_database(&name.database)?;
-        self.table(name)
-            .ok_or_else(|| Error::new(ErrorCode::UnknownTable, format!("Table {name} does not exist")))
+        if let Some(table) = self.table(name) {
+            return Ok(table);
+        }
+        if self.view(name).is_some() {
+            let message = format!(
+                "{name} is a view: it shows what its query reads and holds no rows of its own. Name the table \
+                 that the view reads"
+            );
+            return Err(Error::new(ErrorCode::NotImplemented, message));
+        }
+        Err(Error::new(ErrorCode::UnknownTable, format!("Table {name} does not exist")))
     }
 
     fn require_database(&self, name: &str) -> Result<()> {

@@ -38,7 +38,7 @@ pub mod settings;
 pub mod statement;
 
 pub use door::{Door, DoorLimits, Forward, ForwardedStatement, Identity, NodeInfo, RebalanceChange};
-pub use server::serve;
+pub use server::{serve, serve_until_closed};
 pub use zepto_tls::{Tls, TlsFiles};
 #[cfg(test)]
 mod tests;

@@ -37,6 +37,21 @@ const HTTP2_PING: Duration = Duration::from_secs(20);
 /// # Errors
 /// The listener's, when it has no local address; single connections' faults end only themselves.
 pub async fn serve(listener: TcpListener, door: Door, shutdown: CancellationToken) -> io::Result<()> {
+    serve_until_closed(listener, door, shutdown, CancellationToken::new()).await
+}
+
+/// As [`serve`]; `closed` fires as soon as no connection is taken any more, so that another door can take over the
+/// socket while this one finishes what it has begun.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn serve_until_closed(
+    listener: TcpListener,
+    door: Door,
+    shutdown: CancellationToken,
+    closed: CancellationToken,
+) -> io::Result<()> {
+    let _closed = closed.clone().drop_guard();
     let address = listener.local_addr()?;
     tracing::info!(%address, tls = door.tls.is_some(), open = door.auth.is_open(), "HTTP door opened");
     let service = Service::new(door, shutdown.clone());
@@ -46,6 +61,7 @@ pub async fn serve(listener: TcpListener, door: Door, shutdown: CancellationToke
     tasks.spawn(server.clone().refresh());
     server.accept(&listener, &tasks).await;
     drop(listener);
+    closed.cancel();
     tasks.close();
     let time = server.service.door.limits.shutdown_time;
     if timeout(time, tasks.wait()).await.is_err() {

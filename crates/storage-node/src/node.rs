@@ -9,6 +9,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use zepto_common::auth::Authenticator;
+use zepto_common::limits::EXPRESSION_STACK_BYTES;
 use zepto_common::service::{QueryService, RowSink};
 use zepto_engine::disk::PacedDisk;
 use zepto_engine::store::Codec;
@@ -24,8 +25,6 @@ use crate::info::{self, StorageInfo};
 use crate::starting::StartingDoor;
 use crate::upkeep;
 
-/// Plans are deep recursions: DataFusion's default stack overflows on long expressions.
-const QUERY_STACK_BYTES: usize = 8 << 20;
 /// Threads of the door's runtime besides the blocking ones.
 const DOOR_THREADS_MAX: usize = 8;
 /// How long runtimes may take to end after their work has.
@@ -90,7 +89,7 @@ pub fn start(config: Config) -> Result<RunningNode, StartError> {
     let metrics = telemetry::metrics_handle().map_err(StartError::Metrics)?;
     let door_threads = config.worker_threads().clamp(2, DOOR_THREADS_MAX);
     let door_runtime = runtime("zepto-door", door_threads, None)?;
-    let query_runtime = runtime("zepto-query", config.worker_threads(), Some(QUERY_STACK_BYTES))?;
+    let query_runtime = runtime("zepto-query", config.worker_threads(), Some(EXPRESSION_STACK_BYTES))?;
     let auth = Arc::new(authenticator(&config)?);
     let tls = load_tls(&config)?.map(Arc::new);
     // The port is taken before the replay, so that a wrong one is found at once.
@@ -139,8 +138,8 @@ pub fn start(config: Config) -> Result<RunningNode, StartError> {
         Some(cluster) => (cluster.sink(), cluster.queries(queries)),
         None => (store.clone(), queries),
     };
+    door_runtime.block_on(starting.close());
     let door = door_runtime.spawn(serve(listener, door(sink, queries, info.clone()), shutdown.clone()));
-    drop(starting);
     door_runtime.spawn(upkeep::give_memory_back(store.clone(), shutdown.clone()));
     Ok(RunningNode {
         http,

@@ -5,13 +5,14 @@
 //! done. The socket is the node's own, so no connection is refused when the real door takes over.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arrow::array::ArrayRef;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use zepto_common::metric_names as names;
 use zepto_common::schema::{TableName, TableSchema};
@@ -21,7 +22,7 @@ use zepto_common::service::{
 };
 use zepto_common::types::ColumnType;
 use zepto_common::{Error, ErrorCode, Result};
-use zepto_http::{Door, Identity, NodeInfo, serve};
+use zepto_http::{Door, Identity, NodeInfo, serve_until_closed};
 
 use crate::node::{StartError, system};
 
@@ -32,10 +33,14 @@ struct Starting {
     settings: Value,
 }
 
+/// How long the real door waits for this one to take no more connections.
+const CLOSE_TIME: Duration = Duration::from_secs(5);
+
 /// A door in front of nothing yet; it closes when this is dropped.
 #[derive(Debug)]
 pub(crate) struct StartingDoor {
-    _open: DropGuard,
+    open: DropGuard,
+    closed: CancellationToken,
 }
 
 impl StartingDoor {
@@ -58,9 +63,18 @@ impl StartingDoor {
         let (shared, listener) = share().map_err(system("cannot share the listening socket"))?;
         let starting = Arc::new(Starting { identity, settings });
         let door = door(starting.clone(), starting.clone(), starting);
-        let stop = CancellationToken::new();
-        runtime.spawn(serve(shared, door, stop.clone()));
-        Ok((Self { _open: stop.drop_guard() }, listener))
+        let (stop, closed) = (CancellationToken::new(), CancellationToken::new());
+        runtime.spawn(serve_until_closed(shared, door, stop.clone(), closed.clone()));
+        Ok((Self { open: stop.drop_guard(), closed }, listener))
+    }
+
+    /// Ends it; afterwards it takes no connection, so whoever comes after the node said that it is ready meets the
+    /// real door.
+    pub(crate) async fn close(self) {
+        drop(self.open);
+        if timeout(CLOSE_TIME, self.closed.cancelled()).await.is_err() {
+            tracing::warn!("the door of the start is still open: some statements may be told to try again");
+        }
     }
 }
 

@@ -121,6 +121,8 @@ fn a_statement_is_one_version_or_nothing() {
     let viewed = viewed.expect("changes");
     assert_eq!(viewed.version(), catalog.version() + 1);
     assert_eq!(viewed.view_by_id(TableId(2)).expect("has an id").name.table, "v");
+    let shown = viewed.require(&TableName::new("default", "v")).expect_err("it has no rows of its own");
+    assert_eq!(shown.code, ErrorCode::NotImplemented, "{shown}");
     let refused = Ddl::TruncateTable { name: a.clone(), if_exists: false }.apply(&viewed);
     assert_eq!(refused.expect_err("followed").code, ErrorCode::HaveDependentObjects);
     let gone = Ddl::DropTable { name: TableName::new("default", "z"), if_exists: true };

@@ -54,11 +54,13 @@ impl Background {
         let mut manifest = self.manifest.clone();
         manifest.retain_tables(|id| catalog.table_by_id(id).is_some());
         manifest.retain_views(|id| catalog.view_by_id(id).is_some());
+        for table in manifest.tables.values() {
+            rows += table.segments.iter().map(|entry| entry.rows).sum::<u64>();
+        }
         for entry in manifest.tables.values().flat_map(TableManifest::entries) {
             let (from, to) =
                 (segment_path(&self.shared.options.data_dir, entry.id), segment_path(dir, entry.id));
             disk.hard_link(&from, &to).map_err(fault(IoAction::Rename, &to))?;
-            rows += entry.rows;
             bytes += entry.bytes;
         }
         disk.sync_dir(&to_dir).map_err(fault(IoAction::Sync, &to_dir))?;
