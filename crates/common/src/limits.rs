@@ -42,6 +42,8 @@ pub const NAME_BYTES_MAX: usize = 256;
 pub const TABLES_MAX: usize = 10_000;
 /// Nesting of an expression or a JSON document.
 pub const DEPTH_MAX: usize = 128;
+/// One try to have a TRUNCATE or DELETE committed in a node's partitions; what has not answered is asked again.
+pub const SWEEP_TRY_TIME_MAX: Duration = Duration::from_secs(20);
 /// Elements of a statement once its aliases and functions are put in.
 pub const STATEMENT_ELEMENTS_MAX: u64 = 50_000;
 /// Bytes of one log file.
@@ -68,6 +70,8 @@ pub const DEDUP_WINDOW_BATCHES: usize = 10_000;
 pub const DEDUP_PRODUCERS_MAX: usize = 10_000;
 /// Age up to which deduplication keys are kept.
 pub const DEDUP_WINDOW_AGE: Duration = Duration::from_secs(3_600);
+/// Stack of a thread that plans or evaluates expressions: plans are deep recursions.
+pub const EXPRESSION_STACK_BYTES: usize = 8 << 20;
 /// Query deadline when the client names none.
 pub const QUERY_TIME_DEFAULT: Duration = Duration::from_secs(300);
 /// How long an INSERT that is stopped may take to say which of its blocks are stored.

@@ -16,6 +16,7 @@ mod ttl;
 mod upkeep;
 pub(crate) mod views;
 
+use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -155,6 +156,8 @@ pub(crate) struct Background {
     pub(crate) ballast_tried: Option<Instant>,
     /// When a flush to free memory failed last, if the newest did.
     pub(crate) flush_failed: Option<Instant>,
+    /// When the changes of a table could not be carried out.
+    pub(crate) changes_failed: BTreeMap<TableId, Instant>,
     /// When room was made on a disk that is still short of it.
     made_room: Option<Instant>,
     /// By shard.
@@ -177,6 +180,7 @@ impl Background {
             looked_for_expired: Instant::now(),
             ballast_tried: None,
             flush_failed: None,
+            changes_failed: BTreeMap::new(),
             made_room: None,
             unchecked: VecDeque::new(),
         }

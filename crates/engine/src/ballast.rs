@@ -18,14 +18,21 @@ fn path(data_dir: &Path) -> PathBuf {
 
 /// Gives up as much ballast as a start needs. Before it writes its first byte.
 pub(crate) fn throw_off(disk: &dyn Disk, data_dir: &Path) {
-    let Ok(file) = disk.open(&path(data_dir)) else { return };
+    let told = |error: io::Error| {
+        tracing::warn!(%error, "the disk may be full, and what was kept for starts cannot be used");
+    };
+    let (file, length) = match disk.open(&path(data_dir)).and_then(|file| Ok((file.len()?, file))) {
+        Ok((length, file)) => (file, length),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+        Err(error) => return told(error),
+    };
     if disk.space(data_dir).map_or(true, |space| space.free >= START_BYTES) {
         return;
     }
-    let kept = file.len().unwrap_or(0).saturating_sub(START_BYTES);
+    let kept = length.saturating_sub(START_BYTES);
     match file.set_len(kept).and_then(|()| file.sync_data()) {
         Ok(()) => tracing::warn!(kept, "the disk is full: some of what was kept for starts is used"),
-        Err(error) => tracing::warn!(%error, "the disk is full, and what was kept for starts cannot be used"),
+        Err(error) => told(error),
     }
 }
 

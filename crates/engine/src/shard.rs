@@ -138,8 +138,8 @@ impl Drain {
     /// # Errors
     /// The ring has no slot for it.
     pub(crate) fn push(&self, item: WriteItem, rows: u64) -> std::result::Result<(), Full> {
+        // With a fence behind it: either the thread's end sees the item, or this sees the end.
         self.ring.push(item, rows)?;
-        fence(Ordering::SeqCst);
         if self.dead.load(Ordering::SeqCst) {
             self.refuse_all(&died());
         }
@@ -177,7 +177,8 @@ impl Drain {
     /// Asks the thread to end; waits for a place in the queue at most so long.
     pub(crate) fn stop(&self, patience: Duration) {
         let deadline = std::time::Instant::now() + patience;
-        while self.command(Command::Stop).is_err() && std::time::Instant::now() < deadline {
+        let dead = || self.dead.load(Ordering::SeqCst);
+        while self.command(Command::Stop).is_err() && !dead() && std::time::Instant::now() < deadline {
             std::thread::yield_now();
         }
     }

@@ -86,6 +86,8 @@ impl View {
         }
         if reply.has_sweeps {
             self.sweeps = reply.sweeps;
+            self.sweeps.extend(reply.deletes);
+            self.sweeps.sort_by_key(|sweep| sweep.version);
             changes.sweeps = true;
         }
         if reply.has_keys {

@@ -90,7 +90,8 @@ fn changes(core: &Core, shown: Option<&State>, state: &State) -> Option<wire::Wa
     }
     if shown.is_none_or(|shown| !shown.sweeps().eq(state.sweeps())) {
         reply.has_sweeps = true;
-        reply.sweeps = state.sweeps().map(sweep_message).collect();
+        let all = state.sweeps().map(sweep_message);
+        (reply.deletes, reply.sweeps) = all.partition(|sweep| !sweep.condition.is_empty());
     }
     if shown.is_none_or(|shown| shown.keys_version() != state.keys_version()) {
         reply.has_keys = true;

@@ -27,6 +27,10 @@ impl State {
         let assignment = self.assignment(item.partition)?;
         check_expected(assignment, item.expected)?;
         self.check_successor(assignment, item.to)?;
+        // Planned before the pause was agreed on.
+        if self.paused && self.could_stay(assignment.grant.owner) {
+            return Err(Refusal::new(Reason::Paused, "handovers for the sake of balance are paused"));
+        }
         Ok(self.wanted.insert(item.partition, item.to) != Some(item.to))
     }
 

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{filter_record_batch, not};
@@ -26,6 +27,9 @@ use crate::shard::copies::CopyCommand;
 use crate::store::changes::{Condition, meets};
 use crate::table::{StoredSegment, TableData};
 
+/// Time between two tries of a table's changes after a fault.
+const CHANGE_RETRY: Duration = Duration::from_secs(5);
+
 /// What becomes of the rows of one partition.
 enum Fate {
     Gone,
@@ -42,14 +46,27 @@ impl Background {
     /// The first fault; other tables were handled, and what failed waits on.
     pub(super) fn carry_out_changes(&mut self) -> Result<()> {
         let mut waiting: BTreeMap<TableId, Vec<WaitingChange>> = BTreeMap::new();
-        for change in self.shared.changes.lock().values().filter(|change| !change.done) {
-            waiting.entry(change.table).or_default().push(change.clone());
+        let mut applied = Vec::new();
+        for change in self.shared.changes.lock().values() {
+            match self.manifest.applied[usize::from(change.partition.0)] >= change.lsn.0 {
+                // Its drain thread has not heard of it, or had no room for the word.
+                true => applied.push(change.clone()),
+                false => waiting.entry(change.table).or_default().push(change.clone()),
+            }
         }
-        let mut result = Ok(());
+        let mut result = self.tell_drains(&applied);
+        let now = Instant::now();
+        self.changes_failed.retain(|table, failed| {
+            waiting.contains_key(table) && now.duration_since(*failed) < CHANGE_RETRY
+        });
         for (table, changes) in waiting {
+            if self.changes_failed.contains_key(&table) {
+                continue;
+            }
             let mut looked = Vec::new();
             let carried = self.change_table(table, changes, &mut looked);
             if carried.is_err() {
+                self.changes_failed.insert(table, now);
                 let written = looked.iter().filter_map(|l: &Looked| l.next.as_ref()?.as_ref());
                 self.remove_segments(written.map(|stored| stored.id).collect::<Vec<_>>());
             }
@@ -67,6 +84,9 @@ impl Background {
         let table = self.shared.tables.load().get(&id).cloned();
         // It was dropped: the drain threads pass the change by.
         let Some(table) = table else { return Ok(()) };
+        // What cannot be judged costs no checkpoint.
+        let fates = changes.iter().map(|it| Ok((it.partition, self.fate_of(it)?)));
+        let mut fates: BTreeMap<PartitionId, Fate> = fates.collect::<Result<_>>()?;
         let shards: BTreeSet<usize> = changes.iter().map(|it| self.shared.shard_of(it.partition)).collect();
         // The logs stay: a copy that is away may lack their entries.
         let (cuts, flushed) = self.prepare(&shards.into_iter().collect::<Vec<_>>())?;
@@ -76,8 +96,7 @@ impl Background {
         if changes.is_empty() {
             return Ok(());
         }
-        let fates = changes.iter().map(|it| Ok((it.partition, self.fate_of(it)?)));
-        let fates: BTreeMap<PartitionId, Fate> = fates.collect::<Result<_>>()?;
+        fates.retain(|partition, _| changes.iter().any(|it| it.partition == *partition));
         for (shard, cell) in table.cells().shards.iter().enumerate() {
             for stored in cell.load().segments.iter() {
                 let part = Part::Segment(stored.segment.clone());
@@ -85,10 +104,15 @@ impl Background {
                     None => continue,
                     Some(left) => self.segment_of(part.schema(), &left, Some(stored.age))?,
                 };
+                if let (Some(next), None) = (&next, stored.segment.hot()) {
+                    next.segment.cool();
+                }
                 looked.push(Looked { shard, old: stored.id, next: Some(next) });
             }
         }
         self.commit_changes(&table, looked, &changes)?;
+        // They are the manifest's now: whatever fails from here on, nobody may remove them.
+        looked.clear();
         self.tell_drains(&changes)
     }
 
@@ -137,21 +161,16 @@ impl Background {
 
     fn tell_drains(&self, changes: &[WaitingChange]) -> Result<()> {
         let mut told: Vec<Vec<(PartitionId, Lsn)>> = self.shared.drains.iter().map(|_| Vec::new()).collect();
-        {
-            let mut waiting = self.shared.changes.lock();
-            for change in changes {
-                if let Some(it) = waiting.get_mut(&change.partition).filter(|it| it.lsn == change.lsn) {
-                    it.done = true;
-                }
-                told[self.shared.shard_of(change.partition)].push((change.partition, change.lsn));
-            }
+        for change in changes {
+            told[self.shared.shard_of(change.partition)].push((change.partition, change.lsn));
         }
+        let mut result = Ok(());
         for (drain, told) in self.shared.drains.iter().zip(told) {
             if !told.is_empty() {
-                drain.command(Command::Copies(CopyCommand::Changed(told)))?;
+                result = result.and(drain.command(Command::Copies(CopyCommand::Changed(told))));
             }
         }
-        Ok(())
+        result
     }
 }
 

@@ -67,6 +67,9 @@ impl Background {
     pub(super) fn compact_one(&mut self) -> bool {
         let tables: Vec<Arc<TableData>> = self.shared.tables.load().values().cloned().collect();
         for table in tables {
+            if self.has_changes(&table) {
+                continue;
+            }
             for shard in 0..self.shared.drains.len() {
                 let state = table.cells().shards[shard].load();
                 if state.segments.len() < FAN_IN {
@@ -86,6 +89,12 @@ impl Background {
             }
         }
         false
+    }
+
+    /// Whether changes of its rows wait. Merging writes the columns of today, and a condition may read one that was dropped
+    /// since.
+    fn has_changes(&self, table: &TableData) -> bool {
+        self.shared.changes.lock().values().any(|change| change.table == table.id)
     }
 
     /// Whether the rows of both were cut by drain threads in the same way, so that merging them keeps the order in which a
@@ -166,6 +175,10 @@ impl Background {
             return Err(Error::new(zepto_common::ErrorCode::UnknownTable, "the table was dropped"));
         }
         self.checkpoint_all()?;
+        if self.has_changes(table) {
+            let message = "a DELETE, TRUNCATE or TTL of this table is being carried out: repeat later";
+            return Err(Error::new(zepto_common::ErrorCode::NotReady, message));
+        }
         for shard in 0..self.shared.drains.len() {
             let segments = table.cells().shards[shard].load().segments.clone();
             let groups: Vec<&[Arc<StoredSegment>]> = segments.chunk_by(|a, b| self.same_cut(a, b)).collect();

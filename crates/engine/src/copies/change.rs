@@ -82,6 +82,4 @@ pub(crate) struct WaitingChange {
     pub(crate) table: TableId,
     pub(crate) schema: SchemaVersion,
     pub(crate) change: RowChange,
-    /// It is in the manifest; the drain thread has not heard of it yet.
-    pub(crate) done: bool,
 }

@@ -264,7 +264,7 @@ fn waiting(shared: &Shared, partition: PartitionId, lsn: Lsn, payload: &Payload)
         ))
     })?;
     let (table, schema) = (*table, *schema);
-    Ok(Some(Next::Change(WaitingChange { partition, lsn, table, schema, change, done: false })))
+    Ok(Some(Next::Change(WaitingChange { partition, lsn, table, schema, change })))
 }
 
 /// What an entry shows.

@@ -3,7 +3,8 @@
 //! One turn takes the messages and rows that wait, has the copies judge them, and carries out what they say in its
 //! order: log entries gather in the log's group, messages go out at once. One sync covers the entries of all partitions;
 //! the copies hear of it, and what they say then is carried out too. What is to be shown is published before anybody is
-//! answered. Nothing here decides when a row is acknowledged or shown.
+//! answered. When a row is acknowledged is
+//! the copies' to say; it is shown when no change of the rows below it waits ([`changes`]).
 
 mod carry;
 mod changes;
@@ -273,7 +274,7 @@ impl Shard {
                 }
             }
             Command::Expire { done, .. } => {
-                let message = "rows of a store with copies do not expire yet";
+                let message = "rows of a store with copies expire by entries of their log";
                 let _ = done.send(Err(Error::new(ErrorCode::NotImplemented, message)));
             }
             Command::Forget(tables) => {

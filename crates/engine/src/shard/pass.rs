@@ -94,12 +94,17 @@ impl Shard {
 
     /// Notes that a disk which refused rows takes them again, though nobody writes.
     pub(super) fn look_again(&mut self) {
-        if self.shared.health.is_read_only(self.index)
-            && self.space.takes_rows_again(&self.shared, self.index, Instant::now())
-            && self.log.settle().is_ok()
+        if !self.shared.health.is_read_only(self.index)
+            || !self.space.takes_rows_again(&self.shared, self.index, Instant::now())
         {
-            self.shared.health.set(self.index, LogState::Healthy, ErrorCode::LogicalError);
+            return;
         }
+        let (state, code) = match self.log.settle_or_fail() {
+            Ok(true) => (LogState::Healthy, ErrorCode::LogicalError),
+            Ok(false) => return,
+            Err(error) => (LogState::Failed { reason: error.to_string() }, error.code()),
+        };
+        self.shared.health.set(self.index, state, code);
     }
 
     fn commit(&mut self, group: Vec<WriteItem>, now: Instant) {

@@ -1,6 +1,7 @@
 //! Changes of stored rows in a store with copies: entries of the log that every copy carries out alike.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use arrow::array::{Array, BooleanArray, RecordBatch};
 use arrow::compute::{filter_record_batch, not};
@@ -51,6 +52,7 @@ impl Store {
         version: Option<SchemaVersion>,
         change: RowChange,
         partitions: &[PartitionId],
+        deadline: Instant,
     ) -> Result<Vec<(PartitionId, Result<()>)>> {
         let newest = self.newest(table)?;
         let payload = Payload::change(table, version.unwrap_or(newest.version), &change);
@@ -70,7 +72,13 @@ impl Store {
         }
         let mut results = Vec::with_capacity(answers.len());
         for (partition, answered) in answers {
-            results.push((partition, answered.await.unwrap_or_else(|_| Err(closing()))));
+            let late = || {
+                let message = format!("partition {partition} has not said whether the change is committed");
+                Err(Error::new(ErrorCode::UnknownStatusOfInsert, message))
+            };
+            let told = tokio::time::timeout_at(deadline.into(), answered).await;
+            results
+                .push((partition, told.map_or_else(|_| late(), |it| it.unwrap_or_else(|_| Err(closing())))));
         }
         Ok(results)
     }
@@ -88,12 +96,20 @@ impl Store {
     }
 
     /// Removes the rows that meet a condition from a store without copies; asking again does no harm. The condition reads
-    /// rows of the table's newest schema.
+    /// rows of schema `version`.
     ///
     /// # Errors
-    /// `UnknownTable`; a condition that is none for this schema; the disk's.
-    pub async fn delete_rows(&self, table: TableId, condition: &[u8]) -> Result<()> {
-        let schema = self.newest(table)?;
+    /// `UnknownTable`; `NotReady` where the columns are not those of this version any more; a condition that is none for
+    /// it; the disk's.
+    pub async fn delete_rows(&self, table: TableId, version: SchemaVersion, condition: &[u8]) -> Result<()> {
+        let newest = self.newest(table)?;
+        // By the version it was written for, whose name of the table it may use; rewriting gives rows of the newest.
+        let schema = self.shared.catalog.load().schema(table, version).cloned();
+        let schema = schema.filter(|schema| schema.columns == newest.columns).ok_or_else(|| {
+            let message =
+                format!("the columns of {} are not those that a DELETE was written for", newest.name);
+            Error::new(ErrorCode::NotReady, message)
+        })?;
         let condition = self.shared.condition(&schema, condition)?;
         let rewrite = move |rows: RecordBatch| -> Result<Option<RecordBatch>> {
             let goes = meets(&condition, &rows);

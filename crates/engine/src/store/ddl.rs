@@ -139,8 +139,8 @@ impl Store {
             Ddl::RenameTable { from, to } => (self.rename_table(&from, &to).await, false, &[]),
             Ddl::AlterTable { name, operations } => (self.alter_table(&name, operations).await, false, &[]),
             Ddl::TruncateTable { name, if_exists } => (self.truncate_table(&name).await, if_exists, &MISSING),
-            Ddl::DeleteRows { table, condition, .. } => {
-                (self.delete_rows(table, condition.as_bytes()).await, false, &[])
+            Ddl::DeleteRows { table, schema, condition, .. } => {
+                (self.delete_rows(table, schema, condition.as_bytes()).await, false, &[])
             }
             Ddl::CreateView { view, if_not_exists } => {
                 let made = match view.materialized {

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Instant;
 
 use parking_lot::Mutex;
+use zepto_common::limits::EXPRESSION_STACK_BYTES;
 use zepto_common::{Boot, Epoch, Error, ErrorCode, PartitionId, Result, TableId, Token};
 
 use super::shared::{Shared, SharedParts};
@@ -324,6 +325,8 @@ fn spawn(
         drains.push(thread);
     }
     let thread = std::thread::Builder::new().name("zepto-background".to_owned());
+    // It judges rows by conditions of DELETE.
+    let thread = thread.stack_size(EXPRESSION_STACK_BYTES);
     let background = thread.spawn(move || background.run(jobs))?;
     Ok(Threads { drains, background })
 }

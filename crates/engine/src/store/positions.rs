@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use tokio::sync::oneshot;
-use zepto_common::limits::FEED_STREAM_BYTES_MAX;
+use zepto_common::limits::{FEED_SOURCES_MAX, FEED_STREAM_BYTES_MAX};
 use zepto_common::source::home_of_stream;
 use zepto_common::{Error, ErrorCode, Result, TableId};
 
@@ -47,6 +47,11 @@ impl Store {
         let data = shared.data(table)?;
         if stream.is_empty() || stream.len() > FEED_STREAM_BYTES_MAX {
             let message = format!("a stream's name of {} bytes", stream.len());
+            return Err(Error::new(ErrorCode::BadArguments, message));
+        }
+        if raise.len() > FEED_SOURCES_MAX {
+            let message =
+                format!("positions of {} sources in one stream; at most {FEED_SOURCES_MAX}", raise.len());
             return Err(Error::new(ErrorCode::BadArguments, message));
         }
         let copies = shared.options.copies.is_some();

@@ -13,7 +13,7 @@ use zepto_common::Boot;
 use super::files::FileName;
 use crate::error::{EngineError, Result};
 
-/// Length of a file whose first group the log took back because the disk was full.
+/// Length of a file whose first group the log took back because the disk was full or read-only.
 pub(super) const TAKEN_BACK_BYTES: u64 = 8;
 
 /// The files with which a start began its logs. Written when they are durable and before a row is taken.

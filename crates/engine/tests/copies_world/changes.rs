@@ -173,9 +173,10 @@ impl World {
         let node = if wrong { self.random.below(super::NODES) } else { self.owner_of(partition) };
         let Some(store) = self.nodes[node].store.clone() else { return };
         let (change, table) = (open.change.clone(), self.schema.as_ref().unwrap().id);
-        let call = self
-            .runtime
-            .spawn(async move { store.change_rows(table, None, change, &[PartitionId(partition)]).await });
+        let call = self.runtime.spawn(async move {
+            let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+            store.change_rows(table, None, change, &[PartitionId(partition)], deadline).await
+        });
         open.call = Some((self.steps, call));
     }
 

@@ -1,3 +1,5 @@
+//! Waits and states, for every event.
+
 use super::*;
 
 fn waited(command: Command, now: Instant) -> Duration {

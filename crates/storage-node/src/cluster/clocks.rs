@@ -29,7 +29,7 @@ pub(super) fn wall_ms() -> u64 {
 
 /// Compares until the node stops.
 pub(super) async fn compare(agreed: Arc<Agreed>, pulse: Arc<Pulse>, stop: CancellationToken) {
-    let (mut off, mut looks) = (false, 0);
+    let mut judged = Judged::default();
     while tokio::time::timeout(PERIOD, stop.cancelled()).await.is_err() {
         let mine = wall_ms();
         let said = pulse.members(|members| {
@@ -37,31 +37,48 @@ pub(super) async fn compare(agreed: Arc<Agreed>, pulse: Arc<Pulse>, stop: Cancel
             let live = live.filter(|it| it.said.node != agreed.me.node && it.said.wall_ms != 0);
             live.map(|it| it.said.wall_ms).collect::<Vec<_>>()
         });
-        looks = ALONE_AFTER.min(looks + 1);
-        let unsure = said.is_empty() && looks < ALONE_AFTER;
-        let ahead = ahead_of(mine, said);
-        metrics::gauge!(CLOCK_AHEAD).set(ahead as f64);
-        let is_off = ahead.abs() > OFF_MAX_MS;
-        if is_off && !off {
+        let was_off = judged.off;
+        let held = judged.look(ahead_of(mine, said));
+        metrics::gauge!(CLOCK_AHEAD).set(judged.ahead as f64);
+        if judged.off && !was_off {
             tracing::error!(
-                ahead_ms = ahead,
+                ahead_ms = judged.ahead,
                 "this node's wall clock is not that of the other nodes: no row expires by it until it is set right"
             );
-        } else if off && !is_off {
-            tracing::info!(ahead_ms = ahead, "this node's wall clock is right again: rows expire");
+        } else if was_off && !judged.off {
+            tracing::info!(ahead_ms = judged.ahead, "this node's wall clock is right again: rows expire");
         }
-        off = is_off;
-        agreed.store.hold_expiry(off || unsure);
+        agreed.store.hold_expiry(held);
+    }
+}
+
+/// What is known of this clock. While nobody is heard, what was known last counts: a clock does not get right by silence.
+#[derive(Debug, Default)]
+struct Judged {
+    ahead: i64,
+    off: bool,
+    heard: bool,
+    looks: u32,
+}
+
+impl Judged {
+    /// Takes in what the peers say, if one does; whether no row may expire.
+    fn look(&mut self, ahead: Option<i64>) -> bool {
+        self.looks = ALONE_AFTER.min(self.looks + 1);
+        if let Some(ahead) = ahead {
+            (self.ahead, self.off, self.heard) = (ahead, ahead.abs() > OFF_MAX_MS, true);
+        }
+        self.off || !self.heard && self.looks < ALONE_AFTER
     }
 }
 
 /// Milliseconds by which a clock is ahead of the median of others; of an even number of them, of the one that is nearer.
-/// None to compare with: 0.
-fn ahead_of(mine: u64, mut others: Vec<u64>) -> i64 {
+/// None where there is nobody to compare with.
+fn ahead_of(mine: u64, mut others: Vec<u64>) -> Option<i64> {
     others.sort_unstable();
     let ahead = |at: usize| others.get(at).map(|other| mine.cast_signed().wrapping_sub(other.cast_signed()));
     let (low, high) = (ahead(others.len().saturating_sub(1) / 2), ahead(others.len() / 2));
-    low.into_iter().chain(high).min_by_key(|it| it.unsigned_abs()).unwrap_or(0)
+    low.into_iter().chain(high).min_by_key(|it| it.unsigned_abs())
 }
 
 #[cfg(test)]
@@ -71,11 +88,26 @@ mod tests {
     #[test]
     fn one_wrong_clock_among_others_holds_nobody_elses_expiry_and_its_own() {
         let (right, wrong) = (1_700_000_000_000, 1_700_000_200_000);
-        assert_eq!(ahead_of(right, vec![]), 0);
-        assert_eq!(ahead_of(wrong, vec![right, right]), 200_000);
-        assert_eq!(ahead_of(right, vec![right, wrong]), 0, "of two others one is right");
-        assert_eq!(ahead_of(right, vec![right, wrong, right]), 0);
-        assert_eq!(ahead_of(right, vec![wrong]), -200_000, "of two clocks nobody knows which is right");
-        assert!(ahead_of(wrong, vec![right, right + 1_500, right - 1_500]).abs() > OFF_MAX_MS);
+        assert_eq!(ahead_of(right, vec![]), None);
+        assert_eq!(ahead_of(wrong, vec![right, right]), Some(200_000));
+        assert_eq!(ahead_of(right, vec![right, wrong]), Some(0), "of two others one is right");
+        assert_eq!(ahead_of(right, vec![right, wrong, right]), Some(0));
+        assert_eq!(ahead_of(right, vec![wrong]), Some(-200_000), "of two clocks nobody knows which is right");
+        assert!(ahead_of(wrong, vec![right, right + 1_500, right - 1_500]).unwrap() > OFF_MAX_MS);
+    }
+    #[test]
+    fn a_clock_that_is_wrong_does_not_become_right_when_its_peers_fall_silent() {
+        let mut judged = Judged::default();
+        assert!(judged.look(None), "somebody may be heard yet");
+        assert!(!judged.look(Some(1_000)));
+        assert!(judged.look(Some(200_000)));
+        for _ in 0..2 * ALONE_AFTER {
+            assert!(judged.look(None));
+        }
+        assert!(!judged.look(Some(0)));
+        assert!(!judged.look(None), "it was right when it was last compared");
+        let mut alone = Judged::default();
+        let held = (0..ALONE_AFTER).filter(|_| alone.look(None)).count();
+        assert_eq!(held, ALONE_AFTER as usize - 1, "whoever is alone goes by its own clock");
     }
 }

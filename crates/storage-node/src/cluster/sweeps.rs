@@ -5,9 +5,10 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
+use zepto_common::limits::SWEEP_TRY_TIME_MAX;
 use zepto_common::{Error, ErrorCode, PartitionId, Result, SchemaVersion, TableId};
 use zepto_engine::copies::RowChange;
 use zepto_proto::coordinate as wire;
@@ -44,7 +45,12 @@ pub(crate) async fn run(agreed: Arc<Agreed>, stop: CancellationToken) {
             if sweep.tables.iter().any(|table| held_up.contains(table)) {
                 continue;
             }
-            if let Err(error) = carry_out(&agreed, sweep, &sweeps, &owned).await {
+            // What is cut short is asked for again after the next start.
+            let carried = tokio::select! {
+                carried = carry_out(&agreed, sweep, &sweeps, &owned) => carried,
+                () = stop.cancelled() => return,
+            };
+            if let Err(error) = carried {
                 tracing::warn!(version = sweep.version, %error, "TRUNCATE, DROP or DELETE waits here");
                 held_up.extend(&sweep.tables);
                 owed = true;
@@ -73,7 +79,10 @@ async fn carry_out(
         for table in &sweep.tables {
             let swept = match sweep.condition.is_empty() {
                 true => agreed.store.empty_table(TableId(*table)).await,
-                false => agreed.store.delete_rows(TableId(*table), &sweep.condition).await,
+                false => {
+                    let version = SchemaVersion(sweep.schema_version);
+                    agreed.store.delete_rows(TableId(*table), version, &sweep.condition).await
+                }
             };
             match swept {
                 Err(error) if error.code == ErrorCode::UnknownTable => {}
@@ -91,7 +100,7 @@ fn owned_of(partitions: &[u32]) -> Vec<PartitionId> {
 }
 
 /// With copies: a frame in each partition, which every copy obeys and remembers under the sweep's version. Gives the
-/// partitions that have committed it, and the first fault of the others.
+/// partitions that have committed it, and a fault of the others.
 async fn commit(agreed: &Agreed, sweep: &wire::Sweep, partitions: &[PartitionId]) -> (Vec<u32>, Result<()>) {
     let mut open: BTreeSet<PartitionId> = partitions.iter().copied().collect();
     let mut fault = Ok(());
@@ -105,7 +114,8 @@ async fn commit(agreed: &Agreed, sweep: &wire::Sweep, partitions: &[PartitionId]
             }
         };
         let asked: Vec<PartitionId> = open.iter().copied().collect();
-        match agreed.store.change_rows(TableId(*table), version, change, &asked).await {
+        let deadline = Instant::now() + SWEEP_TRY_TIME_MAX;
+        match agreed.store.change_rows(TableId(*table), version, change, &asked, deadline).await {
             // Its rows went with it.
             Err(error) if error.code == ErrorCode::UnknownTable => {}
             Err(error) => return (Vec::new(), Err(error)),

@@ -1,3 +1,5 @@
+//! Positions of a feed are asked of the owner of the stream's home partition alone, and its answers are passed on.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

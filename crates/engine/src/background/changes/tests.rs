@@ -1,3 +1,5 @@
+//! Which columns a change may still read.
+
 use zepto_common::schema::{Column, ColumnDefault, TableName, TableSchema};
 use zepto_common::types::ColumnType;
 use zepto_common::{ColumnId, SchemaVersion, TableId};

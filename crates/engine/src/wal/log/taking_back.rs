@@ -19,11 +19,24 @@ impl Log {
         }
     }
 
+    /// Makes up for what is owed though nobody writes. False while the disk refuses.
+    ///
+    /// # Errors
+    /// `LogFailed`: what the files hold is not known any more.
+    pub fn settle_or_fail(&mut self) -> Result<bool> {
+        self.check()?;
+        match self.settle() {
+            Ok(()) => Ok(true),
+            Err(EngineError::ReadOnlyDisk { .. }) => Ok(false),
+            Err(error) => Err(self.poison(&error)),
+        }
+    }
+
     /// Cuts off what an earlier group left behind, if anything.
     ///
     /// # Errors
     /// `ReadOnlyDisk`: still owed. Others: what the files hold is not known.
-    pub fn settle(&mut self) -> Result<()> {
+    pub(super) fn settle(&mut self) -> Result<()> {
         // Later files first: a file's seal must not go while a later file has frames.
         while let Some(segment) = self.owed.last().copied() {
             self.wipe(segment)?;
