@@ -11,16 +11,14 @@ use arrow::array::{Array, ArrayRef, AsArray, GenericByteViewArray, RecordBatch};
 use arrow::datatypes::{ByteViewType, DataType};
 use datafusion::common::Result;
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::execution_plan::ChildrenPropertiesMode;
 use datafusion::physical_plan::joins::{CrossJoinExec, HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec};
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{
-    DisplayAs, DisplayFormatType, ExecutionPlan, PhysicalExpr, PlanProperties, ReplaceChildrenOptions,
-};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ReplaceChildrenOptions};
 use futures::StreamExt;
 
 /// Texts that are less than this many times as large as what the rows have of them stay shared.
@@ -35,20 +33,17 @@ pub(crate) struct CompactHeldTexts;
 impl PhysicalOptimizerRule for CompactHeldTexts {
     fn optimize(&self, plan: Arc<dyn ExecutionPlan>, _: &ConfigOptions) -> Result<Arc<dyn ExecutionPlan>> {
         let compacted = plan.transform_up(|node| {
-            let holds = node.is::<SortExec>()
-                || node.is::<HashJoinExec>()
-                || node.is::<SortMergeJoinExec>()
-                || node.is::<NestedLoopJoinExec>()
-                || node.is::<CrossJoinExec>();
+            let held = held_children(node.as_ref());
             let texts = |child: &&Arc<dyn ExecutionPlan>| has_views(child);
-            if !holds || !node.children().iter().any(texts) {
+            if !node.children().iter().take(held).any(texts) {
                 return Ok(Transformed::no(node));
             }
-            let compact = |child: &Arc<dyn ExecutionPlan>| match has_views(child) {
+            let compact = |(at, child): (usize, &Arc<dyn ExecutionPlan>)| match at < held && has_views(child)
+            {
                 true => Arc::new(CompactExec { input: Arc::clone(child) }) as Arc<dyn ExecutionPlan>,
                 false => Arc::clone(child),
             };
-            let children = node.children().into_iter().map(compact).collect();
+            let children = node.children().into_iter().enumerate().map(compact).collect();
             let options = ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute);
             Ok(Transformed::yes(node.replace_children(children, options)?))
         })?;
@@ -61,6 +56,22 @@ impl PhysicalOptimizerRule for CompactHeldTexts {
 
     fn schema_check(&self) -> bool {
         true
+    }
+}
+
+/// How many of a node's children, from the first, it holds batches of.
+fn held_children(node: &dyn ExecutionPlan) -> usize {
+    if node.is::<SortMergeJoinExec>() {
+        2
+    } else if node.is::<SortExec>()
+        || node.is::<HashJoinExec>()
+        || node.is::<NestedLoopJoinExec>()
+        || node.is::<CrossJoinExec>()
+    {
+        // Of a join the left side: the rows of the other stream by.
+        1
+    } else {
+        0
     }
 }
 
@@ -86,42 +97,7 @@ impl ExecutionPlan for CompactExec {
         "CompactExec"
     }
 
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
-
-    fn replace_children(
-        self: Arc<Self>,
-        mut children: Vec<Arc<dyn ExecutionPlan>>,
-        _: ReplaceChildrenOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        match children.pop() {
-            Some(input) => Ok(Arc::new(Self { input })),
-            None => Ok(self),
-        }
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
-    }
+    crate::plan_inputs::passes_rows_on!(|_node, input| Self { input });
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let input = self.input.execute(partition, context)?;

@@ -1,6 +1,7 @@
 //! Conditions of DELETE on their way through a cluster: the text, and all that its meaning hangs on besides the schema of
 //! the table. Every copy of a partition reads it by itself, perhaps after a restart, and must find the same rows.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -38,12 +39,16 @@ pub(crate) struct StoredCondition {
 
 impl StoredCondition {
     /// A condition in a statement that was planned in this session.
-    pub(crate) fn of(context: &RequestContext, state: &SessionState, text: String) -> Self {
+    ///
+    /// # Errors
+    /// A session whose statement has not begun, so that there is no `now()`.
+    pub(crate) fn of(context: &RequestContext, state: &SessionState, text: String) -> Result<Self> {
         let now = state.execution_props().query_execution_start_time;
-        let now = now.and_then(|now| now.timestamp_nanos_opt()).unwrap_or_default();
+        let now = now.and_then(|now| now.timestamp_nanos_opt());
+        let now = now.ok_or_else(|| Error::internal("a condition in a statement without a time"))?;
         let semantics = state.config().options().extensions.get::<SemanticOptions>();
         let zone = semantics.map(|it| it.session_timezone.clone()).unwrap_or_default();
-        Self { text, now, zone, user: context.user.clone() }
+        Ok(Self { text, now, zone, user: context.user.clone() })
     }
 }
 
@@ -83,7 +88,11 @@ impl Conditions for Reader {
         let query_schema = schema.query_schema();
         let named = collect_columns(&wanted).into_iter().map(|column| column.index());
         let reads = named.filter_map(|at| schema.columns.get(at)).map(|column| column.id).collect();
-        let judge = move |rows: &RecordBatch| mutate::mask(&wanted, rows, &query_schema);
+        // On the thread that rewrites segments, which must outlive a fault of one expression.
+        let judge = move |rows: &RecordBatch| {
+            catch_unwind(AssertUnwindSafe(|| mutate::mask(&wanted, rows, &query_schema)))
+                .unwrap_or_else(|_| Err(Error::internal("a condition panicked")))
+        };
         Ok(Condition { reads, judge: Arc::new(judge) })
     }
 }

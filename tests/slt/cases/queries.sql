@@ -93,6 +93,8 @@ SELECT DISTINCT number AS x FROM numbers(3) ORDER BY number DESC;
 -- HAVING that filters rows.
 SELECT number FROM numbers(4) HAVING number < 2 ORDER BY number;
 SELECT number * 2 AS n FROM numbers(9) WHERE number > 1 HAVING n < 8 ORDER BY n;
+SELECT number % 3 AS n FROM numbers(9) HAVING n < (SELECT max(number) FROM numbers(3)) ORDER BY number;
+SELECT number AS n FROM numbers(4) HAVING n IN (SELECT number * 2 FROM numbers(2)) ORDER BY n;
 SELECT 1 HAVING 0;
 SELECT count() FROM numbers(4) HAVING count() > 4;
 

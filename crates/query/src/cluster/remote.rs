@@ -23,7 +23,7 @@ use zepto_common::schema::TableSchema;
 
 use super::{Attempt, Fault, Fragment, Part, Pin, Replies, Reply, Scan, Want};
 use crate::error::external;
-use crate::leaf_plan::{without_children, without_expressions};
+use crate::plan_inputs::{without_children, without_expressions};
 use crate::provider;
 
 /// The leaf.

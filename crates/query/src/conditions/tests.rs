@@ -1,3 +1,5 @@
+//! A condition that has travelled means what it meant in its statement.
+
 use std::sync::Arc;
 
 use arrow::array::{Array, Int64Array, RecordBatch};

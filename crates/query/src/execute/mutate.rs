@@ -55,7 +55,7 @@ async fn delete_in_cluster(
     let expr = plain_expression(&run, state, schema, predicate.clone(), None).await?;
     fixed_everywhere(&expr)?;
     physical(state, expr, schema)?;
-    let condition = StoredCondition::of(&run.context, state, text_of(predicate));
+    let condition = StoredCondition::of(&run.context, state, text_of(predicate))?;
     let condition = serde_json::to_string(&condition).map_err(|error| Error::internal(error.to_string()))?;
     let (name, table, version) = (schema.name.clone(), schema.id, schema.version);
     run.core.change(Ddl::DeleteRows { name, table, schema: version, condition }).await?;

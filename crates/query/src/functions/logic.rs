@@ -149,7 +149,7 @@ pub(crate) const ROWS: &[Row] = &[
         &["iif"],
         "if(condition, then, else)",
         "then when the condition holds, else the other.",
-        Plan::Sql("CASE WHEN __truth($1) THEN $2 ELSE $3 END"),
+        Plan::Ast(super::rewrites::choice),
     ),
     row(
         "multiIf",

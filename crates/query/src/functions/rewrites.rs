@@ -204,6 +204,12 @@ fn is_test(op: &BinaryOperator) -> bool {
     matches!(op, B::Eq | B::NotEq | B::Lt | B::LtEq | B::Gt | B::GtEq | B::And | B::Or)
 }
 
+/// `if(condition, then, else)`.
+pub(crate) fn choice(args: Vec<Expr>) -> Result<Expr> {
+    count("if", &args, 3, 3)?;
+    multi_if(args)
+}
+
 /// `multiIf(condition, then, …, else)`.
 pub(crate) fn multi_if(args: Vec<Expr>) -> Result<Expr> {
     if args.len() < 3 || args.len().is_multiple_of(2) {

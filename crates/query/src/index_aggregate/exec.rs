@@ -21,7 +21,7 @@ use futures::stream;
 
 use super::Slots;
 use super::measure::Measure;
-use crate::leaf_plan::{without_children, without_expressions};
+use crate::plan_inputs::{without_children, without_expressions};
 use crate::provider::PartScan;
 
 /// The plan node: a leaf.

@@ -31,7 +31,7 @@ use zepto_engine::store::TableSnapshot;
 use super::predicate::Wanted;
 use super::{pinned, statistics, to_query};
 use crate::error::external;
-use crate::leaf_plan::without_children;
+use crate::plan_inputs::without_children;
 use crate::running::QueryHandle;
 
 /// Rows below which another partition costs more than it saves.

@@ -136,12 +136,6 @@ fn planned(mut function: Function, row: &'static Row) -> Result<Expr> {
             Ok(call("__date_bin", typed_arguments(args)?))
         }
         Plan::Scalar(_) => Ok(call(row.name(), typed_arguments(args)?)),
-        // Its results stand beside each other; in the template they were not known.
-        Plan::Sql(template) if row.name() == "if" => {
-            let args = args.into_iter().enumerate();
-            let args = args.map(|(at, arg)| if at > 0 { rewrites::flag(arg) } else { arg }).collect();
-            rewrites::parse_template(row.name(), template, &typed_arguments(args)?)
-        }
         Plan::Sql(template) => rewrites::parse_template(row.name(), template, &typed_arguments(args)?),
         Plan::Ast(make) => make(typed_arguments(args)?),
         Plan::Aggregate(_) => {

@@ -1,8 +1,6 @@
-//! HAVING without groups and aggregates is one more WHERE.
+//! HAVING without groups, aggregates and windows (which see what HAVING leaves) is one more WHERE.
 
-use std::ops::ControlFlow;
-
-use sqlparser::ast::{BinaryOperator, Expr, GroupByExpr, OrderBy, Select, SelectItem, Visit, Visitor};
+use sqlparser::ast::{BinaryOperator, Expr, GroupByExpr, OrderBy, OrderByKind, Select, SelectItem};
 
 use super::has_aggregate;
 
@@ -16,11 +14,14 @@ pub(super) fn as_condition(select: &mut Select, order: Option<&OrderBy>) {
         return;
     }
     let computed = select.projection.iter().any(|item| match item {
-        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => is_computed(expr),
+        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => has_aggregate(expr),
         _ => false,
     });
-    let ordered = order.is_some_and(|order| order.visit(&mut Computed).is_break());
-    if computed || ordered || select.having.as_ref().is_some_and(is_computed) {
+    let ordered = order.is_some_and(|order| match &order.kind {
+        OrderByKind::Expressions(keys) => keys.iter().any(|key| has_aggregate(&key.expr)),
+        OrderByKind::All(_) => false,
+    });
+    if computed || ordered || select.having.as_ref().is_some_and(has_aggregate) {
         return;
     }
     let nested = |expr: Expr| Box::new(Expr::Nested(Box::new(expr)));
@@ -30,24 +31,4 @@ pub(super) fn as_condition(select: &mut Select, order: Option<&OrderBy>) {
         }
         (left, right) => left.or(right),
     };
-}
-
-/// Whether it needs more rows than one: an aggregate, or a window that sees what HAVING leaves.
-fn is_computed(expr: &Expr) -> bool {
-    has_aggregate(expr) || expr.visit(&mut Computed).is_break()
-}
-
-struct Computed;
-
-impl Visitor for Computed {
-    type Break = ();
-
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-        match expr {
-            Expr::Function(call) if call.over.is_some() || crate::functions::is_aggregate(&call.name) => {
-                ControlFlow::Break(())
-            }
-            _ => ControlFlow::Continue(()),
-        }
-    }
 }

@@ -197,6 +197,11 @@ pub(crate) fn text_of(tokens: &[TokenWithSpan]) -> String {
         }
         match token {
             Token::SingleQuotedString(value) => text.push_str(&quote(value)),
+            // The token's own text leaves the quotes in a name as they are.
+            Token::Word(Word { value, quote_style: Some(mark), .. }) if value.contains(*mark) => {
+                let doubled = value.replace(*mark, &String::from_iter([*mark, *mark]));
+                text.extend([*mark].into_iter().chain(doubled.chars()).chain([*mark]));
+            }
             other => text.push_str(&other.to_string()),
         }
         last = Some(token);

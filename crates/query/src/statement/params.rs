@@ -126,8 +126,10 @@ fn number_tokens(text: &str) -> Vec<Token> {
 /// `['a', -1, NULL]`: only literals, commas and brackets pass, and only whole numbers that the items' type holds.
 fn list_tokens(text: &str, of: &ColumnType) -> Option<Vec<Token>> {
     let dialect: &dyn Dialect = &ZeptoDialect;
-    let tokens = Tokenizer::new(dialect, text).tokenize().ok()?;
-    let tokens: Vec<Token> = tokens.into_iter().filter(|t| !matches!(t, Token::Whitespace(_))).collect();
+    let mut tokens = Tokenizer::new(dialect, text).with_unescape(false).tokenize_with_location().ok()?;
+    super::literals::read(&mut tokens).ok()?;
+    let tokens = tokens.into_iter().map(|token| token.token);
+    let tokens: Vec<Token> = tokens.filter(|t| !matches!(t, Token::Whitespace(_) | Token::EOF)).collect();
     let (mut depth, mut closed) = (0usize, false);
     for token in &tokens {
         match token {

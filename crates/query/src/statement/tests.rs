@@ -173,6 +173,34 @@ fn a_statement_about_feeds_is_refused_with_where_they_stand() {
     }
 }
 
+/// Views, conditions and fragments of a statement are kept and sent as such texts.
+#[test]
+fn a_text_made_of_tokens_has_the_same_tokens() {
+    let plain = |sql: &str| tokenize(sql).unwrap().into_iter().map(|token| token.token).collect::<Vec<_>>();
+    for sql in [
+        r"SELECT 'it''s', 'it\'s', '^\d+$', '50\%', 'a\\nb', 'a\nb', '\x41', '\\', ''",
+        r#"SELECT "a""b", `c``d`, `e"f` FROM "t`u""#,
+        "SELECT 0x41, x'41', -1.5e3, a ? b : c",
+    ] {
+        let tokens = tokenize(sql).unwrap();
+        assert_eq!(plain(&cursor::text_of(&tokens)), plain(sql), "{sql}");
+    }
+}
+
+#[test]
+fn literals_in_lists_of_parameters_are_read_like_others() {
+    let params = Params::from([("a".to_owned(), Some(r"['\d', 'it\'s', '\x41']".to_owned()))]);
+    let tokens = params::substitute(tokenize("SELECT {a:Array(String)}").unwrap(), &params).unwrap();
+    let texts: Vec<String> = tokens
+        .into_iter()
+        .filter_map(|token| match token.token {
+            Token::SingleQuotedString(text) => Some(text),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(texts[..3], [r"\d", "it's", "A"]);
+}
+
 #[test]
 fn a_script_is_cut_at_its_semicolons() {
     let cut = split_statements("SELECT ';'; -- a;b\nCREATE TABLE t (a Int8);\n;SELECT 'é'; SELECT 2");

@@ -11,6 +11,7 @@ use datafusion::physical_plan::projection::ProjectionExec;
 use futures::TryStreamExt;
 use zepto_common::PartitionId;
 use zepto_common::error::{Error, Result};
+use zepto_common::limits::EXPRESSION_STACK_BYTES;
 use zepto_common::schema::TableSchema;
 use zepto_engine::Part;
 use zepto_engine::store::ViewDefinition;
@@ -22,9 +23,6 @@ use crate::error::from_datafusion;
 use crate::options::SqlOptions;
 use crate::provider;
 use crate::session::Sessions;
-
-/// Stack of the thread that plans and folds: plans are deep.
-const STACK_BYTES: usize = 8 << 20;
 
 /// Row ranges of parts.
 type Ranges = Vec<(Part, Vec<Range<usize>>)>;
@@ -142,7 +140,8 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
 /// Runs it on a thread with a deep stack, outside of any runtime.
 pub(crate) fn on_own_stack<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name("zepto-views".to_owned()).stack_size(STACK_BYTES);
+        let thread =
+            std::thread::Builder::new().name("zepto-views".to_owned()).stack_size(EXPRESSION_STACK_BYTES);
         let thread = thread.spawn_scoped(scope, work);
         let thread = thread.map_err(|error| Error::internal(format!("cannot start a thread: {error}")))?;
         thread.join().unwrap_or_else(|_| Err(Error::internal("computing a view's states panicked")))

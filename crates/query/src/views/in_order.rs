@@ -16,7 +16,7 @@ use datafusion::physical_plan::{
 };
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::leaf_plan::{without_children, without_expressions};
+use crate::plan_inputs::{without_children, without_expressions};
 use crate::provider;
 
 /// The plans' partitions, each read to its end before the next begins.

@@ -18,7 +18,7 @@ use datafusion::physical_plan::{
 };
 use zepto_common::schema::TableSchema;
 
-use crate::leaf_plan::{without_children, without_expressions};
+use crate::plan_inputs::{without_children, without_expressions};
 use crate::provider;
 
 /// A catalog in which every name means the view's source: the query named it when the view was made.

@@ -25,7 +25,7 @@ use zepto_engine::series::NO_ROW;
 
 use super::join::{Both, Join, Joined};
 use crate::error::external;
-use crate::leaf_plan::{without_children, without_expressions};
+use crate::plan_inputs::{without_children, without_expressions};
 use crate::provider::PartScan;
 use crate::running::QueryHandle;
 use crate::timeseries::load::Read;

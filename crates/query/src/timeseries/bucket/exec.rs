@@ -31,7 +31,7 @@ use zepto_engine::series;
 use super::group::{Group, Grouping};
 use super::measure::Measure;
 use crate::error::external;
-use crate::leaf_plan::without_children;
+use crate::plan_inputs::without_children;
 use crate::provider::PartScan;
 use crate::running::QueryHandle;
 use crate::timeseries::keys::{Keys, Stretch};
