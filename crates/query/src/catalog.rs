@@ -59,8 +59,7 @@ impl CatalogProvider for Databases {
     }
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
-        let exists = name == SYSTEM || self.core.store.catalog().has_database(name);
-        exists.then(|| {
+        self.core.has_database(name).then(|| {
             let database = name.to_owned();
             let external = self.external.clone();
             Arc::new(Database { core: self.core.clone(), database, depth: self.depth, external })
@@ -98,20 +97,21 @@ impl SchemaProvider for Database {
             let elsewhere = self.core.reads.is_some();
             return Ok(Some(Arc::new(EngineTable::new(self.core.store.clone(), schema.clone(), elsewhere))));
         }
-        let Some(view) = catalog.view(&full) else { return Ok(None) };
+        let built_in = || system::built_in_view(&catalog, &full).map(Arc::new);
+        let Some(view) = catalog.view(&full).cloned().or_else(built_in) else { return Ok(None) };
         if let Some(source) = view.source.filter(|_| view.materialized) {
             let Some(schema) = catalog.table_by_id(source) else { return Ok(None) };
             if self.core.reads.is_some() {
                 self.core.require_alone("Reading a materialized view").map_err(external)?;
             }
-            let recipe = self.core.recipes.of(&self.core.sessions, view, schema).await.map_err(external)?;
+            let recipe = self.core.recipes.of(&self.core.sessions, &view, schema).await.map_err(external)?;
             return Ok(Some(Arc::new(MaterializedView::new(self.core.store.clone(), view.clone(), recipe))));
         }
         if self.depth >= VIEW_DEPTH_MAX {
             let message = format!("View {full} is nested too deep");
             return Err(external(Error::new(ErrorCode::TooDeepRecursion, message)));
         }
-        let plan = self.core.plan_view(view, self.depth + 1).await.map_err(external)?;
+        let plan = self.core.plan_view(&view, self.depth + 1).await.map_err(external)?;
         Ok(Some(Arc::new(ViewTable::new(plan, Some(view.sql.clone())))))
     }
 
@@ -121,6 +121,7 @@ impl SchemaProvider for Database {
         self.external.get(&self.database, name).is_some()
             || catalog.table(&full).is_some()
             || catalog.view(&full).is_some()
+            || system::built_in_view(&catalog, &full).is_some()
             || self.database == SYSTEM
     }
 }

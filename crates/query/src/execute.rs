@@ -21,7 +21,7 @@ use zepto_common::service::Answer;
 
 use crate::service::{Core, Run};
 use crate::statement::{NameText, ObjectKind, Statement};
-use crate::system::{Cells, SYSTEM, batch};
+use crate::system::{Cells, batch, is_built_in};
 
 pub(crate) use evaluate::Evaluator;
 
@@ -96,7 +96,7 @@ impl Run {
     pub(crate) fn table(&self, name: &NameText) -> Result<Arc<TableSchema>> {
         let name = Core::full_name(name, &self.context);
         let catalog = self.core.store.catalog();
-        if name.database == SYSTEM || catalog.view(&name).is_some() {
+        if is_built_in(&catalog, &name.database) || catalog.view(&name).is_some() {
             let message = format!("{name} is not a table that can be changed");
             return Err(Error::new(ErrorCode::NotImplemented, message));
         }
@@ -106,11 +106,12 @@ impl Run {
     /// The full name of a table to be made or renamed.
     ///
     /// # Errors
-    /// In the database `system` nothing is made.
+    /// In databases that are always there nothing is made.
     pub(crate) fn writable_name(&self, name: &NameText) -> Result<TableName> {
         let name = Core::full_name(name, &self.context);
-        if name.database == SYSTEM {
-            return Err(Error::new(ErrorCode::AccessDenied, "The database system cannot be changed"));
+        if is_built_in(&self.core.store.catalog(), &name.database) {
+            let message = format!("The database {} cannot be changed", name.database);
+            return Err(Error::new(ErrorCode::AccessDenied, message));
         }
         Ok(name)
     }
@@ -119,8 +120,9 @@ impl Run {
 async fn drop_objects(run: Run, kind: ObjectKind, names: &[NameText], if_exists: bool) -> Result<Answer> {
     for name in names {
         let result = match kind {
-            ObjectKind::Database if name.table == SYSTEM => {
-                Err(Error::new(ErrorCode::AccessDenied, "The database system cannot be dropped"))
+            ObjectKind::Database if is_built_in(&run.core.store.catalog(), &name.table) => {
+                let message = format!("The database {} cannot be dropped", name.table);
+                Err(Error::new(ErrorCode::AccessDenied, message))
             }
             ObjectKind::Database => {
                 run.core.change(Ddl::DropDatabase { name: name.table.clone(), if_exists: false }).await

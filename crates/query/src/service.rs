@@ -23,7 +23,7 @@ use crate::plan_cache::PlanCache;
 use crate::running::{QueryHandle, Running, RunningGuard};
 use crate::session::Sessions;
 use crate::statement::{self, NameText, ObjectKind, Parsed, Show, Statement};
-use crate::system::SYSTEM;
+use crate::system::is_built_in;
 use crate::views::Recipes;
 
 /// What all statements share.
@@ -109,7 +109,8 @@ impl Core {
 
     /// Whether there is a database of this name.
     pub(crate) fn has_database(&self, name: &str) -> bool {
-        name == SYSTEM || self.store.catalog().has_database(name)
+        let catalog = self.store.catalog();
+        is_built_in(&catalog, name) || catalog.has_database(name)
     }
 }
 

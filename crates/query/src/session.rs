@@ -4,6 +4,7 @@ mod lean;
 mod lent;
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -51,6 +52,10 @@ pub(crate) use lent::Lent;
 
 /// DataFusion wants a catalog above databases; it is never shown.
 pub(crate) const CATALOG: &str = "zepto";
+/// The part of a sorting thread's memory that it holds back for merging: one in so many.
+const MERGE_SHARE: usize = 8;
+/// The least and the most bytes of it.
+const MERGE_RESERVE: RangeInclusive<usize> = (256 << 10)..=(10 << 20);
 
 /// What all statements share.
 #[derive(Debug)]
@@ -240,6 +245,9 @@ impl Sessions {
             let most = config.options().execution.target_partitions;
             config.options_mut().execution.target_partitions = threads.min(most);
         }
+        let most = self.most_memory(settings).min(self.memory_limit);
+        let execution = &mut config.options_mut().execution;
+        execution.sort_spill_reservation_bytes = merge_reserve(most, execution.target_partitions);
         // Functions see the options as they are now.
         state.mark_start_execution();
         state
@@ -261,6 +269,13 @@ impl Sessions {
         state
     }
 
+    /// The most bytes that a statement may take.
+    fn most_memory(&self, settings: &BTreeMap<String, String>) -> usize {
+        let wanted = settings.get("max_memory_usage").and_then(|n| zepto_common::settings::size(n));
+        let most = wanted.filter(|&bytes| bytes > 0).and_then(|bytes| usize::try_from(bytes).ok());
+        most.unwrap_or(self.memory_limit)
+    }
+
     /// What a plan runs in: the statement's share of memory, its handle.
     ///
     /// # Errors
@@ -271,16 +286,20 @@ impl Sessions {
         handle: &Arc<QueryHandle>,
         settings: &BTreeMap<String, String>,
     ) -> Result<Arc<TaskContext>> {
-        let wanted = settings.get("max_memory_usage").and_then(|n| zepto_common::settings::size(n));
-        let most = wanted.filter(|&bytes| bytes > 0).and_then(|bytes| usize::try_from(bytes).ok());
-        let most = most.unwrap_or(self.memory_limit);
-        let pool = QueryPool::new(self.runtime.memory_pool.clone(), handle.clone(), most);
+        let most = self.most_memory(settings);
+        let pool = QueryPool::new(&self.runtime, handle.clone(), most);
         let runtime = RuntimeEnvBuilder::from_runtime_env(&self.runtime)
             .with_memory_pool(Arc::new(pool))
             .build_arc()
             .map_err(from_datafusion)?;
         Ok(Arc::new(task(state, runtime)))
     }
+}
+
+/// What each thread that sorts holds back for merging what it has put on disk. DataFusion's 10 MiB would be all the
+/// memory of a statement with little of it, or on a machine with many threads.
+fn merge_reserve(memory: usize, threads: usize) -> usize {
+    (memory / threads.max(1) / MERGE_SHARE).clamp(*MERGE_RESERVE.start(), *MERGE_RESERVE.end())
 }
 
 /// Without the registries: plans carry their functions, only those that come as bytes look them up by name.

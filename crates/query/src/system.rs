@@ -1,6 +1,8 @@
-//! The database `system`: what the server knows about itself, as tables; and `numbers`.
+//! The databases that are always there: `system`, what the server knows about itself, as tables; and `information_schema`,
+//! the same as views. And `numbers`.
 
 mod cells;
+mod information;
 mod numbers;
 mod tables;
 
@@ -15,6 +17,10 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
+use zepto_common::schema::TableName;
+use zepto_engine::catalog::Catalog;
+use zepto_engine::store::ViewDefinition;
+
 use crate::error::external;
 use crate::service::Core;
 
@@ -23,6 +29,17 @@ pub(crate) use tables::{create_statement, default_text, type_name};
 
 /// The database's name.
 pub(crate) const SYSTEM: &str = "system";
+
+/// Whether this database is always there, and nothing can be made in it.
+pub(crate) fn is_built_in(catalog: &Catalog, database: &str) -> bool {
+    database == SYSTEM || (information::is_name(database) && !catalog.has_database(database))
+}
+
+/// A view that is always there.
+pub(crate) fn built_in_view(catalog: &Catalog, name: &TableName) -> Option<ViewDefinition> {
+    let there = name.database != SYSTEM && is_built_in(catalog, &name.database);
+    there.then(|| information::view(&name.database, &name.table)).flatten()
+}
 
 /// Registers the table functions.
 pub(crate) fn register(state: &mut SessionState) {

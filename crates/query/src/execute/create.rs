@@ -16,12 +16,15 @@ use super::{insert, is_missing};
 use crate::service::Run;
 use crate::statement::cursor::{is_word, quote, text_of};
 use crate::statement::{ColumnSpec, CreateTable, NameText, Tokens};
-use crate::system::SYSTEM;
+use crate::system::is_built_in;
 
 /// CREATE DATABASE.
 pub(super) async fn database(run: Run, name: &str, if_not_exists: bool) -> Result<Answer> {
-    if name == SYSTEM {
-        return Err(Error::new(ErrorCode::DatabaseAlreadyExists, "Database system already exists"));
+    if is_built_in(&run.core.store.catalog(), name) {
+        if if_not_exists {
+            return Ok(run.done());
+        }
+        return Err(Error::new(ErrorCode::DatabaseAlreadyExists, format!("Database {name} already exists")));
     }
     match run.core.change(Ddl::CreateDatabase { name: name.to_owned(), if_not_exists: false }).await {
         Err(error) if if_not_exists && error.code == ErrorCode::DatabaseAlreadyExists => {}

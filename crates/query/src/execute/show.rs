@@ -10,7 +10,9 @@ use super::query;
 use crate::service::{Core, Run};
 use crate::statement::cursor::quote;
 use crate::statement::{self, NameText, ObjectKind, Show};
-use crate::system::{Cells, SYSTEM, batch, create_statement, default_text, table_names, type_name};
+use crate::system::{
+    Cells, SYSTEM, batch, built_in_view, create_statement, default_text, is_built_in, table_names, type_name,
+};
 
 /// Answers it.
 pub(super) async fn show(run: Run, show: Show) -> Result<Answer> {
@@ -109,9 +111,10 @@ fn like_text(like: Option<&statement::Like>, before: &str) -> String {
 fn create_table(run: Run, name: &NameText) -> Result<Answer> {
     let full = Core::full_name(name, &run.context);
     let catalog = run.core.store.catalog();
-    let text = match catalog.view(&full) {
-        Some(view) => view.sql.clone(),
-        None => create_statement(catalog.require(&full)?),
+    let text = match (catalog.view(&full), built_in_view(&catalog, &full)) {
+        (Some(view), _) => view.sql.clone(),
+        (None, Some(view)) => format!("CREATE VIEW {full} AS {}", view.sql),
+        (None, None) => create_statement(catalog.require(&full)?),
     };
     Ok(run.give(batch(vec![("statement", Cells::Text(vec![text]))])?))
 }
@@ -138,7 +141,7 @@ async fn describe(run: Run, name: &NameText) -> Result<Answer> {
         let columns = schema.columns.clone();
         return give_columns(run, &columns);
     }
-    if catalog.view(&full).is_none() && full.database != SYSTEM {
+    if catalog.view(&full).is_none() && !is_built_in(&catalog, &full.database) {
         catalog.require(&full)?;
     }
     let quoted = |name: &str| format!("`{}`", name.replace('`', "\\`"));
@@ -177,5 +180,6 @@ fn exists(run: Run, kind: ObjectKind, name: &NameText) -> Result<Answer> {
 fn table_exists(catalog: &zepto_engine::catalog::Catalog, name: &TableName) -> bool {
     catalog.table(name).is_some()
         || catalog.view(name).is_some()
+        || built_in_view(catalog, name).is_some()
         || (name.database == SYSTEM && table_names().any(|table| table == name.table))
 }

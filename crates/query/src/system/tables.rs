@@ -5,14 +5,16 @@ use zepto_common::error::Result;
 use zepto_common::schema::{ColumnDefault, TableSchema};
 use zepto_common::service::NodeStatus;
 use zepto_common::settings::{Effect, Setting};
+use zepto_common::types::ColumnType;
 use zepto_engine::Part;
 use zepto_engine::store::ViewDefinition;
 
 use super::cells::{Cells, batch};
-use super::{SYSTEM, table_names};
+use super::{SYSTEM, information, is_built_in, table_names};
 use crate::functions::FunctionInfo;
 use crate::service::Core;
-use crate::statement::cursor::quote;
+use crate::statement::cursor::{quote, text_of};
+use crate::views::query_of;
 
 /// One row, as ClickHouse's.
 pub(super) fn one(_: &Core) -> Result<RecordBatch> {
@@ -37,12 +39,14 @@ pub(super) fn nodes(core: &Core) -> Result<RecordBatch> {
 }
 
 pub(super) fn databases(core: &Core) -> Result<RecordBatch> {
-    let mut names: Vec<String> = core.store.catalog().databases().to_vec();
-    names.push(SYSTEM.to_owned());
+    let catalog = core.store.catalog();
+    let mut names: Vec<String> = catalog.databases().to_vec();
+    let built_in = || std::iter::once(SYSTEM).chain(information::databases());
+    names.extend(built_in().filter(|name| is_built_in(&catalog, name)).map(str::to_owned));
     names.sort();
     let rows = names.len();
-    let engines =
-        names.iter().map(|name| if name == SYSTEM { "Memory" } else { "Atomic" }.to_owned()).collect();
+    let engine = |name: &String| if is_built_in(&catalog, name) { "Memory" } else { "Atomic" }.to_owned();
+    let engines = names.iter().map(engine).collect();
     batch(vec![
         ("name", Cells::Text(names)),
         ("engine", Cells::Text(engines)),
@@ -65,6 +69,7 @@ struct TableRow {
     sorting_key: String,
     partition_key: String,
     create: String,
+    select: String,
     rows: Option<u64>,
     bytes: Option<u64>,
     comment: String,
@@ -80,6 +85,10 @@ pub(super) fn tables(core: &Core) -> Result<RecordBatch> {
         engine: "System".to_owned(),
         ..TableRow::default()
     }));
+    let built_in = information::databases().filter(|name| is_built_in(&catalog, name));
+    rows.extend(built_in.flat_map(|database| {
+        information::names().filter_map(|name| information::view(database, &name)).map(|view| view_row(&view))
+    }));
     rows.sort_by(|a, b| (&a.database, &a.name).cmp(&(&b.database, &b.name)));
     let text = |of: fn(&TableRow) -> &String| Cells::Text(rows.iter().map(|row| of(row).clone()).collect());
     let count = rows.len();
@@ -91,7 +100,7 @@ pub(super) fn tables(core: &Core) -> Result<RecordBatch> {
         ("is_temporary", Cells::U8(vec![0; count])),
         ("create_table_query", text(|row| &row.create)),
         ("engine_full", text(|row| &row.engine_full)),
-        ("as_select", Cells::same("", count)),
+        ("as_select", text(|row| &row.select)),
         ("partition_key", text(|row| &row.partition_key)),
         ("sorting_key", text(|row| &row.sorting_key)),
         ("primary_key", text(|row| &row.primary_key)),
@@ -117,6 +126,7 @@ fn table_row(core: &Core, schema: &TableSchema) -> TableRow {
         sorting_key: key,
         partition_key: String::new(),
         create: create_statement(schema),
+        select: String::new(),
         rows: snapshot.as_ref().map(|_| rows as u64),
         bytes: snapshot.as_ref().map(|_| bytes as u64),
         comment: schema.comment.clone(),
@@ -129,6 +139,7 @@ fn view_row(view: &ViewDefinition) -> TableRow {
         name: view.name.table.clone(),
         engine: if view.materialized { "MaterializedView" } else { "View" }.to_owned(),
         create: view.sql.clone(),
+        select: query_of(view).map(|query| text_of(&query)).unwrap_or_default(),
         ..TableRow::default()
     }
 }
@@ -223,7 +234,7 @@ pub(super) fn columns(core: &Core) -> Result<RecordBatch> {
     let mut all: Vec<_> = tables.chain(views).collect();
     all.sort_by_key(|(name, ..)| *name);
     let mut text: [Vec<String>; 8] = Default::default();
-    let (mut positions, mut in_key) = (Vec::new(), Vec::new());
+    let (mut positions, mut in_key, mut figures) = (Vec::new(), Vec::new(), Vec::new());
     for (name, columns, schema) in all {
         for (position, column) in (1..).zip(columns) {
             let (kind, expression) = default_text(&column.default, column.ty.is_number());
@@ -241,10 +252,14 @@ pub(super) fn columns(core: &Core) -> Result<RecordBatch> {
             text.iter_mut().zip(cells).for_each(|(column, cell)| column.push(cell));
             positions.push(position);
             in_key.push(u8::from(key));
+            figures.push(Figures::of(&column.ty));
         }
     }
     let [database, table, name, ty, kind, expression, comment, codec] = text.map(Cells::Text);
     let none = vec![0u8; positions.len()];
+    let figure = |of: fn(&Figures) -> Option<u8>| {
+        Cells::MaybeU64(figures.iter().map(|it| of(it).map(u64::from)).collect())
+    };
     batch(vec![
         ("database", database),
         ("table", table),
@@ -259,7 +274,43 @@ pub(super) fn columns(core: &Core) -> Result<RecordBatch> {
         ("is_in_primary_key", Cells::U8(in_key)),
         ("is_in_sampling_key", Cells::U8(none)),
         ("compression_codec", codec),
+        ("character_octet_length", figure(|_| None)),
+        ("numeric_precision", figure(|it| it.precision)),
+        ("numeric_precision_radix", figure(|it| it.radix)),
+        ("numeric_scale", figure(|it| it.scale)),
+        ("datetime_precision", figure(|it| it.time)),
     ])
+}
+
+/// What the SQL standard wants to know of a type.
+#[derive(Default)]
+struct Figures {
+    precision: Option<u8>,
+    radix: Option<u8>,
+    scale: Option<u8>,
+    time: Option<u8>,
+}
+
+impl Figures {
+    fn of(ty: &ColumnType) -> Self {
+        let number = |digits, base, scale| Self {
+            precision: Some(digits),
+            radix: Some(base),
+            scale: Some(scale),
+            time: None,
+        };
+        match ty {
+            ColumnType::Nullable(inner) => Self::of(inner),
+            ColumnType::Bool | ColumnType::Int8 | ColumnType::UInt8 => number(8, 2, 0),
+            ColumnType::Int16 | ColumnType::UInt16 => number(16, 2, 0),
+            ColumnType::Int32 | ColumnType::UInt32 => number(32, 2, 0),
+            ColumnType::Int64 | ColumnType::UInt64 => number(64, 2, 0),
+            ColumnType::Decimal(precision, scale) => number(*precision, 10, *scale),
+            ColumnType::Date | ColumnType::DateTime(_) => Self { time: Some(0), ..Self::default() },
+            ColumnType::DateTime64(precision, _) => Self { time: Some(*precision), ..Self::default() },
+            _ => Self::default(),
+        }
+    }
 }
 
 pub(super) fn functions(_: &Core) -> Result<RecordBatch> {
