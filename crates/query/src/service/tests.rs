@@ -181,6 +181,37 @@ async fn the_catalog_can_be_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_standards_views_are_always_there_and_nobodys() {
+    let bench = Bench::new();
+    bench.ticks().await;
+    bench.rows("CREATE VIEW v AS SELECT symbol FROM ticks").await;
+    let views = "SELECT table_name, view_definition, TABLE_NAME FROM information_schema.views WHERE table_schema = 'default'";
+    assert_eq!(bench.rows(views).await, ["v SELECT symbol FROM ticks v"]);
+    for (name, database) in [("tables", "information_schema"), ("TABLES", "INFORMATION_SCHEMA")] {
+        assert_eq!(bench.rows(&format!("EXISTS TABLE {database}.{name}")).await, ["1"]);
+        assert_eq!(
+            bench.code(&format!("CREATE DATABASE {database}")).await,
+            ErrorCode::DatabaseAlreadyExists
+        );
+        bench.rows(&format!("CREATE DATABASE IF NOT EXISTS {database}")).await;
+        assert_eq!(bench.code(&format!("DROP DATABASE {database}")).await, ErrorCode::AccessDenied);
+        let create = format!("CREATE TABLE {database}.t (a Int8) ENGINE = MergeTree ORDER BY a");
+        assert_eq!(bench.code(&create).await, ErrorCode::AccessDenied);
+        let insert = format!("INSERT INTO {database}.{name} SELECT * FROM {database}.{name}");
+        assert_eq!(bench.code(&insert).await, ErrorCode::NotImplemented);
+    }
+    assert_eq!(bench.code("SELECT * FROM information_schema.nope").await, ErrorCode::UnknownTable);
+    let shown = bench.rows("SHOW CREATE TABLE information_schema.schemata").await;
+    assert!(shown[0].starts_with("CREATE VIEW information_schema.schemata AS SELECT"), "{shown:?}");
+    // What a user made with a build that had no such database stays the user's.
+    bench.store.create_database("information_schema").await.unwrap();
+    bench.rows("CREATE TABLE information_schema.tables (a Int8) ENGINE = MergeTree ORDER BY a").await;
+    bench.rows("INSERT INTO information_schema.tables SELECT 7").await;
+    assert_eq!(bench.rows("SELECT * FROM information_schema.tables").await, ["7"]);
+    assert_eq!(bench.code("SELECT * FROM information_schema.columns").await, ErrorCode::UnknownTable);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn faults_have_clickhouse_codes() {
     let bench = Bench::new();
     bench.ticks().await;

@@ -13,6 +13,8 @@ const DATABASES: [&str; 2] = ["INFORMATION_SCHEMA", "information_schema"];
 type Columns = &'static [(&'static str, &'static str)];
 
 /// One view: its name, groups of columns of which each is followed by the same in upper case, and what follows FROM.
+///
+/// A constant that may be NULL depends on a row, for what is folded cannot be NULL any more.
 struct View {
     name: &'static str,
     columns: [Columns; 2],
@@ -74,7 +76,7 @@ const VIEWS: &[View] = &[
             &[
                 ("constraint_catalog", "'def'"),
                 ("constraint_schema", "database"),
-                ("constraint_name", "nullIf('PRIMARY', '')"),
+                ("constraint_name", "if(is_in_primary_key = 1, 'PRIMARY', NULL)"),
                 ("table_catalog", "'def'"),
                 ("table_schema", "database"),
                 ("table_name", "table"),
@@ -165,8 +167,8 @@ const VIEWS: &[View] = &[
                 ),
                 ("table_rows", "total_rows"),
                 ("data_length", "total_bytes"),
-                ("index_length", "nullIf(toUInt64(0), toUInt64(1))"),
-                ("table_collation", "nullIf('utf8mb4_0900_ai_ci', '')"),
+                ("index_length", "if(name != '', toUInt64(0), NULL)"),
+                ("table_collation", "if(name != '', 'utf8mb4_0900_ai_ci', NULL)"),
                 ("table_comment", "toNullable(comment)"),
             ],
             &[
