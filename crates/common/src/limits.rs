@@ -159,8 +159,16 @@ pub const FEED_BATCHES_WAITING: usize = 2;
 pub const FEED_BATCH_TIME: Duration = Duration::from_millis(50);
 /// Between two checkpoints of a feed's positions.
 pub const FEED_CHECKPOINT: Duration = Duration::from_secs(1);
-/// How long a feed tries to write one batch before it begins anew with its source.
+/// How long one try of a feed to write a batch may take; what the storage refuses is tried again and again.
 pub const FEED_WRITE_TIME: Duration = Duration::from_secs(30);
+/// How long the batch in hand may take when the node stops; what is not stored then is read again.
+pub const FEED_STOP_WRITE_TIME: Duration = Duration::from_secs(5);
+/// How long all feeds of a node may take to end in order.
+pub const FEED_STOP_TIME: Duration = Duration::from_secs(30);
+/// Bytes of the rows of one message of a feed: a block of them is far from the bound of a log frame.
+pub const FEED_MESSAGE_BYTES_MAX: usize = FRAME_BYTES_MAX / 2;
+/// Bytes of a constant of a feed, which every message has.
+pub const FEED_CONSTANT_BYTES_MAX: usize = 4 << 10;
 /// The first wait of a feed after a fault; doubles up to [`FEED_BACKOFF_MAX`].
 pub const FEED_BACKOFF_MIN: Duration = Duration::from_millis(200);
 /// The longest wait of a feed after a fault.
@@ -169,7 +177,7 @@ pub const FEED_BACKOFF_MAX: Duration = Duration::from_secs(30);
 pub const FEED_CALM: Duration = Duration::from_secs(60);
 /// How long a feed may take to leave its source.
 pub const FEED_CLOSE_TIME: Duration = Duration::from_secs(10);
-/// Bytes of a payload that a dead letter keeps.
+/// Bytes of a payload that a dead letter keeps, at most.
 pub const DEAD_LETTER_BYTES_MAX: usize = 1 << 20;
 /// Bytes of one message of rows between nodes: what a log frame can hold, and its head.
 pub const WRITE_MESSAGE_BYTES_MAX: usize = FRAME_BYTES_MAX + (1 << 20);

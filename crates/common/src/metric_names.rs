@@ -99,6 +99,8 @@ names! {
     COORDINATOR_LEADS = "zepto_coordinator_leads";
     /// Rows that a feed stored.
     FEED_ROWS = "zepto_feed_rows_total";
+    /// 1 while a feed reads and writes, else 0.
+    FEED_RUNNING = "zepto_feed_running";
     /// Messages that a feed has not read yet.
     FEED_LAG = "zepto_feed_lag";
     /// Messages of a feed that went to its dead-letter table, by kind of source.

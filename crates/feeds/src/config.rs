@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::{Deserialize, Serialize};
-use zepto_common::limits::FEEDS_MAX;
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize};
+use zepto_common::limits::{FEED_CONSTANT_BYTES_MAX, FEEDS_MAX};
 use zepto_common::schema::TableName;
 use zepto_formats::Format;
 
@@ -30,7 +31,7 @@ pub struct FeedConfig {
     pub units: BTreeMap<String, TimeUnit>,
     /// Where messages go that cannot be read, `database.table` or `table`.
     pub dead_letter: String,
-    /// So many of them stop the feed; 10,000 by default.
+    /// More of them since the start of the node stop the feed; 10,000 by default.
     #[serde(default = "dead_letter_limit")]
     pub dead_letter_limit: u64,
     /// The source.
@@ -41,7 +42,7 @@ fn dead_letter_limit() -> u64 {
     10_000
 }
 
-/// Where a column's value comes from: an object with one key, `from`, `header`, `topicLevel` or `constant`.
+/// Where a column's value comes from: an object with one key, `from`, `header` or `constant`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "ColumnKeys", into = "ColumnKeys")]
 pub enum ColumnSource {
@@ -49,8 +50,6 @@ pub enum ColumnSource {
     From(MessagePart),
     /// A header's value, by its name.
     Header(String),
-    /// A level of the topic, from 1, between slashes.
-    TopicLevel(usize),
     /// Always this.
     Constant(String),
 }
@@ -64,8 +63,6 @@ struct ColumnKeys {
     #[serde(skip_serializing_if = "Option::is_none")]
     header: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    topic_level: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     constant: Option<String>,
 }
 
@@ -74,19 +71,10 @@ impl TryFrom<ColumnKeys> for ColumnSource {
 
     fn try_from(keys: ColumnKeys) -> Result<Self, String> {
         match keys {
-            ColumnKeys { from: Some(part), header: None, topic_level: None, constant: None } => {
-                Ok(Self::From(part))
-            }
-            ColumnKeys { from: None, header: Some(name), topic_level: None, constant: None } => {
-                Ok(Self::Header(name))
-            }
-            ColumnKeys { from: None, header: None, topic_level: Some(level), constant: None } => {
-                Ok(Self::TopicLevel(level))
-            }
-            ColumnKeys { from: None, header: None, topic_level: None, constant: Some(text) } => {
-                Ok(Self::Constant(text))
-            }
-            _ => Err("a column has one of from, header, topicLevel and constant".to_owned()),
+            ColumnKeys { from: Some(part), header: None, constant: None } => Ok(Self::From(part)),
+            ColumnKeys { from: None, header: Some(name), constant: None } => Ok(Self::Header(name)),
+            ColumnKeys { from: None, header: None, constant: Some(text) } => Ok(Self::Constant(text)),
+            _ => Err("a column has one of from, header and constant".to_owned()),
         }
     }
 }
@@ -97,7 +85,6 @@ impl From<ColumnSource> for ColumnKeys {
         match source {
             ColumnSource::From(part) => Self { from: Some(part), ..none },
             ColumnSource::Header(name) => Self { header: Some(name), ..none },
-            ColumnSource::TopicLevel(level) => Self { topic_level: Some(level), ..none },
             ColumnSource::Constant(text) => Self { constant: Some(text), ..none },
         }
     }
@@ -148,9 +135,51 @@ pub struct KafkaConfig {
     /// Where a partition begins of which the storage knows nothing.
     #[serde(default)]
     pub start: StartAt,
-    /// More settings of librdkafka, by its names.
-    #[serde(default)]
+    /// More settings of librdkafka, by its names: texts, whole numbers, true and false.
+    #[serde(default, deserialize_with = "options")]
     pub options: BTreeMap<String, String>,
+}
+
+fn options<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let values = BTreeMap::<String, OptionValue>::deserialize(from)?;
+    Ok(values.into_iter().map(|(key, value)| (key, value.0)).collect())
+}
+
+/// The value of an option, which no message about a fault shows: it may have been meant as a secret.
+struct OptionValue(String);
+
+impl<'de> Deserialize<'de> for OptionValue {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct AnyValue;
+        impl Visitor<'_> for AnyValue {
+            type Value = OptionValue;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a text, a whole number, true or false")
+            }
+
+            fn visit_str<E>(self, value: &str) -> Result<OptionValue, E> {
+                Ok(OptionValue(value.to_owned()))
+            }
+
+            fn visit_bool<E>(self, value: bool) -> Result<OptionValue, E> {
+                Ok(OptionValue(value.to_string()))
+            }
+
+            fn visit_i64<E>(self, value: i64) -> Result<OptionValue, E> {
+                Ok(OptionValue(value.to_string()))
+            }
+
+            fn visit_u64<E>(self, value: u64) -> Result<OptionValue, E> {
+                Ok(OptionValue(value.to_string()))
+            }
+
+            fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<OptionValue, E> {
+                Err(E::custom("an option's value that is a number with a fraction stands in quotes"))
+            }
+        }
+        from.deserialize_any(AnyValue)
+    }
 }
 
 /// Where to begin.
@@ -215,8 +244,10 @@ impl FeedConfig {
             if self.fields.contains_key(column) || self.units.contains_key(column) {
                 fault(format!("columns.{column}: the payload has this column too"));
             }
-            if matches!(source, ColumnSource::TopicLevel(0)) {
-                fault(format!("columns.{column}: levels of a topic count from 1"));
+            if let ColumnSource::Constant(text) = source
+                && text.len() > FEED_CONSTANT_BYTES_MAX
+            {
+                fault(format!("columns.{column}: a constant has at most {FEED_CONSTANT_BYTES_MAX} bytes"));
             }
         }
         self.kafka.validate(&mut fault);
@@ -284,8 +315,13 @@ pub fn validate(feeds: &[FeedConfig], faults: &mut Vec<String>) {
     if feeds.len() > FEEDS_MAX {
         faults.push(format!("feeds: {} are more than {FEEDS_MAX}", feeds.len()));
     }
-    let mut names = BTreeSet::new();
+    let (mut names, mut groups) = (BTreeSet::new(), BTreeMap::new());
     for feed in feeds {
+        // A group shares its partitions out: each of the two tables would lack what the other has.
+        if let Some(other) = groups.insert(&feed.kafka.group_id, &feed.name) {
+            let name = &feed.name;
+            faults.push(format!("feeds.{name}: kafka.groupId is that of feeds.{other}: each needs its own"));
+        }
         if !names.insert(&feed.name) {
             faults.push(format!("feeds.{}: another feed has this name", feed.name));
         }

@@ -1,16 +1,20 @@
 //! Messages that cannot be read: each becomes a row of the dead-letter table, with where it came from and why.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, UInt64Array};
 use serde_json::json;
+use zepto_common::clock::wall_nanos;
 use zepto_common::limits::DEAD_LETTER_BYTES_MAX;
 use zepto_common::schema::TableSchema;
 use zepto_common::source::with_offsets;
 use zepto_common::{Error, ErrorCode, Result};
 use zepto_formats::{Format, FormatSettings, decoder};
 
-use crate::decode::{instant_text, now_ns};
+use crate::decode::instant_text;
 use crate::source::Message;
 
 /// What the table must have.
@@ -31,8 +35,14 @@ pub fn create_statement(table: &str) -> String {
 /// Whether a table can take them.
 ///
 /// # Errors
-/// `NoSuchColumnInTable` with the statement that makes one.
+/// `NoSuchColumnInTable` with the statement that makes one; `BadArguments` for a key by which a message that is read
+/// again could lie elsewhere.
 pub fn check(table: &TableSchema) -> Result<()> {
+    let key = table.key_index().map(|at| table.columns[at].name.as_str());
+    if let Some(key @ ("time" | "error")) = key {
+        let message = format!("the dead-letter table {} cannot have {key} as its partition key", table.name);
+        return Err(Error::new(ErrorCode::BadArguments, message));
+    }
     match COLUMNS.iter().find(|name| table.index_of(name).is_none()) {
         None => Ok(()),
         Some(name) => {
@@ -52,7 +62,9 @@ pub fn rows(feed: &str, table: &Arc<TableSchema>, letters: &[DeadLetter<'_>]) ->
     let mut reader = decoder(Format::JsonEachRow, table, Some(&names), &FormatSettings::default(), None)?;
     let mut batches = Vec::new();
     for (message, error) in letters {
-        let time = message.timestamp_ms.map_or_else(now_ns, |ms| ms.saturating_mul(1_000_000));
+        let time = message.timestamp_ms.map_or_else(wall_nanos, |ms| ms.saturating_mul(1_000_000));
+        let (payload, cut) = message.payload.as_deref().map(text_of).unzip();
+        let error = cut.flatten().map_or_else(|| error.clone(), |cut| format!("{error} ({cut})"));
         let row = json!({
             "feed": feed,
             "topic": &*message.from.topic,
@@ -60,7 +72,7 @@ pub fn rows(feed: &str, table: &Arc<TableSchema>, letters: &[DeadLetter<'_>]) ->
             "offset": message.offset,
             "time": instant_text(time),
             "error": error,
-            "payload": message.payload.as_deref().map(text_of),
+            "payload": payload,
         });
         let mut line = row.to_string().into_bytes();
         line.push(b'\n');
@@ -73,11 +85,18 @@ pub fn rows(feed: &str, table: &Arc<TableSchema>, letters: &[DeadLetter<'_>]) ->
     with_offsets(&rows, UInt64Array::from_iter_values(letters.iter().map(|(message, _)| message.offset)))
 }
 
-/// A payload as text: as it is, or what is no text in it escaped.
-fn text_of(payload: &[u8]) -> String {
-    let kept = &payload[..payload.len().min(DEAD_LETTER_BYTES_MAX)];
-    match std::str::from_utf8(kept) {
-        Ok(text) => text.to_owned(),
-        Err(_) => kept.escape_ascii().to_string(),
+/// A payload as text: as it is, or what is no text in it escaped; and a word on what is left out, if anything is.
+fn text_of(payload: &[u8]) -> (String, Option<String>) {
+    let mut kept = &payload[..payload.len().min(DEAD_LETTER_BYTES_MAX)];
+    if let Err(error) = std::str::from_utf8(kept)
+        && error.error_len().is_none()
+        && kept.len() < payload.len()
+    {
+        // The bound is inside a character.
+        kept = &kept[..error.valid_up_to()];
     }
+    let cut = (kept.len() < payload.len())
+        .then(|| format!("{} bytes, the first {} are kept", payload.len(), kept.len()));
+    let text = std::str::from_utf8(kept).map_or_else(|_| kept.escape_ascii().to_string(), str::to_owned);
+    (text, cut)
 }

@@ -3,25 +3,25 @@
 //! Promises: a message is taken whole or not at all; one that cannot be read is named with the reason and harms no other;
 //! the rows of a message keep their order, and messages theirs.
 
+mod beside;
+mod blocks;
+mod columns;
 mod json;
 mod stream;
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array, UInt64Array};
-use arrow::compute::{cast, take};
-use arrow::datatypes::{DataType, Int64Type, TimeUnit as ArrowUnit};
+use arrow::array::RecordBatch;
 use chrono::{DateTime, SecondsFormat};
 use zepto_common::clock::wall_nanos;
 use zepto_common::schema::{Column, ColumnDefault, TableSchema};
-use zepto_common::source::with_offsets;
-use zepto_common::types::ColumnType;
-use zepto_common::{ColumnId, Error, ErrorCode, Result};
+use zepto_common::{Error, ErrorCode, Result};
 use zepto_formats::{Format, FormatSettings};
 
 use crate::config::{ColumnSource, FeedConfig, MessagePart, TimeUnit};
 use crate::source::Message;
 use crate::tick;
+use blocks::{Bounds, Part, Rows, Values};
 use json::Paths;
 use stream::{Cut, Read, read};
 
@@ -34,8 +34,11 @@ pub struct Decoder {
     /// What the message gives, and the columns with their source.
     beside: Arc<TableSchema>,
     sources: Vec<ColumnSource>,
+    /// One row: what every message has.
+    constants: Option<RecordBatch>,
     columns: Vec<From>,
     settings: FormatSettings,
+    bounds: Bounds,
 }
 
 enum Form {
@@ -52,12 +55,14 @@ enum From {
     Scaled(usize, TimeUnit),
     /// Beside it.
     Beside(usize),
+    /// Among the constants.
+    Constant(usize),
 }
 
 /// What became of messages of one partition of a source.
 pub struct Decoded {
-    /// Their rows, with the offsets as the last column; None without any.
-    pub rows: Option<RecordBatch>,
+    /// Their rows, with the offsets as the last column: blocks to be written one after the other.
+    pub blocks: Vec<RecordBatch>,
     /// Those that cannot be read, by their index, and why.
     pub dead: Vec<(usize, String)>,
 }
@@ -66,7 +71,7 @@ impl Decoder {
     /// A reader for this schema.
     ///
     /// # Errors
-    /// `NoSuchColumnInTable`, `TypeMismatch`: the mapping does not fit the table.
+    /// `NoSuchColumnInTable`, `TypeMismatch`, `BadArguments`: the mapping does not fit the table.
     pub fn new(feed: &FeedConfig, table: &Arc<TableSchema>) -> Result<Self> {
         for name in feed.fields.keys().chain(feed.columns.keys()).chain(feed.units.keys()) {
             if table.index_of(name).is_none() {
@@ -74,23 +79,23 @@ impl Decoder {
                 return Err(Error::new(ErrorCode::NoSuchColumnInTable, message));
             }
         }
+        check_key(feed, table)?;
         let ticks = feed.format == "tick";
         let (mut payload, mut beside, mut sources, mut columns) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut constants = Vec::new();
         for column in &table.columns {
-            columns.push(if let Some(source) = feed.columns.get(&column.name) {
+            columns.push(if let Some(ColumnSource::Constant(text)) = feed.columns.get(&column.name) {
+                constants.push((column.clone(), text.as_str()));
+                From::Constant(constants.len() - 1)
+            } else if let Some(source) = feed.columns.get(&column.name) {
                 beside.push(column.clone());
                 sources.push(source.clone());
                 From::Beside(beside.len() - 1)
             } else if ticks {
-                From::Payload(tick_field(feed, column)?)
+                columns::tick_field(feed, column)?
             } else if let Some(unit) = feed.units.get(&column.name) {
-                check_time(column)?;
-                payload.push(Column {
-                    ty: ColumnType::Int64,
-                    default: ColumnDefault::Zero,
-                    ..column.clone()
-                });
+                payload.push(columns::of_numbers(column)?);
                 From::Scaled(payload.len() - 1, *unit)
             } else {
                 payload.push(column.clone());
@@ -98,7 +103,7 @@ impl Decoder {
             });
         }
         let form = if ticks {
-            payload = tick_columns();
+            payload = columns::of_tick();
             Form::Ticks
         } else {
             match Format::parse(&feed.format)? {
@@ -107,14 +112,20 @@ impl Decoder {
                 format => Form::Rows(format, Cut::Lines),
             }
         };
+        if payload.is_empty() {
+            let message = format!("feed {}: no column of {} is in the payload", feed.name, table.name);
+            return Err(Error::new(ErrorCode::BadArguments, message));
+        }
         let of = |columns| Arc::new(TableSchema { columns, ..bare(table) });
         Ok(Self {
             form,
+            constants: read_constants(feed, constants, table)?,
             payload: of(payload),
             beside: of(beside),
             sources,
             columns,
             settings: FormatSettings::default(),
+            bounds: Bounds::default(),
             table: table.clone(),
         })
     }
@@ -130,51 +141,60 @@ impl Decoder {
     /// # Errors
     /// What no message is to blame for.
     pub fn read(&self, messages: &[Message]) -> Result<Decoded> {
-        let arrival = now_ns();
         let mut faults: Vec<Option<String>> = vec![None; messages.len()];
-        let beside = self.read_beside(messages, arrival, &mut faults)?;
+        let beside = self.read_beside(messages, wall_nanos(), &mut faults)?;
         let payload = self.read_payloads(messages, &mut faults)?;
-        let (mut index, mut offsets) = (Vec::new(), Vec::new());
-        let mut nth = 0u32;
-        for (at, message) in messages.iter().enumerate() {
-            let read_beside = beside.as_ref().is_some_and(|it| it.rows_of[at] > 0);
-            for _ in 0..payload.rows_of[at] {
-                index.push(nth);
-                offsets.push(message.offset);
-            }
-            nth += u32::from(read_beside);
+        let rows = self.convert(&payload, beside.as_ref(), &mut faults)?;
+        let parts = parts(&payload.rows_of, beside.as_ref(), &faults);
+        let (cut, too_large) = rows.cut(parts, self.bounds);
+        for (at, bytes) in too_large {
+            let most = self.bounds.message;
+            faults[at] =
+                Some(format!("the rows of the message take {bytes} bytes, at most {most} are taken"));
         }
+        let blocks = cut.iter().map(|parts| rows.block(parts, |at| messages[at].offset));
+        let blocks = blocks.collect::<Result<_>>()?;
         let dead = faults.into_iter().enumerate().filter_map(|(at, fault)| Some((at, fault?))).collect();
-        if offsets.is_empty() {
-            return Ok(Decoded { rows: None, dead });
-        }
-        let rows = self.assemble(&payload.rows, beside.as_ref(), &UInt32Array::from(index))?;
-        Ok(Decoded { rows: Some(with_offsets(&rows, UInt64Array::from(offsets))?), dead })
+        Ok(Decoded { blocks, dead })
     }
 
-    fn assemble(
-        &self,
-        payload: &RecordBatch,
-        beside: Option<&Read>,
-        index: &UInt32Array,
-    ) -> Result<RecordBatch> {
-        let storage = self.table.storage_schema();
-        let mut arrays = Vec::with_capacity(self.columns.len());
-        for (from, field) in self.columns.iter().zip(storage.fields()) {
-            let array: ArrayRef = match from {
-                From::Payload(at) => payload.column(*at).clone(),
-                From::Scaled(at, unit) => scaled(payload.column(*at), *unit)?,
+    /// All rows in the table's types. A value that its column cannot hold is a fault of its message.
+    fn convert(&self, payload: &Read, beside: Option<&Read>, faults: &mut [Option<String>]) -> Result<Rows> {
+        let beside = beside.map(Read::whole).transpose()?;
+        let ends = payload.ends();
+        let mut values = Vec::with_capacity(self.columns.len());
+        for (from, column) in self.columns.iter().zip(&self.table.columns) {
+            let (at, unit) = match from {
+                From::Payload(at) => (*at, None),
+                From::Scaled(at, unit) => (*at, Some(*unit)),
+                From::Constant(at) => {
+                    let constants = self.constants.as_ref();
+                    let constants = constants.ok_or_else(|| Error::internal("no constants"))?;
+                    values.push(Values::Constant(constants.column(*at).clone()));
+                    continue;
+                }
                 From::Beside(at) => {
+                    let beside = beside.as_ref();
                     let beside = beside.ok_or_else(|| Error::internal("no columns beside the payload"))?;
-                    take(beside.rows.column(*at), index, None)?
+                    values.push(Values::Messages(beside.column(*at).clone()));
+                    continue;
                 }
             };
-            arrays.push(match array.data_type() == field.data_type() {
-                true => array,
-                false => cast(&array, field.data_type())?,
-            });
+            let (mut arrays, mut first) = (Vec::with_capacity(payload.batches.len()), 0);
+            for batch in &payload.batches {
+                let array = columns::converted(batch.column(at), unit, &column.ty)?;
+                for row in columns::lost(batch.column(at), &array) {
+                    let message = ends.partition_point(|end| *end <= first + row);
+                    let fault = || format!("column {}: a value does not fit {}", column.name, column.ty);
+                    faults[message].get_or_insert_with(fault);
+                }
+                first += batch.num_rows();
+                arrays.push(array);
+            }
+            values.push(Values::Rows(arrays));
         }
-        Ok(RecordBatch::try_new(storage, arrays)?)
+        let batches = payload.batches.iter().map(RecordBatch::num_rows);
+        Ok(Rows::new(self.table.storage_schema(), values, batches))
     }
 
     fn read_payloads(&self, messages: &[Message], faults: &mut [Option<String>]) -> Result<Read> {
@@ -188,8 +208,11 @@ impl Decoder {
                 return Err("the message has no content".to_owned());
             };
             match &self.form {
+                Form::Rows(Format::JsonCompactEachRow, _) => {
+                    out.extend_from_slice(json::alone(payload)?);
+                }
                 Form::Rows(..) => out.extend_from_slice(payload),
-                Form::Objects(None) => out.extend_from_slice(json::without_brackets(payload)?),
+                Form::Objects(None) => out.extend_from_slice(json::objects(payload)?),
                 Form::Objects(Some(paths)) => paths.flatten(payload, out)?,
                 Form::Ticks => tick::to_row_binary(payload, out)?,
             }
@@ -213,7 +236,7 @@ impl Decoder {
                 if column > 0 {
                     out.push(b'\t');
                 }
-                put_value(source, &messages[at], arrival, out)?;
+                beside::put_value(source, &messages[at], arrival, out)?;
             }
             out.push(b'\n');
             Ok(())
@@ -222,109 +245,68 @@ impl Decoder {
     }
 }
 
-fn put_value(
-    source: &ColumnSource,
-    message: &Message,
-    arrival: i64,
-    out: &mut Vec<u8>,
-) -> Result<(), String> {
-    let text = |bytes: &[u8]| {
-        std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| "a key or header is no text")
-    };
-    let value = match source {
-        ColumnSource::Constant(text) => Some(text.clone()),
-        ColumnSource::From(MessagePart::Topic) => Some(message.from.topic.to_string()),
-        ColumnSource::From(MessagePart::Partition) => Some(message.from.number.to_string()),
-        ColumnSource::From(MessagePart::Offset) => Some(message.offset.to_string()),
-        ColumnSource::From(MessagePart::Key) => message.key.as_deref().map(text).transpose()?,
-        ColumnSource::From(MessagePart::Timestamp) => {
-            message.timestamp_ms.map(|ms| instant_text(ms.saturating_mul(1_000_000)))
-        }
-        ColumnSource::From(MessagePart::Arrival) => Some(instant_text(arrival)),
-        ColumnSource::Header(name) => {
-            let found = message.headers.iter().find(|(header, _)| header == name);
-            found.map(|(_, value)| text(value)).transpose()?
-        }
-        ColumnSource::TopicLevel(level) => {
-            let found = message.from.topic.split('/').nth(level - 1);
-            Some(found.ok_or_else(|| format!("the topic has no level {level}"))?.to_owned())
-        }
-    };
-    match value {
-        None => out.extend_from_slice(b"\\N"),
-        Some(value) => {
-            for byte in value.bytes() {
-                match byte {
-                    b'\\' => out.extend_from_slice(b"\\\\"),
-                    b'\t' => out.extend_from_slice(b"\\t"),
-                    b'\n' => out.extend_from_slice(b"\\n"),
-                    b'\r' => out.extend_from_slice(b"\\r"),
-                    0 => out.extend_from_slice(b"\\0"),
-                    other => out.push(other),
-                }
-            }
-        }
+/// The row of constants.
+fn read_constants(
+    feed: &FeedConfig,
+    constants: Vec<(Column, &str)>,
+    table: &TableSchema,
+) -> Result<Option<RecordBatch>> {
+    if constants.is_empty() {
+        return Ok(None);
     }
-    Ok(())
-}
-
-/// A time of numbers.
-fn scaled(numbers: &ArrayRef, unit: TimeUnit) -> Result<ArrayRef> {
-    let numbers = numbers.as_primitive::<Int64Type>();
-    let unit = match unit {
-        TimeUnit::S => ArrowUnit::Second,
-        TimeUnit::Ms => ArrowUnit::Millisecond,
-        TimeUnit::Us => ArrowUnit::Microsecond,
-        TimeUnit::Ns => ArrowUnit::Nanosecond,
-    };
-    Ok(cast(numbers, &DataType::Timestamp(unit, None))?)
-}
-
-fn check_time(column: &Column) -> Result<()> {
-    if matches!(column.ty, ColumnType::DateTime64(..)) {
-        return Ok(());
+    let (columns, texts): (Vec<_>, Vec<_>) = constants.into_iter().unzip();
+    let schema = Arc::new(TableSchema { columns, ..bare(table) });
+    let mut faults = [None];
+    let settings = FormatSettings::default();
+    let read = read(Format::TabSeparated, Cut::Lines, &schema, &settings, &mut faults, |_, out| {
+        for (at, text) in texts.iter().enumerate() {
+            out.extend_from_slice(if at > 0 { b"\t" } else { b"" });
+            beside::put_text(text, out);
+        }
+        Ok(())
+    })?;
+    match faults {
+        [Some(fault)] => {
+            let message = format!("feed {}: a constant does not fit its column: {fault}", feed.name);
+            Err(Error::new(ErrorCode::BadArguments, message))
+        }
+        [None] => read.whole().map(Some),
     }
-    let message = format!("units: column {} is no DateTime64", column.name);
-    Err(Error::new(ErrorCode::TypeMismatch, message))
 }
 
-fn tick_columns() -> Vec<Column> {
-    let types = [
-        ColumnType::String,
-        ColumnType::DateTime64(9, None),
-        ColumnType::Float64,
-        ColumnType::Float64,
-        ColumnType::Float64,
-        ColumnType::Float64,
-        ColumnType::UInt64,
-    ];
-    let column = |(at, (name, ty)): (usize, (&str, ColumnType))| Column {
-        id: ColumnId(at as u32 + 1),
-        name: name.to_owned(),
-        ty,
-        default: ColumnDefault::Zero,
-        comment: String::new(),
+/// The rows of each good message.
+fn parts(rows_of: &[u32], beside: Option<&Read>, faults: &[Option<String>]) -> Vec<Part> {
+    let (mut parts, mut first, mut nth) = (Vec::new(), 0, 0);
+    for (message, rows) in rows_of.iter().enumerate() {
+        let rows = first..first + *rows as usize;
+        first = rows.end;
+        if faults[message].is_none() && !rows.is_empty() {
+            parts.push(Part { message, rows, nth });
+        }
+        nth += beside.map_or(0, |it| it.rows_of[message]);
+    }
+    parts
+}
+
+/// A message that is read again must meet its own mark: the key of its rows may not depend on when it is read.
+fn check_key(feed: &FeedConfig, table: &TableSchema) -> Result<()> {
+    let Some(key) = table.key_index().map(|at| &table.columns[at]) else { return Ok(()) };
+    let why = match feed.columns.get(&key.name) {
+        Some(ColumnSource::From(MessagePart::Arrival)) => "arrival",
+        Some(ColumnSource::Constant(_)) => return Ok(()),
+        _ if key.default == ColumnDefault::Now => "DEFAULT now()",
+        _ => return Ok(()),
     };
-    tick::FIELDS.into_iter().zip(types).enumerate().map(column).collect()
-}
-
-/// The field of a tick that a column has.
-fn tick_field(feed: &FeedConfig, column: &Column) -> Result<usize> {
-    let field = feed.fields.get(&column.name).unwrap_or(&column.name);
-    tick::FIELDS.iter().position(|name| name == field).ok_or_else(|| {
-        let message = format!("feed {}: a tick has no field for column {}", feed.name, column.name);
-        Error::new(ErrorCode::NoSuchColumnInTable, message)
-    })
+    let message = format!(
+        "feed {}: {} is the partition key of {}, and {why} is another one when a message is read again",
+        feed.name, key.name, table.name
+    );
+    Err(Error::new(ErrorCode::BadArguments, message))
 }
 
 /// The table without what only storage needs.
 fn bare(table: &TableSchema) -> TableSchema {
     TableSchema { columns: Vec::new(), key: None, time: None, order_by: Vec::new(), ..table.clone() }
-}
-
-/// Nanoseconds since 1970.
-pub(crate) fn now_ns() -> i64 {
-    wall_nanos()
 }
 
 /// A time as every reader of times reads it.

@@ -3,8 +3,9 @@
 //!
 //! Promises: a partition is read from the position that the storage has, at the start and after each rebalance; where it
 //! has none, from where the configuration says, which is made durable before the first message is read; messages that the
-//! broker does not have any more are counted and said, and a topic that was made anew stops the feed. Offsets are committed
-//! to the group only after they are durable, for those who watch its lag: nothing is read by them.
+//! broker does not have any more are counted and said, and a topic that ends below the stored position, as one that was made
+//! anew does until it is as long, stops the feed. Offsets are committed to the group only after they are durable, for those
+//! who watch its lag: nothing is read by them.
 
 mod context;
 mod follow;
@@ -59,9 +60,14 @@ impl Kafka {
         let (leaving, left) = sync_channel(1);
         let of_thread = shown.clone();
         let thread = std::thread::Builder::new().name("zepto-kafka".to_owned()).spawn(move || {
-            follow::follow(&consumer, &sender, &committed, &of_thread);
+            let fault = follow::follow(&consumer, &sender, &committed, &of_thread);
             // Leaving may hang in the library: nobody waits for it without a deadline.
             drop(consumer);
+            if let Some(fault) = fault {
+                // The other side may be busy with a batch for long, and a member that does not poll would hold its
+                // partitions: it has left before. Ends when the other side is gone.
+                let _gone = sender.blocking_send(Err(fault));
+            }
             let _nobody_waits = leaving.send(());
         });
         thread.map_err(|error| FeedFault::Passing(format!("cannot start a thread: {error}")))?;
@@ -115,6 +121,10 @@ impl Source for Kafka {
 
     fn trouble(&self) -> Option<String> {
         self.shown.trouble.lock().clone()
+    }
+
+    fn has_partitions(&self) -> bool {
+        self.shown.has_partitions.load(Ordering::Relaxed)
     }
 
     async fn close(self: Box<Self>) {

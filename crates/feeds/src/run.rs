@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use zepto_common::limits::{FEED_CHECKPOINT, FEED_WRITE_TIME};
+use zepto_common::limits::{FEED_CHECKPOINT, FEED_STOP_TIME, FEED_STOP_WRITE_TIME, FEED_WRITE_TIME};
+use zepto_common::schema::TableSchema;
 use zepto_common::service::RowSink;
 use zepto_common::source::FeedStream;
 use zepto_common::{Error, ErrorCode};
@@ -19,7 +20,7 @@ use crate::config::FeedConfig;
 use crate::kafka::Kafka;
 use crate::source::{FeedFault, Source, SourcePartition};
 use crate::status::FeedStatus;
-use crate::supervisor::{Command, Event, State, Supervisor};
+use crate::supervisor::{Command, Event, Supervisor};
 use batch::Writer;
 
 /// How long asking for positions may take.
@@ -52,10 +53,17 @@ impl Feeds {
         self.shown.clone()
     }
 
-    /// Finishes the batches in hand, leaves the sources, and ends.
+    /// Finishes the batches in hand, leaves the sources, and ends; within [`FEED_STOP_TIME`] in every case.
     pub async fn stop(mut self) {
         self.stop.cancel();
-        while self.tasks.join_next().await.is_some() {}
+        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(FEED_STOP_TIME, ended).await.is_err() {
+            tracing::warn!(
+                feeds = self.tasks.len(),
+                "feeds did not end in time; what they hold is read again"
+            );
+            self.tasks.shutdown().await;
+        }
     }
 }
 
@@ -88,7 +96,11 @@ impl Positions {
     /// # Errors
     /// The storage's.
     pub fn ask(&self, topic: &str, raise: &BTreeMap<u32, u64>) -> Result<BTreeMap<u32, u64>, FeedFault> {
-        self.runtime.block_on(ask(&self.config, &self.sink, topic, raise)).map_err(|error| fault_of(&error))
+        let asked = async {
+            let table = self.sink.table(&self.config.table_name()).await?;
+            ask(&self.config, &self.sink, table, topic, raise).await
+        };
+        self.runtime.block_on(asked).map_err(|error| fault_of(&error))
     }
 
     /// Notes messages that the source does not have any more.
@@ -103,18 +115,18 @@ impl Positions {
 async fn ask(
     config: &FeedConfig,
     sink: &Arc<dyn RowSink>,
+    table: Arc<TableSchema>,
     topic: &str,
     raise: &BTreeMap<u32, u64>,
 ) -> zepto_common::Result<BTreeMap<u32, u64>> {
-    let table = sink.table(&config.table_name()).await?;
     let stream = FeedStream { table, name: config.stream(topic) };
     sink.feed_positions(&stream, raise, Instant::now() + POSITIONS_TIME).await
 }
 
-/// Storage that cannot take feeds at all needs a human; all else may pass.
+/// Storage that cannot take feeds at all, or no more sources, needs a human; all else may pass.
 fn fault_of(error: &Error) -> FeedFault {
     match error.code {
-        ErrorCode::NotImplemented => FeedFault::Final(error.message.clone()),
+        ErrorCode::NotImplemented | ErrorCode::TooManyRowsOrBytes => FeedFault::Final(error.message.clone()),
         _ => FeedFault::Passing(error.message.clone()),
     }
 }
@@ -132,22 +144,23 @@ impl Feed {
                     if matches!(fault, FeedFault::Final(_)) { Event::Final } else { Event::Fault }
                 }
             };
-            let command = supervisor.on(Instant::now(), event, rand::random());
-            self.status.set_state(supervisor.state());
-            if let Command::After(at) = command {
-                tokio::select! {
-                    () = tokio::time::sleep_until(at.into()) => {}
-                    () = self.stop.cancelled() => {
-                        supervisor.on(Instant::now(), Event::Stop, 0.0);
-                        self.status.set_state(supervisor.state());
-                        return;
-                    }
+            let Command::After(at) = self.on(&mut supervisor, event) else { return };
+            tokio::select! {
+                () = tokio::time::sleep_until(at.into()) => {}
+                () = self.stop.cancelled() => {
+                    self.on(&mut supervisor, Event::Stop);
+                    return;
                 }
-                self.status.restarted();
-            } else if command == Command::End {
-                return;
             }
+            self.status.restarted();
         }
+    }
+
+    /// Has the supervisor judge, and shows its state.
+    fn on(&self, supervisor: &mut Supervisor, event: Event) -> Command {
+        let command = supervisor.on(Instant::now(), event, rand::random());
+        self.status.set_state(supervisor.state());
+        command
     }
 
     /// Reads and writes until the node stops.
@@ -178,24 +191,28 @@ impl Feed {
                 messages = source.poll() => messages?,
                 () = self.stop.cancelled() => break,
             };
-            let event = match source.trouble() {
-                Some(trouble) if messages.is_empty() => {
-                    self.status.fault(&trouble);
-                    Event::Trouble
+            if messages.is_empty() {
+                match source.trouble() {
+                    Some(trouble) => {
+                        self.status.fault(&trouble);
+                        self.on(supervisor, Event::Trouble);
+                    }
+                    None if source.has_partitions() => {
+                        self.on(supervisor, Event::Idle);
+                    }
+                    None => {}
                 }
-                _ => Event::Progress,
-            };
-            if !messages.is_empty() && !self.write(writer, messages, supervisor, &mut durable).await? {
+            } else if self.write(writer, messages, supervisor, &mut durable).await? {
+                self.on(supervisor, Event::Progress);
+            } else {
                 break;
             }
-            supervisor.on(Instant::now(), event, 0.0);
-            self.status.set_state(supervisor.state());
             self.status.at(source.lag(), &durable);
             if checkpoint.at.elapsed() >= FEED_CHECKPOINT {
-                self.checkpoint(source, &durable, &mut checkpoint).await;
+                self.checkpoint(source, writer.table(), &durable, &mut checkpoint).await;
             }
         }
-        self.checkpoint(source, &durable, &mut checkpoint).await;
+        self.checkpoint(source, writer.table(), &durable, &mut checkpoint).await;
         Ok(())
     }
 
@@ -209,28 +226,34 @@ impl Feed {
     ) -> Result<bool, FeedFault> {
         let mut batch = writer.begin(messages).await?;
         loop {
-            match writer.write(&mut batch, Instant::now() + FEED_WRITE_TIME).await? {
-                None => break,
-                Some(refused) => {
-                    self.status.fault(&refused);
-                    let command = supervisor.on(Instant::now(), Event::Refused, rand::random());
-                    self.status.set_state(supervisor.state());
-                    let Command::After(at) = command else { return Ok(false) };
-                    tokio::select! {
-                        () = tokio::time::sleep_until(at.into()) => {}
-                        () = self.stop.cancelled() => return Ok(false),
-                    }
-                }
+            let written = tokio::select! {
+                written = writer.write(&mut batch, Instant::now() + FEED_WRITE_TIME) => written?,
+                () = self.stops_soon() => return Ok(false),
+            };
+            let Some(refused) = written else { break };
+            self.status.fault(&refused);
+            let Command::After(at) = self.on(supervisor, Event::Refused) else { return Ok(false) };
+            tokio::select! {
+                () = tokio::time::sleep_until(at.into()) => {}
+                () = self.stop.cancelled() => return Ok(false),
             }
         }
+        self.status.read(batch.messages());
         durable.extend(batch.ends());
         Ok(true)
     }
 
-    /// Makes positions durable, then tells the source.
+    /// Ends a while after the node was told to stop, when a batch in hand is left to be read again.
+    async fn stops_soon(&self) {
+        self.stop.cancelled().await;
+        tokio::time::sleep(FEED_STOP_WRITE_TIME).await;
+    }
+
+    /// Makes positions of the table that has the rows durable, then tells the source.
     async fn checkpoint(
         &self,
         source: &mut dyn Source,
+        table: &Arc<TableSchema>,
         durable: &BTreeMap<SourcePartition, u64>,
         checkpoint: &mut Checkpoint,
     ) {
@@ -246,7 +269,7 @@ impl Feed {
             topics.entry(&at.topic).or_default().insert(at.number, *offset);
         }
         for (topic, raise) in topics {
-            if let Err(error) = ask(&self.config, &self.sink, topic, &raise).await {
+            if let Err(error) = ask(&self.config, &self.sink, table.clone(), topic, &raise).await {
                 // The rows are durable; a restart reads some of them again, no more.
                 self.status.fault(&format!("positions were not stored: {}", error.message));
                 return;
@@ -262,10 +285,4 @@ impl Feed {
 struct Checkpoint {
     at: Instant,
     last: BTreeMap<SourcePartition, u64>,
-}
-
-/// Whether a feed has ended for good.
-#[must_use]
-pub fn has_ended(status: &FeedStatus) -> bool {
-    matches!(status.state(), State::Failed | State::Stopped)
 }

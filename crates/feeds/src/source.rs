@@ -62,6 +62,9 @@ pub trait Source: Send {
     /// What keeps it from reading at the moment, if anything does; it goes on trying by itself.
     fn trouble(&self) -> Option<String>;
 
+    /// Whether it has partitions to read.
+    fn has_partitions(&self) -> bool;
+
     /// Leaves the source in order, within a bounded time.
     async fn close(self: Box<Self>);
 }

@@ -70,12 +70,15 @@ impl FeedStatus {
         self.told.lock().state
     }
 
+    /// Shows what its supervisor says.
     pub(crate) fn set_state(&self, state: State) {
         let mut told = self.told.lock();
         if told.state != state {
             tracing::info!(feed = self.name, from = ?told.state, to = ?state, "a feed's state");
         }
         told.state = state;
+        let running = if state == State::Running { 1.0 } else { 0.0 };
+        metrics::gauge!(names::FEED_RUNNING, "feed" => self.name.clone()).set(running);
     }
 
     /// Notes a fault; the text stays until the next one.
@@ -92,10 +95,15 @@ impl FeedStatus {
         self.told.lock().restarts += 1;
     }
 
-    /// Notes a batch that is durable.
-    pub(crate) fn stored(&self, messages: u64, rows: u64, duplicate_rows: u64) {
+    /// Notes messages that are durable, as rows or as dead letters.
+    pub(crate) fn read(&self, messages: u64) {
+        self.told.lock().messages += messages;
+    }
+
+    /// Notes a block that is durable.
+    pub(crate) fn stored(&self, rows: u64, duplicate_rows: u64) {
         let mut told = self.told.lock();
-        (told.messages, told.rows) = (told.messages + messages, told.rows + rows);
+        told.rows += rows;
         told.duplicate_rows += duplicate_rows;
         metrics::counter!(names::FEED_ROWS, "feed" => self.name.clone()).increment(rows);
     }

@@ -12,7 +12,7 @@ use zepto_common::limits::{FEED_BACKOFF_MAX, FEED_BACKOFF_MIN, FEED_CALM};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// Connecting.
+    /// Connecting, or waiting for partitions to read.
     Starting,
     /// Reads and writes.
     Running,
@@ -31,6 +31,8 @@ pub enum State {
 pub enum Event {
     /// A batch is durable.
     Progress,
+    /// The source can be read and has nothing new.
+    Idle,
     /// The storage refused at the moment.
     Refused,
     /// The source or the storage is at fault, and may recover.
@@ -88,6 +90,11 @@ impl Supervisor {
                 if self.state == State::Paused || self.fault_at.is_none_or(|at| now >= at + FEED_CALM) {
                     self.tries = 0;
                 }
+                self.state = State::Running;
+                Command::Go
+            }
+            // Nothing was proven yet: the waits stay as long as they are.
+            Event::Idle => {
                 self.state = State::Running;
                 Command::Go
             }

@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::TimestampNanosecondType;
 use arrow::util::display::array_value_to_string;
 use bytes::Bytes;
 use zepto_common::schema::{Column, ColumnDefault, TableName, TableSchema};
@@ -46,7 +48,7 @@ fn feed(format: &str, more: &str) -> FeedConfig {
 
 fn messages(payloads: &[&[u8]]) -> Vec<Message> {
     let message = |(at, payload): (usize, &&[u8])| Message {
-        from: SourcePartition { topic: "plant/one".into(), number: 3 },
+        from: SourcePartition { topic: "one".into(), number: 3 },
         offset: 100 + at as u64,
         timestamp_ms: Some(1_700_000_000_123),
         key: Some(Bytes::from_static(b"a\tkey")),
@@ -61,14 +63,17 @@ fn read(feed: &FeedConfig, table: &Arc<TableSchema>, payloads: &[&[u8]]) -> (Vec
     let messages = messages(payloads);
     let decoded = Decoder::new(feed, table).unwrap().read(&messages).unwrap();
     let dead = decoded.dead.iter().map(|(at, _)| *at).collect();
-    let Some(rows) = decoded.rows else { return (Vec::new(), dead) };
-    let (rows, offsets) = split_offsets(&rows).unwrap();
+    (decoded.blocks.iter().flat_map(|block| shown(table, block)).collect(), dead)
+}
+
+fn shown(table: &TableSchema, block: &RecordBatch) -> Vec<String> {
+    let (rows, offsets) = split_offsets(block).unwrap();
     assert_eq!(rows.schema(), table.storage_schema());
     let text = |row: usize| {
         let cells = rows.columns().iter().map(|column| array_value_to_string(column, row).unwrap());
         format!("{}: {}", offsets.value(row), cells.collect::<Vec<_>>().join(" "))
     };
-    ((0..rows.num_rows()).map(text).collect(), dead)
+    (0..rows.num_rows()).map(text).collect()
 }
 
 #[test]
@@ -125,7 +130,7 @@ fn columns_come_from_topic_key_header_and_constants() {
     ]);
     let feed = feed(
         "CSV",
-        ", columns: { s: {topicLevel: 2}, n: {from: partition}, o: {from: offset}, k: {from: key}, h: {header: unit}, c: {constant: q} }",
+        ", columns: { s: {from: topic}, n: {from: partition}, o: {from: offset}, k: {from: key}, h: {header: unit}, c: {constant: q} }",
     );
     let (rows, dead) = read(&feed, &table, &[b"7", b"no", b"8\r\n", b"9\n10\n"]);
     let tail = |offset| format!("one 3 {offset} a\tkey C q");
@@ -143,6 +148,138 @@ fn times_come_from_the_payload_in_its_unit_or_from_the_source() {
     assert_eq!(rows.len(), 1);
     assert!(rows[0].starts_with("100: 2023-11-14T22:13:20.456"), "{rows:?}");
     assert!(rows[0].contains(" 2023-11-14T22:13:20.123"), "{rows:?}");
+}
+
+/// The stored times of the first column.
+fn ticks(
+    feed: &FeedConfig,
+    table: &Arc<TableSchema>,
+    payloads: &[&[u8]],
+) -> (Vec<i64>, Vec<(usize, String)>) {
+    let decoded = Decoder::new(feed, table).unwrap().read(&messages(payloads)).unwrap();
+    let of =
+        |block: &RecordBatch| block.column(0).as_primitive::<TimestampNanosecondType>().values().to_vec();
+    (decoded.blocks.iter().flat_map(of).collect(), decoded.dead)
+}
+
+#[test]
+fn a_number_is_the_same_moment_in_every_zone() {
+    for ty in ["DateTime64(9)", "DateTime64(9, 'Europe/Berlin')", "DateTime64(9, 'America/New_York')"] {
+        let table = table(&[("time", ty)]);
+        let json = feed("JSONEachRow", ", units: { time: ms }");
+        let (times, dead) = ticks(&json, &table, &[b"{\"time\":1700000000456}"]);
+        assert_eq!((times, dead), (vec![1_700_000_000_456_000_000], vec![]), "{ty}");
+        let mut tick = vec![0u8; 64];
+        tick[16..24].copy_from_slice(&1_700_000_000_000_000_001i64.to_le_bytes());
+        let (times, dead) = ticks(&feed("tick", ""), &table, &[&tick]);
+        assert_eq!((times, dead), (vec![1_700_000_000_000_000_001], vec![]), "{ty}");
+    }
+}
+
+#[test]
+fn a_number_that_its_column_cannot_hold_is_a_fault_of_its_message_alone() {
+    let table = table(&[("time", "DateTime64(9)")]);
+    // Milliseconds where seconds are said: the year 55,000.
+    let feed = feed("JSONEachRow", ", units: { time: s }");
+    let payloads: [&[u8]; 4] = [
+        b"{\"time\":1700000000}",
+        b"{\"time\":1700000000456}",
+        b"{\"time\":1}{\"time\":1700000000456}{\"time\":3}",
+        b"[{\"time\":4},{\"time\":5}]",
+    ];
+    let (times, dead) = ticks(&feed, &table, &payloads);
+    assert_eq!(times, [1_700_000_000, 4, 5].map(|seconds| seconds * 1_000_000_000));
+    assert_eq!(dead.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [1, 2]);
+    assert!(dead[0].1.contains("column time: a value does not fit DateTime64(9)"), "{dead:?}");
+}
+
+#[test]
+fn a_column_holds_a_field_of_a_tick_whole_or_is_refused() {
+    let taken = [
+        ("symbol", "String"),
+        ("symbol", "Nullable(String)"),
+        ("time", "Int64"),
+        ("time", "DateTime64(3)"),
+        ("bid", "Nullable(Float64)"),
+        ("sequence", "Int64"),
+    ];
+    let refused = [
+        ("symbol", "UUID"),
+        ("time", "Float64"),
+        ("time", "DateTime"),
+        ("price", "Int64"),
+        ("price", "Float32"),
+        ("size", "Decimal(18, 2)"),
+        ("sequence", "UInt32"),
+    ];
+    for (field, ty) in taken {
+        let mut tick = vec![0u8; 64];
+        tick[0] = b'A';
+        assert_eq!(read(&feed("tick", ""), &table(&[(field, ty)]), &[&tick]).0.len(), 1, "{field} {ty}");
+    }
+    for (field, ty) in refused {
+        let error = Decoder::new(&feed("tick", ""), &table(&[(field, ty)])).err().unwrap().to_string();
+        assert!(error.contains(&format!("column {field} of type {ty} cannot hold")), "{error}");
+    }
+    let mut large = vec![0u8; 64];
+    large[56..].fill(0xff);
+    let (rows, dead) = read(&feed("tick", ""), &table(&[("sequence", "Int64")]), &[&large, &[0; 64]]);
+    assert_eq!((rows, dead), (vec!["101: 0".to_owned()], vec![0]));
+}
+
+#[test]
+fn space_around_a_message_harms_neither_it_nor_the_next() {
+    let table = table(&[("a", "Int64")]);
+    let space = " \n".repeat(40);
+    let padded = |text: &str| format!("{space}{text}{space}").into_bytes();
+    let texts = |all: [&str; 4]| all.map(padded);
+    let payloads = texts(["{\"a\":1}", "{\"a\":2}", &format!("[{{\"a\":3}}{space}]"), "{\"a\":4}"]);
+    let payloads: Vec<&[u8]> = payloads.iter().map(Vec::as_slice).collect();
+    let expected = ["100: 1", "101: 2", "102: 3", "103: 4"].map(str::to_owned).to_vec();
+    assert_eq!(read(&feed("JSONEachRow", ""), &table, &payloads), (expected.clone(), vec![]));
+    assert_eq!(
+        read(&feed("JSONEachRow", ", fields: { a: a }"), &table, &payloads),
+        (expected.clone(), vec![])
+    );
+    let payloads = texts(["[1]", "[2]", "[3]", "[4]"]);
+    let payloads: Vec<&[u8]> = payloads.iter().map(Vec::as_slice).collect();
+    assert_eq!(read(&feed("JSONCompactEachRow", ""), &table, &payloads), (expected, vec![]));
+}
+
+#[test]
+fn whether_a_message_is_good_does_not_depend_on_those_before_it() {
+    let table = table(&[("a", "Int64")]);
+    for (format, good, odd) in [
+        ("JSONEachRow", "{\"a\":1}", vec![",{\"a\":2}", "[,{\"a\":2}]", "[[{\"a\":2}]]", "{\"a\":2},"]),
+        ("JSONCompactEachRow", "[1]", vec![",[2]", "[2],", "[[2]]"]),
+    ] {
+        for odd in odd {
+            let [good, odd] = [good, odd].map(str::as_bytes);
+            let (rows, dead) = read(&feed(format, ""), &table, &[odd, good, odd, good]);
+            assert_eq!((rows.len(), dead), (2, vec![0, 2]), "{format} {odd:?}");
+        }
+    }
+}
+
+#[test]
+fn rows_of_many_messages_are_cut_into_blocks_and_a_message_too_large_for_any_is_dead() {
+    let table = table(&[("a", "UInt32"), ("c", "String")]);
+    let constant = "x".repeat(4_096);
+    let feed = feed("CSV", &format!(", columns: {{ c: {{constant: {constant}}} }}"));
+    let rows = |count: usize| "7\n".repeat(count).into_bytes();
+    // Four kilobytes beside each row: 48 MiB, 48 MiB, 144 MiB, 4 KiB.
+    let payloads = [rows(12_288), rows(12_288), rows(36_864), rows(1)];
+    let payloads: Vec<&[u8]> = payloads.iter().map(Vec::as_slice).collect();
+    let decoded = Decoder::new(&feed, &table).unwrap().read(&messages(&payloads)).unwrap();
+    let shape = |block: &RecordBatch| {
+        let (rows, offsets) = split_offsets(block).unwrap();
+        (rows.num_rows(), offsets.value(0), offsets.value(rows.num_rows() - 1))
+    };
+    let shapes: Vec<_> = decoded.blocks.iter().map(shape).collect();
+    assert_eq!(shapes, [(12_288, 100, 100), (12_289, 101, 103)]);
+    assert_eq!(decoded.dead.len(), 1);
+    assert_eq!(decoded.dead[0].0, 2);
+    assert!(decoded.dead[0].1.contains("at most 134217728 are taken"), "{:?}", decoded.dead);
 }
 
 #[test]
@@ -192,15 +329,35 @@ fn a_text_that_is_none_harms_only_its_own_message() {
 
 #[test]
 fn a_mapping_that_does_not_fit_the_table_is_refused() {
-    let table = table(&[("a", "Int64")]);
+    let table = table(&[("a", "Int64"), ("c", "String")]);
     for (format, more) in [
         ("JSONEachRow", ", fields: { b: x }"),
         ("JSONEachRow", ", columns: { b: {from: key} }"),
         ("JSONEachRow", ", units: { a: ms }"),
+        ("JSONEachRow", ", columns: { a: {constant: text} }"),
+        ("JSONEachRow", ", columns: { a: {from: key}, c: {from: key} }"),
         ("tick", ""),
     ] {
         assert!(Decoder::new(&feed(format, more), &table).is_err(), "{format} {more}");
     }
+}
+
+#[test]
+fn a_partition_key_that_is_another_one_when_a_message_is_read_again_is_refused() {
+    let of = |default, key| {
+        let mut table = TableSchema::clone(&table(&[("a", "Int64"), ("at", "DateTime64(3)")]));
+        table.columns[1].default = default;
+        table.key = Some(ColumnId(key));
+        Arc::new(table)
+    };
+    let arrival = ", columns: { at: {from: arrival} }";
+    let fits = |more, table: Arc<TableSchema>| Decoder::new(&feed("JSONEachRow", more), &table).is_ok();
+    assert!(fits(arrival, of(ColumnDefault::Now, 1)));
+    assert!(fits("", of(ColumnDefault::Now, 1)));
+    assert!(fits("", of(ColumnDefault::Zero, 2)));
+    assert!(fits(", columns: { at: {from: timestamp} }", of(ColumnDefault::Zero, 2)));
+    assert!(!fits(arrival, of(ColumnDefault::Zero, 2)));
+    assert!(!fits("", of(ColumnDefault::Now, 2)));
 }
 
 #[test]
@@ -214,7 +371,7 @@ fn faults_of_a_configuration_are_told_all_at_once() {
     bad.kafka.topics.clear();
     bad.kafka.options.insert("ssl.ca.location".into(), "x".into());
     bad.kafka.options.insert("group.id".into(), "x".into());
-    bad.columns.insert("c".into(), ColumnSource::TopicLevel(0));
+    bad.columns.insert("c".into(), ColumnSource::Constant("x".repeat(5_000)));
     bad.kafka.options.insert("some.password".into(), "hidden".into());
     config::validate(&[bad, good.clone(), good], &mut faults);
     for part in [
@@ -224,13 +381,39 @@ fn faults_of_a_configuration_are_told_all_at_once() {
         "topics",
         "TLS",
         "sets it itself",
-        "from 1",
+        "at most 4096",
         "another feed",
+        "feeds.f: kafka.groupId is that of feeds.a b",
         "some.password",
     ] {
         assert!(faults.iter().any(|fault| fault.contains(part)), "{part}: {faults:?}");
     }
     assert!(!faults.iter().any(|fault| fault.contains("hidden")), "a secret is shown: {faults:?}");
+}
+
+#[test]
+fn options_are_texts_or_plain_numbers_and_no_fault_shows_their_value() {
+    let of = |options: &str| {
+        let kafka = format!("kafka: {{ brokers: [b], topics: [x], groupId: g, options: {options} }}");
+        serde_yaml_ng::from_str::<FeedConfig>(&format!(
+            "{{ name: f, table: t, deadLetter: d, format: CSV, {kafka} }}"
+        ))
+    };
+    let options = of("{ a.b: 12, c: -1, d: false, e: text, f: '1.5' }").unwrap().kafka.options;
+    let texts: Vec<&str> = options.values().map(String::as_str).collect();
+    assert_eq!(texts, ["12", "-1", "false", "text", "1.5"]);
+    for hidden in ["4711.25", "[4711.25]", "{ x: 4711.25 }", "~"] {
+        let error = of(&format!("{{ a: {hidden} }}")).unwrap_err().to_string();
+        assert!(!error.contains("4711"), "{error}");
+    }
+}
+
+#[test]
+fn a_level_of_a_topic_is_refused_for_topics_that_have_none() {
+    let text = "{ name: f, table: t, deadLetter: d, format: CSV, columns: { a: { topicLevel: 2 } }, \
+                kafka: { brokers: [b], topics: [x], groupId: g } }";
+    let error = serde_yaml_ng::from_str::<FeedConfig>(text).unwrap_err().to_string();
+    assert!(error.contains("unknown field `topicLevel`"), "{error}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What the door asks about an ingest node: readiness, counters, gauges, settings, and who runs its statements.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -34,7 +34,7 @@ pub(crate) struct IngestInfo {
     memory_limit: u64,
     rate: Mutex<Rate>,
     leaving: AtomicBool,
-    feeds: OnceLock<Vec<Arc<FeedStatus>>>,
+    feeds: Vec<Arc<FeedStatus>>,
 }
 
 impl IngestInfo {
@@ -44,6 +44,7 @@ impl IngestInfo {
         sink: Arc<RoutedSink>,
         pool: Arc<OwnerPool>,
         tls: Option<Arc<PeerTls>>,
+        feeds: Vec<Arc<FeedStatus>>,
     ) -> Self {
         let node = agreed.me().0.to_string();
         let identity = Identity {
@@ -64,13 +65,8 @@ impl IngestInfo {
             sink,
             pool,
             leaving: AtomicBool::new(false),
-            feeds: OnceLock::new(),
+            feeds,
         }
-    }
-
-    /// Shows these feeds.
-    pub(crate) fn show_feeds(&self, feeds: Vec<Arc<FeedStatus>>) {
-        let _only_once = self.feeds.set(feeds);
     }
 
     /// Not ready from now on.
@@ -121,7 +117,7 @@ impl NodeInfo for IngestInfo {
     }
 
     fn feeds(&self) -> Value {
-        zepto_feeds::run::show(self.feeds.get().map(Vec::as_slice).unwrap_or_default())
+        zepto_feeds::run::show(&self.feeds)
     }
 
     fn refresh_gauges(&self) {

@@ -175,12 +175,15 @@ impl IngestNode {
         let pulse = Arc::new(beat.await.map_err(part("heartbeats"))?);
         let heartbeat = pulse.address();
         log_start(&config, http, auth.is_open());
+        let rows: Arc<dyn RowSink> = sink.clone();
+        let feeds = Feeds::start(config.feeds.clone(), &rows);
         let info = Arc::new(IngestInfo::new(
             &config,
             agreed.clone(),
             sink.clone(),
             pool,
             secret.wire().peer_tls().cloned(),
+            feeds.statuses(),
         ));
         let (shutdown, stop) = (CancellationToken::new(), CancellationToken::new());
         let mut tasks = JoinSet::new();
@@ -191,9 +194,6 @@ impl IngestNode {
         let interval = Duration::from_millis(config.cluster.heartbeat_interval_ms);
         tasks.spawn(agreed.stay_alive(addresses, interval, stop.clone()));
         tracing::info!("Peer RPC server: port {}", rpc.port());
-        let rows: Arc<dyn RowSink> = sink.clone();
-        let feeds = Feeds::start(config.feeds, &rows);
-        info.show_feeds(feeds.statuses());
         let door = Door {
             sink,
             queries: Arc::new(NoQueries),

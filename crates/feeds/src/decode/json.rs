@@ -4,13 +4,29 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::value::RawValue;
 
-/// An array of objects as the objects in it; anything else as it is.
-pub(super) fn without_brackets(payload: &[u8]) -> Result<&[u8], String> {
+/// A payload without the space around it, which would wait in the reader for the next message.
+///
+/// # Errors
+/// It begins with a comma, which the reader takes between rows: so whether it is good would depend on what is before it.
+pub(super) fn alone(payload: &[u8]) -> Result<&[u8], String> {
     let text = payload.trim_ascii();
-    match (text.first(), text.last()) {
-        (Some(b'['), Some(b']')) => Ok(&text[1..text.len() - 1]),
-        (Some(b'['), _) => Err("an array that does not end".to_owned()),
-        _ => Ok(payload),
+    match text.first() {
+        Some(b',') => Err("a comma before the first row".to_owned()),
+        _ => Ok(text),
+    }
+}
+
+/// The objects of a payload, which may be in an array.
+pub(super) fn objects(payload: &[u8]) -> Result<&[u8], String> {
+    alone(in_array(payload)?.unwrap_or(payload))
+}
+
+/// What is between the brackets of an array; None for anything else.
+fn in_array(payload: &[u8]) -> Result<Option<&[u8]>, String> {
+    match payload.trim_ascii() {
+        [b'[', within @ .., b']'] => Ok(Some(within)),
+        [b'[', ..] => Err("an array that does not end".to_owned()),
+        _ => Ok(None),
     }
 }
 
@@ -31,9 +47,8 @@ impl Paths {
 
     /// Writes each object of a payload with the columns as its fields.
     pub(super) fn flatten(&self, payload: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
-        let text = without_brackets(payload)?;
         // Commas between the objects of an array are no part of any.
-        let objects: Vec<Object<'_>> = if text.len() == payload.len() {
+        let objects: Vec<Object<'_>> = if in_array(payload)?.is_none() {
             let stream = serde_json::Deserializer::from_slice(payload).into_iter::<Object<'_>>();
             stream.collect::<Result<_, _>>().map_err(|error| error.to_string())?
         } else {

@@ -1,11 +1,15 @@
 //! Many messages through one reader of rows, so that which rows are whose is known and a bad one takes nobody along.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
+use arrow::datatypes::SchemaRef;
+use zepto_common::Result;
 use zepto_common::schema::TableSchema;
-use zepto_common::{Error, Result};
 use zepto_formats::{Decoder, Format, FormatSettings, decoder};
 
 /// How messages are held apart.
@@ -19,9 +23,28 @@ pub(super) enum Cut {
 
 /// The rows of messages.
 pub(super) struct Read {
-    pub(super) rows: RecordBatch,
+    /// In order.
+    pub(super) batches: Vec<RecordBatch>,
     /// How many each message has; 0 for those with a fault.
     pub(super) rows_of: Vec<u32>,
+    schema: SchemaRef,
+}
+
+impl Read {
+    /// All of them as one batch, where they are few: a text of 2 GiB is more than an array holds.
+    pub(super) fn whole(&self) -> Result<RecordBatch> {
+        Ok(concat_batches(&self.schema, &self.batches)?)
+    }
+
+    /// For each message the row after its last.
+    pub(super) fn ends(&self) -> Vec<usize> {
+        let mut end = 0;
+        let after = |rows: &u32| {
+            end += *rows as usize;
+            end
+        };
+        self.rows_of.iter().map(after).collect()
+    }
 }
 
 /// Reads all messages without a fault; `put` writes the bytes of one. Faults found are noted.
@@ -42,11 +65,8 @@ pub(super) fn read(
         batches.append(&mut found);
         first = end;
     }
-    let rows = match batches.first() {
-        Some(batch) => concat_batches(&batch.schema(), &batches)?,
-        None => RecordBatch::new_empty(table.storage_schema()),
-    };
-    Ok(Read { rows, rows_of: stream.rows_of })
+    let schema = batches.first().map_or_else(|| table.storage_schema(), RecordBatch::schema);
+    Ok(Read { batches, rows_of: stream.rows_of, schema })
 }
 
 struct Stream<'a, O, P> {
@@ -76,10 +96,10 @@ where
                     self.rows_of[at] = (rows - before) as u32;
                     before = rows;
                 }
-                Err(fault) => {
+                Err(_) => {
                     if !self.is_bad_alone(at)? {
                         // A block ended here, and one of those before is at fault.
-                        return self.read_without_the_bad(first, at + 1, Error::internal(fault));
+                        return self.read_without_the_bad(first, at + 1);
                     }
                     end = at;
                     break;
@@ -93,7 +113,7 @@ where
         match reader.finish(&mut found) {
             Ok(()) => Ok(((end + 1).min(self.faults.len()), found)),
             // What a text is shows when its block ends.
-            Err(error) => self.read_without_the_bad(first, end, error),
+            Err(_) => self.read_without_the_bad(first, end),
         }
     }
 
@@ -135,24 +155,44 @@ where
     }
 
     /// Tries each of these alone, then reads the good ones together.
-    fn read_without_the_bad(
-        &mut self,
-        first: usize,
-        end: usize,
-        error: Error,
-    ) -> Result<(usize, Vec<RecordBatch>)> {
+    fn read_without_the_bad(&mut self, first: usize, end: usize) -> Result<(usize, Vec<RecordBatch>)> {
         let mut bad = 0;
         for at in first..end {
             if self.faults[at].is_none() && self.is_bad_alone(at)? {
                 bad += 1;
             }
         }
-        if bad == 0 {
-            return Err(error);
-        }
         self.rows_of[first..end].fill(0);
-        // Each time some are found, so this ends.
-        self.read_from(first)
+        match bad {
+            // Each is good, but not after the others.
+            0 => self.read_one_by_one(first, end),
+            // Each time some are found, so this ends.
+            _ => self.read_from(first),
+        }
+    }
+
+    /// Each of these by a reader of its own.
+    fn read_one_by_one(&mut self, first: usize, end: usize) -> Result<(usize, Vec<RecordBatch>)> {
+        let mut found = Vec::new();
+        for at in first..end {
+            if !self.fetch(at) {
+                continue;
+            }
+            let (mut reader, mut own) = ((self.open)()?, Vec::new());
+            let read = push(reader.as_mut(), self.cut, &mut self.bytes, 0, &mut own);
+            let read = read.and_then(|rows| match reader.finish(&mut own) {
+                Ok(()) => Ok(rows),
+                Err(error) => Err(error.message),
+            });
+            match read {
+                Ok(rows) => {
+                    self.rows_of[at] = rows as u32;
+                    found.append(&mut own);
+                }
+                Err(fault) => self.faults[at] = Some(fault),
+            }
+        }
+        Ok((end, found))
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
@@ -26,6 +27,8 @@ pub(super) struct Shown {
     pub(super) lag: AtomicU64,
     /// What keeps the consumer from reading.
     pub(super) trouble: Mutex<Option<String>>,
+    /// Whether there are partitions to read.
+    pub(super) has_partitions: AtomicBool,
 }
 
 /// The consumer's side of the callbacks.
@@ -111,6 +114,20 @@ impl ClientContext for Context {
             *self.shown.trouble.lock() = None;
         }
     }
+
+    /// Said by the feed's state, and not as an error of this node each time that the library tries.
+    fn error(&self, error: KafkaError, reason: &str) {
+        // How long it took and how often it was the same differ from time to time.
+        let reason = reason.split(" (after ").next().unwrap_or(reason);
+        let text = format!("kafka: {error}: {reason}");
+        let mut trouble = self.shown.trouble.lock();
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
+            // Why each of them is down was said before.
+            trouble.get_or_insert(text);
+        } else {
+            *trouble = Some(text);
+        }
+    }
 }
 
 impl ConsumerContext for Context {
@@ -124,14 +141,20 @@ impl ConsumerContext for Context {
             let placed = self.place(consumer, partitions);
             // The group waits for an answer in every case; without positions nothing is read before the end.
             let assigned = consumer.incremental_assign(partitions);
-            if let Err(fault) = placed {
-                let _paused = consumer.pause(partitions);
-                *self.fault.lock() = Some(fault);
+            match placed {
+                // One that rested when it was taken away rests on when it comes back, whoever reads it.
+                Ok(()) => assigned.and_then(|()| consumer.resume(partitions)),
+                Err(fault) => {
+                    let _paused = consumer.pause(partitions);
+                    *self.fault.lock() = Some(fault);
+                    assigned
+                }
             }
-            assigned
         } else {
             consumer.incremental_unassign(partitions)
         };
+        let has_partitions = consumer.assignment().is_ok_and(|assigned| assigned.count() > 0);
+        self.shown.has_partitions.store(has_partitions, Ordering::Relaxed);
         tracing::info!(?event, partitions = partitions.count(), "a Kafka group was rebalanced");
         if let Err(error) = done {
             *self.fault.lock() = Some(FeedFault::Passing(format!("kafka: a rebalance failed: {error}")));

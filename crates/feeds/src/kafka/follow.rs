@@ -1,5 +1,6 @@
 //! The thread of one consumer.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,9 @@ use crate::source::{FeedFault, Message, SourcePartition};
 /// How long the library waits for one event.
 const EVENT_TIME: Duration = Duration::from_millis(20);
 
+/// What a header takes beside its texts.
+const HEADER_BYTES: usize = size_of::<(String, Bytes)>();
+
 /// Messages that gather.
 #[derive(Default)]
 struct Gathering {
@@ -37,67 +41,85 @@ impl Gathering {
     }
 
     fn push(&mut self, message: Message) {
-        self.bytes += message.payload.as_ref().map_or(0, Bytes::len) + size_of::<Message>();
+        self.bytes += bytes_of(&message);
         self.since.get_or_insert_with(Instant::now);
         self.messages.push(message);
     }
 }
 
-/// Polls until the other side is gone or there is a fault.
+/// All that a message holds.
+fn bytes_of(message: &Message) -> usize {
+    let headers = message.headers.iter().map(|(name, value)| name.len() + value.len() + HEADER_BYTES);
+    let parts = [&message.key, &message.payload].into_iter().flatten().map(Bytes::len);
+    size_of::<Message>() + parts.sum::<usize>() + headers.sum::<usize>()
+}
+
+/// Polls until the other side is gone, or gives the fault that ends it.
 pub(super) fn follow(
     consumer: &BaseConsumer<Context>,
     batches: &mpsc::Sender<Batch>,
     commits: &Receiver<Offsets>,
     shown: &Shown,
-) {
+) -> Option<FeedFault> {
     let mut gathering = Gathering::default();
     let mut resting = false;
+    // Of the message before, which most often is that of the next.
+    let mut topic: Arc<str> = Arc::from("");
     loop {
         match commits.try_recv() {
             Ok(offsets) => commit(consumer, &offsets),
             Err(TryRecvError::Empty) => {}
-            Err(TryRecvError::Disconnected) => return,
+            Err(TryRecvError::Disconnected) => return None,
         }
         let fault = match consumer.poll(EVENT_TIME) {
             None => None,
             Some(Ok(message)) => {
                 *shown.trouble.lock() = None;
-                gathering.push(owned(&message));
+                gathering.push(owned(&message, &mut topic));
                 None
             }
             Some(Err(error)) => fault_of(&error, shown),
         };
         if let Some(fault) = consumer.context().take_fault().or(fault) {
             // The messages before the fault are not handed over: they are read again.
-            let _gone = batches.blocking_send(Err(fault));
-            return;
+            return Some(fault);
         }
         if gathering.is_due() {
             match batches.try_send(Ok(std::mem::take(&mut gathering.messages))) {
                 Ok(()) => gathering = Gathering::default(),
-                Err(TrySendError::Closed(_)) => return,
+                Err(TrySendError::Closed(_)) => return None,
                 Err(TrySendError::Full(Ok(messages))) => gathering.messages = messages,
                 Err(TrySendError::Full(Err(_))) => {}
             }
         }
-        rest(consumer, &mut resting, gathering.is_full());
+        if let Err(error) = rest(consumer, &mut resting, gathering.is_full()) {
+            // Messages that nothing holds back would gather without a bound.
+            return Some(FeedFault::Passing(format!(
+                "kafka: partitions cannot be paused or resumed: {error}"
+            )));
+        }
     }
 }
 
 /// Lets all partitions rest while there is no room; those that come meanwhile are found at the next turn.
-fn rest(consumer: &BaseConsumer<Context>, resting: &mut bool, full: bool) {
+fn rest(consumer: &BaseConsumer<Context>, resting: &mut bool, full: bool) -> Result<(), KafkaError> {
     if !full && !*resting {
-        return;
+        return Ok(());
     }
-    let Ok(assigned) = consumer.assignment() else { return };
-    let done = if full { consumer.pause(&assigned) } else { consumer.resume(&assigned) };
+    let assigned = consumer.assignment()?;
+    if full {
+        consumer.pause(&assigned)?;
+    } else {
+        consumer.resume(&assigned)?;
+    }
     *resting = full;
-    if let Err(error) = done {
-        tracing::warn!(%error, full, "partitions were not paused or resumed");
-    }
+    Ok(())
 }
 
-fn owned(message: &BorrowedMessage<'_>) -> Message {
+fn owned(message: &BorrowedMessage<'_>, topic: &mut Arc<str>) -> Message {
+    if **topic != *message.topic() {
+        *topic = message.topic().into();
+    }
     let copied = |bytes: &[u8]| Bytes::copy_from_slice(bytes);
     let headers = message.headers().map(|headers| {
         let header = |it: rdkafka::message::Header<'_, &[u8]>| {
@@ -107,7 +129,7 @@ fn owned(message: &BorrowedMessage<'_>) -> Message {
     });
     let number = u32::try_from(message.partition()).unwrap_or_default();
     Message {
-        from: SourcePartition { topic: message.topic().into(), number },
+        from: SourcePartition { topic: topic.clone(), number },
         // Offsets of messages are never negative.
         offset: u64::try_from(message.offset()).unwrap_or_default(),
         timestamp_ms: message.timestamp().to_millis(),
@@ -139,7 +161,8 @@ fn fault_of(error: &KafkaError, shown: &Shown) -> Option<FeedFault> {
         ) => Some(FeedFault::Passing(text)),
         _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => Some(FeedFault::Passing(text)),
         _ => {
-            *shown.trouble.lock() = Some(text);
+            // With a reason it was said already.
+            shown.trouble.lock().get_or_insert(text);
             None
         }
     }

@@ -1,11 +1,12 @@
 //! One batch of messages on its way into the tables.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
 use futures::future::join_all;
+use zepto_common::error::Retry;
 use zepto_common::schema::TableSchema;
 use zepto_common::service::{RowSink, WriteReceipt, WriteRequest};
 use zepto_common::source::FeedStream;
@@ -25,7 +26,8 @@ const SCHEMAS_MAX: u32 = 8;
 struct Group {
     from: SourcePartition,
     messages: Arc<Vec<Message>>,
-    rows: Option<RecordBatch>,
+    /// Written one after the other: what a partition has of a source is told by one offset.
+    blocks: VecDeque<RecordBatch>,
     dead: Option<RecordBatch>,
 }
 
@@ -36,6 +38,11 @@ pub(super) struct Batch {
 }
 
 impl Batch {
+    /// How many messages it has.
+    pub(super) fn messages(&self) -> u64 {
+        self.groups.iter().map(|it| it.messages.len() as u64).sum()
+    }
+
     /// The offset after the last message of each partition.
     pub(super) fn ends(&self) -> impl Iterator<Item = (SourcePartition, u64)> {
         self.groups.iter().filter_map(|it| Some((it.from.clone(), it.messages.last()?.offset + 1)))
@@ -71,8 +78,16 @@ impl<'a> Writer<'a> {
         Ok(Self { config, sink, status, decoder, letters })
     }
 
+    /// The table that rows go to.
+    pub(super) fn table(&self) -> &Arc<TableSchema> {
+        self.decoder.table()
+    }
+
     /// Decodes messages, which are in the order of their offsets within each partition.
-    pub(super) async fn begin(&self, messages: Vec<Message>) -> Result<Batch, FeedFault> {
+    pub(super) async fn begin(&mut self, messages: Vec<Message>) -> Result<Batch, FeedFault> {
+        let table = self.sink.table(&self.config.table_name()).await.map_err(|error| fault_of(&error))?;
+        let letters = self.sink.table(&self.config.dead_letter_name()).await;
+        self.take(table, letters.map_err(|error| fault_of(&error))?)?;
         let mut sorted: BTreeMap<SourcePartition, Vec<Message>> = BTreeMap::new();
         for message in messages {
             let of = sorted.entry(message.from.clone()).or_default();
@@ -81,22 +96,46 @@ impl<'a> Writer<'a> {
                 of.push(message);
             }
         }
-        let group = |(from, messages)| Group { from, messages: Arc::new(messages), rows: None, dead: None };
+        let group = |(from, messages)| Group {
+            from,
+            messages: Arc::new(messages),
+            blocks: VecDeque::new(),
+            dead: None,
+        };
         let mut batch = Batch { groups: sorted.into_iter().map(group).collect(), schemas: 0 };
         self.decode(&mut batch).await?;
         Ok(batch)
     }
 
+    /// Goes on with newer schemas of the same tables.
+    fn take(&mut self, table: Arc<TableSchema>, letters: Arc<TableSchema>) -> Result<(), FeedFault> {
+        for (ours, now) in [(self.table(), &table), (&self.letters, &letters)] {
+            // Another table knows nothing of what was written: its own positions are asked for first.
+            if ours.id != now.id {
+                let message =
+                    format!("{} is another table than before: the feed begins anew with it", now.name);
+                return Err(FeedFault::Passing(message));
+            }
+        }
+        if table.version > self.table().version {
+            let decoder = Decoder::new(self.config, &table).map_err(|error| fault_of(&error))?;
+            self.decoder = Arc::new(decoder);
+        }
+        if letters.version > self.letters.version {
+            dead_letter::check(&letters).map_err(|error| fault_of(&error))?;
+            self.letters = letters;
+        }
+        Ok(())
+    }
+
     async fn decode(&self, batch: &mut Batch) -> Result<(), FeedFault> {
-        let mut dead = 0;
         for group in &mut batch.groups {
             let (decoder, messages) = (self.decoder.clone(), group.messages.clone());
             // Not on the reactor: a batch is many messages.
             let read = tokio::task::spawn_blocking(move || decoder.read(&messages)).await;
             let read = read.map_err(|error| FeedFault::Passing(format!("decoding failed: {error}")))?;
             let decoded = read.map_err(|error| fault_of(&error))?;
-            group.rows = decoded.rows;
-            dead += decoded.dead.len() as u64;
+            group.blocks = decoded.blocks.into();
             let letters: Vec<_> =
                 decoded.dead.into_iter().map(|(at, error)| (&group.messages[at], error)).collect();
             group.dead = match letters.is_empty() {
@@ -106,13 +145,6 @@ impl<'a> Writer<'a> {
                     Some(rows.map_err(|error| fault_of(&error))?)
                 }
             };
-        }
-        let limit = self.config.dead_letter_limit;
-        if self.status.dead_letters() + dead > limit {
-            return Err(FeedFault::Final(format!(
-                "more than {limit} messages cannot be read: correct the feed's format and mapping, or raise \
-                 deadLetterLimit"
-            )));
         }
         Ok(())
     }
@@ -131,25 +163,29 @@ impl<'a> Writer<'a> {
             writes.push(self.write_group(group, deadline));
         }
         let written = join_all(writes).await;
+        // Those that were read again and known are not counted: a feed that begins anew now and then is no worse for it.
+        let limit = self.config.dead_letter_limit;
+        if self.status.dead_letters() > limit {
+            return Err(FeedFault::Final(format!(
+                "more than {limit} messages cannot be read: correct the feed's format and mapping, or raise \
+                 deadLetterLimit"
+            )));
+        }
         let Some(error) = written.into_iter().find_map(Result::err) else { return Ok(None) };
         match error.code {
-            // What is stored is trimmed when it comes again.
-            ErrorCode::Overloaded
-            | ErrorCode::NotReady
-            | ErrorCode::NotEnoughSpace
-            | ErrorCode::TableIsReadOnly
-            | ErrorCode::UnknownStatusOfInsert => Ok(Some(error.message)),
             // The table has another schema by now, or is gone.
             ErrorCode::UnknownTable if batch.schemas < SCHEMAS_MAX => {
                 batch.schemas += 1;
                 let fault = |error: Error| fault_of(&error);
                 let table = self.sink.newest_table(&self.config.table_name()).await.map_err(fault)?;
-                self.decoder = Arc::new(Decoder::new(self.config, &table).map_err(fault)?);
                 let letters = self.config.dead_letter_name();
-                self.letters = self.sink.newest_table(&letters).await.map_err(fault)?;
+                let letters = self.sink.newest_table(&letters).await.map_err(fault)?;
+                self.take(table, letters)?;
                 self.decode(batch).await?;
                 Ok(Some(error.message))
             }
+            // What is stored is trimmed when it comes again.
+            code if is_refusal(code) => Ok(Some(error.message)),
             _ => Err(fault_of(&error)),
         }
     }
@@ -160,11 +196,10 @@ impl<'a> Writer<'a> {
             self.status.dead(receipt.rows);
             group.dead = None;
         }
-        if let Some(rows) = &group.rows {
+        while let Some(rows) = group.blocks.front() {
             let receipt = self.send(self.decoder.table(), &group.from, rows, deadline).await?;
-            let messages = group.messages.len() as u64;
-            self.status.stored(messages, receipt.rows, receipt.duplicate_rows);
-            group.rows = None;
+            self.status.stored(receipt.rows, receipt.duplicate_rows);
+            group.blocks.pop_front();
         }
         Ok(())
     }
@@ -186,4 +221,13 @@ impl<'a> Writer<'a> {
         };
         self.sink.write(request, deadline).await
     }
+}
+
+/// Whether the storage may take the same rows later: what it says of a disk a human mends, or another owner takes over.
+fn is_refusal(code: ErrorCode) -> bool {
+    code.retry() != Retry::Never
+        || matches!(
+            code,
+            ErrorCode::TableIsReadOnly | ErrorCode::CannotFsync | ErrorCode::CannotWriteToFileDescriptor
+        )
 }

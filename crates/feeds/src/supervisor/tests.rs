@@ -61,3 +61,20 @@ fn a_feed_that_failed_or_stopped_stays_so() {
         }
     }
 }
+
+#[test]
+fn a_source_that_can_be_read_is_running_but_only_progress_makes_the_waits_short_again() {
+    let (mut feed, mut now) = (Supervisor::default(), Instant::now());
+    for _ in 0..3 {
+        feed.on(now, Event::Fault, 1.0);
+    }
+    feed.begin();
+    now += 2 * FEED_CALM;
+    assert_eq!(feed.on(now, Event::Idle, 0.5), Command::Go);
+    assert_eq!(feed.state(), State::Running);
+    assert_eq!(waited(feed.on(now, Event::Fault, 1.0), now), 8 * FEED_BACKOFF_MIN);
+    feed.on(now, Event::Trouble, 0.5);
+    assert_eq!(feed.state(), State::Waiting);
+    feed.on(now, Event::Idle, 0.5);
+    assert_eq!(feed.state(), State::Running);
+}

@@ -13,6 +13,8 @@ use zepto_integration::cluster::{Cluster, eventually};
 use zepto_integration::kafka::{Broker, send};
 use zepto_integration::place::rounds;
 
+use crate::cluster_copies::all_copies;
+
 /// Good messages of a run of the tests; `cargo xtask soak` asks for more.
 const MESSAGES: u64 = 20_000;
 const KEYS: u64 = 97;
@@ -102,14 +104,6 @@ fn wait_for(cluster: &Cluster, rows: u64) -> Result<()> {
     })
 }
 
-fn wait_for_copies(cluster: &Cluster) -> Result<()> {
-    eventually(PATIENCE, || {
-        let status = cluster.status()?;
-        ensure!(status["under_replicated"] == 0, "{} partitions lack a copy", status["under_replicated"]);
-        Ok(())
-    })
-}
-
 /// What `/admin/feeds` says of the only feed.
 fn feed(cluster: &Cluster) -> Result<Value> {
     let answer = cluster.ingest()?.connect()?.send(&Request::get("/admin/feeds"))?;
@@ -140,7 +134,7 @@ fn every_message_is_stored_once_or_a_dead_letter_once_while_reader_owner_and_bro
     let messages = MESSAGES * rounds;
     let mut broker = Broker::start(root, TOPIC, PARTITIONS)?;
     let mut cluster = Cluster::with_copies(root, 2, 2)?;
-    wait_for_copies(&cluster)?;
+    all_copies(&cluster)?;
     create_tables(&cluster)?;
     cluster.configure_ingest(&config(&broker.address().to_string(), TOPIC, "ticks"))?;
     let producer = produce(&broker, messages)?;
@@ -157,7 +151,7 @@ fn every_message_is_stored_once_or_a_dead_letter_once_while_reader_owner_and_bro
         broker.restart()?;
         wait_for(&cluster, at(11))?;
         cluster.restart_ingest()?;
-        wait_for_copies(&cluster)?;
+        all_copies(&cluster)?;
         let addresses = cluster.kill_storage(1 - number)?;
         cluster.start_storage_at(1 - number, addresses)?;
     }
@@ -238,18 +232,37 @@ fn a_feed_that_cannot_work_says_why_within_seconds_and_works_when_it_can() -> Re
     let broker = Broker::start(root, TOPIC, PARTITIONS)?;
     cluster.configure_ingest(&config(&broker.address().to_string(), "later", "ticks"))?;
     says(&cluster, "waiting", "unknown topic")?;
-    let tries = feed(&cluster)?["restarts"].as_u64().context("a number")?;
-    thread::park_timeout(Duration::from_secs(3));
-    let more = feed(&cluster)?["restarts"].as_u64().context("a number")? - tries;
-    ensure!(more <= 8, "{more} tries in three seconds are no waits that grow");
+    waits_grow(&cluster)?;
     broker.make_topic("later", PARTITIONS)?;
     let producer = broker.producer()?;
     send(&producer, "later", 0, b"{\"k\":\"K\",\"seq\":1}")?;
     producer.flush(PATIENCE)?;
     wait_for(&cluster, 1)?;
     let metrics = cluster.ingest()?.connect()?.send(&Request::get("/metrics"))?.text();
-    for line in ["zepto_feed_rows_total{feed=\"later\"} 1", "zepto_feed_lag{feed=\"later\"}"] {
+    for line in [
+        "zepto_feed_rows_total{feed=\"later\"} 1",
+        "zepto_feed_lag{feed=\"later\"}",
+        "zepto_feed_running{feed=\"later\"} 1",
+    ] {
         ensure!(metrics.contains(line), "no {line} in\n{metrics}");
     }
+    Ok(())
+}
+
+/// Watches four tries: the wait before the last is two doublings longer than that before the second, whatever chance says.
+fn waits_grow(cluster: &Cluster) -> Result<()> {
+    let tries = || feed(cluster)?["restarts"].as_u64().context("a number");
+    let mut at = Vec::new();
+    let mut seen = tries()?;
+    while at.len() < 4 {
+        eventually(PATIENCE, || {
+            ensure!(tries()? > seen, "no try after {seen}");
+            Ok(())
+        })?;
+        seen = tries()?;
+        at.push(Instant::now());
+    }
+    let waits: Vec<Duration> = at.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    ensure!(waits[2] > waits[0], "{waits:?} do not grow");
     Ok(())
 }
