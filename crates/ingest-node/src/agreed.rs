@@ -112,6 +112,17 @@ impl Agreed {
         self.known.read().doors.clone()
     }
 
+    /// Ends when the coordinators have called this node dead, or have forgotten it; never for one that they do not know.
+    pub(crate) async fn dead(&self, node: NodeId) {
+        let state = || self.known.read().nodes.get(&node.0).map(wire::Node::state);
+        if state().is_none() {
+            std::future::pending::<()>().await;
+        }
+        while state().is_some_and(|state| state != wire::NodeState::Dead) {
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
     /// The placement and the catalog in use.
     pub(crate) fn versions(&self) -> (u64, u64) {
         let catalog = self.known.read().catalog.as_ref().map_or(0, |it| it.version());

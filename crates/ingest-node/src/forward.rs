@@ -1,7 +1,7 @@
 //! Statements to a storage node: one after the other in turn, a session always to the same while the nodes stay.
 //!
-//! Promises: a node that cannot be connected to is passed over, and so is one that goes before its answer begins if the
-//! statement only reads; a statement that may change something and was sent is not sent again; the answer streams and is
+//! Promises: a node that cannot be connected to is passed over, and so is one that goes, or is called dead, before its
+//! answer begins if the statement only reads; a statement that may change something and was sent is not sent again; the answer streams and is
 //! not looked into. An answer that breaks off there breaks off here, and a client that goes ends the work there.
 
 mod connect;
@@ -38,6 +38,22 @@ const IDLE_TIME_MAX: Duration = Duration::from_secs(20);
 
 /// Headers that are about one connection and not about the statement.
 const OF_ONE_CONNECTION: [HeaderName; 6] = [CONNECTION, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE];
+
+/// Why a storage node's answer did not begin.
+#[derive(Debug, thiserror::Error)]
+enum Silence {
+    #[error("{0}")]
+    Broken(hyper_util::client::legacy::Error),
+    #[error("the coordinators call it dead")]
+    Dead,
+}
+
+impl Silence {
+    /// Whether the statement has certainly not reached it.
+    fn was_not_sent(&self) -> bool {
+        matches!(self, Self::Broken(error) if error.is_connect())
+    }
+}
 
 /// The way to the storage nodes.
 pub(crate) struct Forwarder {
@@ -82,9 +98,16 @@ impl Forwarder {
         for index in 0..doors.len() {
             let (node, address) = &doors[first.wrapping_add(index) % doors.len()];
             let asked = self.client.request(request(statement, address)?);
+            let asked = async {
+                tokio::select! {
+                    answer = asked => answer.map_err(Silence::Broken),
+                    // Its connection may stand for long, and nothing comes of it any more.
+                    () = self.agreed.dead(*node) => Err(Silence::Dead),
+                }
+            };
             match tokio::time::timeout_at(statement.deadline.into(), asked).await {
                 Ok(Ok(answer)) => return Ok(cleaned(answer.map(Body::new))),
-                Ok(Err(error)) if error.is_connect() || reads => {
+                Ok(Err(error)) if reads || error.was_not_sent() => {
                     last = format!("storage node {node} cannot be reached");
                     tracing::warn!(%node, address, %error, "a storage node cannot be reached");
                 }

@@ -2,7 +2,8 @@
 //!
 //! Promises: every try of a block has the same batch id and block number, so a row is stored once however often its
 //! part is sent; only what is not stored is sent again; no part is sent before there is room for all of them, so a 429
-//! from here means that nothing was stored; a write ends within its deadline and [`ROUTE_TIME_MAX`].
+//! from here means that nothing was stored; a write ends within its deadline and [`ROUTE_TIME_MAX`], and does not wait for
+//! an owner that was relieved and is silent.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,6 +38,9 @@ use crate::router::{OwnerRows, PartitionRouter};
 
 /// Bytes of a message besides its rows, for a block of any size.
 const HEAD_BYTES: usize = 1 << 20;
+/// How long an owner's answer is still awaited when others are known to own what it was sent. One that is cut off never
+/// answers, and its stream breaks only when its pings are overdue.
+const RELIEVED_WAIT: Duration = Duration::from_secs(1);
 
 /// Where an edge has its schemas from.
 #[async_trait]
@@ -276,7 +280,12 @@ impl RoutedSink {
             raise: raise.clone(),
             deadline: until.into(),
         };
-        match self.pool.positions(&owner, at, until).await {
+        let parts = [(home, epoch)];
+        let told = tokio::select! {
+            told = self.pool.positions(&owner, at, until) => told,
+            lost = self.relieved(&parts) => Err(lost),
+        };
+        match told {
             Ok(reply) => told_of(&reply),
             Err(Lost::NotSent(why) | Lost::Unanswered(why)) => Err(unknown(why)),
             Err(Lost::Refused(refused)) => {
@@ -308,6 +317,21 @@ impl RoutedSink {
         true
     }
 
+    /// Ends some time after one of these partitions is known to have another grant than it was sent under.
+    async fn relieved(&self, parts: &[(PartitionId, Epoch)]) -> Lost {
+        let mut placement = self.placement.clone();
+        let newer = |placement: &Arc<Placement>, (partition, epoch): &(PartitionId, Epoch)| {
+            placement.of(*partition).is_some_and(|it| it.grant.epoch > *epoch)
+        };
+        let relieved = placement.wait_for(|placement| parts.iter().any(|part| newer(placement, part)));
+        if relieved.await.is_err() {
+            // A watch without a sender tells nothing new any more.
+            std::future::pending::<()>().await;
+        }
+        tokio::time::sleep(RELIEVED_WAIT).await;
+        Lost::Unanswered("others own its partitions, and it did not answer".to_owned())
+    }
+
     /// Sends all open parts, each to the owner of this moment, and notes what became of them.
     async fn attempt(&self, block: &Block, ledger: &mut Ledger) -> Result<()> {
         let router = self.router();
@@ -320,7 +344,11 @@ impl RoutedSink {
         drop(rows);
         let asked = prepared.into_iter().map(|it| async {
             let Prepared { owner, message, permit, parts } = it;
-            (parts, self.pool.ask(&owner, version, message, permit, block.until).await)
+            let answer = tokio::select! {
+                answer = self.pool.ask(&owner, version, message, permit, block.until) => answer,
+                lost = self.relieved(&parts) => Err(lost),
+            };
+            (parts, answer)
         });
         for (parts, answer) in join_all(asked).await {
             match answer {

@@ -91,6 +91,25 @@ async fn rows_sent_to_a_former_owner_follow_the_partition_once_the_move_is_known
 }
 
 #[tokio::test]
+async fn an_owner_that_was_relieved_and_is_silent_is_not_waited_for() {
+    let (one, two, edge) = two().await;
+    one.books.plan([Act::Hang]);
+    let (sink, write) = (edge.sink.clone(), request(ROWS, None));
+    let writing = tokio::spawn(async move {
+        let deadline = std::time::Instant::now() + Duration::from_secs(20);
+        zepto_common::service::RowSink::write(sink.as_ref(), write, deadline).await
+    });
+    eventually("it was asked", || !one.books.seen.lock().is_empty()).await;
+    let begun = std::time::Instant::now();
+    edge.placement.send_replace(placement(2, 5, &[2]).into());
+    assert_eq!(writing.await.unwrap().unwrap(), stored(200));
+    assert_eq!((one.books.stored(), two.books.stored()), (vec![], all()));
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(8), "{took:?}: it was waited for until its stream was given up");
+    assert!(edge.pool.bytes_in_flight() > 0, "its bytes count until it answers or its stream ends");
+}
+
+#[tokio::test]
 async fn a_connection_cut_between_storing_and_answering_stores_the_rows_once() {
     let owner = Node::start(1).await;
     let wire = Wire::to(owner.address).await;
