@@ -35,6 +35,11 @@ impl RawBody {
         Ok(Self { body, received: 0, ended: false, stall, deadline })
     }
 
+    /// Bytes that are certainly still to come; 0 where the length was not declared.
+    pub(crate) fn left(&self) -> u64 {
+        http_body::Body::size_hint(&self.body).lower()
+    }
+
     /// Moves the end of the whole body.
     pub(crate) fn set_deadline(&mut self, deadline: Instant) {
         self.deadline = deadline;

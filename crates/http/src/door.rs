@@ -253,9 +253,14 @@ impl Service {
         self.door.node.identity()
     }
 
+    /// Permits of the INSERT budget that so many bytes need: all of it for more than that.
+    pub(crate) fn units_of(&self, bytes: usize) -> usize {
+        (bytes / BUDGET_UNIT + 1).min(self.budget_units as usize)
+    }
+
     /// Room for decoded bytes; it is given back when the permit goes.
     pub(crate) async fn room_for(&self, bytes: usize, wait: Duration) -> Result<OwnedSemaphorePermit> {
-        let units = (bytes / BUDGET_UNIT + 1).min(self.budget_units as usize) as u32;
+        let units = self.units_of(bytes) as u32;
         match tokio::time::timeout(wait, self.budget.clone().acquire_many_owned(units)).await {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(closed)) => Err(Error::internal(closed.to_string())),

@@ -11,8 +11,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 use zepto_common::ids::NodeId;
+use zepto_common::limits::{INSERT_BYTES_IN_FLIGHT, OWNER_BYTES_IN_FLIGHT};
 use zepto_feeds::FeedConfig;
 use zepto_process::flags::CommonKeys;
+use zepto_process::memory::part_of;
 use zepto_process::parts::{self, Openness};
 use zepto_process::{
     AddNode, AuthConfig, ConfigFaults, LogConfig, PeerTlsConfig, PipelineConfig, TlsConfig, file,
@@ -225,6 +227,18 @@ impl Config {
             0 => zepto_process::memory::memory_limit_default(),
             n => n,
         }
+    }
+
+    /// Bytes that the INSERTs at the door may take together: a quarter of the memory at most.
+    #[must_use]
+    pub fn insert_bytes(&self) -> usize {
+        part_of(self.memory_limit(), 4, INSERT_BYTES_IN_FLIGHT)
+    }
+
+    /// Bytes of rows on their way to one owner.
+    #[must_use]
+    pub fn bytes_to_an_owner(&self) -> usize {
+        part_of(self.memory_limit(), 8, OWNER_BYTES_IN_FLIGHT)
     }
 
     /// The keys that every process has.

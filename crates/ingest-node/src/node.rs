@@ -124,8 +124,11 @@ impl Ways {
         };
         let client = CoordinatorClient::new(&cluster.coordinators, identity, Deadlines::default())?;
         let edge = EdgeIdentity { cluster_id: cluster.id.clone(), node, incarnation, secret: secret.clone() };
-        let limits =
-            PoolLimits { requests_waiting: config.pipeline.ring_capacity(), ..PoolLimits::default() };
+        let limits = PoolLimits {
+            requests_waiting: config.pipeline.ring_capacity(),
+            bytes_in_flight: config.bytes_to_an_owner(),
+            ..PoolLimits::default()
+        };
         let pool = Arc::new(OwnerPool::new(edge, limits));
         let agreed = Agreed::new(client, pool.clone(), node, memory, added(config));
         let sink = RoutedSink::new(agreed.clone(), pool.clone(), agreed.placement(), SinkTimes::default());
@@ -192,14 +195,16 @@ impl IngestNode {
         tasks.spawn(agreed.clone().watch(pulse.clone(), stop.clone()));
         let addresses = advertised(&config, http, rpc, heartbeat);
         let interval = Duration::from_millis(config.cluster.heartbeat_interval_ms);
+        let insert_bytes = config.insert_bytes();
         tasks.spawn(agreed.stay_alive(addresses, interval, stop.clone()));
         tracing::info!("Peer RPC server: port {}", rpc.port());
+        let limits = DoorLimits { insert_bytes, ..DoorLimits::default() };
         let door = Door {
             sink,
             queries: Arc::new(NoQueries),
             node: info.clone(),
             auth: Arc::new(auth),
-            limits: DoorLimits::default(),
+            limits,
             metrics,
             protect_metrics: config.auth.protect_metrics,
             tls: tls.map(Arc::new),

@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use zepto_cluster::{OwnerBatch, OwnerIdentity, OwnerWrites, PartOutcome, Verdict, owner_server};
 use zepto_common::catalog::{Ddl, NewTable};
 use zepto_common::ids::{ColumnId, NodeId, PlacementVersion};
+use zepto_common::limits::OWNER_BYTES_TAKEN;
 use zepto_common::schema::{Column, ColumnDefault, TableName};
 use zepto_coordinator::server::Listeners;
 use zepto_coordinator::{Coordinator, Times};
@@ -159,7 +160,8 @@ async fn storage(client: &CoordinatorClient, kept: Kept) {
         secret: Secret::new("s"),
     };
     let incoming = tonic::transport::server::TcpIncoming::from(rpc);
-    let server = tonic::transport::Server::builder().add_service(owner_server(kept, identity));
+    let server =
+        tonic::transport::Server::builder().add_service(owner_server(kept, identity, OWNER_BYTES_TAKEN));
     tokio::spawn(server.serve_with_incoming(incoming));
     let echo = async |request: Request| {
         let uri = request.uri().clone();

@@ -18,6 +18,12 @@ pub fn memory_limit_default() -> u64 {
     bytes / 4 * 3
 }
 
+/// The bound of what may wait somewhere: one part of so many of the memory, and never more than `most` bytes.
+#[must_use]
+pub fn part_of(limit: u64, parts: u64, most: usize) -> usize {
+    usize::try_from(limit / parts.max(1)).unwrap_or(usize::MAX).min(most)
+}
+
 /// The limit of control group version 2 (`memory.max`) or 1 (`memory/memory.limit_in_bytes`); None when unlimited.
 fn control_group_limit(root: &Path) -> Option<u64> {
     ["memory.max", "memory/memory.limit_in_bytes"]
@@ -45,6 +51,12 @@ mod tests {
         assert_eq!(control_group_limit(dir.path()), None);
         std::fs::write(dir.path().join("memory.max"), "1073741824\n").unwrap();
         assert_eq!(control_group_limit(dir.path()), Some(1 << 30));
+    }
+
+    #[test]
+    fn a_bound_is_a_part_of_the_memory_where_that_is_less() {
+        assert_eq!(part_of(512 << 20, 8, 512 << 20), 64 << 20);
+        assert_eq!(part_of(64 << 30, 8, 512 << 20), 512 << 20);
     }
 
     #[test]

@@ -205,8 +205,7 @@ impl Cluster {
         let edge = EdgeIdentity { cluster_id: cluster.id.clone(), node, incarnation, secret: secret.clone() };
         let readers = Readers::new(agreed.clone(), edge.clone(), runtime.handle().clone());
         let reads = Late::default();
-        let pool = OwnerPool::new(edge, PoolLimits::default()).with_local(Arc::new(owner.clone()));
-        let pool = Arc::new(pool);
+        let pool = owner_pool(config, edge, &owner);
         let sink = RoutedSink::new(agreed.clone(), pool.clone(), agreed.placement(), SinkTimes::default());
         let pulse = runtime.block_on(beat::start(config, text.trim(), &agreed, http, sockets.rpc_address))?;
         let (heartbeat, pulse) = (pulse.address(), Arc::new(pulse));
@@ -216,7 +215,7 @@ impl Cluster {
         let nodes = Arc::new(Nodes::new(agreed.clone(), pulse.clone()));
         let stop = CancellationToken::new();
         let mut services = tuned(Server::builder())
-            .add_service(owner_server(owner, identity.clone()))
+            .add_service(owner_server(owner, identity.clone(), config.bytes_from_edges()))
             .add_service(query_server(reads.clone(), agreed.clone(), identity));
         let mut tasks = Vec::new();
         let mut links = None;
@@ -333,6 +332,12 @@ impl Cluster {
             }
         }
     }
+}
+
+/// The ways to all owners, of which this node is one.
+fn owner_pool(config: &Config, edge: EdgeIdentity, owner: &Owner) -> Arc<OwnerPool> {
+    let limits = PoolLimits { bytes_in_flight: config.bytes_to_an_owner(), ..PoolLimits::default() };
+    Arc::new(OwnerPool::new(edge, limits).with_local(Arc::new(owner.clone())))
 }
 
 /// The nodes named by hand. They hear heartbeats where this node does, by custom.

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use zepto_common::limits;
 use zepto_process::flags::CommonKeys;
+use zepto_process::memory::part_of;
 use zepto_process::parts::{self, Openness};
 use zepto_process::{AddNode, AuthConfig, PeerTlsConfig, PipelineConfig, TlsConfig, file};
 
@@ -318,6 +319,30 @@ impl Config {
             0 => memory_limit_default(),
             n => n,
         }
+    }
+
+    /// Bytes that the INSERTs at the door may take together: an eighth of the memory at most.
+    #[must_use]
+    pub fn insert_bytes(&self) -> usize {
+        part_of(self.memory_limit(), 8, limits::INSERT_BYTES_IN_FLIGHT)
+    }
+
+    /// Bytes of rows that wait for one drain thread.
+    #[must_use]
+    pub fn ring_bytes(&self) -> usize {
+        part_of(self.memory_limit(), 16, limits::RING_BYTES_MAX)
+    }
+
+    /// Bytes of rows on their way to one other owner.
+    #[must_use]
+    pub fn bytes_to_an_owner(&self) -> usize {
+        part_of(self.memory_limit(), 16, limits::OWNER_BYTES_IN_FLIGHT)
+    }
+
+    /// Bytes of rows that other nodes have sent and that are not stored yet.
+    #[must_use]
+    pub fn bytes_from_edges(&self) -> usize {
+        part_of(self.memory_limit(), 8, limits::OWNER_BYTES_TAKEN)
     }
 
     /// The settings as dotted name and value, for `/admin/settings`. No value is a secret:

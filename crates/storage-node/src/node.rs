@@ -103,7 +103,7 @@ pub fn start(config: Config) -> Result<RunningNode, StartError> {
         queries,
         node,
         auth: auth.clone(),
-        limits: DoorLimits::default(),
+        limits: DoorLimits { insert_bytes: config.insert_bytes(), ..DoorLimits::default() },
         metrics: metrics.clone(),
         protect_metrics: config.auth.protect_metrics,
         tls: tls.clone(),
@@ -241,6 +241,7 @@ fn store_options(config: &Config) -> StoreOptions {
     options.drain_threads = config.drain_threads();
     options.ring_capacity = config.ring_capacity();
     options.memory_limit = usize::try_from(config.memory_limit() / 10 * 6).unwrap_or(usize::MAX);
+    options.ring_bytes = config.ring_bytes();
     // An existing directory keeps what it was made with; another wish for it is an error there.
     options.partitions = (config.cluster.partitions != zepto_common::limits::PARTITIONS_DEFAULT)
         .then_some(config.cluster.partitions);

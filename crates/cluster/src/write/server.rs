@@ -1,9 +1,8 @@
 //! The owner's side of the write service: checks who sends, decodes, hands on, answers out of order.
 //!
 //! Promises: nothing of a message is looked at before the peer's secret, protocol, cluster and addressee were found
-//! right; a refusal says why to the peer and in this node's log; all edges together hold at most
-//! [`OWNER_BYTES_TAKEN`] bytes here, beyond which their streams are not read; an answer is sent only for what the
-//! [`OwnerWrites`] has said.
+//! right; a refusal says why to the peer and in this node's log; all edges together hold a bounded number of bytes here,
+//! beyond which their streams are not read; an answer is sent only for what the [`OwnerWrites`] has said.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,9 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use zepto_common::ids::{NodeId, PlacementVersion};
-use zepto_common::limits::{
-    OWNER_BYTES_TAKEN, OWNER_CONNECT_TIME_MAX, OWNER_REQUESTS_IN_FLIGHT, WRITE_MESSAGE_BYTES_MAX,
-};
+use zepto_common::limits::{OWNER_CONNECT_TIME_MAX, OWNER_REQUESTS_IN_FLIGHT, WRITE_MESSAGE_BYTES_MAX};
 use zepto_common::{Error, ErrorCode};
 use zepto_proto::convert::bad_message;
 use zepto_proto::coordinate::Envelope;
@@ -51,15 +48,22 @@ struct Shared<W> {
     owner: W,
     identity: OwnerIdentity,
     room: Arc<Semaphore>,
+    /// All of that room.
+    units: usize,
 }
 
 /// The write service of one owner.
 pub struct OwnerService<W>(Arc<Shared<W>>);
 
-/// The service, to be added to a gRPC server.
-pub fn owner_server<W: OwnerWrites>(owner: W, identity: OwnerIdentity) -> WriteServer<OwnerService<W>> {
-    let room = Arc::new(Semaphore::new(OWNER_BYTES_TAKEN / UNIT));
-    WriteServer::new(OwnerService(Arc::new(Shared { owner, identity, room })))
+/// The service, to be added to a gRPC server. It holds so many bytes of rows, of all edges together.
+pub fn owner_server<W: OwnerWrites>(
+    owner: W,
+    identity: OwnerIdentity,
+    bytes: usize,
+) -> WriteServer<OwnerService<W>> {
+    let units = (bytes / UNIT).max(1);
+    let room = Arc::new(Semaphore::new(units));
+    WriteServer::new(OwnerService(Arc::new(Shared { owner, identity, room, units })))
         .max_decoding_message_size(WRITE_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(WRITE_MESSAGE_BYTES_MAX)
 }
@@ -189,7 +193,7 @@ impl<W: OwnerWrites> Shared<W> {
                 }
             };
             for request in message.requests {
-                let units = (request.rows.len() / UNIT + 1).min(OWNER_BYTES_TAKEN / UNIT) as u32;
+                let units = (request.rows.len() / UNIT + 1).min(self.units) as u32;
                 let Ok(permit) = self.room.clone().acquire_many_owned(units).await else { return };
                 let work = self.clone().answer(from, placement, request, permit, answers.clone());
                 tokio::spawn(work);

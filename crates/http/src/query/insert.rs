@@ -20,7 +20,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use zepto_common::limits::{INSERT_BLOCKS_IN_FLIGHT, QUEUE_WAIT};
+use zepto_common::limits::{HTTP_CHUNK_BYTES, INSERT_BLOCKS_IN_FLIGHT, QUEUE_WAIT};
 use zepto_common::metric_names::INSERT_DURATION;
 use zepto_common::schema::{ColumnDefault, TableName, TableSchema};
 use zepto_common::service::{WriteReceipt, WriteRequest};
@@ -31,6 +31,7 @@ use zepto_formats::{Format, FormatSettings};
 use super::Call;
 use super::source::{Rest, Source};
 use crate::body::RawBody;
+use crate::door::BUDGET_UNIT;
 use crate::reply::{self, Summary};
 use crate::statement::StatementKind;
 use ingest::Ingest;
@@ -41,6 +42,9 @@ use arrow::array::RecordBatch;
 const SMALL_BLOCK_ROWS: usize = 4_096;
 /// How many times longer a block waits for room in the budget when blocks before it are stored.
 const PATIENCE: u32 = 15;
+
+/// Room for the body is taken in steps of so many bytes: more would keep others out for what may never come.
+const AHEAD_BYTES: u64 = 4 << 20;
 
 /// What the statement says about its data.
 pub(super) struct Target {
@@ -126,7 +130,9 @@ async fn feed(call: &Call, mut ingest: Ingest, raw: &mut RawBody, writes: &mut W
             return Ok(());
         }
         if step.hungry {
+            writes.room_ahead(raw.left()).await?;
             let next: Option<Bytes> = raw.gather().await?;
+            writes.fed += next.as_ref().map_or(0, Bytes::len);
             ingest.feed(next);
         }
     }
@@ -143,6 +149,9 @@ struct Writes {
     repeatable: bool,
     deadline: Instant,
     held: Option<(RecordBatch, OwnedSemaphorePermit)>,
+    /// Room for what the decoder has of the next block, and how many bytes of the body it has got for it.
+    ahead: Option<OwnedSemaphorePermit>,
+    fed: usize,
     next_block: u32,
     in_flight: FuturesUnordered<BoxFuture<'static, Written>>,
     tally: Tally,
@@ -159,6 +168,8 @@ impl Writes {
             repeatable,
             deadline,
             held: None,
+            ahead: None,
+            fed: 0,
             next_block: 0,
             in_flight: FuturesUnordered::new(),
             tally: Tally::default(),
@@ -170,7 +181,7 @@ impl Writes {
         if block.num_rows() == 0 {
             return Ok(());
         }
-        let permit = self.room_for(&block).await?;
+        let permit = self.room_for_block(block.get_array_memory_size()).await?;
         if let Some((rows, permit)) = self.held.replace((block, permit)) {
             while self.in_flight.len() >= INSERT_BLOCKS_IN_FLIGHT {
                 self.one_done().await?;
@@ -180,11 +191,41 @@ impl Writes {
         Ok(())
     }
 
-    /// Bytes of the budget for a block. Nothing stored yet: better refuse soon than keep the client waiting.
-    async fn room_for(&mut self, block: &RecordBatch) -> Result<OwnedSemaphorePermit> {
+    /// Bytes of the budget. Nothing stored yet: better refuse soon than keep the client waiting.
+    async fn room_for(&mut self, bytes: usize) -> Result<OwnedSemaphorePermit> {
         let service = &self.call.service;
         let wait = service.door.limits.insert_wait * if self.next_block == 0 { 1 } else { PATIENCE };
-        service.room_for(block.get_array_memory_size(), wait).await
+        service.room_for(bytes, wait).await
+    }
+
+    /// Takes room before the next bytes of the body are read: decoded they are about as many, and of a client that is
+    /// refused nothing was kept.
+    async fn room_ahead(&mut self, left: u64) -> Result<()> {
+        let has = self.ahead.as_ref().map_or(0, OwnedSemaphorePermit::num_permits) * BUDGET_UNIT;
+        if has > self.fed {
+            return Ok(());
+        }
+        let bytes = if left == 0 { HTTP_CHUNK_BYTES } else { left.min(AHEAD_BYTES) as usize };
+        let more = self.room_for(bytes).await?;
+        match &mut self.ahead {
+            Some(ahead) => ahead.merge(more),
+            None => self.ahead = Some(more),
+        }
+        Ok(())
+    }
+
+    /// The room of a block: what was taken ahead for it, and what is missing.
+    async fn room_for_block(&mut self, bytes: usize) -> Result<OwnedSemaphorePermit> {
+        self.fed = 0;
+        let Some(mut ahead) = self.ahead.take() else { return self.room_for(bytes).await };
+        let (needed, has) = (self.call.service.units_of(bytes), ahead.num_permits());
+        match ahead.split(needed) {
+            Some(enough) => Ok(enough),
+            None => {
+                ahead.merge(self.room_for((needed - has - 1) * BUDGET_UNIT).await?);
+                Ok(ahead)
+            }
+        }
     }
 
     fn start(&mut self, rows: RecordBatch, permit: OwnedSemaphorePermit, inline: bool) {

@@ -16,6 +16,7 @@ use tonic::transport::server::TcpIncoming;
 use zepto_common::ids::{
     ColumnId, DiskId, Epoch, NodeId, PartitionId, PlacementVersion, SchemaVersion, SetVersion, TableId,
 };
+use zepto_common::limits::OWNER_BYTES_TAKEN;
 use zepto_common::placement::{Assignment, Grant, InSyncSet, Placement, Replica};
 use zepto_common::schema::{Column, ColumnDefault, TableName, TableSchema};
 use zepto_common::service::{RowSink, WriteReceipt, WriteRequest};
@@ -178,7 +179,7 @@ impl Node {
             incarnation: 1,
             secret: Secret::new(secret),
         };
-        let service = owner_server(Fake(books), identity);
+        let service = owner_server(Fake(books), identity, OWNER_BYTES_TAKEN);
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         tokio::spawn(async move {
             let server = tuned(Server::builder()).add_service(service);
