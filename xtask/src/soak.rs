@@ -37,12 +37,14 @@ const SUITES: &[(&str, &[&str])] = &[
     ("hostile requests", &["--test", "nodes", "--", "no_bad_request"]),
     ("simulated histories", &["--test", "replication", "--", "every_promise"]),
     ("kill -9", &["--test", "nodes", "--", "kill_nine"]),
+    ("cut networks", &["--test", "nodes", "--", "cluster_cuts"]),
     ("feeds", &["--test", "nodes", "--", "every_message_is_stored_once"]),
 ];
 
 /// What a line that begins with a number counts.
 const FIGURES: &[(&str, &str)] = &[
     (" kills: ", "kills"),
+    (" cuts: ", "cuts"),
     (" crash images of ", "crash images"),
     (" images of a recovery", "crash images"),
     (" histories: ", "histories"),

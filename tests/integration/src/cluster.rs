@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -11,6 +10,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 use zepto_harness::node::{START_WAIT, program_named};
 use zepto_harness::{Connection, Launch, Node, Request};
+
+use crate::network::{Network, Peer};
 
 /// Between two signs of life, and until a silent node is suspected and dead: shorter than a user would set them.
 const TIMES: [&str; 6] = ["--heartbeat-interval-ms", "200", "--suspect-ms", "1000", "--dead-ms", "4000"];
@@ -21,16 +22,37 @@ const INGEST_CONFIG: &str = "ingest.yaml";
 /// Pause between two looks at something that is awaited.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// How soon a silent process is noticed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// Sooner than a user would have it: a node is dead after 4 s.
+    Short,
+    /// As the programs do by themselves: after 10 s.
+    Usual,
+}
+
+/// How the processes are started.
+#[derive(Debug)]
+struct Plan {
+    folder: TempDir,
+    /// Copies of each partition.
+    copies: usize,
+    pace: Pace,
+    /// What lies between them, if its ways can be cut.
+    network: Option<Network>,
+    /// More flags of the storage nodes and the ingest node.
+    node_flags: Vec<String>,
+}
+
 /// The processes; killed when dropped.
 #[derive(Debug)]
 pub struct Cluster {
-    folder: TempDir,
     coordinator: Option<Node>,
     coordinator_rpc: SocketAddr,
-    /// Copies of each partition.
-    copies: usize,
     storage: Vec<Option<Node>>,
     ingest: Option<Node>,
+    /// Last: the processes end before the ground goes that they stand on.
+    plan: Plan,
 }
 
 impl Cluster {
@@ -48,21 +70,39 @@ impl Cluster {
     /// # Errors
     /// A program that was not built or does not become ready.
     pub fn with_copies(root: &str, nodes: usize, copies: usize) -> Result<Self> {
-        let folder = TempDir::new_in(root).with_context(|| format!("cannot make a folder in {root}"))?;
-        let coordinator = coordinator_launch(folder.path(), None, copies)?.start()?;
+        Self::run(Plan::new(root, copies)?, nodes)
+    }
+
+    /// As [`Self::with_copies`], with two copies and a network between the processes whose ways can be cut.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn with_network(root: &str, nodes: usize, pace: Pace) -> Result<Self> {
+        Self::run(Plan { pace, network: Some(Network::new(nodes)?), ..Plan::new(root, 2)? }, nodes)
+    }
+
+    /// As [`Self::with_copies`], with two copies and more flags for the storage nodes and the ingest node.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn with_flags(root: &str, nodes: usize, flags: &[&str]) -> Result<Self> {
+        let node_flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        Self::run(Plan { node_flags, ..Plan::new(root, 2)? }, nodes)
+    }
+
+    fn run(plan: Plan, nodes: usize) -> Result<Self> {
+        let coordinator = plan.coordinator(None)?.start()?;
         let rpc = coordinator.rpc_address().context("a coordinator has an RPC address")?;
         // All listen before one is waited for: the first placement is over those that are there.
-        let storage: Result<Vec<Node>> = (0..nodes)
-            .map(|number| Ok(storage_launch(folder.path(), rpc, number)?.start_listening()?))
-            .collect();
+        let storage: Result<Vec<Node>> =
+            (0..nodes).map(|number| Ok(plan.storage(rpc, number)?.start_listening()?)).collect();
         let storage = storage?;
         for node in &storage {
             node.wait_ready(START_WAIT)?;
         }
-        let ingest = Some(ingest_launch(folder.path(), rpc)?.start()?);
+        let ingest = Some(plan.ingest(rpc)?.start()?);
         let storage = storage.into_iter().map(Some).collect();
-        let cluster =
-            Self { folder, coordinator: Some(coordinator), coordinator_rpc: rpc, copies, storage, ingest };
+        let cluster = Self { plan, coordinator: Some(coordinator), coordinator_rpc: rpc, storage, ingest };
         let owners = cluster.owners()?;
         for number in 0..nodes {
             let owned = owners.values().filter(|owner| **owner == number as u64).count();
@@ -71,12 +111,20 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// What lies between the processes.
+    ///
+    /// # Errors
+    /// It was started without a network that can be cut.
+    pub fn network(&self) -> Result<&Network> {
+        self.plan.network.as_ref().context("the cluster has a network of its own")
+    }
+
     /// Gives the ingest node a configuration, and starts it again with that.
     ///
     /// # Errors
     /// It does not become ready.
     pub fn configure_ingest(&mut self, text: &str) -> Result<()> {
-        std::fs::write(self.folder.path().join(INGEST_CONFIG), text)?;
+        std::fs::write(self.plan.folder.path().join(INGEST_CONFIG), text)?;
         self.restart_ingest()
     }
 
@@ -96,10 +144,12 @@ impl Cluster {
         let node = self.ingest.take().context("the ingest node runs")?;
         let address = node.address();
         node.kill()?;
-        let mut launch = ingest_launch(self.folder.path(), self.coordinator_rpc)?;
-        launch.http_port = address.port();
-        for port in ["--rpc-port", "--heartbeat-port"] {
-            launch = launch.flag(port).flag("0");
+        let mut launch = self.plan.ingest(self.coordinator_rpc)?;
+        if self.plan.network.is_none() {
+            launch.http_port = address.port();
+            for port in ["--rpc-port", "--heartbeat-port"] {
+                launch = launch.flag(port).flag("0");
+            }
         }
         self.ingest = Some(launch.start()?);
         Ok(())
@@ -192,7 +242,7 @@ impl Cluster {
     /// # Errors
     /// It does not become ready.
     pub fn start_storage(&mut self, number: usize) -> Result<()> {
-        let launch = storage_launch(self.folder.path(), self.coordinator_rpc, number)?;
+        let launch = self.plan.storage(self.coordinator_rpc, number)?;
         self.storage[number] = Some(launch.start()?);
         Ok(())
     }
@@ -214,7 +264,7 @@ impl Cluster {
     /// The folder cannot be removed.
     pub fn lose_disk(&self, number: usize) -> Result<()> {
         ensure!(self.storage[number].is_none(), "storage node {number} runs");
-        Ok(std::fs::remove_dir_all(self.folder.path().join(format!("storage-{number}")))?)
+        Ok(std::fs::remove_dir_all(self.plan.folder.path().join(format!("storage-{number}")))?)
     }
 
     /// Starts a storage node again where it was.
@@ -222,7 +272,7 @@ impl Cluster {
     /// # Errors
     /// It does not become ready.
     pub fn start_storage_at(&mut self, number: usize, (http, rpc): (SocketAddr, SocketAddr)) -> Result<()> {
-        let mut launch = storage_launch(self.folder.path(), self.coordinator_rpc, number)?;
+        let mut launch = self.plan.storage(self.coordinator_rpc, number)?;
         launch.http_port = http.port();
         let launch = launch.flag("--rpc-port").flag(rpc.port().to_string());
         self.storage[number] = Some(launch.flag("--heartbeat-port").flag("0").start()?);
@@ -243,7 +293,7 @@ impl Cluster {
     /// # Errors
     /// It does not become ready.
     pub fn start_coordinator(&mut self) -> Result<()> {
-        let launch = coordinator_launch(self.folder.path(), Some(self.coordinator_rpc), self.copies)?;
+        let launch = self.plan.coordinator(Some(self.coordinator_rpc))?;
         self.coordinator = Some(launch.start()?);
         Ok(())
     }
@@ -309,34 +359,64 @@ impl Cluster {
     }
 }
 
-fn coordinator_launch(folder: &Path, at: Option<SocketAddr>, copies: usize) -> Result<Launch> {
-    let launch = Launch::new(&program_named("zepto_coordinator")?, &folder.join("coordinator"));
-    let launch = TIMES.into_iter().fold(launch, Launch::flag);
-    let launch = launch.flag("--replication-factor").flag(copies.to_string());
-    Ok(match at {
-        None => launch,
-        Some(rpc) => launch.flag("--rpc-port").flag(rpc.port().to_string()),
-    })
-}
+impl Plan {
+    fn new(root: &str, copies: usize) -> Result<Self> {
+        let folder = TempDir::new_in(root).with_context(|| format!("cannot make a folder in {root}"))?;
+        Ok(Self { folder, copies, pace: Pace::Short, network: None, node_flags: Vec::new() })
+    }
 
-fn ingest_launch(folder: &Path, coordinator: SocketAddr) -> Result<Launch> {
-    let launch = Launch::new(&program_named("zepto_ingest_node")?, &folder.join("ingest"));
-    let flags = ["--coordinator", &coordinator.to_string(), "--heartbeat-interval-ms", "200"];
-    let launch = flags.map(str::to_owned).into_iter().fold(launch, Launch::flag);
-    let config = folder.join(INGEST_CONFIG);
-    Ok(match config.exists() {
-        true => launch.flag("--config").flag(config.display().to_string()),
-        false => launch,
-    })
-}
+    fn coordinator(&self, at: Option<SocketAddr>) -> Result<Launch> {
+        let launch = self.launch("zepto_coordinator", "coordinator", Peer::Coordinator, &TIMES)?;
+        let launch = launch.flag("--replication-factor").flag(self.copies.to_string());
+        Ok(match at.filter(|_| self.network.is_none()) {
+            None => launch,
+            Some(rpc) => launch.flag("--rpc-port").flag(rpc.port().to_string()),
+        })
+    }
 
-fn storage_launch(folder: &Path, coordinator: SocketAddr, number: usize) -> Result<Launch> {
-    let launch =
-        Launch::new(&program_named("zepto_storage_node")?, &folder.join(format!("storage-{number}")));
-    let launch = TIMES[..4].iter().fold(launch, |launch, flag| launch.flag(flag));
-    let launch = LEASES.into_iter().fold(launch, Launch::flag);
-    let launch = launch.flag("--coordinator").flag(coordinator.to_string());
-    Ok(launch.flag("--node-id").flag(number.to_string()).flag("--leave-ms").flag("0"))
+    fn ingest(&self, coordinator: SocketAddr) -> Result<Launch> {
+        let launch = self.launch("zepto_ingest_node", "ingest", Peer::Ingest, &TIMES[..2])?;
+        let launch = self.told(launch, coordinator);
+        let config = self.folder.path().join(INGEST_CONFIG);
+        Ok(match config.exists() {
+            true => launch.flag("--config").flag(config.display().to_string()),
+            false => launch,
+        })
+    }
+
+    fn storage(&self, coordinator: SocketAddr, number: usize) -> Result<Launch> {
+        let times = [&TIMES[..4], &LEASES].concat();
+        let peer = Peer::Storage(u8::try_from(number).context("few storage nodes")?);
+        let launch = self.launch("zepto_storage_node", &format!("storage-{number}"), peer, &times)?;
+        Ok(self
+            .told(launch, coordinator)
+            .flag("--node-id")
+            .flag(number.to_string())
+            .flag("--leave-ms")
+            .flag("0"))
+    }
+
+    /// A program of this name with its data beside those of the others.
+    fn launch(&self, program: &str, data: &str, peer: Peer, times: &[&str]) -> Result<Launch> {
+        let mut launch = Launch::new(&program_named(program)?, &self.folder.path().join(data));
+        if self.pace == Pace::Short {
+            launch = times.iter().fold(launch, |launch, flag| launch.flag(*flag));
+        }
+        if let Some(network) = &self.network {
+            launch.http_port = network.http_port();
+            launch = network.flags(peer).into_iter().fold(launch, Launch::flag);
+        }
+        Ok(launch)
+    }
+
+    /// Where the coordinator is, unless a network's way leads there, and what else this cluster's nodes are told.
+    fn told(&self, launch: Launch, coordinator: SocketAddr) -> Launch {
+        let launch = self.node_flags.iter().fold(launch, Launch::flag);
+        match self.network {
+            Some(_) => launch,
+            None => launch.flag("--coordinator").flag(coordinator.to_string()),
+        }
+    }
 }
 
 /// Asks again until it is so.

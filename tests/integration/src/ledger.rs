@@ -31,10 +31,30 @@ const KEYS: u64 = 37;
 pub struct Writer {
     number: u32,
     random: StdRng,
+    books: Books,
+}
+
+/// What a writer has tried and has stored; others may look while it writes.
+#[derive(Debug, Clone, Default)]
+pub struct Books {
     /// Rows below this sequence were attempted.
-    attempted: u64,
-    /// Rows below this sequence were acknowledged; others may look while the writer writes.
+    attempted: Arc<AtomicU64>,
+    /// Rows below this sequence were acknowledged.
     acknowledged: Arc<AtomicU64>,
+}
+
+impl Books {
+    /// Rows attempted so far.
+    #[must_use]
+    pub fn attempted(&self) -> u64 {
+        self.attempted.load(Ordering::SeqCst)
+    }
+
+    /// Rows acknowledged so far.
+    #[must_use]
+    pub fn acknowledged(&self) -> u64 {
+        self.acknowledged.load(Ordering::SeqCst)
+    }
 }
 
 impl Writer {
@@ -42,19 +62,25 @@ impl Writer {
     #[must_use]
     pub fn new(number: u32, seed: u64) -> Self {
         let random = StdRng::seed_from_u64(seed ^ u64::from(number));
-        Self { number, random, attempted: 0, acknowledged: Arc::default() }
+        Self { number, random, books: Books::default() }
     }
 
     /// Rows acknowledged so far.
     #[must_use]
     pub fn acknowledged(&self) -> u64 {
-        self.acknowledged.load(Ordering::Relaxed)
+        self.books.acknowledged()
     }
 
     /// The same number for those who wait for it to grow.
     #[must_use]
     pub fn progress(&self) -> Arc<AtomicU64> {
-        self.acknowledged.clone()
+        self.books.acknowledged.clone()
+    }
+
+    /// What it has tried and has stored, for those who hold answers against it meanwhile.
+    #[must_use]
+    pub fn books(&self) -> Books {
+        self.books.clone()
     }
 
     /// Writes until told to stop or until the node is gone. A batch without an answer is tried again with the same
@@ -65,13 +91,13 @@ impl Writer {
     pub fn write(&mut self, address: SocketAddr, stop: &AtomicBool) -> Result<()> {
         let Ok(mut connection) = Connection::open(address) else { return Ok(()) };
         while !stop.load(Ordering::Relaxed) {
-            if self.attempted == self.acknowledged() {
-                self.attempted += self.random.random_range(1..=BATCH_MAX);
+            if self.books.attempted() == self.acknowledged() {
+                self.books.attempted.fetch_add(self.random.random_range(1..=BATCH_MAX), Ordering::SeqCst);
             }
             let request = self.request();
             match connection.send(&request) {
                 Ok(response) if response.status == 200 => {
-                    self.acknowledged.store(self.attempted, Ordering::Relaxed);
+                    self.books.acknowledged.store(self.books.attempted(), Ordering::SeqCst);
                 }
                 Ok(response) if response.status == 429 || response.status == 503 => {}
                 // Nobody knows, so the same rows come again under the same token.
@@ -86,7 +112,7 @@ impl Writer {
     /// The batch that waits for its acknowledgement.
     fn request(&self) -> Request {
         let mut body = String::new();
-        for sequence in self.acknowledged()..self.attempted {
+        for sequence in self.acknowledged()..self.books.attempted() {
             // Writing to a String cannot fail.
             let _infallible = writeln!(
                 body,
@@ -163,7 +189,7 @@ fn audit_rows(text: &str, writers: &[Writer]) -> Result<u64> {
         ensure!(sum.parse::<u64>()? == checksum(number, sequence), "a row with a wrong checksum: {line}");
         ensure!(key == format!("w{number}k{}", sequence % KEYS), "a row with another row's key: {line}");
         ensure!(at == time(sequence), "a row with another row's time: {line}");
-        ensure!(sequence < writers[slot].attempted, "a row that nobody sent: {line}");
+        ensure!(sequence < writers[slot].books.attempted(), "a row that nobody sent: {line}");
         ensure!(seen[slot].insert(sequence), "a row that is there twice: {line}");
     }
     for (writer, seen) in writers.iter().zip(&seen) {
@@ -179,9 +205,9 @@ mod tests {
     use super::*;
 
     fn books() -> Vec<Writer> {
-        let mut writer = Writer::new(3, 1);
-        writer.attempted = 5;
-        writer.acknowledged.store(3, Ordering::Relaxed);
+        let writer = Writer::new(3, 1);
+        writer.books.attempted.store(5, Ordering::SeqCst);
+        writer.books.acknowledged.store(3, Ordering::SeqCst);
         vec![writer]
     }
 

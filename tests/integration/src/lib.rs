@@ -6,6 +6,8 @@
 //! - [`fixture`]: what releases leave for their successors
 //! - [`ledger`]: writers that remember what they sent and what was acknowledged
 //! - [`corpus`]: the hostile requests of `tests/corpus/http`
+//! - [`network`]: ways between the processes of a cluster that can be cut
+//! - [`load`]: writers and readers that go on while something happens to a cluster
 //! - [`kafka`]: a Kafka broker, and a producer for it
 //! - [`peers`]: programs of others, fetched in pinned versions
 //! - [`terminal`]: a program on a pseudo-terminal
@@ -15,6 +17,8 @@ pub mod corpus;
 pub mod fixture;
 pub mod kafka;
 pub mod ledger;
+pub mod load;
+pub mod network;
 pub mod peers;
 pub mod place;
 pub mod terminal;

@@ -43,6 +43,12 @@ impl Place {
     }
 }
 
+/// Whether this is a soak: what takes long is done as users have it.
+#[must_use]
+pub fn is_soak() -> bool {
+    env::var_os(FACTOR).is_some()
+}
+
 /// `rounds`, multiplied in a soak.
 ///
 /// # Errors

@@ -303,7 +303,7 @@ pub(crate) fn at_rest(cluster: &Cluster, nodes: usize) -> Result<()> {
 }
 
 /// What the storage nodes count of a metric, together.
-fn counted(cluster: &Cluster, metric: &str) -> Result<u64> {
+pub(crate) fn counted(cluster: &Cluster, metric: &str) -> Result<u64> {
     let mut sum = 0;
     for mut node in cluster.connect_storage()? {
         let response = node.send(&Request::get("/metrics"))?;

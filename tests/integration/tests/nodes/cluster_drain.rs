@@ -61,14 +61,14 @@ fn under_load(
 }
 
 /// What the coordinator says of a node; None if it does not know it.
-fn node(cluster: &Cluster, number: usize) -> Result<Option<Value>> {
+pub(crate) fn node(cluster: &Cluster, number: usize) -> Result<Option<Value>> {
     let status = cluster.status()?;
     let nodes = status["nodes"].as_array().context("there are nodes")?;
     Ok(nodes.iter().find(|it| it["id"] == number).cloned())
 }
 
 /// Asks for a change that must be accepted.
-fn change(cluster: &Cluster, method: &str, path: &str) -> Result<Value> {
+pub(crate) fn change(cluster: &Cluster, method: &str, path: &str) -> Result<Value> {
     let (status, said) = cluster.ask(method, path)?;
     ensure!(status == 200, "{method} {path}: {status} {said}");
     Ok(said)
@@ -101,7 +101,7 @@ fn ended(cluster: &Cluster, end: &str, from: Option<usize>) -> Result<usize> {
 }
 
 /// Waits until the nodes together have each row on two disks and nowhere else.
-fn twice_each(cluster: &Cluster, nodes: &[usize], rows: u64) -> Result<()> {
+pub(crate) fn twice_each(cluster: &Cluster, nodes: &[usize], rows: u64) -> Result<()> {
     eventually(PATIENCE, || {
         let held: Vec<u64> = nodes.iter().map(|node| own_rows(cluster, *node)).collect::<Result<_>>()?;
         ensure!(held.iter().sum::<u64>() == 2 * rows, "{rows} rows twice, and the nodes have {held:?}");
