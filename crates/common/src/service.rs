@@ -111,7 +111,7 @@ pub trait RowSink: Send + Sync {
     /// of the source below which every row is stored. A position never falls.
     ///
     /// # Errors
-    /// `NotImplemented` where rows are kept in more than one copy; else as [`Self::write`].
+    /// `NotImplemented` where nobody keeps positions; else as [`Self::write`].
     async fn feed_positions(
         &self,
         _stream: &FeedStream,

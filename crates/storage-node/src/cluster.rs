@@ -6,7 +6,7 @@
 //! - `owner`: rows for partitions of this node, from any edge
 //! - `copies`: the copies of partitions that other nodes have too, in a cluster that keeps more than one
 //! - `changes`: has changes of the catalog agreed on
-//! - `sweeps`: carries TRUNCATE and DROP out, partition by partition
+//! - `sweeps`: carries TRUNCATE, DELETE and DROP out, partition by partition
 //! - `reads`: rows of other owners' partitions for statements here, and the other way round
 //! - `queries`: statements see a catalog that is new enough
 //! - `beat`: heartbeats; `clocks`: what they tell of this node's wall clock

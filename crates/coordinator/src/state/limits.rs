@@ -16,7 +16,7 @@ pub const WORKS_MAX: usize = 10_000;
 pub const SNAPSHOTS_MAX: usize = 1_000;
 /// Overrides by hand that are remembered.
 pub const FORCED_REMEMBERED: usize = 256;
-/// TRUNCATE and DROP under way.
+/// TRUNCATE, DELETE and DROP under way.
 pub const SWEEPS_MAX: usize = 10_000;
 /// Copies of a partition that may be in sync at one time: the factor, and those of moves.
 pub const SET_MEMBERS_MAX: usize = 7;

@@ -62,7 +62,7 @@ pub(crate) struct Told {
     pub(crate) waited: bool,
     /// The catalog version that `sweeps` belongs to.
     pub(crate) catalog: u64,
-    /// TRUNCATE and DROP under way.
+    /// TRUNCATE, DELETE and DROP under way.
     pub(crate) sweeps: Arc<Vec<wire::Sweep>>,
     /// All nodes, by id.
     pub(crate) nodes: Arc<BTreeMap<u32, wire::Node>>,

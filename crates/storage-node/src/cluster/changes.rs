@@ -1,6 +1,6 @@
 //! Changes of the catalog: proposed to the coordinators, in force here before they are answered.
 //!
-//! Promises: a change that is answered is in force on the coordinators and on this node; TRUNCATE and DROP have been
+//! Promises: a change that is answered is in force on the coordinators and on this node; TRUNCATE, DELETE and DROP have been
 //! carried out in every partition. While no coordinator answers, nothing is changed and the answer is 503.
 
 use std::sync::Arc;
