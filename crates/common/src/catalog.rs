@@ -221,10 +221,8 @@ impl Catalog {
             return Ok(table);
         }
         if self.view(name).is_some() {
-            let message = format!(
-                "{name} is a view: it shows what its query reads and holds no rows of its own. Name the table \
-                 that the view reads"
-            );
+            let message =
+                format!("{name} is a view: it shows what its query reads and holds no rows of its own");
             return Err(Error::new(ErrorCode::NotImplemented, message));
         }
         Err(Error::new(ErrorCode::UnknownTable, format!("Table {name} does not exist")))

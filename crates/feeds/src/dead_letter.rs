@@ -9,8 +9,9 @@ use arrow::array::{RecordBatch, UInt64Array};
 use serde_json::json;
 use zepto_common::clock::wall_nanos;
 use zepto_common::limits::DEAD_LETTER_BYTES_MAX;
-use zepto_common::schema::TableSchema;
+use zepto_common::schema::{Column, ColumnDefault, TableSchema};
 use zepto_common::source::with_offsets;
+use zepto_common::types::ColumnType;
 use zepto_common::{Error, ErrorCode, Result};
 use zepto_formats::{Format, FormatSettings, decoder};
 
@@ -38,10 +39,18 @@ pub fn create_statement(table: &str) -> String {
 /// `NoSuchColumnInTable` with the statement that makes one; `BadArguments` for a key by which a message that is read
 /// again could lie elsewhere.
 pub fn check(table: &TableSchema) -> Result<()> {
-    let key = table.key_index().map(|at| table.columns[at].name.as_str());
-    if let Some(key @ ("time" | "error")) = key {
+    let key = table.key_index().map(|at| &table.columns[at]);
+    let changes = |key: &&Column| matches!(&*key.name, "time" | "error") || key.default == ColumnDefault::Now;
+    if let Some(Column { name: key, .. }) = key.filter(changes) {
         let message = format!("the dead-letter table {} cannot have {key} as its partition key", table.name);
         return Err(Error::new(ErrorCode::BadArguments, message));
+    }
+    if let Some(column) = table.columns.iter().find(|column| !takes(column)) {
+        let message = format!(
+            "the dead-letter table {} cannot have a {} of this type: {}",
+            table.name, column.name, column.ty
+        );
+        return Err(Error::new(ErrorCode::TypeMismatch, message));
     }
     match COLUMNS.iter().find(|name| table.index_of(name).is_none()) {
         None => Ok(()),
@@ -50,6 +59,21 @@ pub fn check(table: &TableSchema) -> Result<()> {
             let message = format!("the dead-letter table {} has no column {name}: {statement}", table.name);
             Err(Error::new(ErrorCode::NoSuchColumnInTable, message))
         }
+    }
+}
+
+/// Whether a column can have what it is for, of every message.
+fn takes(column: &Column) -> bool {
+    let ty = match &column.ty {
+        ColumnType::Nullable(inner) => inner,
+        other => other,
+    };
+    match &*column.name {
+        "feed" | "topic" | "error" | "payload" => matches!(ty, ColumnType::String | ColumnType::Symbol),
+        "partition" => matches!(ty, ColumnType::UInt32 | ColumnType::UInt64 | ColumnType::Int64),
+        "offset" => matches!(ty, ColumnType::UInt64),
+        "time" => matches!(ty, ColumnType::DateTime64(..)),
+        _ => true,
     }
 }
 

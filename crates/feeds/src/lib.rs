@@ -3,7 +3,7 @@
 //! Promise: a message of a source that keeps offsets is stored exactly once, or lies in the feed's dead-letter table with
 //! the reason; across kill -9 of this process, of owners and of the source, and across rebalances. A batch goes: polled
 //! from a [`source::Source`] → decoded ([`decode`]) → written with its offsets through [`zepto_common::service::RowSink`],
-//! one block per partition of the source, the next only when the one before is durable → its position is made durable
+//! in blocks of one partition of the source, the next only when the one before is durable → its position is made durable
 //! → only then it is acknowledged to the source.
 //!
 //! - [`config`]: the `feeds:` list of an ingest node

@@ -223,7 +223,7 @@ pub(crate) struct Service {
     pub(crate) door: Door,
     /// Fires when the node leaves.
     pub(crate) shutdown: CancellationToken,
-    /// Permits of [`BUDGET_UNIT`] decoded bytes each.
+    /// Permits of [`BUDGET_UNIT`] bytes each, of bodies and of the rows that they become.
     pub(crate) budget: Arc<Semaphore>,
     /// All permits of `budget`.
     pub(crate) budget_units: u32,
@@ -234,6 +234,11 @@ pub(crate) struct Service {
 
 /// Bytes that one permit of the INSERT budget stands for.
 pub(crate) const BUDGET_UNIT: usize = 4_096;
+
+/// Permits of the INSERT budget that so many bytes need.
+pub(crate) fn units_of(bytes: usize) -> usize {
+    bytes / BUDGET_UNIT + 1
+}
 
 impl Service {
     pub(crate) fn new(door: Door, shutdown: CancellationToken) -> Arc<Self> {
@@ -253,14 +258,9 @@ impl Service {
         self.door.node.identity()
     }
 
-    /// Permits of the INSERT budget that so many bytes need: all of it for more than that.
-    pub(crate) fn units_of(&self, bytes: usize) -> usize {
-        (bytes / BUDGET_UNIT + 1).min(self.budget_units as usize)
-    }
-
-    /// Room for decoded bytes; it is given back when the permit goes.
-    pub(crate) async fn room_for(&self, bytes: usize, wait: Duration) -> Result<OwnedSemaphorePermit> {
-        let units = self.units_of(bytes) as u32;
+    /// Room in the INSERT budget, all of it at most; it is given back when the permit goes.
+    pub(crate) async fn room_for(&self, units: u32, wait: Duration) -> Result<OwnedSemaphorePermit> {
+        let units = units.min(self.budget_units);
         match tokio::time::timeout(wait, self.budget.clone().acquire_many_owned(units)).await {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(closed)) => Err(Error::internal(closed.to_string())),

@@ -29,6 +29,8 @@ use crate::memory::{Memory, Reached};
 
 /// Wait after a coordinator that does not believe this node, or after a registration that failed.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Between two looks at whether a node that was asked is still believed to be alive.
+const STATE_LOOK: Duration = Duration::from_secs(1);
 /// How long a start with a memory waits for the coordinators before it goes on with what it remembers.
 const FIRST_WORD_MAX: Duration = Duration::from_secs(3);
 
@@ -112,14 +114,21 @@ impl Agreed {
         self.known.read().doors.clone()
     }
 
-    /// Ends when the coordinators have called this node dead, or have forgotten it; never for one that they do not know.
-    pub(crate) async fn dead(&self, node: NodeId) {
-        let state = || self.known.read().nodes.get(&node.0).map(wire::Node::state);
-        if state().is_none() {
+    /// The start of this node that the coordinators believe to be alive.
+    pub(crate) fn alive(&self, node: NodeId) -> Option<u64> {
+        let known = self.known.read();
+        let node = known.nodes.get(&node.0).filter(|node| node.state() != wire::NodeState::Dead);
+        node.map(|node| node.incarnation)
+    }
+
+    /// Ends when the coordinators have called this start of the node dead, have forgotten it or know another; never for
+    /// one that was not alive.
+    pub(crate) async fn gone(&self, node: NodeId, start: Option<u64>) {
+        if start.is_none() {
             std::future::pending::<()>().await;
         }
-        while state().is_some_and(|state| state != wire::NodeState::Dead) {
-            tokio::time::sleep(PAUSE).await;
+        while self.alive(node) == start {
+            tokio::time::sleep(STATE_LOOK).await;
         }
     }
 

@@ -97,12 +97,14 @@ impl Forwarder {
         let mut last = "no storage node is active".to_owned();
         for index in 0..doors.len() {
             let (node, address) = &doors[first.wrapping_add(index) % doors.len()];
+            let alive = self.agreed.alive(*node);
             let asked = self.client.request(request(statement, address)?);
             let asked = async {
                 tokio::select! {
+                    biased;
                     answer = asked => answer.map_err(Silence::Broken),
                     // Its connection may stand for long, and nothing comes of it any more.
-                    () = self.agreed.dead(*node) => Err(Silence::Dead),
+                    () = self.agreed.gone(*node, alive) => Err(Silence::Dead),
                 }
             };
             match tokio::time::timeout_at(statement.deadline.into(), asked).await {

@@ -14,7 +14,7 @@ use crate::running::QueryHandle;
 
 /// A pool that hands on to the process's and counts on the query's handle. What can spill has equal shares of the query's
 /// bytes: else the first thread that sorts takes them all, and the next has nothing that it could spill. Where nothing is
-/// spilled, shares would only waste what others do not need.
+/// spilled, shares would only waste what others do not need; a query that may have all has its share in the process's pool.
 #[derive(Debug)]
 pub(crate) struct QueryPool {
     inner: Arc<dyn MemoryPool>,
@@ -24,10 +24,10 @@ pub(crate) struct QueryPool {
 }
 
 impl QueryPool {
-    /// At most `most` bytes of the runtime's pool.
-    pub(crate) fn new(runtime: &RuntimeEnv, query: Arc<QueryHandle>, most: usize) -> Self {
-        let spills = runtime.disk_manager.tmp_files_enabled();
-        let shares = spills.then(|| FairSpillPool::new(most));
+    /// At most `most` bytes of the runtime's pool, which has `all`.
+    pub(crate) fn new(runtime: &RuntimeEnv, query: Arc<QueryHandle>, most: usize, all: usize) -> Self {
+        let shared = most < all && runtime.disk_manager.tmp_files_enabled();
+        let shares = shared.then(|| FairSpillPool::new(most));
         let inner = runtime.memory_pool.clone();
         Self { inner, shares, query, most }
     }

@@ -245,7 +245,7 @@ impl Sessions {
             let most = config.options().execution.target_partitions;
             config.options_mut().execution.target_partitions = threads.min(most);
         }
-        let most = self.most_memory(settings).min(self.memory_limit);
+        let most = self.most_memory(settings);
         let execution = &mut config.options_mut().execution;
         execution.sort_spill_reservation_bytes = merge_reserve(most, execution.target_partitions);
         // Functions see the options as they are now.
@@ -273,7 +273,7 @@ impl Sessions {
     fn most_memory(&self, settings: &BTreeMap<String, String>) -> usize {
         let wanted = settings.get("max_memory_usage").and_then(|n| zepto_common::settings::size(n));
         let most = wanted.filter(|&bytes| bytes > 0).and_then(|bytes| usize::try_from(bytes).ok());
-        most.unwrap_or(self.memory_limit)
+        most.map_or(self.memory_limit, |most| most.min(self.memory_limit))
     }
 
     /// What a plan runs in: the statement's share of memory, its handle.
@@ -287,7 +287,7 @@ impl Sessions {
         settings: &BTreeMap<String, String>,
     ) -> Result<Arc<TaskContext>> {
         let most = self.most_memory(settings);
-        let pool = QueryPool::new(&self.runtime, handle.clone(), most);
+        let pool = QueryPool::new(&self.runtime, handle.clone(), most, self.memory_limit);
         let runtime = RuntimeEnvBuilder::from_runtime_env(&self.runtime)
             .with_memory_pool(Arc::new(pool))
             .build_arc()

@@ -327,10 +327,10 @@ impl Config {
         part_of(self.memory_limit(), 8, limits::INSERT_BYTES_IN_FLIGHT)
     }
 
-    /// Bytes of rows that wait for one drain thread.
+    /// Bytes of rows that wait for one drain thread: an eighth of the memory at most for all of them.
     #[must_use]
     pub fn ring_bytes(&self) -> usize {
-        part_of(self.memory_limit(), 16, limits::RING_BYTES_MAX)
+        part_of(self.memory_limit(), 8 * self.drain_threads() as u64, limits::RING_BYTES_MAX)
     }
 
     /// Bytes of rows on their way to one other owner.

@@ -166,11 +166,13 @@ impl Running {
                 continue;
             };
             let (acknowledged, begun) = (self.acknowledged(), Instant::now());
-            let Ok(response) = Connection::send(open, &question) else {
+            let answered = Connection::send(open, &question);
+            // A door that hangs and then drops its connection has kept the reader waiting too.
+            seen.longest = seen.longest.max(begun.elapsed());
+            let Ok(response) = answered else {
                 connection = None;
                 continue;
             };
-            seen.longest = seen.longest.max(begun.elapsed());
             if response.status != 200 {
                 seen.refusals += 1;
                 seen.refusal.get_or_insert_with(|| response.text());

@@ -317,13 +317,14 @@ impl RoutedSink {
         true
     }
 
-    /// Ends some time after one of these partitions is known to have another grant than it was sent under.
+    /// Ends some time after all of these partitions are known to have other grants than they were sent under: an owner that
+    /// keeps some of them is alive, and has the rest in its queue too.
     async fn relieved(&self, parts: &[(PartitionId, Epoch)]) -> Lost {
         let mut placement = self.placement.clone();
         let newer = |placement: &Arc<Placement>, (partition, epoch): &(PartitionId, Epoch)| {
             placement.of(*partition).is_some_and(|it| it.grant.epoch > *epoch)
         };
-        let relieved = placement.wait_for(|placement| parts.iter().any(|part| newer(placement, part)));
+        let relieved = placement.wait_for(|placement| parts.iter().all(|part| newer(placement, part)));
         if relieved.await.is_err() {
             // A watch without a sender tells nothing new any more.
             std::future::pending::<()>().await;

@@ -192,12 +192,18 @@ impl<'a> Writer<'a> {
 
     async fn write_group(&self, group: &mut Group, deadline: Instant) -> Result<()> {
         if let Some(dead) = &group.dead {
-            let receipt = self.send(&self.letters, &group.from, dead, deadline).await?;
+            // By the table too: of one that takes the other's place all messages are read again, and one that was a row
+            // there can be a dead letter here, below those that are known.
+            let name = format!("{} for table {}", self.config.stream(&group.from.topic), self.table().id);
+            let stream = FeedStream { table: self.letters.clone(), name };
+            let receipt = self.send(stream, &group.from, dead, deadline).await?;
             self.status.dead(receipt.rows);
             group.dead = None;
         }
         while let Some(rows) = group.blocks.front() {
-            let receipt = self.send(self.decoder.table(), &group.from, rows, deadline).await?;
+            let name = self.config.stream(&group.from.topic);
+            let stream = FeedStream { table: self.decoder.table().clone(), name };
+            let receipt = self.send(stream, &group.from, rows, deadline).await?;
             self.status.stored(receipt.rows, receipt.duplicate_rows);
             group.blocks.pop_front();
         }
@@ -206,15 +212,14 @@ impl<'a> Writer<'a> {
 
     async fn send(
         &self,
-        table: &Arc<TableSchema>,
+        stream: FeedStream,
         from: &SourcePartition,
         rows: &RecordBatch,
         deadline: Instant,
     ) -> Result<WriteReceipt> {
-        let stream = FeedStream { table: table.clone(), name: self.config.stream(&from.topic) };
         let request = WriteRequest {
-            table: table.clone(),
             batch: Some(stream.batch(from.number)),
+            table: stream.table,
             block: 0,
             repeatable: true,
             rows: rows.clone(),

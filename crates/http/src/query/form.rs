@@ -15,6 +15,7 @@ use zepto_formats::Decoder;
 
 use crate::body::RawBody;
 use crate::door::Service;
+use crate::door::units_of;
 use crate::external;
 use crate::inflate::Inflate;
 use crate::multipart::{Event, Multipart, PartHead};
@@ -164,7 +165,7 @@ impl Reader<'_> {
                 return Err(too_large(&format!("more than {EXTERNAL_BYTES_MAX} bytes of rows")));
             }
             let wait = self.service.door.limits.insert_wait;
-            self.form.room.push(self.service.room_for(bytes, wait).await?);
+            self.form.room.push(self.service.room_for(units_of(bytes) as u32, wait).await?);
             batches.push(block);
         }
         Ok(())

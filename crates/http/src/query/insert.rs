@@ -31,7 +31,7 @@ use zepto_formats::{Format, FormatSettings};
 use super::Call;
 use super::source::{Rest, Source};
 use crate::body::RawBody;
-use crate::door::BUDGET_UNIT;
+use crate::door::{BUDGET_UNIT, units_of};
 use crate::reply::{self, Summary};
 use crate::statement::StatementKind;
 use ingest::Ingest;
@@ -191,22 +191,26 @@ impl Writes {
         Ok(())
     }
 
-    /// Bytes of the budget. Nothing stored yet: better refuse soon than keep the client waiting.
-    async fn room_for(&mut self, bytes: usize) -> Result<OwnedSemaphorePermit> {
+    /// Permits of the budget, beside those that the next block has already; no more than others can give back, since
+    /// what this INSERT holds itself would be waited for in vain. Nothing stored yet: better refuse soon than keep the
+    /// client waiting.
+    async fn room_for(&mut self, units: usize, has: usize) -> Result<OwnedSemaphorePermit> {
         let service = &self.call.service;
+        let held = self.held.as_ref().map_or(0, |(_, permit)| permit.num_permits());
+        let units = units.min((service.budget_units as usize).saturating_sub(held + has));
         let wait = service.door.limits.insert_wait * if self.next_block == 0 { 1 } else { PATIENCE };
-        service.room_for(bytes, wait).await
+        service.room_for(units as u32, wait).await
     }
 
     /// Takes room before the next bytes of the body are read: decoded they are about as many, and of a client that is
     /// refused nothing was kept.
     async fn room_ahead(&mut self, left: u64) -> Result<()> {
-        let has = self.ahead.as_ref().map_or(0, OwnedSemaphorePermit::num_permits) * BUDGET_UNIT;
-        if has > self.fed {
+        let has = self.ahead.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        if has * BUDGET_UNIT > self.fed {
             return Ok(());
         }
         let bytes = if left == 0 { HTTP_CHUNK_BYTES } else { left.min(AHEAD_BYTES) as usize };
-        let more = self.room_for(bytes).await?;
+        let more = self.room_for(units_of(bytes), has).await?;
         match &mut self.ahead {
             Some(ahead) => ahead.merge(more),
             None => self.ahead = Some(more),
@@ -217,12 +221,13 @@ impl Writes {
     /// The room of a block: what was taken ahead for it, and what is missing.
     async fn room_for_block(&mut self, bytes: usize) -> Result<OwnedSemaphorePermit> {
         self.fed = 0;
-        let Some(mut ahead) = self.ahead.take() else { return self.room_for(bytes).await };
-        let (needed, has) = (self.call.service.units_of(bytes), ahead.num_permits());
+        let needed = units_of(bytes);
+        let Some(mut ahead) = self.ahead.take() else { return self.room_for(needed, 0).await };
+        let has = ahead.num_permits();
         match ahead.split(needed) {
             Some(enough) => Ok(enough),
             None => {
-                ahead.merge(self.room_for((needed - has - 1) * BUDGET_UNIT).await?);
+                ahead.merge(self.room_for(needed - has, has).await?);
                 Ok(ahead)
             }
         }

@@ -156,6 +156,23 @@ async fn a_full_budget_refuses_with_429_and_takes_rows_again_later() {
 }
 
 #[tokio::test]
+async fn an_insert_that_is_larger_than_the_whole_budget_is_stored() {
+    let mut wish = Wish::default();
+    wish.limits.insert_bytes = 512 << 10;
+    let door = start(wish).await;
+    let target = format!("/?query={}", escape("INSERT INTO t FORMAT TSV"));
+    // One block whose body is many steps, then blocks that each are more than the budget.
+    for (rows, before) in [(BLOCK_ROWS - 1, 0), (3 * BLOCK_ROWS, BLOCK_ROWS - 1)] {
+        let body = tsv(rows);
+        assert!(body.len() > 512 << 10, "{} bytes are in the budget", body.len());
+        let answer = post(door.address, &target, body).await;
+        assert_eq!((answer.status, door.sink.rows()), (200, before + rows), "{}", answer.text());
+    }
+    // All of it is given back.
+    assert_eq!(post(door.address, &target, tsv(10)).await.status, 200);
+}
+
+#[tokio::test]
 async fn a_slow_sink_slows_the_client_instead_of_filling_memory() {
     let door = start(Wish::default()).await;
     let gate = Arc::new(Semaphore::new(0));

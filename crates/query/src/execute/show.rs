@@ -78,8 +78,13 @@ fn columns_query(
     limit: Option<u64>,
 ) -> Result<String> {
     let name = Core::full_name(table, &run.context);
-    if !table_exists(&run.core.store.catalog(), &name) {
-        run.core.store.catalog().require(&name)?;
+    let catalog = run.core.store.catalog();
+    if table_exists(&catalog, &name) && is_built_in(&catalog, &name.database) {
+        let message = format!("SHOW COLUMNS does not know {name}: DESCRIBE TABLE {name} does");
+        return Err(Error::new(ErrorCode::NotImplemented, message));
+    }
+    if !table_exists(&catalog, &name) {
+        catalog.require(&name)?;
     }
     let more = match full {
         true => ", NULL AS collation, comment, '' AS privileges",
@@ -113,7 +118,7 @@ fn create_table(run: Run, name: &NameText) -> Result<Answer> {
     let catalog = run.core.store.catalog();
     let text = match (catalog.view(&full), built_in_view(&catalog, &full)) {
         (Some(view), _) => view.sql.clone(),
-        (None, Some(view)) => format!("CREATE VIEW {full} AS {}", view.sql),
+        (None, Some(view)) => view.sql,
         (None, None) => create_statement(catalog.require(&full)?),
     };
     Ok(run.give(batch(vec![("statement", Cells::Text(vec![text]))])?))

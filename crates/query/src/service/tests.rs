@@ -200,6 +200,8 @@ async fn the_standards_views_are_always_there_and_nobodys() {
         let insert = format!("INSERT INTO {database}.{name} SELECT * FROM {database}.{name}");
         assert_eq!(bench.code(&insert).await, ErrorCode::NotImplemented);
     }
+    let columns = "SHOW COLUMNS FROM information_schema.tables";
+    assert_eq!(bench.code(columns).await, ErrorCode::NotImplemented, "DESCRIBE has them");
     assert_eq!(bench.code("SELECT * FROM information_schema.nope").await, ErrorCode::UnknownTable);
     let shown = bench.rows("SHOW CREATE TABLE information_schema.schemata").await;
     assert!(shown[0].starts_with("CREATE VIEW information_schema.schemata AS SELECT"), "{shown:?}");

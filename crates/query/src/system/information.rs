@@ -229,7 +229,7 @@ pub(super) fn view(database: &str, name: &str) -> Option<ViewDefinition> {
     let found = VIEWS.iter().find(|view| view.name == name || view.name.to_uppercase() == name)?;
     Some(ViewDefinition {
         name: TableName::new(database, name),
-        sql: query(found),
+        sql: format!("CREATE VIEW {database}.{name} AS {}", query(found)),
         columns: Vec::new(),
         materialized: false,
         target: None,

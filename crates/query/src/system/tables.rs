@@ -139,6 +139,7 @@ fn view_row(view: &ViewDefinition) -> TableRow {
         name: view.name.table.clone(),
         engine: if view.materialized { "MaterializedView" } else { "View" }.to_owned(),
         create: view.sql.clone(),
+        // One that this build cannot read any more must not hide all other tables.
         select: query_of(view).map(|query| text_of(&query)).unwrap_or_default(),
         ..TableRow::default()
     }

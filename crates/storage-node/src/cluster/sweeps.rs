@@ -104,6 +104,7 @@ fn owned_of(partitions: &[u32]) -> Vec<PartitionId> {
 async fn commit(agreed: &Agreed, sweep: &wire::Sweep, partitions: &[PartitionId]) -> (Vec<u32>, Result<()>) {
     let mut open: BTreeSet<PartitionId> = partitions.iter().copied().collect();
     let mut fault = Ok(());
+    let deadline = Instant::now() + SWEEP_TRY_TIME_MAX;
     for table in &sweep.tables {
         let mutation = sweep.version;
         let (version, change) = match sweep.condition.is_empty() {
@@ -114,7 +115,6 @@ async fn commit(agreed: &Agreed, sweep: &wire::Sweep, partitions: &[PartitionId]
             }
         };
         let asked: Vec<PartitionId> = open.iter().copied().collect();
-        let deadline = Instant::now() + SWEEP_TRY_TIME_MAX;
         match agreed.store.change_rows(TableId(*table), version, change, &asked, deadline).await {
             // Its rows went with it.
             Err(error) if error.code == ErrorCode::UnknownTable => {}

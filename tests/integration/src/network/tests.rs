@@ -1,3 +1,5 @@
+//! Ways that are cut let nothing through, in either direction by itself, and go on afterwards.
+
 use std::net::UdpSocket;
 
 use super::*;

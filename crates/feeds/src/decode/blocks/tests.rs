@@ -1,3 +1,5 @@
+//! Blocks end where a message ends, and no block is larger than its bound but for one message.
+
 use std::sync::Arc;
 
 use arrow::array::{Int64Array, StringArray};

@@ -1,3 +1,5 @@
+//! What becomes of values that a column cannot hold, and of times.
+
 use arrow::datatypes::DataType;
 
 use super::*;

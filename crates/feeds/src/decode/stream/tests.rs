@@ -1,3 +1,5 @@
+//! Messages are read one by one where several together do not say which of them is bad.
+
 use zepto_common::schema::{Column, ColumnDefault, TableName};
 use zepto_common::types::ColumnType;
 use zepto_common::{ColumnId, SchemaVersion, TableId};
