@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -42,6 +43,10 @@ pub struct ForwardedStatement {
     pub read_only: bool,
     /// Its text, inflated; no INSERT with data.
     pub sql: String,
+    /// The form that it came in, inflated, with its text and tables; None when it came without one.
+    pub form: Option<Vec<Bytes>>,
+    /// The id of the session that it is of.
+    pub session: Option<String>,
     /// Its id, the client's or one of the door.
     pub query_id: String,
     /// End of the wait for the head of the answer.

@@ -187,15 +187,13 @@ impl Call {
 
     /// Lets another node run the statement; who asks was checked here, and is again there.
     async fn forward(&self, forward: &dyn Forward, sql: String) -> Result<Response> {
-        if self.head.form {
-            let text = "this node passes no multipart/form-data on: send it to a storage node";
-            return Err(Error::new(ErrorCode::NotImplemented, text));
-        }
         let statement = ForwardedStatement {
             uri: self.head.uri.clone(),
             headers: self.head.headers.clone(),
             read_only: self.read_only,
             sql,
+            form: self.head.form.then(|| self.form.whole.clone()),
+            session: self.lease.as_ref().map(|lease| lease.id().to_owned()),
             query_id: self.query_id.clone(),
             deadline: self.started + self.query_time() + QUEUE_WAIT,
         };

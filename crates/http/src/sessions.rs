@@ -188,6 +188,11 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
+    /// The id that the client gave it.
+    pub(crate) fn id(&self) -> &str {
+        &self.wanted.id
+    }
+
     /// What was set before this request.
     pub(crate) fn remembered(&self) -> &Remembered {
         &self.remembered

@@ -6,12 +6,14 @@
 
 mod connect;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::body::Body;
+use futures::stream;
 use http::header::{
     CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
@@ -92,7 +94,7 @@ impl Forwarder {
     async fn ask_in_turn(&self, statement: &ForwardedStatement) -> Result<Response<Body>> {
         let doors = self.agreed.doors();
         let reads = statement.read_only || StatementKind::of(statement.sql.as_bytes()).reads();
-        let session = parameter(statement, "session_id").map(|id| xxh3_64(id.as_bytes()) as usize);
+        let session = statement.session.as_ref().map(|id| xxh3_64(id.as_bytes()) as usize);
         let first = session.unwrap_or_else(|| self.next.fetch_add(1, Ordering::Relaxed));
         let mut last = "no storage node is active".to_owned();
         for index in 0..doors.len() {
@@ -134,11 +136,13 @@ fn parameter<'a>(statement: &'a ForwardedStatement, name: &str) -> Option<&'a st
     pairs.filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
 }
 
-/// The statement for a door: its text was inflated and put together from URL and body, so it goes as plain body.
+/// The statement for a door: its text was inflated and put together from URL and body, so it goes as plain body. A form
+/// goes inflated and otherwise as it came, beside the text in the URL.
 fn request(statement: &ForwardedStatement, address: &str) -> Result<Request<Body>> {
-    let kept = |pair: &&str| {
-        let name = pair.split('=').next().unwrap_or_default();
-        statement.read_only || !matches!(name, "query" | "decompress")
+    let kept = |pair: &&str| match pair.split('=').next().unwrap_or_default() {
+        "query" => statement.read_only || statement.form.is_some(),
+        "decompress" => statement.read_only,
+        _ => true,
     };
     let mut query: Vec<&str> = statement
         .uri
@@ -152,9 +156,13 @@ fn request(statement: &ForwardedStatement, address: &str) -> Result<Request<Body
     if parameter(statement, "query_id").is_none() {
         query.push(&id);
     }
-    let (method, body) = match statement.read_only {
-        true => (Method::GET, Body::empty()),
-        false => (Method::POST, Body::from(statement.sql.clone())),
+    let (method, body) = match (statement.read_only, &statement.form) {
+        (true, _) => (Method::GET, Body::empty()),
+        (false, None) => (Method::POST, Body::from(statement.sql.clone())),
+        (false, Some(form)) => {
+            let chunks = form.clone().into_iter().map(Ok::<_, Infallible>);
+            (Method::POST, Body::from_stream(stream::iter(chunks)))
+        }
     };
     let built =
         Request::builder().method(method).uri(format!("{}/?{}", url(address), query.join("&"))).body(body);

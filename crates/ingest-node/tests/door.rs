@@ -166,8 +166,10 @@ async fn storage(client: &CoordinatorClient, kept: Kept) {
     let echo = async |request: Request| {
         let uri = request.uri().clone();
         let user = format!("{:?}", request.headers().get("x-clickhouse-user"));
+        let kind = request.headers().get("content-type").and_then(|kind| kind.to_str().ok());
+        let form = kind.filter(|kind| kind.contains("form-data")).map(|kind| format!("{kind} form "));
         let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.unwrap();
-        format!("{uri} {user} {}", String::from_utf8_lossy(&body))
+        format!("{uri} {user} {}{}", form.unwrap_or_default(), String::from_utf8_lossy(&body))
     };
     let router = Router::new().fallback(echo);
     tokio::spawn(async move { axum::serve(http, router).await });
@@ -207,6 +209,27 @@ fn ddl() -> wire::DdlRequest {
     };
     let statement = serde_json::to_vec(&Ddl::CreateTable { table, if_not_exists: false }).unwrap();
     wire::DdlRequest { envelope: None, request_id: vec![7; 16], statement }
+}
+
+/// The text of a form may stand in the URL and in its parts, and its tables are for who runs the statement.
+async fn passes_a_form_on(node: &IngestNode) {
+    let part = |head: &str, text: &str| {
+        format!("--edge\r\nContent-Disposition: form-data; name={head}\r\n\r\n{text}\r\n")
+    };
+    let large = "7\ta\n".repeat(100_000);
+    let table = part("\"ids\"; filename=\"ids.tsv\"", &large);
+    let form = part("\"query\"", "FROM ids") + &part("\"param_x\"", "1") + &table + "--edge--\r\n";
+    let url = format!("http://{}/?query=SELECT+*&query_id=z&decompress=0", node.http_address());
+    let sent = form.clone();
+    let work = move || {
+        let kind = "multipart/form-data; boundary=edge";
+        let mut answer = ureq::post(&url).header("content-type", kind).send(sent).unwrap();
+        answer.body_mut().read_to_string().unwrap()
+    };
+    let text = tokio::task::spawn_blocking(work).await.unwrap();
+    let (head, body) = text.split_once(" form ").unwrap();
+    assert_eq!(head, "/?query=SELECT+*&query_id=z None multipart/form-data; boundary=edge");
+    assert!(body == form, "{} bytes of {} came", body.len(), form.len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -252,6 +275,7 @@ async fn rows_go_to_the_owners_and_statements_to_a_storage_node() {
     assert_eq!((status, text.as_str()), (200, "/?query=SELECT%201&query_id=y None "));
     let (status, text) = ask(&node, "/", Some("CREATE TABLE u (k String) ORDER BY k")).await;
     assert!(status == 200 && text.contains("CREATE TABLE u"), "{text}");
+    passes_a_form_on(&node).await;
     let (_, text) = ask(&node, "/stats", None).await;
     assert!(text.contains("\"rows_stored\":3"), "{text}");
     node.stop().await.unwrap();

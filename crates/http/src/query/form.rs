@@ -2,7 +2,8 @@
 //!
 //! A part is a table if it is a file, or if the parameters say what columns a table of its name has; what they say
 //! stands in the URL or in an earlier part. Every other part is a parameter. The form is read to its end before
-//! the statement begins; what it may hold is bounded, and decoded rows count against the room of all INSERTs.
+//! the statement begins; what it may hold is bounded, and decoded rows count against the room of all INSERTs. A node
+//! that passes statements on decodes no tables: it keeps the form as it came.
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
@@ -14,8 +15,7 @@ use zepto_common::{Error, ErrorCode, Result};
 use zepto_formats::Decoder;
 
 use crate::body::RawBody;
-use crate::door::Service;
-use crate::door::units_of;
+use crate::door::{Service, units_of};
 use crate::external;
 use crate::inflate::Inflate;
 use crate::multipart::{Event, Multipart, PartHead};
@@ -28,23 +28,36 @@ const TRIFLE_BYTES: usize = 32 << 10;
 #[derive(Default)]
 pub(super) struct Form {
     pub(super) tables: Vec<ExternalTable>,
-    /// Keeps the room of the tables' rows.
-    pub(super) room: Vec<OwnedSemaphorePermit>,
+    /// The form itself, inflated, where it is passed on.
+    pub(super) whole: Vec<Bytes>,
+    /// Keeps the room of the tables' rows, or of the form.
+    pub(super) room: Option<OwnedSemaphorePermit>,
 }
 
 /// The part that is being read.
 enum Part {
-    Field { name: String, value: Vec<u8> },
-    Table { table: std::sync::Arc<TableSchema>, decoder: Box<dyn Decoder>, batches: Vec<RecordBatch> },
+    Field {
+        name: String,
+        value: Vec<u8>,
+    },
+    Table {
+        table: std::sync::Arc<TableSchema>,
+        decoder: Box<dyn Decoder>,
+        batches: Vec<RecordBatch>,
+    },
+    /// A table that another node decodes.
+    PassedOn,
 }
 
 struct Reader<'a> {
     service: &'a Service,
     parameters: &'a mut Parameters,
+    passes_on: bool,
     multipart: Multipart,
     part: Option<Part>,
     field_bytes: usize,
-    table_bytes: usize,
+    /// Bytes of the tables' rows, or of the form that is passed on.
+    kept_bytes: usize,
     form: Form,
 }
 
@@ -60,13 +73,17 @@ pub(super) async fn read(
     content_type: &str,
     parameters: &mut Parameters,
 ) -> Result<Form> {
-    let multipart = Multipart::of(content_type)?;
-    let form = Form::default();
+    let (multipart, passes_on) = (Multipart::of(content_type)?, service.door.node.forward().is_some());
+    let (part, form) = (None, Form::default());
     let mut reader =
-        Reader { service, parameters, multipart, part: None, field_bytes: 0, table_bytes: 0, form };
+        Reader { service, parameters, passes_on, multipart, part, field_bytes: 0, kept_bytes: 0, form };
     loop {
         while let Some(plain) = inflate.pull(HTTP_CHUNK_BYTES)? {
             reader.multipart.push(&plain);
+            if passes_on {
+                reader.keep(plain.len()).await?;
+                reader.form.whole.push(plain);
+            }
             while let Some(event) = reader.multipart.event()? {
                 reader.take(event).await?;
             }
@@ -92,7 +109,9 @@ impl Reader<'_> {
 
     fn begin(&mut self, head: PartHead) -> Result<()> {
         let is_table = head.filename.is_some() || external::is_table(&head.name, self.parameters);
-        self.part = Some(if is_table {
+        self.part = Some(if is_table && self.passes_on {
+            Part::PassedOn
+        } else if is_table {
             if self.form.tables.len() == EXTERNAL_TABLES_MAX {
                 return Err(too_large(&format!("more than {EXTERNAL_TABLES_MAX} tables")));
             }
@@ -127,9 +146,10 @@ impl Reader<'_> {
                 };
                 let (decoder, blocks, pushed) = self.service.work(trifle, work).await?;
                 pushed?;
-                self.keep(blocks, &mut batches).await?;
+                self.keep_blocks(blocks, &mut batches).await?;
                 self.part = Some(Part::Table { table, decoder, batches });
             }
+            Some(Part::PassedOn) => self.part = Some(Part::PassedOn),
             None => return Err(Error::internal("a form's data without a part")),
         }
         Ok(())
@@ -149,24 +169,36 @@ impl Reader<'_> {
             Some(Part::Table { table, decoder, mut batches }) => {
                 let mut blocks = Vec::new();
                 decoder.finish(&mut blocks)?;
-                self.keep(blocks, &mut batches).await?;
+                self.keep_blocks(blocks, &mut batches).await?;
                 self.form.tables.push(ExternalTable { table, batches });
                 Ok(())
             }
+            Some(Part::PassedOn) => Ok(()),
             None => Err(Error::internal("a form's part ended twice")),
         }
     }
 
-    async fn keep(&mut self, blocks: Vec<RecordBatch>, batches: &mut Vec<RecordBatch>) -> Result<()> {
+    async fn keep_blocks(&mut self, blocks: Vec<RecordBatch>, batches: &mut Vec<RecordBatch>) -> Result<()> {
         for block in blocks {
-            let bytes = block.get_array_memory_size();
-            self.table_bytes += bytes;
-            if self.table_bytes > EXTERNAL_BYTES_MAX {
-                return Err(too_large(&format!("more than {EXTERNAL_BYTES_MAX} bytes of rows")));
-            }
-            let wait = self.service.door.limits.insert_wait;
-            self.form.room.push(self.service.room_for(units_of(bytes) as u32, wait).await?);
+            self.keep(block.get_array_memory_size()).await?;
             batches.push(block);
+        }
+        Ok(())
+    }
+
+    /// Room for more bytes. All of a form is held at once: one for which others could never give back enough is refused.
+    async fn keep(&mut self, bytes: usize) -> Result<()> {
+        self.kept_bytes += bytes;
+        let most = EXTERNAL_BYTES_MAX.min(self.service.door.limits.insert_bytes);
+        if self.kept_bytes > most {
+            return Err(too_large(&format!("more than {most} bytes of rows")));
+        }
+        let held = self.form.room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let missing = units_of(self.kept_bytes).saturating_sub(held) as u32;
+        let more = self.service.room_for(missing, self.service.door.limits.insert_wait).await?;
+        match &mut self.form.room {
+            Some(room) => room.merge(more),
+            None => self.form.room = Some(more),
         }
         Ok(())
     }

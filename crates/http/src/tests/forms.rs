@@ -87,9 +87,10 @@ async fn the_rows_of_tables_have_their_bound_and_give_their_room_back() {
     let door = start(wish).await;
     let rows: String = (0..200_000).map(|i| format!("{i}\n")).collect();
     let one = [part("name=t; filename=f", &rows)];
-    // More than the door's room in several blocks: refused, not waited for without end.
+    // More than the door's room in several blocks: refused for good, since no wait could ever help.
     let reply = form(door.address, "/?query=SELECT%201&t_types=Int64", &one).await;
-    assert_eq!((reply.status, reply.header("x-clickhouse-exception-code")), (429, Some("745")));
+    assert_eq!((reply.status, reply.header("x-clickhouse-exception-code")), (413, Some("229")));
+    assert!(reply.text().contains("more than 1048576 bytes of rows"), "{}", reply.text());
     let few = [part("name=t; filename=f", "1\n2\n")];
     for _ in 0..3 {
         let reply = form(door.address, "/?query=SELECT%201&t_types=Int64", &few).await;
