@@ -6,6 +6,7 @@ mod rig;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
+use zepto_harness::Connection;
 use zepto_harness::disk::percentile;
 
 use super::load::Door;
@@ -122,7 +123,8 @@ fn plural(copies: u8) -> &'static str {
     if copies == 1 { "y" } else { "ies" }
 }
 
-/// Queries at a storage node and through the ingest node.
+/// Queries right behind the load, when each node has up to a million rows that are not sorted yet, and at rest as the
+/// queries of one node are measured.
 fn queries(options: &Bench, report: &mut Report) -> Result<()> {
     let wanted: Vec<&Query> = QUERIES.iter().filter(|query| options.wants(query.work)).collect();
     if wanted.is_empty() {
@@ -133,32 +135,46 @@ fn queries(options: &Bench, report: &mut Report) -> Result<()> {
     let rows = ingest::fill(options, &rig, "ticks", KEYS, options.rows)?;
     rig.settle()?;
     ensure!(rig.rows("ticks")? == rows, "not all of {rows} rows are there");
-    for query in wanted {
-        let mut times = Vec::new();
-        for at in [true, false] {
-            let mut connection = if at { rig.storage(0)? } else { rig.connect()? };
-            let mut taken = Vec::new();
-            for run in 0..WARM_UP + options.runs {
-                let sql = (query.sql)(run);
-                let begun = Instant::now();
-                connection.query(&sql)?;
-                if run >= WARM_UP {
-                    taken.push(begun.elapsed());
-                }
-            }
-            taken.sort();
-            times.push(taken);
-        }
+    let fresh = wanted.iter().map(|query| times(options, &rig, query)).collect::<Result<Vec<_>>>()?;
+    rig.flush()?;
+    rig.settle()?;
+    for (query, fresh) in wanted.into_iter().zip(fresh) {
+        let rest = times(options, &rig, query)?;
         report.add(
             format!("{}, {rows} rows on {STORAGE_NODES} nodes", query.work),
             query.target,
             format!(
-                "p50 {}, p99 {} at a storage node; p50 {} through the ingest node",
-                ms(percentile(&times[0], 0.5)),
-                ms(percentile(&times[0], 0.99)),
-                ms(percentile(&times[1], 0.5))
+                "p50 {}, p99 {} at a storage node; p50 {} through the ingest node; right behind the load p50 {} and {}",
+                ms(percentile(&rest.storage, 0.5)),
+                ms(percentile(&rest.storage, 0.99)),
+                ms(percentile(&rest.ingest, 0.5)),
+                ms(percentile(&fresh.storage, 0.5)),
+                ms(percentile(&fresh.ingest, 0.5)),
             ),
         );
     }
     Ok(())
+}
+
+/// How long a query took at a storage node and through the ingest node, each in ascending order.
+struct Times {
+    storage: Vec<Duration>,
+    ingest: Vec<Duration>,
+}
+
+fn times(options: &Bench, rig: &ClusterRig, query: &Query) -> Result<Times> {
+    let through = |mut connection: Connection| -> Result<Vec<Duration>> {
+        let mut taken = Vec::new();
+        for run in 0..WARM_UP + options.runs {
+            let sql = (query.sql)(run);
+            let begun = Instant::now();
+            connection.query(&sql)?;
+            if run >= WARM_UP {
+                taken.push(begun.elapsed());
+            }
+        }
+        taken.sort();
+        Ok(taken)
+    };
+    Ok(Times { storage: through(rig.storage(0)?)?, ingest: through(rig.connect()?)? })
 }

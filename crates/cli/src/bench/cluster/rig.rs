@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 use zepto_harness::node::{START_WAIT, program_named};
-use zepto_harness::{Connection, Launch, Node};
+use zepto_harness::{Connection, Launch, Node, Request};
 
 use super::super::Bench;
 use super::super::load::{Door, pause};
@@ -141,6 +141,16 @@ impl ClusterRig {
             storage,
             coordinator: self.coordinator.cost()?.cpu,
         })
+    }
+
+    /// Has every storage node put the rows of its memtables in order and on disk: a snapshot does.
+    pub(super) fn flush(&self) -> Result<()> {
+        for number in 0..self.storage.len() {
+            let flushed =
+                self.storage(number)?.send(&Request::new("POST", "/admin/snapshot", &[], &[][..]))?;
+            ensure!(flushed.status == 200, "storage node {number} did not flush: {}", flushed.text());
+        }
+        Ok(())
     }
 
     /// Waits until the processors are idle but for signs of life.
