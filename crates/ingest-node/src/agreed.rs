@@ -123,7 +123,7 @@ impl Agreed {
 
     /// Ends when the coordinators have called this start of the node dead, have forgotten it or know another; never for
     /// one that was not alive.
-    pub(crate) async fn gone(&self, node: NodeId, start: Option<u64>) {
+    pub(crate) async fn gone(self: Arc<Self>, node: NodeId, start: Option<u64>) {
         if start.is_none() {
             std::future::pending::<()>().await;
         }

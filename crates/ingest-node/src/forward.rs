@@ -2,7 +2,8 @@
 //!
 //! Promises: a node that cannot be connected to is passed over, and so is one that goes, or is called dead, before its
 //! answer begins if the statement only reads; a statement that may change something and was sent is not sent again; the answer streams and is
-//! not looked into. An answer that breaks off there breaks off here, and a client that goes ends the work there.
+//! not looked into. An answer that breaks off there, or whose node is called dead, breaks off here, and a client that goes
+//! ends the work there.
 
 mod connect;
 
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::body::Body;
-use futures::stream;
+use futures::{StreamExt, stream};
 use http::header::{
     CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
@@ -106,11 +107,14 @@ impl Forwarder {
                     biased;
                     answer = asked => answer.map_err(Silence::Broken),
                     // Its connection may stand for long, and nothing comes of it any more.
-                    () = self.agreed.gone(*node, alive) => Err(Silence::Dead),
+                    () = self.agreed.clone().gone(*node, alive) => Err(Silence::Dead),
                 }
             };
             match tokio::time::timeout_at(statement.deadline.into(), asked).await {
-                Ok(Ok(answer)) => return Ok(cleaned(answer.map(Body::new))),
+                Ok(Ok(answer)) => {
+                    let gone = self.agreed.clone().gone(*node, alive);
+                    return Ok(cleaned(answer.map(|body| while_alive(Body::new(body), gone))));
+                }
                 Ok(Err(error)) if reads || error.was_not_sent() => {
                     last = format!("storage node {node} cannot be reached");
                     tracing::warn!(%node, address, %error, "a storage node cannot be reached");
@@ -128,6 +132,23 @@ impl Forwarder {
         }
         Err(Error::new(ErrorCode::NotReady, format!("{last}: try again")))
     }
+}
+
+/// The body, broken off when its node is gone: whose network is cut sends no end, and the client would wait for its own
+/// deadline.
+fn while_alive(body: Body, gone: impl Future<Output = ()> + Send + 'static) -> Body {
+    let begin = Some((body.into_data_stream(), Box::pin(gone)));
+    let chunks = stream::unfold(begin, |reading| async {
+        let (mut body, mut gone) = reading?;
+        let next = tokio::select! {
+            biased;
+            next = body.next() => next?,
+            () = &mut gone => Err(axum::Error::new(Silence::Dead)),
+        };
+        let reading = next.is_ok().then_some((body, gone));
+        Some((next, reading))
+    });
+    Body::from_stream(chunks)
 }
 
 /// A parameter of the URL as it stands there.

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use axum::Router;
+use axum::body::Body;
 use axum::extract::Request;
+use futures::StreamExt;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
@@ -144,8 +146,11 @@ impl OwnerWrites for Kept {
     }
 }
 
-/// Plays storage node 0; answers to its name until the runtime ends.
-async fn storage(client: &CoordinatorClient, kept: Kept) {
+/// Begins an answer to a statement with this text and never goes on.
+const HANGS: &str = "hangs";
+
+/// Plays storage node 0; answers to its name until the runtime ends. What it registered as.
+async fn storage(client: &CoordinatorClient, kept: Kept) -> wire::RegisterRequest {
     let rpc = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let http = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addresses = wire::Addresses {
@@ -169,7 +174,13 @@ async fn storage(client: &CoordinatorClient, kept: Kept) {
         let kind = request.headers().get("content-type").and_then(|kind| kind.to_str().ok());
         let form = kind.filter(|kind| kind.contains("form-data")).map(|kind| format!("{kind} form "));
         let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.unwrap();
-        format!("{uri} {user} {}{}", form.unwrap_or_default(), String::from_utf8_lossy(&body))
+        let text = format!("{uri} {user} {}{}", form.unwrap_or_default(), String::from_utf8_lossy(&body));
+        let begun = futures::stream::iter([Ok::<_, std::convert::Infallible>(text.clone())]);
+        if text.contains(HANGS) {
+            Body::from_stream(begun.chain(futures::stream::pending()))
+        } else {
+            text.into()
+        }
     };
     let router = Router::new().fallback(echo);
     tokio::spawn(async move { axum::serve(http, router).await });
@@ -179,7 +190,7 @@ async fn storage(client: &CoordinatorClient, kept: Kept) {
         addresses: Some(addresses),
         ..Default::default()
     };
-    assert_eq!(client.register(request).await.unwrap().refusal, None);
+    assert_eq!(client.register(request.clone()).await.unwrap().refusal, None);
     let client = client.clone();
     tokio::spawn(async move {
         loop {
@@ -187,6 +198,57 @@ async fn storage(client: &CoordinatorClient, kept: Kept) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     });
+    request
+}
+
+/// How the played storage node speaks to the coordinator in its first start, its second, ….
+fn storages_client(coordinator: &str, start: u64) -> CoordinatorClient {
+    let identity =
+        Identity { cluster_id: "lab".to_owned(), node_id: 0, incarnation: start, secret: Secret::new("s") };
+    let deadlines = Deadlines { call: PATIENCE, ..Deadlines::default() };
+    CoordinatorClient::new(&[coordinator.to_owned()], identity, deadlines).unwrap()
+}
+
+/// A coordinator with a storage node that is played, and an ingest node that is ready.
+struct Lab {
+    node: IngestNode,
+    kept: Kept,
+    storage: wire::RegisterRequest,
+    client: CoordinatorClient,
+    coordinator: Coordinator,
+    _dir: tempfile::TempDir,
+}
+
+impl Lab {
+    async fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let coordinator = zepto_coordinator::Options {
+            cluster_id: "lab".to_owned(),
+            secret: Secret::new("s"),
+            partitions: 16,
+            times: Times { settle: Duration::from_millis(200), ..Times::default() },
+            ..zepto_coordinator::Options::alone(dir.path().to_owned())
+        };
+        let listeners = Listeners::bind(&coordinator).await.unwrap();
+        let coordinator = Coordinator::start(coordinator, listeners).await.unwrap();
+        let address = coordinator.rpc_address().to_string();
+        let client = storages_client(&address, 1);
+        let kept = Kept::default();
+        let storage = storage(&client, kept.clone()).await;
+        let node = start(config(&address)).await;
+        let begun = Instant::now();
+        while ask(&node, "/ready", None).await.0 != 200 {
+            let why = ask(&node, "/ready", None).await.1;
+            assert!(begun.elapsed() < PATIENCE, "{why}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Self { node, kept, storage, client, coordinator, _dir: dir }
+    }
+
+    async fn stop(self) {
+        self.node.stop().await.unwrap();
+        self.coordinator.stop().await;
+    }
 }
 
 fn ddl() -> wire::DdlRequest {
@@ -234,50 +296,49 @@ async fn passes_a_form_on(node: &IngestNode) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rows_go_to_the_owners_and_statements_to_a_storage_node() {
-    let dir = tempfile::tempdir().unwrap();
-    let coordinator = zepto_coordinator::Options {
-        cluster_id: "lab".to_owned(),
-        secret: Secret::new("s"),
-        partitions: 16,
-        times: Times { settle: Duration::from_millis(200), ..Times::default() },
-        ..zepto_coordinator::Options::alone(dir.path().to_owned())
-    };
-    let listeners = Listeners::bind(&coordinator).await.unwrap();
-    let coordinator = Coordinator::start(coordinator, listeners).await.unwrap();
-    let address = coordinator.rpc_address().to_string();
-    let identity =
-        Identity { cluster_id: "lab".to_owned(), node_id: 0, incarnation: 1, secret: Secret::new("s") };
-    let deadlines = Deadlines { call: PATIENCE, ..Deadlines::default() };
-    let client = CoordinatorClient::new(std::slice::from_ref(&address), identity, deadlines).unwrap();
-    let kept = Kept::default();
-    storage(&client, kept.clone()).await;
-    let node = start(config(&address)).await;
-    let begun = Instant::now();
-    while ask(&node, "/ready", None).await.0 != 200 {
-        let why = ask(&node, "/ready", None).await.1;
-        assert!(begun.elapsed() < PATIENCE, "{why}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let lab = Lab::start().await;
+    let Lab { node, client, kept, .. } = &lab;
     let insert = "INSERT INTO t FORMAT TSV\na\t1\nb\t2\nc\t3\n";
-    let (status, text) = ask(&node, "/", Some(insert)).await;
+    let (status, text) = ask(node, "/", Some(insert)).await;
     assert_eq!(status, 404, "{text}");
     let made = client.ddl(ddl()).await.unwrap();
     assert_eq!((made.refusal, made.error_code), (None, 0));
-    let (status, text) = ask(&node, "/", Some(insert)).await;
+    let (status, text) = ask(node, "/", Some(insert)).await;
     assert_eq!((status, *kept.0.lock()), (200, 3), "a table is known as soon as it is made: {text}");
 
-    let (status, text) = ask(&node, "/?query=SELECT&max_threads=1&query_id=x", Some("count() FROM t")).await;
+    let (status, text) = ask(node, "/?query=SELECT&max_threads=1&query_id=x", Some("count() FROM t")).await;
     assert_eq!(
         (status, text.as_str()),
         (200, "/?max_threads=1&query_id=x Some(\"default\") SELECT\ncount() FROM t")
     );
-    let (status, text) = ask(&node, "/?query=SELECT%201&query_id=y", None).await;
+    let (status, text) = ask(node, "/?query=SELECT%201&query_id=y", None).await;
     assert_eq!((status, text.as_str()), (200, "/?query=SELECT%201&query_id=y None "));
-    let (status, text) = ask(&node, "/", Some("CREATE TABLE u (k String) ORDER BY k")).await;
+    let (status, text) = ask(node, "/", Some("CREATE TABLE u (k String) ORDER BY k")).await;
     assert!(status == 200 && text.contains("CREATE TABLE u"), "{text}");
-    passes_a_form_on(&node).await;
-    let (_, text) = ask(&node, "/stats", None).await;
+    passes_a_form_on(node).await;
+    let (_, text) = ask(node, "/stats", None).await;
     assert!(text.contains("\"rows_stored\":3"), "{text}");
-    node.stop().await.unwrap();
-    coordinator.stop().await;
+    lab.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_breaks_off_when_its_node_is_not_the_one_that_began_it() {
+    let lab = Lab::start().await;
+    let url = format!("http://{}/", lab.node.http_address());
+    let (tell, begun) = tokio::sync::oneshot::channel();
+    let read = tokio::task::spawn_blocking(move || {
+        let mut answer = ureq::post(&url).send(format!("SELECT '{HANGS}'")).unwrap();
+        tell.send(answer.status().as_u16()).unwrap();
+        let mut text = String::new();
+        let ended = std::io::Read::read_to_string(&mut answer.body_mut().as_reader(), &mut text);
+        (ended, text)
+    });
+    assert_eq!(begun.await.unwrap(), 200);
+    // It starts again, and its old connection says nothing of that.
+    let second = storages_client(&lab.coordinator.rpc_address().to_string(), 2);
+    let again = second.register(lab.storage.clone()).await.unwrap();
+    assert_eq!((again.refusal, again.incarnation), (None, 2));
+    let (ended, text) = tokio::time::timeout(PATIENCE, read).await.expect("it waits for ever").unwrap();
+    assert!(text.contains(HANGS) && ended.is_err(), "it was taken for whole: {ended:?}, {text}");
+    lab.stop().await;
 }
