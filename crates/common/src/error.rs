@@ -148,6 +148,7 @@ codes! {
     MemoryLimitExceeded = 241 MEMORY_LIMIT_EXCEEDED 500;
     CorruptedData = 246 CORRUPTED_DATA 500;
     InvalidJoinOnExpression = 403 INVALID_JOIN_ON_EXPRESSION 500;
+    TooFewLiveReplicas = 285 TOO_FEW_LIVE_REPLICAS 503;
     UnknownStatusOfInsert = 319 UNKNOWN_STATUS_OF_INSERT 500;
     ValueIsOutOfRange = 321 VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE 400;
     CannotInsertNullInOrdinaryColumn = 349 CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN 500;
@@ -198,7 +199,9 @@ impl ErrorCode {
             Self::Overloaded | Self::TooManySimultaneousQueries | Self::TooManyParts => {
                 Retry::After(Duration::from_secs(1))
             }
-            Self::NotReady | Self::NotEnoughSpace => Retry::After(Duration::from_secs(5)),
+            Self::NotReady | Self::NotEnoughSpace | Self::TooFewLiveReplicas => {
+                Retry::After(Duration::from_secs(5))
+            }
             Self::UnknownStatusOfInsert => Retry::SameNode,
             _ => Retry::Never,
         }

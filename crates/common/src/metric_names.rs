@@ -89,6 +89,8 @@ names! {
     CLOCK_AHEAD = "zepto_clock_ahead_ms";
     /// Partitions with fewer in-sync copies than the replication factor.
     PARTITIONS_UNDER_REPLICATED = "zepto_partitions_under_replicated";
+    /// Parts of blocks that were acknowledged while fewer copies than the replication factor were in sync.
+    UNDER_REPLICATED_ACKS = "zepto_under_replicated_acks_total";
     /// Partitions that nobody can own: no in-sync copy is on an able node.
     PARTITIONS_UNAVAILABLE = "zepto_partitions_unavailable";
     /// Statements answered by plain scans because an owner planned them otherwise.

@@ -42,6 +42,8 @@ pub enum Outcome {
     NotOwner(Epoch),
     /// Certainly not stored: too much waits, or the owner is not ready yet. Try again.
     Busy,
+    /// Certainly not stored: a member of the set is silent, and the set may not become smaller.
+    TooFewCopies,
     /// Perhaps stored: repeat under the same key.
     Unknown,
 }

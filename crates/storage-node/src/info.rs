@@ -123,7 +123,9 @@ impl NodeInfo for StorageInfo {
         metrics::counter!(names::TICKS_INGESTED).absolute(stats.rows_ingested);
         metrics::counter!(names::TICKS_STORED).absolute(stats.rows_stored);
         // What has not happened yet is 0, not absent: an alert on its rate must be able to tell.
-        for name in [names::TICKS_DROPPED, names::QUERIES_EXECUTED, names::ROWS_SCANNED] {
+        for name in
+            [names::TICKS_DROPPED, names::QUERIES_EXECUTED, names::ROWS_SCANNED, names::UNDER_REPLICATED_ACKS]
+        {
             metrics::counter!(name).increment(0);
         }
         metrics::gauge!(names::INGEST_RATE).set(self.rate.lock().per_second(stats.rows_ingested));

@@ -40,6 +40,8 @@ struct Plan {
     pace: Pace,
     /// What lies between them, if its ways can be cut.
     network: Option<Network>,
+    /// Copies in sync below which no set shrinks.
+    min_in_sync: usize,
     /// More flags of the storage nodes and the ingest node.
     node_flags: Vec<String>,
 }
@@ -88,6 +90,14 @@ impl Cluster {
     pub fn with_flags(root: &str, nodes: usize, flags: &[&str]) -> Result<Self> {
         let node_flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
         Self::run(Plan { node_flags, ..Plan::new(root, 2)? }, nodes)
+    }
+
+    /// As [`Self::with_copies`], with so many copies in sync below which no set shrinks.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn with_min_in_sync(root: &str, nodes: usize, copies: usize, min_in_sync: usize) -> Result<Self> {
+        Self::run(Plan { min_in_sync, ..Plan::new(root, copies)? }, nodes)
     }
 
     fn run(plan: Plan, nodes: usize) -> Result<Self> {
@@ -362,12 +372,13 @@ impl Cluster {
 impl Plan {
     fn new(root: &str, copies: usize) -> Result<Self> {
         let folder = TempDir::new_in(root).with_context(|| format!("cannot make a folder in {root}"))?;
-        Ok(Self { folder, copies, pace: Pace::Short, network: None, node_flags: Vec::new() })
+        Ok(Self { folder, copies, min_in_sync: 1, pace: Pace::Short, network: None, node_flags: Vec::new() })
     }
 
     fn coordinator(&self, at: Option<SocketAddr>) -> Result<Launch> {
         let launch = self.launch("zepto_coordinator", "coordinator", Peer::Coordinator, &TIMES)?;
         let launch = launch.flag("--replication-factor").flag(self.copies.to_string());
+        let launch = launch.flag("--min-in-sync").flag(self.min_in_sync.to_string());
         Ok(match at.filter(|_| self.network.is_none()) {
             None => launch,
             Some(rpc) => launch.flag("--rpc-port").flag(rpc.port().to_string()),

@@ -49,6 +49,8 @@ pub struct Coordinator {
     off: BTreeMap<usize, Replica>,
     nodes: BTreeMap<NodeId, Registered>,
     factor: usize,
+    /// No set becomes smaller than this.
+    min_in_sync: usize,
     dead_after: u64,
     /// Nothing was decided before: a late own clock starts the observation again.
     last_tick: u64,
@@ -61,7 +63,12 @@ pub struct Coordinator {
 impl Coordinator {
     /// A first placement over these replicas.
     #[must_use]
-    pub fn new(replicas: &[Replica], partitions: usize, factor: usize, dead_after: u64) -> Self {
+    pub fn new(
+        replicas: &[Replica],
+        partitions: usize,
+        (factor, min_in_sync): (usize, usize),
+        dead_after: u64,
+    ) -> Self {
         let nodes = replicas.iter().map(|it| (it.node, Registered::new(it.disk, 0, 0)));
         let partitions = (0..partitions).map(|p| {
             let members: BTreeSet<Replica> =
@@ -77,7 +84,18 @@ impl Coordinator {
         let placement = Placement { version: PlacementVersion(1), partitions: partitions.collect() };
         let nodes = nodes.collect();
         let (wanted, off) = (Wanted::new(), BTreeMap::new());
-        Self { placement, wanted, off, nodes, factor, dead_after, last_tick: 0, away: false, failovers: 0 }
+        Self {
+            placement,
+            wanted,
+            off,
+            nodes,
+            factor,
+            min_in_sync,
+            dead_after,
+            last_tick: 0,
+            away: false,
+            failovers: 0,
+        }
     }
 
     /// A heartbeat; with another disk than before the old one leaves every set. What an older start says counts no more.
@@ -226,8 +244,8 @@ impl Coordinator {
         self.placement.partitions.iter().filter(|it| it.grant.owner.node.0 as usize == node).count()
     }
 
-    /// An owner asks.
-    pub fn propose(&mut self, change: &Change, random: &mut Random) {
+    /// An owner asks; false when the set may not become so small.
+    pub fn propose(&mut self, change: &Change, random: &mut Random) -> bool {
         match change {
             Change::Set { partition, epoch, version, members } => {
                 let grant = &self.placement.partitions[usize::from(partition.0)].grant;
@@ -240,7 +258,10 @@ impl Coordinator {
                     || !members.contains(&grant.owner)
                     || !known
                 {
-                    return;
+                    return true;
+                }
+                if members.len() < self.min_in_sync && !grant.set.members.is_subset(members) {
+                    return false;
                 }
                 let it = &mut self.placement.partitions[usize::from(partition.0)];
                 it.grant.set = InSyncSet { version: SetVersion(version.0 + 1), members: members.clone() };
@@ -267,6 +288,7 @@ impl Coordinator {
                 }
             }
         }
+        true
     }
 
     /// Begins a move: a node joins, and a member is to leave once there are enough; if it owns, another owns first.

@@ -1,6 +1,6 @@
 //! What can happen, and the order in which it does.
 
-use zepto_common::ids::Token;
+use zepto_common::ids::{Epoch, SetVersion, Token};
 use zepto_common::placement::{Placement, Replica};
 use zepto_replication::{Change, Outcome, RequestId, Write};
 
@@ -15,6 +15,13 @@ pub(crate) enum Event {
     CoordinatorTick,
     Heartbeat(Replica, Sign),
     Learn(usize, Placement, Wanted),
+    /// A set may not become smaller.
+    HeldSet {
+        node: usize,
+        partition: usize,
+        epoch: Epoch,
+        version: SetVersion,
+    },
     Message {
         to: Replica,
         partition: usize,

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use zepto_common::ids::{Boot, DiskId, Lsn, NodeId, PartitionId};
+use zepto_common::ids::{Boot, DiskId, Epoch, Lsn, NodeId, PartitionId, SetVersion};
 use zepto_common::placement::{Placement, Replica};
 use zepto_replication::plant::Plant;
 use zepto_replication::{
@@ -218,6 +218,13 @@ impl Node {
     pub fn learn(&mut self, now: u64, placement: &Placement, checker: &mut Checker) -> Vec<Action> {
         let moment = self.moment(now);
         self.each(checker, |held, p| held.copy.learn(moment, &placement.partitions[p]))
+    }
+
+    /// A set of this node's may not become smaller.
+    pub fn may_not_shrink(&mut self, p: usize, epoch: Epoch, version: SetVersion) {
+        if let Some(held) = self.held.get_mut(p) {
+            held.copy.may_not_shrink(epoch, version);
+        }
     }
 
     /// A message has come.

@@ -4,9 +4,10 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
+use zepto_common::ids::{Epoch, SetVersion};
 use zepto_common::placement::Replica;
 use zepto_replication::plant::Plant;
-use zepto_replication::{Phase, RequestId, Timing};
+use zepto_replication::{Change, Phase, RequestId, Timing};
 
 use crate::checker::Checker;
 use crate::client::Writer;
@@ -26,6 +27,8 @@ pub struct Scenario {
     pub partitions: usize,
     /// Copies of each.
     pub factor: usize,
+    /// Copies in sync below which no set shrinks.
+    pub min_in_sync: usize,
     /// Writers of each.
     pub writers: usize,
     /// Writes of each writer.
@@ -46,6 +49,7 @@ impl Default for Scenario {
             nodes: 4,
             partitions: 2,
             factor: 3,
+            min_in_sync: 1,
             writers: 2,
             writes: 40,
             trouble: 12_000 * MS,
@@ -83,6 +87,8 @@ pub struct Report {
     pub moves: u64,
     /// Nodes stopped in order.
     pub stops: u64,
+    /// Times that a set would have become too small.
+    pub held_sets: u64,
 }
 
 /// One history.
@@ -140,7 +146,8 @@ impl World {
             })
             .collect();
         let replicas: Vec<Replica> = nodes.iter().map(Node::replica).collect();
-        let coordinator = Coordinator::new(&replicas, scenario.partitions, scenario.factor, DEAD_AFTER);
+        let sizes = (scenario.factor, scenario.min_in_sync);
+        let coordinator = Coordinator::new(&replicas, scenario.partitions, sizes, DEAD_AFTER);
         let writers = (0..scenario.writers * scenario.partitions).map(|id| {
             let mut writer = Writer::new(
                 id as u64,
@@ -299,7 +306,7 @@ impl World {
                     self.deliver(event);
                 }
             }
-            Event::Learn(node, ..) => {
+            Event::Learn(node, ..) | Event::HeldSet { node, .. } => {
                 if let Some(event) = self.held_up(node, event) {
                     self.deliver(event);
                 }
@@ -312,7 +319,10 @@ impl World {
             }
             Event::Proposal(change) => {
                 if !self.coordinator.away {
-                    self.coordinator.propose(&change, &mut self.random);
+                    let small = !self.coordinator.propose(&change, &mut self.random);
+                    if let (true, Change::Set { partition, epoch, version, .. }) = (small, &change) {
+                        self.hold_set(usize::from(partition.0), *epoch, *version);
+                    }
                     self.publish();
                 }
             }
@@ -359,6 +369,9 @@ impl World {
                 self.act(node, actions);
                 let actions = self.nodes[node].obey(now, &placement, &wanted, &mut self.checker);
                 self.act(node, actions);
+            }
+            Event::HeldSet { node, partition, epoch, version } => {
+                self.nodes[node].may_not_shrink(partition, epoch, version);
             }
             Event::Write { node, partition, write } => {
                 let actions = self.nodes[node].write(now, partition, write, &mut self.checker);
@@ -425,6 +438,16 @@ impl World {
                 self.coordinator.ask_some(&mut self.random);
             }
             self.publish();
+        }
+    }
+
+    /// Answers an owner whose set would become too small.
+    fn hold_set(&mut self, partition: usize, epoch: Epoch, version: SetVersion) {
+        self.report.held_sets += 1;
+        let owner = self.coordinator.placement.partitions[partition].grant.owner.node.0;
+        let node = owner as usize;
+        for delay in self.network.delays(&mut self.random, COORDINATOR, owner) {
+            self.at(delay, Event::HeldSet { node, partition, epoch, version });
         }
     }
 

@@ -19,6 +19,7 @@ use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
+use zepto_common::ids::{Epoch, SetVersion};
 use zepto_common::placement::{Placement, Replica};
 use zepto_common::{Error, ErrorCode, Lsn, PartitionId, Result};
 use zepto_replication::{Copy, Moment, Outcome, RequestId};
@@ -44,6 +45,8 @@ pub(crate) enum CopyCommand {
     Read(Vec<(PartitionId, oneshot::Sender<Result<Lsn>>)>),
     /// Give a partition up.
     HandOver(PartitionId),
+    /// The set of this version may not become smaller.
+    MayNotShrink(PartitionId, Epoch, SetVersion),
     /// Tell the positions of a feed, or raise them.
     Positions(Raise),
     /// Where a copy stands.
@@ -318,6 +321,11 @@ impl Shard {
                 if let Some(held) = copies.held.get_mut(&partition.0) {
                     held.copy.hand_over(now);
                     self.carry_out(copies, partition.0);
+                }
+            }
+            CopyCommand::MayNotShrink(partition, epoch, version) => {
+                if let Some(held) = copies.held.get_mut(&partition.0) {
+                    held.copy.may_not_shrink(epoch, version);
                 }
             }
             CopyCommand::Positions(raise) => self.raise_with_copies(copies, raise),

@@ -1,9 +1,11 @@
 //! The doors of a store with copies.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::sync_channel;
 
 use tokio::sync::oneshot;
+use zepto_common::ids::{Epoch, SetVersion};
 use zepto_common::placement::{Placement, Replica};
 use zepto_common::{Error, ErrorCode, Lsn, PartitionId, Result};
 
@@ -91,6 +93,11 @@ impl Store {
         self.shared.options.copies.is_some()
     }
 
+    /// How many copies of each partition there are to be: rows that fewer of them have are counted when acknowledged.
+    pub fn expect_copies(&self, copies: usize) {
+        self.shared.copies_expected.store(copies, Ordering::Relaxed);
+    }
+
     /// Gives ownership of a partition to another member of its set, once nothing waits.
     ///
     /// # Errors
@@ -98,6 +105,16 @@ impl Store {
     pub fn hand_over(&self, partition: PartitionId) -> Result<()> {
         let drain = &self.shared.drains[self.shared.shard_of(partition)];
         drain.command(Command::Copies(CopyCommand::HandOver(partition)))
+    }
+
+    /// The coordinators have refused to make the in-sync set of this version smaller, because of `cluster.minInSync`.
+    ///
+    /// # Errors
+    /// A drain thread that takes no commands.
+    pub fn may_not_shrink(&self, partition: PartitionId, epoch: Epoch, version: SetVersion) -> Result<()> {
+        self.require_copy(partition)?;
+        let drain = &self.shared.drains[self.shared.shard_of(partition)];
+        drain.command(Command::Copies(CopyCommand::MayNotShrink(partition, epoch, version)))
     }
 
     /// Where a copy stands.

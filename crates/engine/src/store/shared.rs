@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 
 use arc_swap::ArcSwap;
@@ -56,6 +56,8 @@ pub(crate) struct Shared {
     pub(crate) sealed_ids: AtomicU64,
     /// No row may expire by this node's clock.
     pub(crate) expiry_held: AtomicBool,
+    /// Copies of each partition that there are to be; 0 = not known.
+    pub(crate) copies_expected: AtomicUsize,
     /// Numbers that spread the blocks of tables without a key.
     pub(crate) block_ids: AtomicU64,
     /// Segments of an age below this were cut by another number of drain threads.
@@ -100,6 +102,7 @@ impl Shared {
             changes: Mutex::default(),
             // Until somebody has compared it with those of other nodes.
             expiry_held: AtomicBool::new(options.copies.is_some()),
+            copies_expected: AtomicUsize::new(0),
             block_ids: AtomicU64::new(rand::random()),
             elders_below: parts.elders_below,
             relief_asked: AtomicBool::new(false),

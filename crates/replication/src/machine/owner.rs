@@ -43,6 +43,8 @@ pub(super) struct Owner {
     /// Members to propose out although they live.
     pub(super) unwanted: BTreeSet<Replica>,
     pub(super) proposal: Option<Proposal>,
+    /// A member is silent and the set may not shrink: nothing new is taken.
+    pub(super) short: bool,
     /// From whom a longer log is fetched, and its end.
     pub(super) adopting: Option<(Replica, Position)>,
     /// The lease is to be given back once nothing waits.
@@ -137,6 +139,7 @@ impl Owner {
             joining: BTreeSet::new(),
             unwanted: BTreeSet::new(),
             proposal: None,
+            short: false,
             adopting: None,
             leaving: false,
             answers: VecDeque::new(),
@@ -182,12 +185,13 @@ impl Owner {
 
 impl<P: Clone, S> Copy<P, S> {
     pub(super) fn append_write(&mut self, write: Write<P>, window: &dyn Window) {
+        let short = self.is_short();
         let outcome = match &self.role {
             Role::Owner(owner) if write.epoch > owner.token.epoch => Some(Outcome::NotOwner(self.seen.epoch)),
             Role::Owner(owner) if owner.phase == Phase::Released => Some(Outcome::NotOwner(self.seen.epoch)),
             Role::Owner(owner) if owner.phase != Phase::Serving || owner.leaving => Some(Outcome::Busy),
             Role::Owner(_) => match self.repeated(&write, window) {
-                Repeated::Not => None,
+                Repeated::Not => short.then_some(Outcome::TooFewCopies),
                 Repeated::Waits => return,
                 Repeated::Ends(outcome) => Some(outcome),
             },

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use zepto_common::ids::{Boot, SetVersion, Token};
+use zepto_common::ids::{Boot, Epoch, SetVersion, Token};
 use zepto_common::placement::{Assignment, Replica};
 
-use super::owner::Peer;
+use super::owner::{Owner, Peer};
 use super::{Copy, Phase, Role, planted};
 use crate::effect::{Change, Effect, LogOp};
 use crate::time::Moment;
@@ -72,6 +72,7 @@ impl<P: Clone, S> Copy<P, S> {
                 && owner.proposal.as_ref().is_some_and(|it| it.base < grant.set.version)
             {
                 owner.proposal = None;
+                owner.short = false;
             }
         }
         if let Role::Owner(owner) = &mut self.role {
@@ -101,17 +102,29 @@ impl<P: Clone, S> Copy<P, S> {
         }
     }
 
-    /// Asks for members out that are silent, and for copies in that have caught up.
+    /// The coordinator will not make the set of this version smaller: while a member is silent nothing new is taken, as
+    /// nothing of it could be acknowledged.
+    pub fn may_not_shrink(&mut self, epoch: Epoch, version: SetVersion) {
+        let same = self.grant.as_ref().is_some_and(|grant| grant.set.version == version);
+        if let Role::Owner(owner) = &mut self.role
+            && same
+            && owner.token.epoch == epoch
+            && owner.proposal.is_some()
+        {
+            owner.short = true;
+        }
+    }
+
+    /// Asks for members out that are silent, and for copies in that have caught up; one for the other where the set may
+    /// not become smaller.
     pub(super) fn propose_changes(&mut self, now: Moment) {
+        self.forget_shortness(now);
         let Role::Owner(owner) = &self.role else { return };
         if !matches!(owner.phase, Phase::Confirming | Phase::Starting | Phase::Serving) {
             return;
         }
         let Some(grant) = &self.grant else { return };
-        let timeout = self.timing.replicate_timeout;
-        let alive = |it: &Replica| {
-            *it == self.me || owner.peers.get(it).is_some_and(|peer| now.since(peer.last_heard) < timeout)
-        };
+        let alive = |it: &Replica| self.answers(owner, it, now);
         let wanted = |it: &Replica| *it == self.me || !owner.unwanted.contains(it);
         let members = grant.set.members.iter().copied().filter(|it| alive(it) && wanted(it));
         let mut members: BTreeSet<Replica> = members.collect();
@@ -122,7 +135,7 @@ impl<P: Clone, S> Copy<P, S> {
             None if members.len() == grant.set.members.len() => self.caught_up(now),
             None => None,
         };
-        members.extend(newcomer);
+        members.extend(newcomer.or_else(|| owner.short.then(|| self.caught_up(now)).flatten()));
         match &owner.proposal {
             None if members == grant.set.members => {}
             None => self.propose(now, base, members),
@@ -136,6 +149,30 @@ impl<P: Clone, S> Copy<P, S> {
                 }
             }
         }
+    }
+
+    /// Whether writers are told that too few copies can take their rows.
+    #[must_use]
+    pub fn is_short(&self) -> bool {
+        matches!(&self.role, Role::Owner(owner) if owner.short)
+    }
+
+    /// Every member answers again.
+    fn forget_shortness(&mut self, now: Moment) {
+        let Role::Owner(owner) = &self.role else { return };
+        let members = self.grant.as_ref().map(|grant| &grant.set.members);
+        let whole =
+            owner.short && members.is_some_and(|all| all.iter().all(|it| self.answers(owner, it, now)));
+        if let (true, Role::Owner(owner)) = (whole, &mut self.role) {
+            owner.short = false;
+        }
+    }
+
+    /// Whether this copy, or this node itself, has answered of late.
+    fn answers(&self, owner: &Owner, copy: &Replica, now: Moment) -> bool {
+        let peer = || owner.peers.get(copy);
+        *copy == self.me
+            || peer().is_some_and(|peer| now.since(peer.last_heard) < self.timing.replicate_timeout)
     }
 
     /// A copy on its way in that has nearly all frames, and all committed ones.

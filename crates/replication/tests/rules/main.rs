@@ -342,3 +342,61 @@ fn more_than_a_bound_of_uncommitted_frames_is_refused() {
     assert_eq!(stage.answers.get(&bound), Some(&Outcome::Busy));
     assert!(!stage.answers.contains_key(&(bound - 1)));
 }
+
+/// What the owner has asked for last: members, epoch and version.
+fn asked(stage: &Stage) -> (Vec<u32>, Epoch, SetVersion) {
+    let sets = stage.proposals.iter().filter_map(|it| match it {
+        Change::Set { epoch, version, members, .. } => {
+            Some((members.iter().map(|it| it.node.0).collect(), *epoch, *version))
+        }
+        Change::HandOver { .. } => None,
+    });
+    sets.last().expect("it has asked for a set")
+}
+
+#[test]
+fn a_set_that_may_not_shrink_takes_nothing_new_while_a_member_is_silent() {
+    let mut stage = Stage::serving(&[1, 2], 1, &[1, 2]);
+    stage.cut.extend([(1, 2), (2, 1)]);
+    stage.write(1, 10);
+    stage.pass(timing().replicate_timeout + Duration::from_millis(300));
+    let (members, epoch, version) = asked(&stage);
+    assert_eq!(members, [1]);
+    stage.write(1, 11);
+    assert_eq!(stage.answers.get(&11), None, "until it is refused the set may have become smaller");
+    stage.copy(1).may_not_shrink(epoch, SetVersion(version.0 + 1));
+    stage.copy(1).may_not_shrink(Epoch(epoch.0 - 1), version);
+    stage.write(1, 12);
+    assert_eq!(stage.answers.get(&12), None, "what was refused of another set says nothing");
+    stage.copy(1).may_not_shrink(epoch, version);
+    stage.write(1, 13);
+    assert_eq!(stage.answers.get(&13), Some(&Outcome::TooFewCopies));
+    // A repetition of what waits is told how that ends.
+    stage.write_as(1, 14, 10, 10, Epoch(1));
+    assert!(!stage.answers.contains_key(&10) && !stage.answers.contains_key(&14));
+    stage.cut.clear();
+    stage.pass(timing().replicate_timeout);
+    stage.write(1, 15);
+    stage.settle();
+    assert!([10, 11, 12, 15].iter().all(|it| committed(&stage, *it)), "{:?}", stage.answers);
+    assert_eq!(stage.answers.get(&14), Some(&Outcome::Duplicate));
+}
+
+#[test]
+fn where_a_set_may_not_shrink_one_copy_comes_in_for_another() {
+    let mut stage = Stage::serving(&[1, 2, 3], 1, &[1, 2]);
+    stage.cut.extend([(1, 2), (2, 1)]);
+    stage.pass(timing().replicate_timeout + Duration::from_millis(300));
+    let (_, epoch, version) = asked(&stage);
+    stage.copy(1).may_not_shrink(epoch, version);
+    stage.learn(&[1, 3], &agreed(grant(1, 1, version.0, &[1, 2]), &[3]));
+    stage.pass(timing().replicate_timeout);
+    assert_eq!(asked(&stage).0, [1, 3]);
+    stage.write(1, 10);
+    assert_eq!(stage.answers.get(&10), Some(&Outcome::TooFewCopies), "it is not agreed yet");
+    stage.learn(&[1, 3], &agreed(grant(1, 1, version.0 + 1, &[1, 3]), &[]));
+    stage.pass(Duration::from_millis(300));
+    stage.write(1, 11);
+    stage.settle();
+    assert!(committed(&stage, 11), "{:?}", stage.answers);
+}

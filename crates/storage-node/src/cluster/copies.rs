@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use zepto_cluster::{CopyAsk, CopyIdentity, CopyListener, PeerLinks, StatePieces};
 use zepto_common::catalog::Ddl;
-use zepto_common::ids::{NodeId, PartitionId, PlacementVersion};
+use zepto_common::ids::{Epoch, NodeId, PartitionId, PlacementVersion, SetVersion};
 use zepto_common::metric_names::{FENCED_WRITES, TWO_OWNERS};
 use zepto_common::placement::Replica;
 use zepto_common::{Error, ErrorCode, Token};
@@ -43,6 +43,11 @@ const ERRANDS_MAX: usize = 1_024;
 const FACTOR_WAIT: Duration = Duration::from_secs(60);
 /// Wait before it is asked again.
 const PAUSE: Duration = Duration::from_millis(250);
+
+/// Wait before it is asked again how many copies there are to be.
+const FACTOR_PAUSE: Duration = Duration::from_secs(2);
+/// Why the coordinators refuse to make a set smaller (`Refusal.reason`).
+const BELOW_MIN_IN_SYNC: &str = "BelowMinInSync";
 
 /// The drain threads' way out.
 #[derive(Debug)]
@@ -146,6 +151,7 @@ pub(crate) fn start(
     let links = PeerLinks::new(identity, runtime.handle().clone());
     // Once per node.
     let _first = voice.links.set(links.clone());
+    tasks.push(runtime.spawn(expect_copies(agreed.clone(), stop.clone())));
     tasks.push(runtime.spawn(learn(agreed.clone(), stop.clone())));
     tasks.push(runtime.spawn(handovers::obey(agreed.clone(), stop.clone())));
     tasks.push(runtime.spawn(propose(agreed.clone(), proposals.changes, stop.clone())));
@@ -181,6 +187,25 @@ async fn factor(client: &CoordinatorClient) -> Result<u64, String> {
     let status: serde_json::Value =
         serde_json::from_slice(&reply.status).map_err(|error| error.to_string())?;
     status["replication_factor"].as_u64().ok_or_else(|| "the cluster is not founded yet".to_owned())
+}
+
+/// Tells the store how many copies there are to be, once a coordinator says so: it is fixed for a cluster.
+async fn expect_copies(agreed: Arc<Agreed>, stop: CancellationToken) {
+    loop {
+        let asked = async {
+            match factor(&agreed.client).await {
+                Ok(factor) => return Some(factor),
+                Err(_) => tokio::time::sleep(FACTOR_PAUSE).await,
+            }
+            None
+        };
+        tokio::select! {
+            told = asked => if let Some(factor) = told {
+                return agreed.store.expect_copies(usize::try_from(factor).unwrap_or(usize::MAX));
+            },
+            () = stop.cancelled() => return,
+        }
+    }
 }
 
 /// Tells the store what is agreed on, until the node stops.
@@ -247,12 +272,32 @@ async fn ask(agreed: &Agreed, waiting: &[Change]) {
     if !sets.is_empty() {
         let changes = sets.into_values().collect();
         let request = wire::ProposeSetsRequest { envelope: None, proposer: Some(me.clone()), changes };
-        told("a change of in-sync sets", agreed.client.propose_sets(request).await);
+        let asked = request.changes.clone();
+        let reply = agreed.client.propose_sets(request).await;
+        if let Ok(reply) = &reply {
+            hold_sets(agreed, &asked, reply);
+        }
+        told("a change of in-sync sets", reply);
     }
     if !handovers.is_empty() {
         let handovers = handovers.into_values().collect();
         let request = wire::HandoverRequest { envelope: None, from: Some(me), handovers };
         told("a handover", agreed.client.hand_over(request).await);
+    }
+}
+
+/// Tells the copies whose sets may not become smaller: their owners refuse writers meanwhile.
+fn hold_sets(agreed: &Agreed, asked: &[wire::SetChange], reply: &wire::PartitionsReply) {
+    let held = |outcome: &wire::PartitionOutcome| {
+        outcome.refusal.as_ref().is_some_and(|it| it.reason == BELOW_MIN_IN_SYNC)
+    };
+    for change in asked {
+        let mut outcomes = reply.outcomes.iter().filter(|it| it.partition == change.partition);
+        let (Ok(partition), true) = (u16::try_from(change.partition), outcomes.any(held)) else { continue };
+        let (epoch, version) = (Epoch(change.epoch), SetVersion(change.set_version));
+        if let Err(error) = agreed.store.may_not_shrink(PartitionId(partition), epoch, version) {
+            tracing::warn!(partition, %error, "a copy has not heard that its set may not become smaller");
+        }
     }
 }
 

@@ -6,6 +6,7 @@ mod cluster_changes;
 mod cluster_copies;
 mod cluster_cuts;
 mod cluster_drain;
+mod cluster_min_in_sync;
 mod cluster_overload;
 mod cluster_reads;
 mod cluster_scale;

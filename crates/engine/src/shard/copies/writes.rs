@@ -1,5 +1,8 @@
 //! Rows that want to be appended, and how their writers are answered.
 
+use std::sync::atomic::Ordering;
+
+use zepto_common::metric_names::UNDER_REPLICATED_ACKS;
 use zepto_common::{BatchId, Epoch, Error, ErrorCode, Lsn, PartitionId, Result};
 use zepto_replication::{Key, Outcome, Write};
 
@@ -77,7 +80,14 @@ impl Shard {
                     });
                 }
                 Some(Waiter::Feed(raise)) => tell_feed(copies, raise, outcome),
-                Some(writer) => self.tell(writer, outcome),
+                Some(writer) => {
+                    if let (Waiter::Writer { partition, .. }, Outcome::Committed(_)) = (&writer, outcome)
+                        && copies.are_fewer(*partition, self.shared.copies_expected.load(Ordering::Relaxed))
+                    {
+                        metrics::counter!(UNDER_REPLICATED_ACKS).increment(1);
+                    }
+                    self.tell(writer, outcome);
+                }
                 None => {}
             }
         }
@@ -106,6 +116,14 @@ impl Shard {
                 let _ = raise.done.send(Err(fault(outcome)));
             }
         }
+    }
+}
+
+impl Copies {
+    /// Whether the partition's in-sync set has fewer copies than there are to be.
+    fn are_fewer(&self, partition: PartitionId, expected: usize) -> bool {
+        let grant = self.held.get(&partition.0).and_then(|held| held.copy.grant());
+        grant.is_some_and(|grant| grant.set.members.len() < expected)
     }
 }
 
@@ -158,6 +176,10 @@ pub(super) fn fault(outcome: Outcome) -> Error {
             format!("this node does not own the partition (epoch {epoch}): nothing was stored"),
         ),
         Outcome::Busy => Error::new(ErrorCode::NotReady, "the owner is not ready yet: nothing was stored"),
+        Outcome::TooFewCopies => Error::new(
+            ErrorCode::TooFewLiveReplicas,
+            "a copy is silent and cluster.minInSync allows no fewer: nothing was stored, try again",
+        ),
         Outcome::Unknown | Outcome::Committed(_) | Outcome::Duplicate | Outcome::Readable(_) => Error::new(
             ErrorCode::UnknownStatusOfInsert,
             "the rows may be stored or not: ownership moved before an answer; repeat with the same token",
