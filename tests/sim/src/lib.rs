@@ -7,6 +7,7 @@
 //! - [`coordinator`]: the agreed placement as one register that can be away
 //! - [`client`]: writers that retry under their keys, readers that know what must be there
 //! - [`checker`]: what must hold in every history
+//! - [`scenario`]: how large a history is, and what happened in it
 //! - [`world`]: everything that exists, and what each event does to it
 //! - `load`: when clients write and read
 //! - [`faults`]: what goes wrong, and when
@@ -24,6 +25,8 @@ mod load;
 pub mod network;
 pub mod node;
 pub mod random;
+pub mod scenario;
 pub mod world;
 
-pub use world::{Report, Scenario, run};
+pub use scenario::{Report, Scenario};
+pub use world::run;
