@@ -18,6 +18,10 @@ use zepto_integration::ledger::{self, Writer};
 use zepto_integration::place::{rounds, seed};
 
 const NODES: usize = 3;
+/// Rounds of kills: in each a storage node, the ingest node and the coordinator.
+const KILL_ROUNDS: usize = 7;
+/// Who is killed in a round besides a storage node.
+const OTHERS: u64 = 2;
 /// What a failover, or the way back, may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// What the moves after a join may take.
@@ -135,7 +139,8 @@ fn acknowledged_rows_survive_kill_nine_and_the_others_go_on() -> Result<()> {
     let mut writers: Vec<Writer> = (0..4).map(|number| Writer::new(number, seed)).collect();
     let progress: Vec<_> = writers.iter().map(Writer::progress).collect();
     cluster.ingest()?.connect()?.query(ledger::TABLE)?;
-    let rounds = rounds(4)?;
+    let rounds = rounds(KILL_ROUNDS)?;
+    let mut kills = 0;
     for round in 0..rounds {
         let victim = random.random_range(0..NODES);
         let address = cluster.ingest()?.address();
@@ -154,14 +159,14 @@ fn acknowledged_rows_survive_kill_nine_and_the_others_go_on() -> Result<()> {
                 doors.into_iter().map(|door| scope.spawn(move || keep_counting(door, told, ended))).collect();
             let worked = (|| -> Result<()> {
                 more_rows(&progress, random.random_range(1..1_000))?;
-                if random.random_bool(0.4) {
-                    cluster.restart_ingest()?;
-                    println!("round {round}: the ingest node was killed");
+                // In any order, and at once or one while the others come back.
+                let mut others = [Role::Ingest, Role::Coordinator];
+                if random.random_bool(0.5) {
+                    others.reverse();
                 }
-                if random.random_bool(0.4) {
-                    cluster.kill_coordinator()?;
-                    cluster.start_coordinator()?;
-                    println!("round {round}: the coordinator was killed");
+                let before = random.random_range(0..=others.len());
+                for role in &others[..before] {
+                    kill(&mut cluster, *role)?;
                 }
                 cluster.kill_storage(victim)?;
                 // Every writer goes on while the node is away: another has taken its partitions.
@@ -169,11 +174,15 @@ fn acknowledged_rows_survive_kill_nine_and_the_others_go_on() -> Result<()> {
                 println!("round {round}: node {victim} killed, all writers went on within {outage:?}");
                 let owners = cluster.owners()?;
                 ensure!(owners.values().all(|owner| *owner != victim as u64), "a dead node owns something");
+                for role in &others[before..] {
+                    kill(&mut cluster, *role)?;
+                }
                 cluster.start_storage(victim)?;
                 all_copies(&cluster)?;
                 more_rows(&progress, 400)?;
                 Ok(())
             })();
+            kills += 1 + OTHERS;
             stop.store(true, Ordering::Relaxed);
             for writer in busy {
                 writer.join().map_err(|_| anyhow::anyhow!("a writer panicked"))??;
@@ -188,7 +197,26 @@ fn acknowledged_rows_survive_kill_nine_and_the_others_go_on() -> Result<()> {
         let stored = ledger::audit_nodes(&mut cluster.connect_storage()?, &writers)?;
         println!("round {round}: {} rows acknowledged, {stored} stored", total(&progress));
     }
-    println!("{rounds} kills: {} rows acknowledged, none lost, none twice", total(&progress));
+    println!("{kills} kills: {} rows acknowledged, none lost, none twice", total(&progress));
+    Ok(())
+}
+
+/// Who is killed besides a storage node.
+#[derive(Debug, Clone, Copy)]
+enum Role {
+    Ingest,
+    Coordinator,
+}
+
+fn kill(cluster: &mut Cluster, role: Role) -> Result<()> {
+    match role {
+        Role::Ingest => cluster.restart_ingest()?,
+        Role::Coordinator => {
+            cluster.kill_coordinator()?;
+            cluster.start_coordinator()?;
+        }
+    }
+    println!("killed: {role:?}");
     Ok(())
 }
 
