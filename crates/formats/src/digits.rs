@@ -13,6 +13,18 @@ pub(crate) fn put<const N: usize>(bytes: &[u8; N], length: usize, out: &mut Vec<
     out.truncate(end);
 }
 
+/// Texts up to this length are copied with a fixed size, if so many bytes follow their start.
+const FIXED_BYTES: usize = 32;
+
+/// Appends the first `length` bytes of a text that is followed by others.
+#[inline(always)]
+pub(crate) fn put_start(text_and_more: &[u8], length: usize, out: &mut Vec<u8>) {
+    match text_and_more.first_chunk::<FIXED_BYTES>() {
+        Some(fixed) if length <= FIXED_BYTES => put(fixed, length, out),
+        _ => out.extend_from_slice(&text_and_more[..length]),
+    }
+}
+
 /// The digits of a number below 10^8 as values from 0 to 9, the first in the lowest byte: halves of four, two and one
 /// digit, each division a multiplication in all lanes at once.
 #[inline]

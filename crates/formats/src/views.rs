@@ -3,12 +3,8 @@
 
 use arrow::array::StringViewArray;
 
-use crate::digits::put;
-
 /// Bytes of a text that lies in its view.
 pub(crate) const INLINE_BYTES: usize = 12;
-/// Texts up to this length are copied with a fixed size, if there are so many bytes in their buffer.
-const FIXED_BYTES: usize = 32;
 
 /// The length of a view's text.
 #[inline(always)]
@@ -22,13 +18,4 @@ pub(crate) fn long_and_more(array: &StringViewArray, view: u128) -> &[u8] {
     debug_assert!(length(view) > INLINE_BYTES, "the text lies in its view");
     let (buffer, offset) = ((view >> 64) as u32 as usize, (view >> 96) as usize);
     &array.data_buffers()[buffer][offset..]
-}
-
-/// Appends a long text that is followed by these bytes.
-#[inline(always)]
-pub(crate) fn put_long(text_and_more: &[u8], length: usize, out: &mut Vec<u8>) {
-    match text_and_more.first_chunk::<FIXED_BYTES>() {
-        Some(fixed) if length <= FIXED_BYTES => put(fixed, length, out),
-        _ => out.extend_from_slice(&text_and_more[..length]),
-    }
 }

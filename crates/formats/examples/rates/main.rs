@@ -1,6 +1,6 @@
 //! How fast each format is written and read on one thread, beside a real ClickHouse: `cargo xtask bench formats`.
 //!
-//! The same rows and files for both. Times are processor time of the working thread, medians of five turns after one
+//! The same rows and files for both. Times are processor time of the working thread, medians of five turns or more after one
 //! that is not counted. Ours writes batches of a result into a buffer that is used again, and reads a file in memory in
 //! pieces of 256 KiB; `oracle.py` beside this file says what ClickHouse does. Without an argument only ours is measured;
 //! the first argument is the Python interpreter that has ClickHouse (`chdb`), or `-` for none, and more arguments are the
@@ -26,8 +26,11 @@ use data::DataSet;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// Turns of which the median counts.
+/// Turns of which the median counts: at least so many, and more until they took this long together, at most so many. What
+/// takes a few milliseconds varies most.
 const TURNS: usize = 5;
+const TURNS_MAX: usize = 41;
+const TURNS_SECONDS: f64 = 0.5;
 /// Bytes that are read at once.
 const PIECE: usize = 256 << 10;
 
@@ -106,9 +109,12 @@ fn measure(
 /// The median of the turns after the first.
 fn median(mut turn: impl FnMut() -> Result<f64>) -> Result<f64> {
     turn()?;
-    let mut times = (0..TURNS).map(|_| turn()).collect::<Result<Vec<_>>>()?;
+    let mut times = Vec::new();
+    while times.len() < TURNS || (times.len() < TURNS_MAX && times.iter().sum::<f64>() < TURNS_SECONDS) {
+        times.push(turn()?);
+    }
     times.sort_by(f64::total_cmp);
-    Ok(times[TURNS / 2])
+    Ok(times[times.len() / 2])
 }
 
 /// Seconds of processor time of this thread.

@@ -6,7 +6,7 @@
 use arrow::array::StringViewArray;
 
 use super::Style;
-use crate::digits::put;
+use crate::digits::{put, put_start};
 use crate::json_value::write_json_string;
 use crate::tab_separated::escape;
 use crate::views::{self, INLINE_BYTES};
@@ -96,7 +96,7 @@ fn put_clean(
     if let Some(quote) = quote {
         out.push(quote);
     }
-    views::put_long(text_and_more, length, out);
+    put_start(text_and_more, length, out);
     if let Some(quote) = quote {
         out.push(quote);
     }

@@ -9,7 +9,7 @@ use arrow::datatypes::{self as dt, DataType};
 use zepto_common::types::{ColumnType, ticks_per_second, unit_of};
 use zepto_common::{Error, Result};
 
-use crate::digits::put;
+use crate::digits::{put, put_start};
 use crate::row_binary::{swap_halves, write_length};
 use crate::views::{self, INLINE_BYTES};
 use symbols::symbols;
@@ -224,9 +224,6 @@ fn strings(array: &ArrayRef, nulls: Option<&NullBuffer>, out: &mut Vec<u8>) -> R
         }
         DataType::Utf8View => {
             let array = array.as_string_view();
-            let bytes: usize = array.views().iter().map(|view| views::length(*view)).sum();
-            // Each string's length has one byte in most cases, and a copy of a fixed size may reach behind the last one.
-            out.reserve(bytes + array.len() + 64);
             for (row, view) in array.views().iter().enumerate() {
                 if valid(row) {
                     string_of_view(array, *view, out);
@@ -248,7 +245,7 @@ fn string_of_view(array: &StringViewArray, view: u128, out: &mut Vec<u8>) {
         put(&(view >> 32 << 8 | length as u128).to_le_bytes(), length + 1, out);
     } else {
         write_length(length, out);
-        views::put_long(views::long_and_more(array, view), length, out);
+        put_start(views::long_and_more(array, view), length, out);
     }
 }
 
