@@ -10,7 +10,7 @@ use crate::workspace::Workspace;
 /// Builds a release and measures it over loopback.
 #[derive(Args)]
 pub(crate) struct Bench {
-    /// Arguments for `zepto bench` (default: `all`; `query` measures other engines too, needs python3), or `formats`: the formats beside ClickHouse's own (needs python3)
+    /// Arguments for `zepto bench` (default: `all`; `query` measures other engines too, needs python3), or `formats` and names of formats (default: all): them beside ClickHouse's own (needs python3)
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     arguments: Vec<String>,
 }
@@ -21,7 +21,7 @@ impl Bench {
 
     pub(crate) fn run(&self, workspace: &Workspace) -> Result<bool> {
         if self.arguments.first().is_some_and(|first| first == "formats") {
-            return formats(workspace);
+            return formats(workspace, &self.arguments[1..]);
         }
         let build = ["build", "--locked", "--release", "--workspace", "--bins"];
         if !program::succeeds(program::cargo(workspace).args(build))? {
@@ -43,10 +43,10 @@ impl Bench {
 }
 
 /// Measures the formats beside the oracle's own, without a node. Only this package, which knows no DataFusion.
-fn formats(workspace: &Workspace) -> Result<bool> {
+fn formats(workspace: &Workspace, only: &[String]) -> Result<bool> {
     let oracle = program::python(workspace, SltGenerate::REQUIREMENTS)?;
     let run = ["run", "--locked", "--release", "-p", "zepto-formats", "--example", "rates", "--"];
-    program::succeeds(program::cargo(workspace).args(run).arg(oracle.get_program()))
+    program::succeeds(program::cargo(workspace).args(run).arg(oracle.get_program()).args(only))
 }
 
 /// Writes the fixture of this version: data, statements with their answers, HTTP answers.

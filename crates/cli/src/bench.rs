@@ -12,6 +12,7 @@ mod rig;
 mod rows;
 mod series;
 mod single;
+mod stream;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -75,6 +76,8 @@ enum Work {
     Mixed,
     /// Memory per row and per key, restart
     Footprint,
+    /// A whole table on its way out: `SELECT *` in Native, rows per second and memory
+    Stream,
     /// One key with 50 million rows (or --rows)
     OneKey,
     /// A coordinator, three storage nodes and an ingest node: routed INSERTs and distributed queries
@@ -109,6 +112,9 @@ impl Bench {
         }
         if wants(Work::Footprint) {
             footprint::measure(self, &mut report)?;
+        }
+        if wants(Work::Stream) {
+            stream::measure(self, &mut report)?;
         }
         if wants(Work::OneKey) {
             let rows = if self.rows == ROWS_DEFAULT { ONE_KEY_ROWS } else { self.rows };

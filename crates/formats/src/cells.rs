@@ -4,6 +4,7 @@ mod binary;
 mod binary_rows;
 mod msgpack;
 mod numbers;
+mod texts;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Date32Array, Decimal128Array, FixedSizeBinaryArray, Float32Array,
@@ -18,11 +19,12 @@ use zepto_common::{Error, Result};
 
 pub(crate) use binary_rows::write_rows;
 pub(crate) use numbers::write_float;
-use numbers::{decimal, integer};
+use numbers::{Whole, decimal, integer};
+pub(crate) use texts::csv_string;
+use texts::{marked, text};
 
 use crate::json_value::write_json_string;
 use crate::settings::FormatSettings;
-use crate::tab_separated::escape;
 use crate::time::{Clock, write_date};
 
 /// How JSON values are written.
@@ -236,7 +238,7 @@ impl Cells {
                 }
                 _ => decimal(a.value(row), *scale, out),
             },
-            Kind::Text(a) => text(a.value(row).as_bytes(), style, out),
+            Kind::Text(a) => text(a, row, style, out),
             Kind::Date(a) => marked(style, out, |out| write_date(i64::from(a.value(row)), out)),
             Kind::Time(a, clock) => marked(style, out, |out| clock.write(a[row], out)),
             Kind::Uuid(a) => marked(style, out, |out| write_uuid(a.value(row), out)),
@@ -251,9 +253,16 @@ impl Cells {
         match style {
             Style::Json(json) => self.write_json(row, json, out),
             Style::Csv => {
-                let mut inside = Vec::new();
-                self.write_nested(row, Style::Quoted, &mut inside);
-                csv_string(&inside, out);
+                let start = out.len();
+                out.push(b'"');
+                self.write_quoted(row, out);
+                if memchr::memchr(b'"', &out[start + 1..]).is_some() {
+                    let inside = out.split_off(start + 1);
+                    out.truncate(start);
+                    csv_string(&inside, out);
+                } else {
+                    out.push(b'"');
+                }
             }
             _ => self.write_quoted(row, out),
         }
@@ -395,7 +404,8 @@ fn ticks(array: &ArrayRef) -> Result<ScalarBuffer<i64>> {
     })
 }
 
-fn wide(value: impl itoa::Integer, style: Style, out: &mut Vec<u8>) {
+#[inline]
+fn wide(value: impl Whole, style: Style, out: &mut Vec<u8>) {
     match style {
         Style::Json(json) if json.quote_64bit => {
             out.push(b'"');
@@ -406,6 +416,7 @@ fn wide(value: impl itoa::Integer, style: Style, out: &mut Vec<u8>) {
     }
 }
 
+#[inline]
 fn float<F: zmij::Float + Into<f64> + Copy>(value: F, style: Style, out: &mut Vec<u8>) {
     let wide: f64 = value.into();
     match style {
@@ -435,43 +446,4 @@ fn write_uuid(bytes: &[u8], out: &mut Vec<u8>) {
     if let Ok(id) = uuid::Uuid::from_slice(bytes) {
         out.extend_from_slice(id.hyphenated().encode_lower(&mut text).as_bytes());
     }
-}
-
-/// Text that needs no escapes, in the style's quotes.
-fn marked(style: Style, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
-    let quote = match style {
-        Style::Escaped | Style::Raw | Style::Pretty => None,
-        Style::Csv | Style::Json(_) => Some(b'"'),
-        Style::Quoted => Some(b'\''),
-    };
-    out.extend(quote);
-    write(out);
-    out.extend(quote);
-}
-
-fn text(value: &[u8], style: Style, out: &mut Vec<u8>) {
-    match style {
-        Style::Escaped => escape(value, out),
-        Style::Raw | Style::Pretty => out.extend_from_slice(value),
-        Style::Csv => csv_string(value, out),
-        Style::Quoted => {
-            out.push(b'\'');
-            escape(value, out);
-            out.push(b'\'');
-        }
-        Style::Json(json) => write_json_string(value, json.escape_slash, out),
-    }
-}
-
-/// A string in double quotes, which are doubled inside.
-pub(crate) fn csv_string(value: &[u8], out: &mut Vec<u8>) {
-    out.push(b'"');
-    let mut start = 0;
-    for at in memchr::memchr_iter(b'"', value) {
-        out.extend_from_slice(&value[start..=at]);
-        out.push(b'"');
-        start = at + 1;
-    }
-    out.extend_from_slice(&value[start..]);
-    out.push(b'"');
 }

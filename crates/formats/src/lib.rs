@@ -14,6 +14,7 @@ mod column;
 mod columnar;
 mod csv;
 mod decode;
+mod digits;
 mod encode;
 mod format;
 mod header;
@@ -40,6 +41,7 @@ mod tab_separated;
 mod text;
 mod time;
 mod values;
+mod views;
 
 use std::sync::Arc;
 

@@ -1,5 +1,9 @@
 //! Dates and times from and to text: the calendar, zones, and ClickHouse's text forms.
 
+mod write;
+
+use std::cell::Cell;
+
 use chrono::{DateTime, MappedLocalTime, NaiveDateTime, Offset, TimeZone};
 use chrono_tz::Tz;
 use zepto_common::types::{ticks_per_second, unit_of};
@@ -7,6 +11,9 @@ use zepto_common::{Error, ErrorCode, Result};
 
 use crate::number::digits;
 use crate::settings::{FormatSettings, TimeOutput};
+
+use write::Second;
+pub(crate) use write::write_date;
 
 const DAY: i64 = 86_400;
 /// Numbers from here on (the year 2284 in seconds) are ticks of the column, as in ClickHouse.
@@ -70,6 +77,8 @@ pub(crate) struct Clock {
     zone: Option<Tz>,
     output: TimeOutput,
     best_effort: bool,
+    /// The second that was written last: times that stand together often share it.
+    last: Cell<Second>,
 }
 
 impl Clock {
@@ -82,6 +91,7 @@ impl Clock {
             zone: zone.filter(|tz| *tz != Tz::UTC),
             output: settings.time_output,
             best_effort: settings.best_effort,
+            last: Cell::default(),
         }
     }
 
@@ -226,74 +236,6 @@ impl Clock {
         self.after_seconds(local, rest, text)
     }
 
-    /// Seconds since 1970, and nanoseconds after them.
-    #[inline]
-    fn split(&self, value: i64) -> (i64, u32) {
-        // Each divisor is a constant: a division by what only the run knows costs ten times as much.
-        let (seconds, nanos) = match self.ticks {
-            1_000_000_000 => (value.div_euclid(1_000_000_000), value.rem_euclid(1_000_000_000)),
-            1_000_000 => (value.div_euclid(1_000_000), value.rem_euclid(1_000_000) * 1_000),
-            1_000 => (value.div_euclid(1_000), value.rem_euclid(1_000) * 1_000_000),
-            _ => (value, 0),
-        };
-        (seconds, nanos as u32)
-    }
-
-    /// Writes the stored number as text.
-    pub(crate) fn write(&self, value: i64, out: &mut Vec<u8>) {
-        let (seconds, fraction) = self.split(value);
-        match self.output {
-            TimeOutput::Simple => {
-                self.write_parts(seconds + self.offset_at(seconds), b' ', fraction, out);
-            }
-            TimeOutput::Iso => {
-                self.write_parts(seconds, b'T', fraction, out);
-                out.push(b'Z');
-            }
-            TimeOutput::Unix if value < 0 && fraction > 0 => {
-                out.push(b'-');
-                out.extend_from_slice(itoa::Buffer::new().format(-(seconds + 1)).as_bytes());
-                self.write_fraction(1_000_000_000 - fraction, out);
-            }
-            TimeOutput::Unix => {
-                out.extend_from_slice(itoa::Buffer::new().format(seconds).as_bytes());
-                self.write_fraction(fraction, out);
-            }
-        }
-    }
-
-    /// Writes `YYYY-MM-DD hh:mm:ss` with the mark between, and the fraction.
-    #[inline]
-    fn write_parts(&self, seconds: i64, mark: u8, nanos: u32, out: &mut Vec<u8>) {
-        let (days, of_day) = (seconds.div_euclid(DAY), seconds.rem_euclid(DAY) as u32);
-        let mut text = *b"0000-00-00 00:00:00.000000000";
-        let length = match self.precision {
-            0 => 19,
-            precision => 20 + usize::from(precision.min(9)),
-        };
-        let Some(date) = date_text(days) else {
-            write_date(days, out);
-            text[10] = mark;
-            put_time(of_day, &mut text);
-            put_fraction(nanos, &mut text);
-            out.extend_from_slice(&text[10..length]);
-            return;
-        };
-        text[..10].copy_from_slice(&date);
-        text[10] = mark;
-        put_time(of_day, &mut text);
-        put_fraction(nanos, &mut text);
-        out.extend_from_slice(&text[..length]);
-    }
-
-    fn write_fraction(&self, nanos: u32, out: &mut Vec<u8>) {
-        if self.precision > 0 {
-            let mut text = *b"0000-00-00 00:00:00.000000000";
-            put_fraction(nanos, &mut text);
-            out.extend_from_slice(&text[19..20 + usize::from(self.precision.min(9))]);
-        }
-    }
-
     /// The stored number in ticks of 10^-precision, ClickHouse's binary form.
     pub(crate) fn to_binary(&self, value: i64) -> i64 {
         value.div_euclid(self.ticks / 10i64.pow(u32::from(self.precision)))
@@ -432,67 +374,4 @@ pub(crate) fn parse_date(text: &[u8]) -> Result<i32> {
         }
     };
     days.and_then(|days| i32::try_from(days).ok()).ok_or_else(bad)
-}
-
-/// The two digits of each number below 100.
-const PAIRS: [[u8; 2]; 100] = {
-    let mut pairs = [[0; 2]; 100];
-    let mut at = 0;
-    while at < 100 {
-        pairs[at] = [b'0' + (at / 10) as u8, b'0' + (at % 10) as u8];
-        at += 1;
-    }
-    pairs
-};
-
-/// Writes a number below 100.
-#[inline]
-fn put_two(value: u32, out: &mut [u8]) {
-    out.copy_from_slice(&PAIRS[(value % 100) as usize]);
-}
-
-/// Hour, minute and second of a day, from byte 11 on.
-#[inline]
-fn put_time(of_day: u32, text: &mut [u8; 29]) {
-    put_two(of_day / 3_600, &mut text[11..13]);
-    put_two(of_day / 60 % 60, &mut text[14..16]);
-    put_two(of_day % 60, &mut text[17..19]);
-}
-
-/// Nine digits from byte 20 on.
-#[inline]
-fn put_fraction(nanos: u32, text: &mut [u8; 29]) {
-    let (first, rest) = (nanos / 100_000_000, nanos % 100_000_000);
-    text[20] = b'0' + first as u8;
-    let (high, low) = (rest / 10_000, rest % 10_000);
-    put_two(high / 100, &mut text[21..23]);
-    put_two(high % 100, &mut text[23..25]);
-    put_two(low / 100, &mut text[25..27]);
-    put_two(low % 100, &mut text[27..29]);
-}
-
-/// `YYYY-MM-DD`; None outside the years 0 to 9999.
-#[inline]
-fn date_text(days: i64) -> Option<[u8; 10]> {
-    let (year, month, day) = civil_from_days(days);
-    if !(0..=9_999).contains(&year) {
-        return None;
-    }
-    let mut text = *b"0000-00-00";
-    put_two(year as u32 / 100, &mut text[0..2]);
-    put_two(year as u32 % 100, &mut text[2..4]);
-    put_two(month, &mut text[5..7]);
-    put_two(day, &mut text[8..10]);
-    Some(text)
-}
-
-/// Writes `YYYY-MM-DD`.
-pub(crate) fn write_date(days: i64, out: &mut Vec<u8>) {
-    match date_text(days) {
-        Some(text) => out.extend_from_slice(&text),
-        None => {
-            let (year, month, day) = civil_from_days(days);
-            out.extend_from_slice(format!("{year:05}-{month:02}-{day:02}").as_bytes());
-        }
-    }
 }

@@ -134,6 +134,16 @@ impl Connection {
         self.reader.read(&mut self.stream)
     }
 
+    /// Sends a request and gives its answer's body piece by piece to `take`, nothing of it is kept: for answers larger
+    /// than memory. The response has no body, except that of an error.
+    ///
+    /// # Errors
+    /// When the connection breaks, the answer is cut short, or [`WAIT`] passes without a byte.
+    pub fn pass(&mut self, request: &Request, take: impl FnMut(&[u8])) -> io::Result<Response> {
+        self.send_only(request)?;
+        self.reader.pass(&mut self.stream, take)
+    }
+
     /// Sends a request without reading the answer.
     ///
     /// # Errors

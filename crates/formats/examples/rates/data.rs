@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::compute::BatchCoalescer;
 use arrow::datatypes::Schema;
+use zepto_common::limits::RESULT_BLOCK_ROWS;
 use zepto_common::schema::{Column, ColumnDefault, TableName, TableSchema};
 use zepto_common::types::ColumnType;
 use zepto_common::{ColumnId, SchemaVersion, TableId};
@@ -85,7 +87,7 @@ impl DataSet {
         parts.filter_map(|(name, ty)| Some((name, ty.parse().ok()?))).collect()
     }
 
-    /// The rows as they are stored, and as a query gives them.
+    /// The rows as they are stored, and as a query gives them, both in batches of a query's size.
     pub(crate) fn rows(&self) -> Result<(Vec<RecordBatch>, Vec<RecordBatch>)> {
         let mut text = String::new();
         (0..self.rows).for_each(|i| (self.row)(i, &mut text));
@@ -94,16 +96,21 @@ impl DataSet {
         let mut stored = Vec::new();
         reader.push(text.as_bytes(), &mut stored)?;
         reader.finish(&mut stored)?;
+        let whole = arrow::compute::concat_batches(&stored[0].schema(), &stored)?;
+        let part = |start| whole.slice(start, RESULT_BLOCK_ROWS.min(whole.num_rows() - start));
+        let stored: Vec<_> = (0..whole.num_rows()).step_by(RESULT_BLOCK_ROWS).map(part).collect();
         let fields: Vec<_> = table.columns.iter().map(|column| column.ty.query_field(&column.name)).collect();
         let schema = Arc::new(Schema::new(fields));
-        let mut query = Vec::new();
+        // As a query's batches go to the door.
+        let mut query = BatchCoalescer::new(schema.clone(), RESULT_BLOCK_ROWS);
         for batch in &stored {
             let columns = batch.columns().iter().zip(schema.fields());
             let columns = columns.map(|(array, field)| arrow::compute::cast(array, field.data_type()));
             let columns = columns.collect::<std::result::Result<Vec<_>, _>>()?;
-            query.push(RecordBatch::try_new(schema.clone(), columns)?);
+            query.push_batch(RecordBatch::try_new(schema.clone(), columns)?)?;
         }
-        Ok((stored, query))
+        query.finish_buffered_batch()?;
+        Ok((stored, std::iter::from_fn(|| query.next_completed_batch()).collect()))
     }
 }
 

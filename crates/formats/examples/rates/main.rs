@@ -1,9 +1,10 @@
 //! How fast each format is written and read on one thread, beside a real ClickHouse: `cargo xtask bench formats`.
 //!
-//! The same rows and files for both. Times are processor time of the working thread, medians of five turns after one
+//! The same rows and files for both. Times are processor time of the working thread, medians of five turns or more after one
 //! that is not counted. Ours writes batches of a result into a buffer that is used again, and reads a file in memory in
 //! pieces of 256 KiB; `oracle.py` beside this file says what ClickHouse does. Without an argument only ours is measured;
-//! the argument is the Python interpreter that has ClickHouse (`chdb`).
+//! the first argument is the Python interpreter that has ClickHouse (`chdb`), or `-` for none, and more arguments are the
+//! names of the formats that are measured.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program that speaks to its terminal")]
 
@@ -25,8 +26,11 @@ use data::DataSet;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// Turns of which the median counts.
+/// Turns of which the median counts: at least so many, and more until they took this long together, at most so many. What
+/// takes a few milliseconds varies most.
 const TURNS: usize = 5;
+const TURNS_MAX: usize = 41;
+const TURNS_SECONDS: f64 = 0.5;
 /// Bytes that are read at once.
 const PIECE: usize = 256 << 10;
 
@@ -38,10 +42,11 @@ struct Seconds {
 }
 
 fn main() -> Result<()> {
-    let oracle = std::env::args().nth(1);
+    let oracle = std::env::args().nth(1).filter(|python| python != "-");
+    let only: Vec<String> = std::env::args().skip(2).collect();
+    let formats = formats(&only)?;
     for set in data::sets() {
         let folder = tempfile::Builder::new().prefix("formats-").tempdir_in(memory_folder())?;
-        let formats = formats();
         let (storage, rows) = set.rows()?;
         let mut ours = Vec::new();
         for format in &formats {
@@ -65,13 +70,21 @@ fn memory_folder() -> &'static Path {
 
 /// What is measured. A header is written once, so the forms with names are left out; formats for people show the first
 /// rows only.
-fn formats() -> Vec<Format> {
+fn formats(only: &[String]) -> Result<Vec<Format>> {
     let write_only = ["JSONStrings", "JSONCompactStrings", "Markdown"];
     let wanted = |format: &Format| {
         let both = format.can_read() && format.can_write() && !format.name().contains("With");
         both || write_only.contains(&format.name())
     };
-    Format::ALL.iter().copied().filter(wanted).collect()
+    let all: Vec<Format> = Format::ALL.iter().copied().filter(wanted).collect();
+    if only.is_empty() {
+        return Ok(all);
+    }
+    let named = |name: &String| {
+        let found = all.iter().find(|format| format.name() == name).copied();
+        found.ok_or_else(|| format!("{name} is no format that is measured").into())
+    };
+    only.iter().map(named).collect()
 }
 
 /// Measures one format and leaves its file in the folder if it can be read.
@@ -96,9 +109,12 @@ fn measure(
 /// The median of the turns after the first.
 fn median(mut turn: impl FnMut() -> Result<f64>) -> Result<f64> {
     turn()?;
-    let mut times = (0..TURNS).map(|_| turn()).collect::<Result<Vec<_>>>()?;
+    let mut times = Vec::new();
+    while times.len() < TURNS || (times.len() < TURNS_MAX && times.iter().sum::<f64>() < TURNS_SECONDS) {
+        times.push(turn()?);
+    }
     times.sort_by(f64::total_cmp);
-    Ok(times[TURNS / 2])
+    Ok(times[times.len() / 2])
 }
 
 /// Seconds of processor time of this thread.

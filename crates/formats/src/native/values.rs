@@ -9,6 +9,7 @@ use super::wire::Wire;
 use super::write::{DICTIONARY_FLAGS, OWN_DICTIONARIES};
 use crate::column::{Column, Text, Values};
 use crate::columnar::{justified_bytes, unjustified};
+use crate::digits::put_start;
 use crate::row_binary::{length, swap_halves};
 use crate::scan::{Cursor, Scan, Stop, fault};
 use crate::settings::FormatSettings;
@@ -117,7 +118,7 @@ impl Reader {
             },
             Kind::Nullable(of) => {
                 let Some(valid) = &mut column.valid else { return Err(unfit()) };
-                fixed(valid, rows, cursor, |[byte]| Ok(byte == 0))?;
+                copied(valid, rows, cursor, |[byte]: [u8; 1]| byte == 0)?;
                 of.read(column, rows, cursor)
             }
             Kind::Low(low) => low.read(column, rows, cursor),
@@ -359,12 +360,14 @@ fn strings(text: &mut Text, rows: usize, cursor: &mut Cursor<'_>) -> Scan<()> {
         let start = cursor.at;
         let value = match data.get(start) {
             Some(size @ ..0x80) => {
-                let place = start + 1..start + 1 + usize::from(*size);
-                let Some(value) = data.get(place.clone()) else {
+                let (size, value_and_more) = (usize::from(*size), &data[start + 1..]);
+                if size > value_and_more.len() {
                     return Err(short(text.ends.len(), rows, cursor));
-                };
-                cursor.at = place.end;
-                value
+                }
+                put_start(value_and_more, size, &mut text.bytes);
+                text.ends.push(text.bytes.len() as i32);
+                cursor.at = start + 1 + size;
+                continue;
             }
             Some(_) => match length(cursor, VALUE_BYTES_MAX, "bytes in a value").and_then(|n| cursor.take(n))
             {

@@ -1,16 +1,18 @@
 //! Arrow arrays as Native values: whole buffers are copied, never a value at a time where the layouts agree.
 
-use std::hash::BuildHasher;
+mod symbols;
 
 use arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray, StringViewArray};
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::cast;
 use arrow::datatypes::{self as dt, DataType};
-use hashbrown::HashTable;
 use zepto_common::types::{ColumnType, ticks_per_second, unit_of};
 use zepto_common::{Error, Result};
 
-use crate::row_binary::{swap_halves, write_length, write_string};
+use crate::digits::{put, put_start};
+use crate::row_binary::{swap_halves, write_length};
+use crate::views::{self, INLINE_BYTES};
+use symbols::symbols;
 
 // Buffers are copied as they lie in memory.
 const _: () = assert!(cfg!(target_endian = "little"), "Native is little-endian, and so must be the machine");
@@ -46,7 +48,7 @@ pub(super) fn values(array: &ArrayRef, ty: &ColumnType, out: &mut Vec<u8>) -> Re
     if ty.is_nullable() {
         match nulls {
             _ if *ty.inner() == T::Nothing => out.resize(out.len() + array.len(), 1),
-            Some(nulls) => out.extend(nulls.iter().map(|valid| u8::from(!valid))),
+            Some(nulls) => null_map(nulls, out),
             None => out.resize(out.len() + array.len(), 0),
         }
     }
@@ -94,10 +96,31 @@ pub(super) fn values(array: &ArrayRef, ty: &ColumnType, out: &mut Vec<u8>) -> Re
 
 /// Writes the ends of lists as 64-bit numbers; gives the place of their elements.
 fn ends(offsets: &OffsetBuffer<i32>, out: &mut Vec<u8>) -> std::ops::Range<usize> {
-    let (first, last) = (offsets[0] as usize, offsets[offsets.len() - 1] as usize);
-    out.reserve(8 * offsets.len());
-    offsets[1..].iter().for_each(|end| out.extend_from_slice(&(*end as u64 - first as u64).to_le_bytes()));
-    first..last
+    let (first, last) = (offsets[0], offsets[offsets.len() - 1]);
+    each(&offsets[1..], |end| i64::from(*end - first).to_le_bytes(), out);
+    first as usize..last as usize
+}
+
+/// Writes a byte per row: 1 is NULL.
+fn null_map(nulls: &NullBuffer, out: &mut Vec<u8>) {
+    let end = out.len() + nulls.len();
+    let chunks = nulls.inner().bit_chunks();
+    for valid in chunks.iter_padded() {
+        let mut bytes = [[0; 8]; 8];
+        for (place, bits) in bytes.iter_mut().zip(valid.to_le_bytes()) {
+            *place = spread(!bits);
+        }
+        out.extend_from_slice(bytes.as_flattened());
+    }
+    out.truncate(end);
+}
+
+/// Eight bits as eight bytes.
+#[inline]
+fn spread(bits: u8) -> [u8; 8] {
+    let each = u64::from(bits) * 0x0101_0101_0101_0101 & 0x8040_2010_0804_0201;
+    // What is not 0 in a byte reaches the byte's highest bit.
+    (((each + 0x7F7F_7F7F_7F7F_7F7F) >> 7) & 0x0101_0101_0101_0101).to_le_bytes()
 }
 
 /// Writes values of one width.
@@ -149,10 +172,8 @@ fn flat(array: &ArrayRef, ty: &ColumnType, nulls: Option<&NullBuffer>, out: &mut
     };
     if let Some(nulls) = nulls {
         let values = &mut out[start..];
-        for (row, valid) in nulls.iter().enumerate() {
-            if !valid {
-                values[row * width..][..width].fill(0);
-            }
+        for row in (!nulls.inner()).set_indices() {
+            values[row * width..][..width].fill(0);
         }
     }
     Ok(())
@@ -164,12 +185,18 @@ fn copied<T: ArrowPrimitiveType>(array: &PrimitiveArray<T>, out: &mut Vec<u8>) -
     size_of::<T::Native>()
 }
 
+/// Values that are turned into bytes at once, near the processor, before they are copied to where they belong.
+const TURNED: usize = 128;
+
 /// Writes each value's bytes; gives their number.
 fn each<T, const N: usize>(values: &[T], bytes: impl Fn(&T) -> [u8; N], out: &mut Vec<u8>) -> usize {
-    let start = out.len();
-    out.resize(start + values.len() * N, 0);
-    for (place, value) in out[start..].as_chunks_mut::<N>().0.iter_mut().zip(values) {
-        *place = bytes(value);
+    out.reserve(values.len() * N);
+    let mut turned = [[0; N]; TURNED];
+    for values in values.chunks(TURNED) {
+        for (place, value) in turned.iter_mut().zip(values) {
+            *place = bytes(value);
+        }
+        out.extend_from_slice(turned[..values.len()].as_flattened());
     }
     N
 }
@@ -197,14 +224,29 @@ fn strings(array: &ArrayRef, nulls: Option<&NullBuffer>, out: &mut Vec<u8>) -> R
         }
         DataType::Utf8View => {
             let array = array.as_string_view();
-            // A view's low 32 bits are the string's length.
-            let bytes: usize = array.views().iter().map(|view| *view as u32 as usize).sum();
-            out.reserve(bytes + 2 * array.len());
-            (0..array.len()).for_each(|row| string(if valid(row) { array.value(row) } else { "" }, out));
+            for (row, view) in array.views().iter().enumerate() {
+                if valid(row) {
+                    string_of_view(array, *view, out);
+                } else {
+                    out.push(0);
+                }
+            }
         }
         _ => return strings(&cast(array, &DataType::Utf8View)?, nulls, out),
     }
     Ok(())
+}
+
+#[inline(always)]
+fn string_of_view(array: &StringViewArray, view: u128, out: &mut Vec<u8>) {
+    let length = views::length(view);
+    if length <= INLINE_BYTES {
+        // Of such a view the text is the rest.
+        put(&(view >> 32 << 8 | length as u128).to_le_bytes(), length + 1, out);
+    } else {
+        write_length(length, out);
+        put_start(views::long_and_more(array, view), length, out);
+    }
 }
 
 #[inline]
@@ -215,143 +257,4 @@ fn string(text: &str, out: &mut Vec<u8>) {
         write_length(text.len(), out);
     }
     out.extend_from_slice(text.as_bytes());
-}
-
-/// A dictionary in the making and the number of each row in it.
-struct Numbered<'a> {
-    words: Vec<&'a str>,
-    numbers: Vec<u32>,
-}
-
-/// Writes a dictionary in the order in which its words first come, and a number per row. The first word is always
-/// the empty string, and NULL comes even before it.
-fn symbols(array: &ArrayRef, nulls: Option<&NullBuffer>, nullable: bool, out: &mut Vec<u8>) -> Result<()> {
-    if array.is_empty() {
-        return Ok(());
-    }
-    match array.data_type() {
-        DataType::Dictionary(key, _) if **key == DataType::Int32 => {
-            let dictionary = array.as_dictionary::<dt::Int32Type>();
-            let words = cast(dictionary.values(), &DataType::Utf8View)?;
-            write_numbered(
-                &of_dictionary(dictionary.keys().values(), words.as_string_view(), nulls, nullable),
-                out,
-            );
-        }
-        DataType::Utf8View => write_numbered(&of_views(array.as_string_view(), nulls, nullable), out),
-        _ => {
-            let views = cast(array, &DataType::Utf8View)?;
-            write_numbered(&of_views(views.as_string_view(), nulls, nullable), out);
-        }
-    }
-    Ok(())
-}
-
-fn first_words(nullable: bool) -> Vec<&'static str> {
-    vec![""; 1 + usize::from(nullable)]
-}
-
-fn of_dictionary<'a>(
-    keys: &[i32],
-    words: &'a StringViewArray,
-    nulls: Option<&NullBuffer>,
-    nullable: bool,
-) -> Numbered<'a> {
-    let mut found = Numbered { words: first_words(nullable), numbers: Vec::with_capacity(keys.len()) };
-    let empty = found.words.len() as u32 - 1;
-    let mut known = vec![u32::MAX; words.len()];
-    for (row, key) in keys.iter().enumerate() {
-        if nulls.is_some_and(|nulls| nulls.is_null(row)) {
-            found.numbers.push(0);
-            continue;
-        }
-        let number = &mut known[*key as usize];
-        if *number == u32::MAX {
-            let word = words.value(*key as usize);
-            *number = if word.is_empty() { empty } else { found.words.len() as u32 };
-            if !word.is_empty() {
-                found.words.push(word);
-            }
-        }
-        found.numbers.push(*number);
-    }
-    found
-}
-
-/// Views that are remembered with their numbers, each in the one place that its bits choose.
-const RECENT: usize = 1 << 10;
-
-/// The place of a view among those remembered.
-#[inline]
-fn recent_place(view: u128) -> usize {
-    let mixed = (view as u64 ^ (view >> 64) as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    (mixed >> (64 - RECENT.trailing_zeros())) as usize
-}
-
-fn of_views<'a>(array: &'a StringViewArray, nulls: Option<&NullBuffer>, nullable: bool) -> Numbered<'a> {
-    let mut found = Numbered { words: first_words(nullable), numbers: Vec::with_capacity(array.len()) };
-    let empty = found.words.len() as u32 - 1;
-    let state = foldhash::fast::RandomState::default();
-    // Equal views are equal words. Long words can have several views: those are looked up by their text.
-    let mut views: HashTable<(u128, u32)> = HashTable::new();
-    let mut long: HashTable<u32> = HashTable::new();
-    // Most words are found here, before anything is hashed with care. No word has a length of u32::MAX.
-    let mut recent = [(u128::from(u32::MAX), 0); RECENT];
-    for (row, view) in array.views().iter().enumerate() {
-        if nulls.is_some_and(|nulls| nulls.is_null(row)) {
-            found.numbers.push(0);
-            continue;
-        }
-        let place = &mut recent[recent_place(*view)];
-        if place.0 == *view {
-            found.numbers.push(place.1);
-            continue;
-        }
-        let hash = state.hash_one(view);
-        if let Some((_, number)) = views.find(hash, |(known, _)| known == view) {
-            *place = (*view, *number);
-            found.numbers.push(*number);
-            continue;
-        }
-        let word = array.value(row);
-        let words = &mut found.words;
-        let number = match word.len() {
-            0 => empty,
-            1..=12 => push_word(words, word),
-            _ => {
-                let text_hash = state.hash_one(word);
-                let known = long.find(text_hash, |number| words[*number as usize] == word).copied();
-                known.unwrap_or_else(|| {
-                    let number = push_word(words, word);
-                    long.insert_unique(text_hash, number, |number| state.hash_one(words[*number as usize]));
-                    number
-                })
-            }
-        };
-        views.insert_unique(hash, (*view, number), |(view, _)| state.hash_one(view));
-        found.numbers.push(number);
-    }
-    found
-}
-
-fn push_word<'a>(words: &mut Vec<&'a str>, word: &'a str) -> u32 {
-    words.push(word);
-    words.len() as u32 - 1
-}
-
-fn write_numbered(found: &Numbered<'_>, out: &mut Vec<u8>) {
-    let width = match found.words.len() {
-        ..=0xFF => 0,
-        0x100..=0xFFFF => 1,
-        _ => 2,
-    };
-    out.extend_from_slice(&(DICTIONARY_FLAGS | width).to_le_bytes());
-    out.extend_from_slice(&(found.words.len() as u64).to_le_bytes());
-    found.words.iter().for_each(|word| write_string(word.as_bytes(), out));
-    out.extend_from_slice(&(found.numbers.len() as u64).to_le_bytes());
-    match width {
-        0 => each(&found.numbers, |number| [*number as u8], out),
-        1 => each(&found.numbers, |number| (*number as u16).to_le_bytes(), out),
-        _ => each(&found.numbers, |number| number.to_le_bytes(), out),
-    };
 }

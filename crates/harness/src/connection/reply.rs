@@ -7,6 +7,9 @@ use super::Response;
 /// Bytes of a head or of a chunk's size line; a server that sends more is broken.
 const HEAD_MAX: usize = 256 << 10;
 
+/// Bytes of a body that are read at once when they are handed on.
+const PIECE: usize = 256 << 10;
+
 /// What was read and not yet used, kept between answers.
 #[derive(Debug, Default)]
 pub(super) struct ReplyReader {
@@ -24,6 +27,41 @@ impl ReplyReader {
             }
             response.body = self.body(from, &response)?;
             return Ok(response);
+        }
+    }
+
+    /// Reads one answer and hands its body on; only the body of an error, or one that is not in chunks, is kept.
+    pub(super) fn pass(&mut self, from: &mut impl Read, mut take: impl FnMut(&[u8])) -> io::Result<Response> {
+        let mut response = self.head(from)?;
+        while response.status < 200 {
+            response = self.head(from)?;
+        }
+        if response.status != 200 || !is_chunked(&response) {
+            response.body = self.body(from, &response)?;
+            if response.status == 200 {
+                take(&std::mem::take(&mut response.body));
+            }
+            return Ok(response);
+        }
+        let mut piece = vec![0; PIECE];
+        loop {
+            let mut left = self.chunk(from)?;
+            if left == 0 {
+                return Ok(response);
+            }
+            let ready = self.unused().len().min(left);
+            take(&self.unused()[..ready]);
+            self.start += ready;
+            left -= ready;
+            while left > 0 {
+                let read = from.read(&mut piece[..left.min(PIECE)])?;
+                if read == 0 {
+                    return Err(cut());
+                }
+                take(&piece[..read]);
+                left -= read;
+            }
+            self.end_of_chunk(from)?;
         }
     }
 
@@ -50,7 +88,7 @@ impl ReplyReader {
         if head.status == 204 || head.status == 304 {
             return Ok(body);
         }
-        if head.header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
+        if is_chunked(head) {
             self.chunks(from, &mut body)?;
         } else if let Some(length) = head.header("content-length") {
             let length = length.parse().map_err(|_| broken("a content-length that is no number"))?;
@@ -65,18 +103,28 @@ impl ReplyReader {
 
     fn chunks(&mut self, from: &mut impl Read, body: &mut Vec<u8>) -> io::Result<()> {
         loop {
-            let line = self.line(from)?;
-            let digits = line.split(';').next().unwrap_or("").trim();
-            let size = usize::from_str_radix(digits, 16).map_err(|_| broken("a chunk without a size"))?;
-            self.exactly(from, size, body)?;
+            let size = self.chunk(from)?;
             if size == 0 {
-                while !self.line(from)?.is_empty() {}
                 return Ok(());
             }
-            if !self.line(from)?.is_empty() {
-                return Err(broken("a chunk longer than its size"));
-            }
+            self.exactly(from, size, body)?;
+            self.end_of_chunk(from)?;
         }
+    }
+
+    /// The size of the next chunk; after the last, which has none, the trailer is read too.
+    fn chunk(&mut self, from: &mut impl Read) -> io::Result<usize> {
+        let line = self.line(from)?;
+        let digits = line.split(';').next().unwrap_or("").trim();
+        let size = usize::from_str_radix(digits, 16).map_err(|_| broken("a chunk without a size"))?;
+        if size == 0 {
+            while !self.line(from)?.is_empty() {}
+        }
+        Ok(size)
+    }
+
+    fn end_of_chunk(&mut self, from: &mut impl Read) -> io::Result<()> {
+        if self.line(from)?.is_empty() { Ok(()) } else { Err(broken("a chunk longer than its size")) }
     }
 
     fn exactly(&mut self, from: &mut impl Read, length: usize, out: &mut Vec<u8>) -> io::Result<()> {
@@ -120,6 +168,10 @@ impl ReplyReader {
     fn unused(&self) -> &[u8] {
         &self.buffer[self.start..]
     }
+}
+
+fn is_chunked(head: &Response) -> bool {
+    head.header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked"))
 }
 
 fn broken(what: &str) -> io::Error {

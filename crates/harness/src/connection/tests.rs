@@ -58,3 +58,27 @@ fn an_answer_is_parsed_when_its_last_byte_has_come_and_not_before() {
     assert_eq!((response.status, response.text().as_str()), (200, "abc"));
     assert!(Response::parse(b"GET / HTTP/1.1\r\n\r\n").is_err());
 }
+
+#[test]
+fn a_body_that_is_handed_on_is_the_one_that_is_read_and_a_cut_one_is_an_error() {
+    for end in 0..=TWO.len() {
+        for step in [1, 3, 4096] {
+            let (mut reader, mut from) = (ReplyReader::default(), Drops(&TWO[..end], step));
+            let mut body = Vec::new();
+            let passed = reader.pass(&mut from, |part| body.extend_from_slice(part));
+            let read = ReplyReader::default().read(&mut Drops(&TWO[..end], step));
+            match (passed, read) {
+                (Ok(passed), Ok(read)) => {
+                    assert_eq!((passed.status, &body, passed.body.is_empty()), (200, &read.body, true));
+                    // The next answer on the connection is left as it is, and an error's words are kept.
+                    if end == TWO.len() {
+                        let next = reader.pass(&mut from, |_| panic!("an error has no rows"));
+                        assert_eq!(next.expect("it is whole").text(), "none");
+                    }
+                }
+                (Err(_), Err(_)) => {}
+                (passed, read) => panic!("cut at {end}: {passed:?}, {read:?}"),
+            }
+        }
+    }
+}

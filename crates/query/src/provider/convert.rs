@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
-use arrow::compute::{CastOptions, cast, cast_with_options};
-use arrow::datatypes::SchemaRef;
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
+use arrow::compute::{CastOptions, cast, cast_with_options, take};
+use arrow::datatypes::{DataType, Int32Type, SchemaRef};
 use zepto_common::error::{Error, ErrorCode, Result};
 use zepto_common::schema::TableSchema;
+
+/// Rows per word of a dictionary from which on the words' views are made first and then copied to the rows: otherwise each
+/// row's is made from its word.
+const WORD_ROWS: usize = 2;
 
 /// The batch in the types and names of `schema`, which has the same columns in query form.
 ///
@@ -19,12 +23,22 @@ pub(crate) fn to_query(batch: &RecordBatch, schema: &SchemaRef) -> Result<Record
         .zip(schema.fields())
         .map(|(column, field)| match column.data_type() == field.data_type() {
             true => Ok(column.clone()),
-            // Text of a dictionary or with offsets: the views point into the bytes that are there.
-            false => Ok(cast(column, field.data_type())?),
+            false => to_views(column, field.data_type()),
         })
         .collect();
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     Ok(RecordBatch::try_new_with_options(schema.clone(), columns?, &options)?)
+}
+
+/// Text of a dictionary or with offsets as views, which point into the bytes that are there.
+fn to_views(column: &ArrayRef, wanted: &DataType) -> Result<ArrayRef> {
+    if let Some(dictionary) = column.as_dictionary_opt::<Int32Type>()
+        && dictionary.values().len() * WORD_ROWS <= dictionary.len()
+    {
+        let words = cast(dictionary.values(), wanted)?;
+        return Ok(take(&words, dictionary.keys(), None)?);
+    }
+    Ok(cast(column, wanted)?)
 }
 
 /// Columns of a query (one per column of the table, in its order) as a storage batch.
@@ -52,4 +66,24 @@ pub(crate) fn to_storage(columns: &[ArrayRef], rows: usize, table: &TableSchema)
     }
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     Ok(RecordBatch::try_new_with_options(Arc::clone(&schema), out, &options)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{DictionaryArray, Int32Array, StringArray};
+
+    use super::*;
+
+    #[test]
+    fn rows_of_a_dictionary_have_its_words_whether_it_has_few_or_many() {
+        let words: StringArray = (0..40).map(|n| Some(format!("{}{n}", "a long word ".repeat(n % 3)))).collect();
+        for rows in [0, 1, 79, 80, 81, 1_000] {
+            let keys: Int32Array = (0..rows).map(|row| (row % 7 > 0).then_some(row * 3 % 40)).collect();
+            let dictionary: ArrayRef = Arc::new(DictionaryArray::new(keys, Arc::new(words.clone())));
+            for part in [dictionary.clone(), dictionary.slice(dictionary.len() / 3, dictionary.len() / 2)] {
+                let wanted = cast(&part, &DataType::Utf8View).unwrap();
+                assert_eq!(&to_views(&part, &DataType::Utf8View).unwrap(), &wanted, "{rows} rows");
+            }
+        }
+    }
 }

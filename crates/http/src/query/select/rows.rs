@@ -32,6 +32,8 @@ pub(super) struct Rows {
     progress: Arc<Progress>,
     begun: bool,
     rows: u64,
+    /// Room for the next part: as much as the last one took, so that it need not grow by copies.
+    room: usize,
     started: Instant,
     until: tokio::time::Instant,
     _cancel: DropGuard,
@@ -59,6 +61,7 @@ impl Rows {
             progress,
             begun: false,
             rows: 0,
+            room: 0,
             started,
             until,
             _cancel: cancel,
@@ -85,7 +88,7 @@ impl Rows {
             let batch = timeout_at(self.until, self.batches.next()).await;
             let batch =
                 batch.map_err(|_| Error::new(ErrorCode::TimeoutExceeded, "the result took too long"))?;
-            let mut out = Vec::new();
+            let mut out = Vec::with_capacity(if batch.is_some() { self.room } else { 0 });
             if !std::mem::replace(&mut self.begun, true) {
                 encoder.begin(&mut out)?;
             }
@@ -100,6 +103,8 @@ impl Rows {
                 None => encoder.finish(&self.totals(), &mut out)?,
             }
             if !out.is_empty() {
+                // Parts differ a little in size.
+                self.room = out.len() + out.len() / 16;
                 return Ok(Some(Bytes::from(out)));
             }
         }
