@@ -15,7 +15,9 @@ use zepto_formats::{Encoder, ResultTotals};
 
 use super::Plain;
 use crate::door::Service;
+use crate::exception::exception_words;
 use crate::query::Call;
+use crate::query::exceptions::Break;
 use crate::query::form::Form;
 use crate::sessions::Lease;
 
@@ -31,6 +33,8 @@ pub(super) struct Rows {
     beside: Arc<Beside>,
     progress: Arc<Progress>,
     begun: bool,
+    /// An exception is told inside the format.
+    exceptions_inside: bool,
     rows: u64,
     started: Instant,
     until: tokio::time::Instant,
@@ -42,7 +46,7 @@ pub(super) struct Rows {
 impl Rows {
     pub(super) fn new(
         call: &Call,
-        encoder: Box<dyn Encoder>,
+        (encoder, exceptions_inside): (Box<dyn Encoder>, bool),
         (batches, beside): (RowStream, Arc<Beside>),
         progress: Arc<Progress>,
         until: tokio::time::Instant,
@@ -58,6 +62,7 @@ impl Rows {
             beside,
             progress,
             begun: false,
+            exceptions_inside,
             rows: 0,
             started,
             until,
@@ -80,30 +85,59 @@ impl Rows {
     }
 
     /// The next bytes, never none of them; None after the last.
-    async fn next(&mut self) -> Result<Option<Bytes>> {
+    async fn next(&mut self) -> Result<Option<Bytes>, Break> {
         while let Some(mut encoder) = self.encoder.take() {
             let batch = timeout_at(self.until, self.batches.next()).await;
-            let batch =
-                batch.map_err(|_| Error::new(ErrorCode::TimeoutExceeded, "the result took too long"))?;
+            let batch = batch
+                .unwrap_or_else(|_| {
+                    Some(Err(Error::new(ErrorCode::TimeoutExceeded, "the result took too long")))
+                })
+                .transpose();
             let mut out = Vec::new();
             if !std::mem::replace(&mut self.begun, true) {
                 encoder.begin(&mut out)?;
             }
-            match batch.transpose()? {
-                Some(batch) => {
-                    self.rows += batch.num_rows() as u64;
-                    self.progress.result_rows.store(self.rows, Ordering::Relaxed);
-                    let (encoder, encoded) = encode(&self.service, encoder, batch, out).await?;
-                    self.encoder = Some(encoder);
-                    out = encoded?;
+            let before = out.len();
+            let (mut encoder, written) = match batch {
+                Ok(Some(batch)) => {
+                    let rows = batch.num_rows() as u64;
+                    let (encoder, bytes, written) = encode(&self.service, encoder, batch, out).await?;
+                    out = bytes;
+                    (encoder, written.map(|()| Some(rows)))
                 }
-                None => encoder.finish(&self.totals(), &mut out)?,
+                Ok(None) => {
+                    let written = encoder.finish(&self.totals(), &mut out);
+                    (encoder, written.map(|()| None))
+                }
+                Err(error) => (encoder, Err(error)),
+            };
+            match written {
+                Ok(Some(rows)) => {
+                    self.rows += rows;
+                    self.progress.result_rows.store(self.rows, Ordering::Relaxed);
+                    self.encoder = Some(encoder);
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    out.truncate(before);
+                    return Err(self.broken(error, encoder.as_mut(), out));
+                }
             }
             if !out.is_empty() {
                 return Ok(Some(Bytes::from(out)));
             }
         }
         Ok(None)
+    }
+
+    /// Ends the result with the exception, if the format tells it.
+    fn broken(&self, error: Error, encoder: &mut dyn Encoder, mut out: Vec<u8>) -> Break {
+        let words = self.exceptions_inside.then(|| {
+            let words = exception_words(&error, &self.service.identity().version);
+            encoder.exception(&words, &mut out);
+            Bytes::from(out)
+        });
+        Break { error, words }
     }
 
     fn totals(&self) -> ResultTotals {
@@ -118,17 +152,17 @@ impl Rows {
     }
 }
 
-/// Appends a batch to `out`; both the encoder and the bytes come back.
+/// Appends a batch to `out`; both the encoder and the bytes come back, also when the batch could not be written.
 async fn encode(
     service: &Service,
     mut encoder: Box<dyn Encoder>,
     batch: RecordBatch,
     mut out: Vec<u8>,
-) -> Result<(Box<dyn Encoder>, Result<Vec<u8>>)> {
+) -> Result<(Box<dyn Encoder>, Vec<u8>, Result<()>)> {
     let trifle = batch.num_rows() * batch.num_columns() <= TRIFLE_CELLS;
     let work = move || {
         let encoded = encoder.batch(&batch, &mut out);
-        (encoder, encoded.map(|()| out))
+        (encoder, out, encoded)
     };
     service.work(trifle, work).await
 }
