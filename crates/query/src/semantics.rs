@@ -16,6 +16,7 @@ mod grouping_sets;
 mod having;
 mod memberships;
 mod names;
+mod numbered;
 pub(crate) mod numbers;
 mod operators;
 mod orders;

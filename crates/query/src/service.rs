@@ -11,8 +11,8 @@ use zepto_common::error::{Error, ErrorCode, Result};
 use zepto_common::limits::STOPPED_INSERT_WAIT;
 use zepto_common::schema::{DEFAULT_DATABASE, TableName};
 use zepto_common::service::{
-    Answer, CatalogChanges, ClusterNodes, Ending, ExpressionEvaluator, QueryService, RequestContext, Role, RowSink,
-    RunningQuery,
+    Answer, CatalogChanges, ClusterNodes, Ending, ExpressionEvaluator, QueryService, RequestContext, Role,
+    RowSink, RunningQuery,
 };
 use zepto_engine::Store;
 

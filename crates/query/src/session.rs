@@ -17,6 +17,7 @@ use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::optimizer::Optimizer;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
@@ -35,6 +36,7 @@ use crate::error::from_datafusion;
 use crate::fill::FillPlanner;
 use crate::latest::{LatestPlanner, TakeLatest};
 use crate::long_limits::SpillLongLimits;
+use crate::marks;
 use crate::memory::QueryPool;
 use crate::options::SqlOptions;
 use crate::provider::ParallelFrom;
@@ -165,6 +167,7 @@ impl Sessions {
             .with_config(config(options))
             .with_runtime_env(runtime.clone())
             .with_query_planner(Arc::new(Planner))
+            .with_optimizer_rules(marks::with_rule(Optimizer::new().rules))
             .with_optimizer_rule(Arc::new(PushBelowAsOf))
             .with_optimizer_rule(Arc::new(TakeLatest));
         let mut rules = match options.index_aggregates {
