@@ -13,6 +13,7 @@ use sqlparser::ast::{
 use zepto_common::types::ColumnType;
 
 use super::numbered::{Numbers, SUBQUERY};
+use super::subcolumns;
 
 /// Marks the names of columns that have been there before in the same select.
 const MARK: char = '\u{1}';
@@ -37,6 +38,7 @@ pub fn output_schema(schema: &Schema) -> Option<SchemaRef> {
 pub(super) fn name_columns(select: &mut Select) {
     let mut seen: HashSet<String> = HashSet::new();
     let mut numbers = Numbers::behind(&select.from);
+    let tables = subcolumns::tables(select);
     for item in &mut select.projection {
         let numbered = numbers.of(item);
         match item {
@@ -45,7 +47,7 @@ pub(super) fn name_columns(select: &mut Select) {
                     Expr::Identifier(name) => !super::syntax::is_float_word(&name.value),
                     other => matches!(other, Expr::CompoundIdentifier(_)),
                 };
-                let mut name = numbered.put_in(name_of(expr));
+                let mut name = numbered.put_in(name_of(&subcolumns::shown(expr, tables.as_ref())));
                 if let (Expr::CompoundIdentifier(parts), true) = (&*expr, seen.contains(&name)) {
                     name = joined(parts);
                 }
