@@ -161,7 +161,6 @@ SELECT day >= toDate('2024-01-03') FROM trades ORDER BY ts;
 -- differs: LowCardinality of results
 SELECT symbol IN ('AAPL', 'TSLA') FROM trades ORDER BY ts;
 SELECT (symbol, exchange) IN (('AAPL', 'N'), ('MSFT', 'Q')) FROM trades ORDER BY ts;
--- differs: subqueries in the list of columns
 SELECT volume IN (SELECT max(volume) FROM trades) FROM trades ORDER BY ts;
 SELECT i8 = u64, i8 < u8 FROM narrow ORDER BY i8;
 SELECT (1, 2) = (1, 2);
@@ -650,7 +649,6 @@ SELECT * FROM (SELECT 1 AS x UNION ALL SELECT 2) ORDER BY x;
 SELECT x FROM VALUES('x Int32, y String', (1, 'a'), (2, 'b')) ORDER BY x;
 SELECT dummy FROM system.one;
 SELECT * FROM (SELECT arrayJoin([3, 1, 2]) AS n) ORDER BY n;
--- differs: subqueries in the list of columns
 SELECT EXISTS(SELECT 1 FROM trades WHERE price > 11);
 SELECT symbol FROM trades WHERE ts > (SELECT min(ts) FROM trades) ORDER BY ts LIMIT 1;
 -- differs: Nullable of constants
@@ -911,3 +909,174 @@ SELECT table_name, column_name, ordinal_position, constraint_name FROM informati
 SELECT count() FROM information_schema.referential_constraints;
 SELECT count(), any(index_name) FROM INFORMATION_SCHEMA.STATISTICS;
 SELECT name FROM system.tables WHERE database = 'information_schema' AND name IN ('tables', 'TABLES', 'columns', 'views') ORDER BY name;
+
+-- section: subqueries in the list of columns
+-- differs: LowCardinality of results
+SELECT price, symbol IN (SELECT symbol FROM trades WHERE exchange = 'Q') AS q FROM trades ORDER BY ts;
+-- differs: LowCardinality of results
+SELECT symbol NOT IN (SELECT symbol FROM trades WHERE exchange = 'Q') FROM trades ORDER BY ts;
+-- differs: LowCardinality of results
+SELECT NOT symbol IN (SELECT symbol FROM trades WHERE exchange = 'Q') FROM trades ORDER BY ts;
+SELECT quote IN (SELECT 5) FROM trades ORDER BY ts;
+SELECT quote NOT IN (SELECT 5) FROM trades ORDER BY ts;
+SELECT quote IN (SELECT quote FROM trades) FROM trades ORDER BY ts;
+SELECT price IN (SELECT quote FROM trades) FROM trades ORDER BY ts;
+SELECT price NOT IN (SELECT quote FROM trades) FROM trades ORDER BY ts;
+-- differs: Nullable of constants
+SELECT NULL IN (SELECT 1);
+SELECT 1 IN (SELECT NULL);
+SELECT toTypeName(quote IN (SELECT 5)) FROM trades LIMIT 1;
+-- differs: subqueries in the list of columns
+SELECT EXISTS(SELECT 1 FROM trades WHERE price > 100);
+-- differs: subqueries in the list of columns
+SELECT NOT EXISTS(SELECT 1 FROM trades WHERE price > 100);
+SELECT NOT EXISTS(SELECT 1 FROM trades WHERE price > 10);
+SELECT price, EXISTS(SELECT 1 FROM trades WHERE price > 11) FROM trades ORDER BY ts;
+SELECT price, EXISTS(SELECT 1 FROM trades WHERE price > 11) AS e FROM trades ORDER BY ts;
+SELECT countIf(symbol IN (SELECT symbol FROM trades WHERE exchange = 'Q')) FROM trades;
+SELECT sumIf(volume, symbol NOT IN (SELECT symbol FROM trades WHERE exchange = 'Q')) AS s FROM trades;
+SELECT symbol, sum(volume IN (SELECT volume FROM trades WHERE price > 10.4)) AS n FROM trades GROUP BY symbol ORDER BY symbol;
+SELECT if(symbol IN (SELECT symbol FROM trades WHERE exchange = 'Q'), 'yes', 'no') AS w FROM trades ORDER BY ts;
+SELECT CASE WHEN volume IN (SELECT 100) THEN 1 WHEN volume IN (SELECT 200) THEN 2 ELSE 3 END AS c FROM trades ORDER BY ts;
+-- differs: LowCardinality of results
+SELECT symbol IN (SELECT symbol FROM trades WHERE exchange = 'Q') AS q, count() FROM trades GROUP BY q ORDER BY q;
+SELECT symbol FROM trades ORDER BY volume IN (SELECT 300) DESC, ts;
+SELECT 1 IN (SELECT 1);
+SELECT (symbol, exchange) IN (SELECT symbol, exchange FROM trades WHERE price > 10.4) FROM trades ORDER BY ts;
+SELECT volume IN (SELECT number * 100 FROM numbers(3)) AND price > 5 FROM trades ORDER BY ts;
+-- differs: subqueries in the list of columns
+SELECT arrayFilter(x -> x IN (SELECT 'a'), tags) FROM trades ORDER BY ts;
+-- differs: Nullable of constants
+SELECT symbol, (SELECT count() FROM trades) AS n, volume IN (SELECT volume FROM trades WHERE volume > 200) AS v FROM trades ORDER BY ts;
+SELECT sum(volume) OVER (PARTITION BY symbol IN (SELECT 'AAPL') ORDER BY ts) AS s FROM trades ORDER BY ts;
+SELECT count() FROM trades WHERE (symbol IN (SELECT 'AAPL')) = 0;
+SELECT day IN (SELECT '2024-01-02') FROM trades ORDER BY ts;
+SELECT t.symbol, EXISTS(SELECT 1 FROM narrow WHERE i8 = t.flags) AS e FROM trades t ORDER BY ts;
+SELECT x IN (SELECT 2) AS a, x IN (SELECT 3) AS b, a OR b AS c FROM (SELECT arrayJoin([1, 2, 3]) AS x) ORDER BY x;
+SELECT toUInt8(volume IN (SELECT 100)) + 1 AS p FROM trades ORDER BY ts;
+-- differs: LowCardinality of results
+SELECT symbol GLOBAL IN (SELECT 'AAPL') AS g FROM trades ORDER BY ts;
+SELECT uniq(symbol) FILTER (WHERE symbol IN (SELECT 'AAPL')) AS u FROM trades;
+-- differs: LowCardinality of results
+SELECT DISTINCT symbol IN (SELECT 'AAPL') AS d FROM trades ORDER BY d;
+SELECT max(x) FROM (SELECT symbol IN (SELECT 'AAPL') AS x FROM trades);
+SELECT avg(price) FROM trades GROUP BY exchange HAVING max(volume) IN (SELECT 300) ORDER BY 1;
+SELECT count() > 0 AND max(volume) IN (SELECT 400) AS h FROM trades;
+SELECT argMaxIf(symbol, price, exchange IN (SELECT 'N')) AS a FROM trades;
+-- differs: Nullable of constants
+SELECT 1 IN (SELECT 1), 2 IN (SELECT 2), (SELECT 3);
+-- differs: Nullable of constants
+SELECT (SELECT 3), 1 IN (SELECT 1), (SELECT 4);
+SELECT price IN (SELECT 1), price IN (SELECT 1) FROM trades WHERE price IN (SELECT 10);
+SELECT price IN (SELECT 10) FROM (SELECT price, volume IN (SELECT 1) FROM trades) ORDER BY price;
+SELECT price IN (SELECT price FROM trades WHERE volume IN (SELECT 1)), price IN (SELECT 2) FROM trades ORDER BY ts;
+SELECT 1 IN (SELECT 1) AS a, 2 IN (SELECT 2);
+SELECT max(price) FILTER (WHERE volume NOT IN (SELECT 400)) AS m FROM trades;
+SELECT symbol, countIf(volume IN (SELECT volume FROM trades WHERE price > 10.4)) AS c, sumIf(volume, exchange IN (SELECT 'Q')) AS s FROM trades GROUP BY symbol ORDER BY symbol;
+SELECT quantileIf(0.5)(price, symbol IN (SELECT 'AAPL')) AS q FROM trades;
+SELECT multiIf(symbol IN (SELECT 'AAPL'), 1, symbol IN (SELECT 'MSFT'), 2, 3) AS k, count() AS c FROM trades GROUP BY k ORDER BY k;
+SELECT symbol, price FROM trades ORDER BY symbol IN (SELECT 'MSFT') DESC, price LIMIT 2;
+SELECT symbol, price FROM trades ORDER BY symbol IN (SELECT 'MSFT') DESC, price LIMIT 2 OFFSET 1;
+SELECT exchange IN (SELECT 'Q') AS e, sum(volume) FROM trades GROUP BY e ORDER BY e;
+SELECT exchange IN (SELECT 'Q'), sum(volume) FROM trades GROUP BY exchange IN (SELECT 'Q') ORDER BY 2;
+SELECT sum(if(quote IN (SELECT 5), 1, 2)) AS s FROM trades;
+SELECT sum(quote IN (SELECT 5)) AS s, countIf(quote NOT IN (SELECT 5)) AS c, count(quote IN (SELECT 5)) AS n FROM trades;
+SELECT coalesce(quote IN (SELECT 5), 7) AS c FROM trades ORDER BY ts;
+-- differs: LowCardinality of results
+SELECT a.symbol IN (SELECT 'AAPL') AS x, b.i8 IN (SELECT 5) AS y FROM trades a CROSS JOIN narrow b ORDER BY a.ts, b.i8;
+SELECT DISTINCT exchange IN (SELECT 'Q') AS x FROM trades ORDER BY x;
+SELECT 1 IN (SELECT number FROM numbers(3)) AS a, 5 IN (SELECT number FROM numbers(3)) AS b;
+SELECT number, number IN (SELECT number * 2 FROM numbers(5)) AS even FROM numbers(5) ORDER BY number;
+SELECT number IN (SELECT number FROM numbers(100000)) AS a, count() FROM numbers(200000) GROUP BY a ORDER BY a;
+-- differs: LowCardinality of results
+WITH big AS (SELECT symbol FROM trades WHERE volume > 200) SELECT symbol, symbol IN big AS b FROM trades ORDER BY ts;
+-- differs: Nullable of constants
+WITH (SELECT max(volume) FROM trades) AS m SELECT volume = m, volume IN (SELECT 400) AS x FROM trades ORDER BY ts;
+SELECT arrayJoin([1, 2, 3]) AS x, x IN (SELECT 2) AS y ORDER BY x;
+SELECT x, x IN (SELECT 2) OR x IN (SELECT 3) AS y FROM (SELECT arrayJoin([1, 2, 3]) AS x) WHERE x IN (SELECT 1) OR x IN (SELECT 3) ORDER BY x;
+SELECT toString(volume) IN (SELECT '100') AS x FROM trades ORDER BY ts;
+SELECT count() FROM (SELECT volume IN (SELECT 100) AS x FROM trades) WHERE x;
+SELECT count() FROM (SELECT volume IN (SELECT 100) AS x FROM trades) WHERE x = 0;
+SELECT day, count() AS c FROM trades GROUP BY day HAVING day IN (SELECT max(day) FROM trades) OR c IN (SELECT 2) ORDER BY day;
+SELECT row_number() OVER (ORDER BY volume IN (SELECT 100) DESC, ts) AS r, volume FROM trades ORDER BY ts;
+SELECT sum(volume IN (SELECT 100)) OVER (ORDER BY ts) AS r FROM trades ORDER BY ts;
+SELECT if(EXISTS(SELECT 1 FROM trades WHERE price > 11), 'some', 'none') AS w;
+SELECT symbol, EXISTS(SELECT 1 FROM trades b WHERE b.symbol = a.symbol AND b.ts > a.ts) AS later FROM trades a ORDER BY ts;
+SELECT symbol, NOT EXISTS(SELECT 1 FROM trades b WHERE b.symbol = a.symbol AND b.ts > a.ts) AS newest FROM trades a ORDER BY ts;
+SELECT d IN (SELECT 12.34) AS x, u64 IN (SELECT 7) AS y, i8 IN (SELECT 5) AS z, n IN (SELECT 9) AS w FROM narrow ORDER BY i8;
+SELECT ts IN (SELECT max(ts) FROM trades) AS last FROM trades ORDER BY ts;
+SELECT price FROM trades WHERE (price IN (SELECT 10)) OR (price > 11.6) ORDER BY ts;
+SELECT tags IN (SELECT ['b']) AS x FROM trades ORDER BY ts;
+SELECT (volume, exchange) NOT IN (SELECT 100, 'N') AS x FROM trades ORDER BY ts;
+SELECT avg(price) AS a FROM trades WHERE symbol IN (SELECT symbol FROM trades GROUP BY symbol HAVING count() > 1);
+SELECT volume IN (SELECT volume FROM trades WHERE 0) AS x FROM trades ORDER BY ts;
+SELECT volume NOT IN (SELECT volume FROM trades WHERE 0) AS x, quote NOT IN (SELECT volume FROM trades WHERE 0) AS y FROM trades ORDER BY ts;
+SELECT price IN (SELECT toNullable(10)) AS x FROM trades ORDER BY ts;
+SELECT count() FROM trades WHERE (price IN (SELECT toNullable(10))) = 1;
+SELECT count() FROM trades WHERE price IN (SELECT NULL) OR price > 11;
+SELECT price IN (SELECT nullIf(volume, 10) FROM trades) AS x FROM trades ORDER BY ts;
+SELECT price IN (SELECT toNullable(10) AS q) AS x FROM trades ORDER BY ts;
+SELECT price IN (SELECT b FROM (SELECT price AS b FROM trades WHERE volume > 200)) AS x FROM trades ORDER BY ts;
+SELECT count() FROM trades WHERE price IN (SELECT nullIf(price, 12) FROM trades);
+SELECT count() FROM trades WHERE price NOT IN (SELECT nullIf(price, 12) FROM trades);
+
+-- section: paths of JSON, subcolumns, joins to the right, what ibis sends
+SELECT JSON_VALUE('{"a":{"b":[1,2,"x"]}}', '$.a.b[2]'), JSON_VALUE('{"a":1}', '$.a'), JSON_VALUE('{"a":1}', '$.b'), JSON_VALUE('{"a":{"c":1}}', '$.a'), JSON_VALUE('{"a":null}', '$.a'), JSON_VALUE('not json', '$.a');
+SELECT JSON_VALUE('{"a":true}', '$.a'), JSON_VALUE('{"a":"x\\"y"}', '$.a'), JSON_VALUE('{"a":[{"c":5},{"c":6}]}', '$.a[*].c'), JSON_VALUE('{"a":1.50}', '$.a'), JSON_VALUE('{"a b":1}', '$."a b"'), JSON_VALUE('{"a":1}', '$'), JSON_VALUE('5', '$');
+SELECT JSON_QUERY('{"a":{"b":[1,2,"x"]}}', '$.a'), JSON_QUERY('{"a":1}', '$.a'), JSON_QUERY('{"a":1}', '$.b'), JSON_QUERY('{"a":[1, 2]}', '$.a[*]'), JSON_QUERY('{"hello":"world"}', '$'), JSON_QUERY('{"a":[0,1,4,0,-1]}', '$.a'), JSON_QUERY('x', '$');
+SELECT JSON_EXISTS('{"a":{"b":[1,2,"x"]}}', '$.a.b[2]'), JSON_EXISTS('{"a":1}', '$.b'), JSON_EXISTS('{"a":[{"w":1}]}', '$.a[*].w'), JSON_EXISTS('{"a":null}', '$.a'), JSON_EXISTS('', '$'), JSON_EXISTS('{"a":["x"]}', '$.a[0]');
+SELECT toTypeName(JSON_VALUE('{}', '$.a')), toTypeName(JSON_QUERY('{}', '$.a')), toTypeName(JSON_EXISTS('{}', '$.a'));
+SELECT JSON_VALUE(concat('{"s":"', symbol, '","v":', toString(volume), '}'), '$.v') FROM trades ORDER BY ts;
+SELECT m.keys, m.values FROM narrow ORDER BY i8;
+SELECT m.size0 FROM narrow ORDER BY i8;
+SELECT tags.size0 FROM trades ORDER BY ts;
+SELECT t.tags.size0 FROM trades t ORDER BY ts;
+SELECT count() FROM trades WHERE tags.size0 > 1;
+SELECT x.size0 FROM (SELECT [1, 2] AS x);
+SELECT x.keys FROM (SELECT map('a', 1) AS x);
+SELECT arrayJoin(m.keys) AS k FROM narrow GROUP BY k ORDER BY k;
+SELECT sum(tags.size0) FROM trades GROUP BY tags.size0 ORDER BY tags.size0;
+SELECT JSON_QUERY('{"a":[1,2,3,4]}', '$.a[1 to 2]');
+SELECT JSON_QUERY('{"a":[1,2,3,4]}', '$.a[0,2]');
+SELECT JSON_QUERY('{"a":[1,2,3,4]}', '$.a[0 to 2, 3]');
+SELECT JSON_VALUE('{"a":{"b":1}}', '$["a"]["b"]');
+SELECT JSON_VALUE('{"a":{"b":1}}', '$["a"].b');
+SELECT JSON_VALUE('{"a_1":5,"b-c":6}', '$.a_1');
+SELECT JSON_VALUE('{"a_1":5,"b-c":6}', '$."b-c"');
+SELECT JSON_VALUE('{"a":5}', '$.a ');
+SELECT JSON_VALUE('{"a":5}', ' $.a');
+SELECT JSON_VALUE('{"a":[[1,2],[3,4]]}', '$.a[1][0]');
+SELECT JSON_VALUE('{"a":[[1,2],[3,4]]}', '$.a[*][0]'), JSON_QUERY('{"a":[[1,2],[3,4]]}', '$.a[*][0]');
+SELECT JSON_QUERY('{"a":[[1,2],[3,4]]}', '$.a[*]');
+SELECT JSON_VALUE('[1,2]', '$[1]'), JSON_VALUE('[1,2]', '$[5]'), JSON_VALUE('[1,2]', '$[*]');
+SELECT JSON_VALUE('{"a":{"b":1},"c":[{"b":{"x":1}},{"b":3}]}', '$.c[*].b');
+SELECT JSON_EXISTS('{"a":5}', '$.a.b'), JSON_EXISTS('{"a":[1]}', '$.a[1]'), JSON_EXISTS('[]', '$'), JSON_EXISTS('{}', '$');
+SELECT JSON_QUERY('{"a":"x"}', '$.a'), JSON_QUERY('{"a":{"b":"ü/\\"q"}}', '$.a'), JSON_VALUE('{"a":"\\u00fc/"}', '$.a');
+SELECT JSON_VALUE('{"a":1e3}', '$.a'), JSON_VALUE('{"a":12345678901234567890}', '$.a'), JSON_VALUE('{"a":-0.0}', '$.a'), JSON_VALUE('{"a":0.1}', '$.a');
+SELECT JSON_VALUE('{"$x":1}', '$.$x');
+SELECT JSON_VALUE('{"a":{"1":5}}', '$.a.1');
+SELECT a.symbol, b.i8 FROM trades a ANY RIGHT JOIN narrow b ON a.flags = b.i8 ORDER BY b.i8;
+SELECT a.symbol, b.i8 FROM trades a RIGHT ANY JOIN narrow b ON a.flags = b.i8 ORDER BY b.i8;
+SELECT a.exchange, b.symbol, b.volume FROM (SELECT * FROM trades WHERE exchange = 'N') a ANY RIGHT JOIN trades b ON a.symbol = b.symbol ORDER BY b.ts;
+SELECT b.symbol, b.volume FROM (SELECT * FROM trades WHERE exchange = 'N') a SEMI RIGHT JOIN trades b ON a.symbol = b.symbol ORDER BY b.ts;
+SELECT a.exchange, b.symbol, b.volume FROM (SELECT * FROM trades WHERE exchange = 'N') a RIGHT SEMI JOIN trades b ON a.symbol = b.symbol ORDER BY b.ts;
+SELECT b.symbol, b.volume FROM (SELECT * FROM trades WHERE exchange = 'N') a ANTI RIGHT JOIN trades b ON a.symbol = b.symbol ORDER BY b.ts;
+SELECT symbol, b.volume FROM (SELECT * FROM trades WHERE exchange = 'N') a ANY RIGHT JOIN trades b USING (symbol) ORDER BY b.ts;
+SELECT * FROM (SELECT 1 AS k, 2 AS x) a SEMI RIGHT JOIN (SELECT arrayJoin([1, 2]) AS k, 5 AS y) b USING (k);
+SELECT * FROM (SELECT 1 AS k, 2 AS x) a ANY RIGHT JOIN (SELECT arrayJoin([1, 2]) AS k, 5 AS y) b ON a.k = b.k ORDER BY b.k;
+SELECT m.key_a FROM narrow ORDER BY i8;
+-- differs: subcolumns
+SELECT quote.null FROM trades ORDER BY ts;
+-- differs: subcolumns
+SELECT a.size0, a.size1 FROM (SELECT [[1, 2], [3]] AS a);
+SELECT leftPadUTF8('äb', 4), leftPadUTF8('äb', 5, 'xy'), rightPadUTF8('äb', 4, 'ü'), leftPadUTF8('äbc', 2), rightPadUTF8('äb', 5, 'xy');
+SELECT netloc('http://paul@www.example.com:80/'), netloc('example.com/x'), netloc('//h:1/a'), netloc('');
+SELECT pathFull('https://clickhouse.com/docs/?a=b#c'), pathFull('http://h'), pathFull('http://h/'), pathFull('/a/b?c'), pathFull('h/x'), pathFull('http://h?a=1');
+SELECT extractGroups('hello abc=111 world', '(\\w+)=(\\w+)'), extractGroups('x', '(y)'), extractGroups('abc', '(a)(x)?(b)');
+SELECT extractGroups(symbol, '^(.)(.*)$') FROM trades ORDER BY ts;
+SELECT toRelativeSecondNum(toDateTime('2024-01-02 03:04:05')), toRelativeSecondNum(toDateTime64('2024-01-02 03:04:05.678', 3)), toRelativeSecondNum(toDate('2024-01-02'));
+SELECT toRelativeSecondNum(ts), toRelativeMinuteNum(ts) FROM trades ORDER BY ts;
+SELECT mapUpdate(map('a', 1, 'b', 2), map('b', 20, 'c', 3)), mapUpdate(map('z', 1, 'a', 2), map('c', 3, 'b', 4, 'a', 9)), mapUpdate(map('a', 1, 'a', 2), map('a', 3)), mapUpdate(map('a', 1), map('b', 2, 'b', 3));
+SELECT mapUpdate(m, map('a', toInt64(5))), mapUpdate(map('z', toInt64(9)), m) FROM narrow ORDER BY i8;
+SELECT netloc('https://example.com/a'), netloc('https://example.com'), netloc('https://example.com?x=1'), netloc('http://u:p@h:8/#f');
+SELECT toRelativeMinuteNum(dtz), toRelativeSecondNum(dtz), toRelativeMinuteNum(toDate('2024-01-02')) FROM narrow ORDER BY i8;

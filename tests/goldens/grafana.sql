@@ -61,7 +61,6 @@ SELECT DISTINCT host FROM metrics ORDER BY host;
 SELECT DISTINCT "host" FROM "default"."metrics" WHERE "host" IS NOT NULL ORDER BY "host" LIMIT 1000;
 SELECT DISTINCT region AS __text, upper(region) AS __value FROM metrics ORDER BY __text;
 SELECT host FROM metrics WHERE host LIKE '%a%' GROUP BY host;
--- differs: subcolumns
 SELECT DISTINCT arrayJoin(attributes.keys) AS keys FROM logs ORDER BY keys LIMIT 1000;
 SELECT DISTINCT arrayJoin(mapKeys(attributes)) AS keys FROM logs ORDER BY keys LIMIT 1000;
 SELECT DISTINCT attributes['host'] AS v FROM logs ORDER BY v LIMIT 1000;

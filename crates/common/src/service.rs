@@ -179,6 +179,15 @@ pub struct ExternalTable {
     pub batches: Vec<RecordBatch>,
 }
 
+/// What the end of a statement asks of its answer: known once it is parsed, also when it fails after that.
+#[derive(Debug, Clone, Default)]
+pub struct Ending {
+    /// The FORMAT clause, as written.
+    pub format: Option<String>,
+    /// The SETTINGS clause.
+    pub settings: BTreeMap<String, String>,
+}
+
 /// Who asks for what, under which bounds.
 #[derive(Debug, Clone)]
 pub struct RequestContext {
@@ -196,6 +205,8 @@ pub struct RequestContext {
     pub params: BTreeMap<String, Option<String>>,
     /// Tables that came with the request; in a query their names go before those of the database.
     pub external_tables: Vec<ExternalTable>,
+    /// Filled as soon as the statement is parsed.
+    pub ending: Arc<OnceLock<Ending>>,
     /// HTTP GET: only reading statements.
     pub read_only: bool,
     /// End of the wait.

@@ -171,7 +171,6 @@ const NEUTRAL: &[(&str, &[&str])] = &[
     ("cast_keep_nullable", &["0", "false"]),
     ("format_csv_null_representation", &["\\N"]),
     ("format_tsv_null_representation", &["\\N"]),
-    ("http_write_exception_in_output_format", &["0", "false"]),
     ("implicit_select", &["0", "false"]),
     ("input_format_allow_errors_num", &["0"]),
     ("input_format_allow_errors_ratio", &["0", "0.0"]),

@@ -55,6 +55,10 @@ pub trait Encoder: Send {
     /// # Errors
     /// When the format cannot end.
     fn finish(&mut self, totals: &ResultTotals, out: &mut Vec<u8>) -> Result<()>;
+
+    /// Ends a result that broke off, begun before, with the text of the exception in place of [`Self::finish`]. Writes
+    /// nothing where [`crate::Format::holds_exceptions`] is false.
+    fn exception(&mut self, _text: &str, _out: &mut Vec<u8>) {}
 }
 
 /// The columns of a result.

@@ -113,6 +113,26 @@ impl Format {
             .ok_or_else(|| Error::new(ErrorCode::UnknownFormat, format!("Unknown format {name}")))
     }
 
+    /// Whether a result that broke off can end with the exception inside the format, as ClickHouse writes it there.
+    #[must_use]
+    pub const fn holds_exceptions(self) -> bool {
+        matches!(
+            self,
+            Self::Json
+                | Self::JsonCompact
+                | Self::JsonStrings
+                | Self::JsonCompactStrings
+                | Self::JsonEachRow
+                | Self::JsonStringsEachRow
+                | Self::JsonCompactEachRow
+                | Self::JsonCompactEachRowWithNames
+                | Self::JsonCompactEachRowWithNamesAndTypes
+                | Self::JsonCompactStringsEachRow
+                | Self::JsonCompactStringsEachRowWithNames
+                | Self::JsonCompactStringsEachRowWithNamesAndTypes
+        )
+    }
+
     /// The error for a format that exists but not in this direction.
     pub(crate) fn one_way(self, direction: &str) -> Error {
         let message = format!("Format {} is not suitable for {direction}", self.name());

@@ -186,8 +186,15 @@ impl Encoder for JsonWriter {
         out.extend_from_slice(b"\n\t]");
         write_beside(&self.fields, self.compact, self.form, totals, out)?;
         let told = self.fields.settings().write_statistics;
-        write_figures(self.rows, told.then_some(totals), out);
+        write_figures(self.rows, told.then_some(totals), None, out);
         Ok(())
+    }
+
+    fn exception(&mut self, text: &str, out: &mut Vec<u8>) {
+        let mut quoted = Vec::new();
+        write_json_string(text.as_bytes(), self.fields.settings().escape_forward_slashes, &mut quoted);
+        out.extend_from_slice(b"\n\t]");
+        write_figures(self.rows, None, Some(&quoted), out);
     }
 }
 
@@ -209,8 +216,14 @@ pub(crate) fn write_meta(fields: &Fields, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\n\t]");
 }
 
-/// Writes what follows the member `data`, to the end of the document; without totals no statistics.
-pub(crate) fn write_figures(rows: u64, totals: Option<&ResultTotals>, out: &mut Vec<u8>) {
+/// Writes what follows the member `data`, to the end of the document: no statistics without totals; the exception is a
+/// string of JSON.
+pub(crate) fn write_figures(
+    rows: u64,
+    totals: Option<&ResultTotals>,
+    exception: Option<&[u8]>,
+    out: &mut Vec<u8>,
+) {
     out.extend_from_slice(format!(",\n\n\t\"rows\": {rows}").as_bytes());
     if let Some(totals) = totals {
         let statistics = format!(
@@ -220,6 +233,10 @@ pub(crate) fn write_figures(rows: u64, totals: Option<&ResultTotals>, out: &mut 
             totals.bytes_read
         );
         out.extend_from_slice(statistics.as_bytes());
+    }
+    if let Some(exception) = exception {
+        out.extend_from_slice(b",\n\n\t\"exception\": ");
+        out.extend_from_slice(exception);
     }
     out.extend_from_slice(b"\n}\n");
 }

@@ -277,7 +277,7 @@ impl Encoder for JsonColumnsWriter {
         if self.shape == Shape::WithMetadata {
             write_beside(&self.fields, false, Form::Values, totals, out)?;
             let told = self.fields.settings().write_statistics;
-            write_figures(rows as u64, told.then_some(totals), out);
+            write_figures(rows as u64, told.then_some(totals), None, out);
         }
         Ok(())
     }

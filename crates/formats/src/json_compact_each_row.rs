@@ -134,4 +134,8 @@ impl Encoder for JsonCompactEachRowWriter {
     fn finish(&mut self, _: &ResultTotals, _: &mut Vec<u8>) -> Result<()> {
         Ok(())
     }
+
+    fn exception(&mut self, text: &str, out: &mut Vec<u8>) {
+        self.line(std::iter::once(text), out);
+    }
 }

@@ -201,4 +201,13 @@ impl Encoder for JsonEachRowWriter {
         }
         Ok(())
     }
+
+    fn exception(&mut self, text: &str, out: &mut Vec<u8>) {
+        if self.array && self.started {
+            out.extend_from_slice(b",\n");
+        }
+        out.extend_from_slice(b"{\"exception\": ");
+        write_json_string(text.as_bytes(), self.fields.settings().escape_forward_slashes, out);
+        out.extend_from_slice(if self.array { b"}\n]\n" } else { b"}\n" });
+    }
 }

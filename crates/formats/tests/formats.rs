@@ -4,6 +4,7 @@
 
 mod formats {
     mod cuts;
+    mod exceptions;
     mod golden;
     mod hostile;
     mod insert_head;

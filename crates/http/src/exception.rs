@@ -22,6 +22,12 @@ pub fn exception_text(error: &Error, version: &str) -> String {
     format!("{} (version {version})\n", cut.clickhouse_text())
 }
 
+/// The same for the inside of a format: without the line feed.
+#[must_use]
+pub fn exception_words(error: &Error, version: &str) -> String {
+    exception_text(error, version).trim_end_matches('\n').to_owned()
+}
+
 /// A fresh tag: letters that a result holds only by a chance of one in 26^16.
 #[must_use]
 pub fn fresh_tag() -> String {

@@ -1,12 +1,13 @@
 //! One statement from request to answer: who asks, what, and by which way it is done.
 
+mod exceptions;
 mod form;
 mod insert;
 mod prepare;
 mod select;
 mod source;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -18,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use zepto_common::auth::Subject;
 use zepto_common::limits::{QUEUE_WAIT, STATEMENT_BYTES_MAX};
 use zepto_common::schema::TableName;
-use zepto_common::service::{RequestContext, Role};
+use zepto_common::service::{Ending, RequestContext, Role};
 use zepto_common::{Error, ErrorCode, Result};
 use zepto_formats::Format;
 use zepto_formats::insert::InsertHead;
@@ -52,6 +53,8 @@ struct Call {
     /// The session that this request uses.
     lease: Option<Arc<Lease>>,
     head: Arc<Head>,
+    /// What the statement's end asks of the answer, once that is known.
+    ending: Arc<OnceLock<Ending>>,
 }
 
 /// A request's head as it came, for a node that passes statements on.
@@ -135,7 +138,11 @@ where
     let mut body = Some(body);
     let prepared = Box::pin(prepare::prepare(&service, parts, &mut body, also, &mut told)).await;
     let worked = match prepared {
-        Ok((call, source)) => Box::pin(work(Arc::new(call), source)).await,
+        Ok((call, source)) => {
+            let call = Arc::new(call);
+            let worked = Box::pin(work(call.clone(), source)).await;
+            worked.or_else(|error| call.told_in_format(&error).ok_or(error))
+        }
         Err(error) => {
             // Who is still sending would see a broken connection and not why; who asks first does not send.
             if let Some(body) = body.filter(|_| !asks_first) {
@@ -245,6 +252,7 @@ impl Call {
             settings: self.settings.settings.clone(),
             params: self.settings.params_for(sql),
             external_tables: self.form.tables.clone(),
+            ending: self.ending.clone(),
             read_only,
             deadline: self.started + self.query_time(),
             cancel,

@@ -56,13 +56,22 @@ pub(crate) fn error_reply(error: &Error, version: &str) -> Response {
 
 /// The same, its text in native blocks if the client asked for these.
 pub(crate) fn packed_error_reply(error: &Error, version: &str, packed: bool) -> Response {
+    broken_reply(error, TEXT, exception_text(error, version).into_bytes(), packed)
+}
+
+/// An answer that tells an error: with its status and headers over this body.
+pub(crate) fn broken_reply(
+    error: &Error,
+    content_type: &'static str,
+    mut body: Vec<u8>,
+    packed: bool,
+) -> Response {
     let status = StatusCode::from_u16(error.code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut body = exception_text(error, version).into_bytes();
     if packed {
         let plain = std::mem::take(&mut body);
         native::write_blocks(&plain, &mut body);
     }
-    let mut response = text(status, TEXT, body);
+    let mut response = text(status, content_type, body);
     let headers = response.headers_mut();
     headers.insert(EXCEPTION_CODE, HeaderValue::from(error.code.number()));
     if let Retry::After(time) = error.code.retry() {

@@ -3,6 +3,7 @@
 mod answers;
 mod client;
 pub(crate) mod doubles;
+mod exceptions;
 mod forms;
 mod hostile;
 mod identity;

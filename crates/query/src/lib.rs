@@ -36,6 +36,7 @@ pub mod functions;
 mod index_aggregate;
 mod latest;
 mod long_limits;
+mod marks;
 mod matchers;
 mod memory;
 mod options;

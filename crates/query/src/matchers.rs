@@ -14,7 +14,9 @@ use std::ops::ControlFlow;
 use datafusion::common::DFSchema;
 use datafusion::execution::session_state::SessionState;
 use sqlparser::ast::helpers::attached_token::AttachedToken;
-use sqlparser::ast::{GroupByExpr, Select, SelectItem, SetExpr, Statement, WildcardAdditionalOptions, With};
+use sqlparser::ast::{
+    GroupByExpr, JoinOperator, Select, SelectItem, SetExpr, Statement, WildcardAdditionalOptions, With,
+};
 use zepto_common::error::{Error, ErrorCode, Result};
 use zepto_common::limits::MATCHED_SELECTS_MAX;
 
@@ -88,6 +90,12 @@ fn probe(select: &Select, stage: Stage, with: Option<With>) -> Statement {
     };
     match stage {
         Stage::Columns => {
+            // Its left columns have names too, which the right ones must not have.
+            for join in inner.from.iter_mut().flat_map(|from| &mut from.joins) {
+                if let JoinOperator::RightAnti(constraint) = &join.join_operator {
+                    join.join_operator = JoinOperator::RightOuter(constraint.clone());
+                }
+            }
             inner.group_by = GroupByExpr::Expressions(vec![], vec![]);
             inner.projection = vec![SelectItem::Wildcard(WildcardAdditionalOptions {
                 wildcard_token: AttachedToken::empty(),

@@ -19,7 +19,7 @@ use crate::plan_cache::{PlanKey, is_lasting};
 use crate::service::Core;
 use crate::statement::cursor::is_word;
 use crate::statement::{self, Tokens};
-use crate::{asof, constants, fill, matchers, rewrite, semantics};
+use crate::{asof, constants, fill, marks, matchers, rewrite, semantics};
 
 /// Settings that change what a query means.
 const PLANNING_SETTINGS: [&str; 5] = [
@@ -176,6 +176,7 @@ pub(crate) async fn plan_tree(state: &SessionState, tree: ast::Statement) -> Res
         .and_then(semantics::distances_in_time)
         .and_then(semantics::memberships)
         .and_then(semantics::nulls_of_subqueries)
+        .and_then(marks::columns_for_keys)
         .and_then(|plan| semantics::in_session_zone(plan, state.config_options()))
         .and_then(asof::replace_marked)
         .and_then(fill::replace_marked)

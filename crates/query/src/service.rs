@@ -11,8 +11,8 @@ use zepto_common::error::{Error, ErrorCode, Result};
 use zepto_common::limits::STOPPED_INSERT_WAIT;
 use zepto_common::schema::{DEFAULT_DATABASE, TableName};
 use zepto_common::service::{
-    Answer, CatalogChanges, ClusterNodes, ExpressionEvaluator, QueryService, RequestContext, Role, RowSink,
-    RunningQuery,
+    Answer, CatalogChanges, ClusterNodes, Ending, ExpressionEvaluator, QueryService, RequestContext, Role,
+    RowSink, RunningQuery,
 };
 use zepto_engine::Store;
 
@@ -199,6 +199,9 @@ impl SqlService {
 
     async fn start(&self, sql: &str, mut context: RequestContext) -> Result<Answer> {
         let Parsed { statement, clauses } = statement::parse(sql, &context.params)?;
+        let ending = Ending { format: clauses.format.clone(), settings: clauses.settings.clone() };
+        // Nobody else fills it.
+        let _ = context.ending.set(ending);
         check_settings(&clauses.settings)?;
         context.settings.extend(clauses.settings.clone());
         check_rights(&statement, &context)?;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProviderList, Session};
 use datafusion::common::{Result as DfResult, internal_err};
+use datafusion::execution::SessionStateDefaults;
 use datafusion::execution::TaskContext;
 use datafusion::execution::context::QueryPlanner;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
@@ -17,6 +18,8 @@ use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::planner::ExprPlanner;
+use datafusion::optimizer::Optimizer;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
@@ -35,13 +38,14 @@ use crate::error::from_datafusion;
 use crate::fill::FillPlanner;
 use crate::latest::{LatestPlanner, TakeLatest};
 use crate::long_limits::SpillLongLimits;
+use crate::marks;
 use crate::memory::QueryPool;
 use crate::options::SqlOptions;
 use crate::provider::ParallelFrom;
 use crate::pushdown::kept_off_joins;
 use crate::repeats::MeterRepeats;
 use crate::running::QueryHandle;
-use crate::semantics::SemanticOptions;
+use crate::semantics::{SemanticOptions, SubcolumnPlanner};
 use crate::service::Core;
 use crate::subquery_order::KeptOrderPlanner;
 use crate::window_memory::MeterWindows;
@@ -165,6 +169,8 @@ impl Sessions {
             .with_config(config(options))
             .with_runtime_env(runtime.clone())
             .with_query_planner(Arc::new(Planner))
+            .with_expr_planners(expr_planners())
+            .with_optimizer_rules(marks::with_rule(Optimizer::new().rules))
             .with_optimizer_rule(Arc::new(PushBelowAsOf))
             .with_optimizer_rule(Arc::new(TakeLatest));
         let mut rules = match options.index_aggregates {
@@ -294,6 +300,13 @@ impl Sessions {
             .map_err(from_datafusion)?;
         Ok(Arc::new(task(state, runtime)))
     }
+}
+
+/// DataFusion's, after the one whose subcolumns it would refuse.
+fn expr_planners() -> Vec<Arc<dyn ExprPlanner>> {
+    let mut planners = SessionStateDefaults::default_expr_planners();
+    planners.insert(0, Arc::new(SubcolumnPlanner));
+    planners
 }
 
 /// What each thread that sorts holds back for merging what it has put on disk. DataFusion's 10 MiB would be all the

@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
@@ -77,6 +78,7 @@ fn context_of(number: usize, deadline: Instant) -> RequestContext {
         settings: std::collections::BTreeMap::new(),
         params: std::collections::BTreeMap::new(),
         external_tables: Vec::new(),
+        ending: Arc::default(),
         read_only: false,
         deadline,
         cancel: CancellationToken::new(),

@@ -85,6 +85,7 @@ pub(super) async fn prepare(
         form,
         lease,
         head,
+        ending: Arc::default(),
     };
     Ok((call, source))
 }

@@ -26,8 +26,9 @@ use zepto_common::{Error, ErrorCode, Result};
 use zepto_formats::{Format, FormatSettings};
 
 use super::Call;
+use super::exceptions::{self, Break};
 use crate::deflate::{Deflate, Encoding};
-use crate::exception::fresh_tag;
+use crate::exception::{exception_words, fresh_tag};
 use crate::reply::{self, EXCEPTION_TAG, FORMAT, Summary};
 use crate::sessions::{Lease, Remembered};
 use crate::settings::DATABASE;
@@ -40,13 +41,15 @@ use tail::Tail;
 const COMPRESS_FROM_BYTES: usize = 1_024;
 
 /// The plain bytes of a result.
-type Plain = BoxStream<'static, Result<Bytes>>;
+type Plain = BoxStream<'static, Result<Bytes, Break>>;
 
 /// The beginning of a result.
 struct Head {
     bytes: Vec<u8>,
     /// It is all there is.
     whole: bool,
+    /// Its end tells this error.
+    fault: Option<Error>,
 }
 
 impl Call {
@@ -76,13 +79,24 @@ impl Call {
         if let Some(revision) = self.settings.native_revision {
             merged.insert("client_protocol_version".to_owned(), revision.to_string());
         }
-        let encoder = zepto_formats::encoder(format, schema, &FormatSettings::from_map(&merged)?)?;
+        let encoder = zepto_formats::encoder(format, schema.clone(), &FormatSettings::from_map(&merged)?)?;
+        let inside = exceptions::stand_inside(format, &merged);
         let until = tokio::time::Instant::from_std(self.started) + time + QUEUE_WAIT;
-        let rows = Rows::new(self, encoder, (batches, beside), progress.clone(), until, guard);
+        let rows = Rows::new(self, (encoder, inside), (batches, beside), progress.clone(), until, guard);
         let mut plain = rows.into_stream();
         let mut notes = Notes::new(self.settings.progress_interval, self.started, progress.clone());
         let head = notes.during(self.head(&mut plain)).await?;
-        let mut response = self.respond(head, plain, &progress).await?;
+        let mut response = match &head.fault {
+            Some(error) => {
+                let body = match self.settings.wait_end_of_query {
+                    // Who waits for the end gets no rows of a result that has none.
+                    true => exceptions::document(format, schema, &merged, &self.words(error))?,
+                    false => head.bytes,
+                };
+                self.broken_in_format(error, format, body)
+            }
+            None => self.respond(head, plain, &progress).await?,
+        };
         let headers = response.headers_mut();
         notes.put(headers);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
@@ -92,7 +106,7 @@ impl Call {
     }
 
     /// FORMAT of the statement, else the request's, else TabSeparated.
-    fn format(&self, clause: Option<&str>) -> Result<Format> {
+    pub(super) fn format(&self, clause: Option<&str>) -> Result<Format> {
         match clause.or(self.settings.default_format.as_deref()) {
             Some(name) => Format::parse(name),
             None => Ok(Format::TabSeparated),
@@ -119,6 +133,10 @@ impl Call {
         }
     }
 
+    fn words(&self, error: &Error) -> String {
+        exception_words(error, &self.service.identity().version)
+    }
+
     /// Reads the bytes that are held back.
     async fn head(&self, plain: &mut Plain) -> Result<Head> {
         let (most, wait) = self.hold();
@@ -129,13 +147,18 @@ impl Call {
             let next =
                 if wait || bytes.is_empty() { Ok(next.await) } else { timeout(RESULT_HEAD_TIME, next).await };
             match next {
-                Ok(Some(part)) if bytes.is_empty() => bytes = part?.into(),
-                Ok(Some(part)) => bytes.extend_from_slice(&part?),
-                Ok(None) => return Ok(Head { bytes, whole: true }),
-                Err(_) => return Ok(Head { bytes, whole: false }),
+                Ok(Some(Ok(part))) if bytes.is_empty() => bytes = part.into(),
+                Ok(Some(Ok(part))) => bytes.extend_from_slice(&part),
+                Ok(Some(Err(Break { words: None, error }))) => return Err(error),
+                Ok(Some(Err(Break { words: Some(words), error }))) => {
+                    bytes.extend_from_slice(&words);
+                    return Ok(Head { bytes, whole: true, fault: Some(error) });
+                }
+                Ok(None) => return Ok(Head { bytes, whole: true, fault: None }),
+                Err(_) => return Ok(Head { bytes, whole: false, fault: None }),
             }
             if bytes.len() > most {
-                return Ok(Head { bytes, whole: false });
+                return Ok(Head { bytes, whole: false, fault: None });
             }
         }
     }

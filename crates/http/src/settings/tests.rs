@@ -88,7 +88,7 @@ fn a_malformed_value_is_refused_though_the_setting_does_nothing_here() {
         ("send_progress_in_http_headers=x", 467),
         ("http_headers_progress_interval_ms=x", 27),
         ("cancel_http_readonly_queries_on_client_close=x", 467),
-        ("http_write_exception_in_output_format=1", 48),
+        ("http_write_exception_in_output_format=x", 467),
     ] {
         assert_eq!(read(query).unwrap_err().code.number(), code, "{query}");
     }

@@ -21,8 +21,8 @@ use zepto_common::auth::Authenticator;
 use zepto_common::ids::{ColumnId, SchemaVersion, TableId};
 use zepto_common::schema::{Column, ColumnDefault, TableName, TableSchema};
 use zepto_common::service::{
-    Answer, ExpressionEvaluator, Progress, QueryService, RequestContext, RowSink, RunningQuery, WriteReceipt,
-    WriteRequest,
+    Answer, Ending, ExpressionEvaluator, Progress, QueryService, RequestContext, RowSink, RunningQuery,
+    WriteReceipt, WriteRequest,
 };
 use zepto_common::types::ColumnType;
 use zepto_common::{BatchId, Error, ErrorCode, Result};
@@ -146,6 +146,11 @@ impl QueryService for ScriptedQueries {
             Some((text, format)) => (text.trim(), Some(format.trim().to_owned())),
             None => (sql.trim(), None),
         };
+        let (text, clause) = match text.rsplit_once(" SETTINGS ") {
+            Some((text, clause)) => (text, settings_of(clause)),
+            None => (text, BTreeMap::new()),
+        };
+        let _ = context.ending.set(Ending { format: format.clone(), settings: clause.clone() });
         let progress = Arc::new(Progress::default());
         let words: Vec<&str> = text.split_whitespace().collect();
         let rows = match words[..] {
@@ -208,8 +213,7 @@ impl QueryService for ScriptedQueries {
             _ => None,
         };
         let warnings = if text.contains("WARN") { vec!["SETTINGS were\nignored".to_owned()] } else { vec![] };
-        let clause = text.split_once("SETTINGS ").filter(|_| rows.is_none());
-        let settings = clause.map(|(_, clause)| settings_of(clause)).unwrap_or_default();
+        let settings = clause;
         Ok(Answer { rows, beside: Arc::default(), format, settings, progress, warnings })
     }
 

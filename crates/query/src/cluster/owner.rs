@@ -194,6 +194,7 @@ fn context_of(request: &Request, cancel: CancellationToken) -> RequestContext {
         settings: BTreeMap::new(),
         params: BTreeMap::new(),
         external_tables: Vec::new(),
+        ending: Arc::default(),
         read_only: true,
         deadline: request.deadline,
         cancel,

@@ -1,5 +1,6 @@
 //! Values out of JSON texts. A path is keys and places (from 1, negative from the end); what is not there is zero.
 
+mod path;
 mod value;
 mod write;
 
@@ -14,6 +15,7 @@ use datafusion::common::{Result, ScalarValue};
 use zepto_common::ErrorCode;
 use zepto_common::types::ColumnType;
 
+pub(crate) use self::path::PATHS;
 use self::value::Json;
 use super::convert::{OnFault, convert};
 use super::scalar::{Call, MANY, Scalar, fault, int_of};

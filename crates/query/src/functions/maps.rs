@@ -1,5 +1,6 @@
 //! Maps: keys, values, and the value of a key.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, ListArray, MapArray, StructArray};
@@ -151,6 +152,38 @@ fn from_arrays(call: &Call<'_>) -> Result<ArrayRef> {
     assembled(call.ty, of(&keys), of(&values), lengths)
 }
 
+fn updated_type(args: &Arguments<'_>) -> Result<ColumnType> {
+    map_type(args, 0)?;
+    if args.base(0) != args.base(1) {
+        let message = "Function mapUpdate takes two maps of one type";
+        return Err(fault(ErrorCode::IllegalTypeOfArgument, message));
+    }
+    Ok(args.base(0))
+}
+
+/// The first map without the keys of the second, and then the second.
+fn updated(call: &Call<'_>) -> Result<ArrayRef> {
+    let ColumnType::Map(key, _) = call.base(0) else { return call.array(0) };
+    let (old, new) = (map(call, 0)?, map(call, 1)?);
+    let (old_keys, new_keys) = (render::texts(old.keys(), &key)?, render::texts(new.keys(), &key)?);
+    let range = |map: &MapArray, row: usize| {
+        let offsets = map.value_offsets();
+        offsets[row] as usize..offsets[row + 1] as usize
+    };
+    let (mut order, mut lengths) = (Vec::new(), Vec::with_capacity(call.rows));
+    for row in 0..call.rows {
+        let before = order.len();
+        let put: HashSet<&str> = range(&new, row).map(|at| new_keys.value(at)).collect();
+        let kept = range(&old, row).filter(|at| !put.contains(old_keys.value(*at)));
+        order.extend(kept.map(|at| (0, at)));
+        order.extend(range(&new, row).map(|at| (1, at)));
+        lengths.push(order.len() - before);
+    }
+    let keys = interleave(&[old.keys().as_ref(), new.keys().as_ref()], &order)?;
+    let values = interleave(&[old.values().as_ref(), new.values().as_ref()], &order)?;
+    assembled(call.ty, keys, values, lengths)
+}
+
 macro_rules! map_row {
     ($name:literal, $syntax:literal, $about:literal, $count:expr, $returns:expr, $body:expr) => {
         row($name, &[], $syntax, $about, Plan::Scalar(Scalar::pure($count, $returns, $body)))
@@ -175,6 +208,14 @@ pub(crate) const ROWS: &[Row] = &[
         (2, 2),
         from_arrays_type,
         from_arrays
+    ),
+    map_row!(
+        "mapUpdate",
+        "mapUpdate(m, changes)",
+        "The first map with the entries of the second.",
+        (2, 2),
+        updated_type,
+        updated
     ),
     map_row!(
         "mapKeys",

@@ -20,8 +20,10 @@ use super::{Plan, Row, row};
 pub(super) use bytes::OF_TEXT;
 use bytes::char_of;
 pub(super) use bytes::hex;
+pub(crate) use patterns::GROUPS;
 use patterns::{extract, matches, replace_regex};
 use pieces::{pieces, split};
+pub(crate) use shape::PADS;
 use shape::{ends, format, pad, repeat, substring};
 
 /// Each text of argument 0 through a function of it and its row.

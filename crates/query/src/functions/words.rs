@@ -384,6 +384,14 @@ pub(crate) const ROWS: &[Row] = &[
         "How many days the month has.",
         "toDayOfMonth(toLastDayOfMonth($1))"
     ),
+    sql!("toRelativeSecondNum", &[], "toRelativeSecondNum(ts)", "Seconds since 1970.", "toUnixTimestamp($1)"),
+    sql!(
+        "toRelativeMinuteNum",
+        &[],
+        "toRelativeMinuteNum(ts)",
+        "Minutes since 1970.",
+        "toUInt32(intDiv(toUnixTimestamp($1), 60))"
+    ),
     sql!("toRelativeYearNum", &[], "toRelativeYearNum(ts)", "The year.", "toYear($1)"),
     sql!(
         "toRelativeQuarterNum",

@@ -2,7 +2,7 @@
 //! plain joins with at most one row per key on the sides whose rows must not multiply.
 //!
 //! The token pass over joins has put the kinds into operators that ClickHouse's grammar has no other use for:
-//! `Semi` is ANY LEFT, `Anti` is ANY INNER.
+//! `Semi` is ANY LEFT, `Anti` is ANY INNER, `Right` (not `RightOuter`) is ANY RIGHT.
 
 use sqlparser::ast::{
     BinaryOperator, Expr, Ident, JoinConstraint, JoinOperator, ObjectNamePart, Select, SelectItem, SetExpr,
@@ -41,25 +41,33 @@ fn rewrite_join(from: &mut TableWithJoins, at: usize, has_wildcard: bool) -> Res
         JoinOperator::LeftAnti(_) if has_wildcard => {
             return Err(refused("SELECT * over an ANTI JOIN is not supported; name the left side's columns"));
         }
-        JoinOperator::RightSemi(_) => return Err(refused("SEMI RIGHT JOIN is not supported")),
-        JoinOperator::RightAnti(_) => return Err(refused("ANTI RIGHT JOIN is not supported")),
+        JoinOperator::Right(constraint) => ("ANY RIGHT", constraint.clone()),
+        JoinOperator::RightSemi(constraint) => ("SEMI RIGHT", constraint.clone()),
+        JoinOperator::RightAnti(_) if has_wildcard => {
+            return Err(refused(
+                "SELECT * over an ANTI JOIN is not supported; name the right side's columns",
+            ));
+        }
         _ => return Ok(()),
     };
     let right = alias_of(&from.joins[at].relation)
         .ok_or_else(|| refused(format!("{kind} JOIN needs a named right side")))?;
     let (left_keys, right_keys) = keys(&constraint, &right, kind)?;
-    if kind == "ANY INNER" {
+    if matches!(kind, "ANY INNER" | "ANY RIGHT" | "SEMI RIGHT") {
         if at > 0 {
-            return Err(refused("ANY INNER JOIN behind another join needs a subquery around that one"));
+            return Err(refused(format!("{kind} JOIN behind another join needs a subquery around that one")));
         }
-        let left =
-            alias_of(&from.relation).ok_or_else(|| refused("ANY INNER JOIN needs a named left side"))?;
+        let left = alias_of(&from.relation)
+            .ok_or_else(|| refused(format!("{kind} JOIN needs a named left side")))?;
         one_per_key(&mut from.relation, left, left_keys);
     }
     let join = &mut from.joins[at];
-    one_per_key(&mut join.relation, right, right_keys);
+    if !matches!(kind, "ANY RIGHT" | "SEMI RIGHT") {
+        one_per_key(&mut join.relation, right, right_keys);
+    }
     join.join_operator = match kind {
         "ANY LEFT" => JoinOperator::LeftOuter(constraint),
+        "ANY RIGHT" => JoinOperator::RightOuter(constraint),
         _ => JoinOperator::Inner(constraint),
     };
     Ok(())

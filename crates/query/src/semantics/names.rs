@@ -12,6 +12,9 @@ use sqlparser::ast::{
 };
 use zepto_common::types::ColumnType;
 
+use super::numbered::{Numbers, SUBQUERY};
+use super::subcolumns;
+
 /// Marks the names of columns that have been there before in the same select.
 const MARK: char = '\u{1}';
 
@@ -34,14 +37,17 @@ pub fn output_schema(schema: &Schema) -> Option<SchemaRef> {
 /// Gives each expression of a select's list its canonical name as an alias.
 pub(super) fn name_columns(select: &mut Select) {
     let mut seen: HashSet<String> = HashSet::new();
+    let mut numbers = Numbers::behind(&select.from);
+    let tables = subcolumns::tables(select);
     for item in &mut select.projection {
+        let numbered = numbers.of(item);
         match item {
             SelectItem::UnnamedExpr(expr) => {
                 let plain = match &*expr {
                     Expr::Identifier(name) => !super::syntax::is_float_word(&name.value),
                     other => matches!(other, Expr::CompoundIdentifier(_)),
                 };
-                let mut name = name_of(expr);
+                let mut name = numbered.put_in(name_of(&subcolumns::shown(expr, tables.as_ref())));
                 if let (Expr::CompoundIdentifier(parts), true) = (&*expr, seen.contains(&name)) {
                     name = joined(parts);
                 }
@@ -163,10 +169,11 @@ pub(crate) fn name_of(expr: &Expr) -> String {
             format!("{}({}, {items})", if *negated { "notIn" } else { "in" }, name_of(expr))
         }
         Expr::InSubquery { expr, negated, .. } => {
-            format!("{}({}, _subquery)", if *negated { "notIn" } else { "in" }, name_of(expr))
+            format!("{}({}, {SUBQUERY})", if *negated { "notIn" } else { "in" }, name_of(expr))
         }
+        Expr::Exists { negated: true, .. } => "not(1)".to_owned(),
         Expr::Exists { .. } => "1".to_owned(),
-        Expr::Subquery(_) => "_subquery_1".to_owned(),
+        Expr::Subquery(_) => SUBQUERY.to_owned(),
         Expr::Like { negated, expr, pattern, .. } => {
             list(if *negated { "notLike" } else { "like" }, &[expr, pattern])
         }

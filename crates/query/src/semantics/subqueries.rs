@@ -1,15 +1,16 @@
 //! Subqueries within expressions, where ClickHouse's NULLs are not those of the standard.
 //!
 //! - one without a row is NULL, whatever the type of its column;
-//! - NULLs of a set count for nothing, and NULL is neither in a set nor not in one.
+//! - NULLs of a set count for nothing, and NULL is neither in a set nor not in one: a filter leaves it out, and elsewhere
+//!   the test is NULL.
 
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{Column, Result};
+use datafusion::common::{Column, Result, ScalarValue};
 use datafusion::logical_expr::expr::{InSubquery, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Subquery};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, Subquery, lit, when};
 
 use crate::functions::scalar_function;
 
@@ -22,6 +23,7 @@ pub(crate) fn nulls_of_subqueries(plan: LogicalPlan) -> Result<LogicalPlan> {
             use datafusion::logical_expr::ExprSchemable;
             schemas.iter().any(|schema| expr.nullable(schema.as_ref()).unwrap_or(true))
         };
+        let filters = matches!(node, LogicalPlan::Filter(_) | LogicalPlan::Join(_));
         node.map_expressions(|expr| {
             let name = names.save(&expr);
             let positive = expr.transform_up(|expr| match expr {
@@ -37,7 +39,7 @@ pub(crate) fn nulls_of_subqueries(plan: LogicalPlan) -> Result<LogicalPlan> {
             let changed = positive.transform_data(|expr| {
                 expr.transform_up(|expr| match expr {
                     Expr::ScalarSubquery(subquery) => scalar(subquery),
-                    Expr::InSubquery(test) => within(test, &may_be_null),
+                    Expr::InSubquery(test) => within(test, filters, &may_be_null),
                     other => Ok(Transformed::no(other)),
                 })
             })?;
@@ -101,18 +103,36 @@ fn has_one_row(subquery: &Subquery) -> bool {
     }
 }
 
-fn within(test: InSubquery, may_be_null: &dyn Fn(&Expr) -> bool) -> Result<Transformed<Expr>> {
+/// The set of one column with a table's name before it. DataFusion's join of a test within an expression takes a column
+/// without one for two.
+fn named(subquery: &Subquery) -> Result<Option<Subquery>> {
+    let plan = subquery.subquery.as_ref();
+    let [(None, _)] = plan.schema().iter().collect::<Vec<_>>()[..] else { return Ok(None) };
+    if !subquery.outer_ref_columns.is_empty() {
+        return Ok(None);
+    }
+    let plan = LogicalPlanBuilder::from(plan.clone()).alias("__set")?.build()?;
+    Ok(Some(subquery.with_plan(Arc::new(plan))))
+}
+
+fn within(test: InSubquery, filters: bool, may_be_null: &dyn Fn(&Expr) -> bool) -> Result<Transformed<Expr>> {
     let InSubquery { expr, subquery, negated } = test;
+    let named = named(&subquery)?;
+    let renamed = named.is_some();
+    let subquery = named.unwrap_or(subquery);
     let nullable = subquery.subquery.schema().fields().iter().any(|field| field.is_nullable());
     let made = if nullable { mapped(&subquery, true, "assumeNotNull")? } else { None };
-    let changed = made.is_some();
+    let changed = made.is_some() || renamed;
     let subquery = made.unwrap_or(subquery);
-    if !negated || !may_be_null(&expr) {
+    if (filters && !negated) || !may_be_null(&expr) {
         let test = Expr::InSubquery(InSubquery { expr, subquery, negated });
         return Ok(Transformed::new_transformed(test, changed));
     }
     let known = expr.as_ref().clone().is_not_null();
     let value = Box::new(call("assumeNotNull", *expr)?);
     let test = Expr::InSubquery(InSubquery { expr: value, subquery, negated });
-    Ok(Transformed::yes(known.and(test)))
+    Ok(Transformed::yes(match filters {
+        true => known.and(test),
+        false => when(known, test).otherwise(lit(ScalarValue::Boolean(None)))?,
+    }))
 }

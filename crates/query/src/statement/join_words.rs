@@ -1,7 +1,8 @@
 //! Token pass over a query: ClickHouse's orders of words in joins.
 //!
 //! sqlparser knows `LEFT SEMI` and `LEFT ANTI`. `ANY LEFT` and `ANY INNER` become its bare `SEMI` and `ANTI`, which
-//! mean the LEFT ones in ClickHouse and are written out here; `rewrite::join_kinds` reads them.
+//! mean the LEFT ones in ClickHouse and are written out here; `rewrite::join_kinds` reads them. `ANY RIGHT` becomes a bare `RIGHT`,
+//! which is written `RIGHT OUTER` where it is meant.
 
 use sqlparser::tokenizer::TokenWithSpan;
 use zepto_common::error::{Error, ErrorCode, Result};
@@ -11,7 +12,7 @@ use super::cursor::is_word;
 use super::params::word;
 
 /// What is written, and what is put there instead.
-const WORDS: [(&[&str], &[&str]); 17] = [
+const WORDS: [(&[&str], &[&str]); 22] = [
     (&["SEMI", "LEFT", "JOIN"], &["LEFT", "SEMI", "JOIN"]),
     (&["LEFT", "SEMI", "JOIN"], &["LEFT", "SEMI", "JOIN"]),
     (&["SEMI", "JOIN"], &["LEFT", "SEMI", "JOIN"]),
@@ -29,12 +30,17 @@ const WORDS: [(&[&str], &[&str]); 17] = [
     (&["ANY", "INNER", "JOIN"], &["ANTI", "JOIN"]),
     (&["INNER", "ANY", "JOIN"], &["ANTI", "JOIN"]),
     (&["ANY", "JOIN"], &["ANTI", "JOIN"]),
+    (&["ANY", "RIGHT", "JOIN"], &["RIGHT", "JOIN"]),
+    (&["ANY", "RIGHT", "OUTER", "JOIN"], &["RIGHT", "JOIN"]),
+    (&["RIGHT", "ANY", "JOIN"], &["RIGHT", "JOIN"]),
+    (&["RIGHT", "OUTER", "ANY", "JOIN"], &["RIGHT", "JOIN"]),
+    (&["RIGHT", "JOIN"], &["RIGHT", "OUTER", "JOIN"]),
 ];
 
 /// Rewrites a query's tokens.
 ///
 /// # Errors
-/// `NotImplemented` for ANY with RIGHT and FULL.
+/// `NotImplemented` for ANY with FULL.
 pub(crate) fn rewrite(tokens: Tokens) -> Result<Tokens> {
     let mut out = Vec::with_capacity(tokens.len());
     let mut i = 0;
@@ -45,11 +51,8 @@ pub(crate) fn rewrite(tokens: Tokens) -> Result<Tokens> {
             i += written.len();
             continue;
         }
-        for kind in ["RIGHT", "FULL"] {
-            if sees(&tokens[i..], &["ANY", kind]) || sees(&tokens[i..], &[kind, "ANY", "JOIN"]) {
-                let message = format!("ANY {kind} JOIN is not supported");
-                return Err(Error::new(ErrorCode::NotImplemented, message));
-            }
+        if sees(&tokens[i..], &["ANY", "FULL"]) || sees(&tokens[i..], &["FULL", "ANY", "JOIN"]) {
+            return Err(Error::new(ErrorCode::NotImplemented, "ANY FULL JOIN is not supported"));
         }
         out.push(tokens[i].clone());
         i += 1;
@@ -73,6 +76,9 @@ mod tests {
         same("a SEMI LEFT JOIN b USING (x)", "a LEFT SEMI JOIN b USING (x)");
         same("a ANTI JOIN b USING (x, y) WHERE z", "a LEFT ANTI JOIN b USING (x, y) WHERE z");
         same("a ANY LEFT JOIN b ON c", "a SEMI JOIN b ON c");
+        same("a RIGHT ANY JOIN b ON c", "a RIGHT JOIN b ON c");
+        same("a RIGHT JOIN b ON c", "a RIGHT OUTER JOIN b ON c");
+        same("a RIGHT OUTER JOIN b ON c", "a RIGHT OUTER JOIN b ON c");
         assert!(text("a ANY FULL JOIN b USING x").is_err());
     }
 }

@@ -126,8 +126,8 @@ const STATEMENT_DIFFERENCES: &[(&str, &str)] = &[
     ("SELECT … FINAL", "says nothing: rows are never versions of each other"),
     ("ORDER BY … WITH FILL", "for one column, the last of ORDER BY; whole numbers and times"),
     ("ORDER BY … WITH FILL INTERPOLATE", "repeats the value before; no expressions"),
-    ("JOIN: SEMI, ANTI", "not RIGHT; ANTI gives no columns of the right side"),
-    ("JOIN: ANY", "not RIGHT and FULL; ON with equalities of qualified columns"),
+    ("JOIN: SEMI, ANTI", "ANTI gives no columns of the other side; ON with equalities of qualified columns"),
+    ("JOIN: ANY", "not FULL; ON with equalities of qualified columns"),
     ("ARRAY JOIN", "not beside another join"),
     ("UNION, INTERSECT, EXCEPT", "ORDER BY behind them sorts the whole; EXCEPT without a word is DISTINCT"),
 ];

@@ -66,6 +66,7 @@ impl Database {
             settings: BTreeMap::new(),
             params: BTreeMap::new(),
             external_tables: Vec::new(),
+            ending: Arc::default(),
             read_only: false,
             deadline: Instant::now() + WAIT,
             cancel: CancellationToken::new(),

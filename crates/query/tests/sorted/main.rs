@@ -39,6 +39,7 @@ fn context() -> RequestContext {
         settings: BTreeMap::new(),
         params: BTreeMap::new(),
         external_tables: Vec::new(),
+        ending: Arc::default(),
         read_only: false,
         deadline: Instant::now() + Duration::from_secs(60),
         cancel: CancellationToken::new(),

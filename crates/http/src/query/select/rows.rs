@@ -15,7 +15,9 @@ use zepto_formats::{Encoder, ResultTotals};
 
 use super::Plain;
 use crate::door::Service;
+use crate::exception::exception_words;
 use crate::query::Call;
+use crate::query::exceptions::Break;
 use crate::query::form::Form;
 use crate::sessions::Lease;
 
@@ -31,6 +33,8 @@ pub(super) struct Rows {
     beside: Arc<Beside>,
     progress: Arc<Progress>,
     begun: bool,
+    /// An exception is told inside the format.
+    exceptions_inside: bool,
     rows: u64,
     /// Room for the next part: as much as the last one took, so that it need not grow by copies.
     room: usize,
@@ -44,7 +48,7 @@ pub(super) struct Rows {
 impl Rows {
     pub(super) fn new(
         call: &Call,
-        encoder: Box<dyn Encoder>,
+        (encoder, exceptions_inside): (Box<dyn Encoder>, bool),
         (batches, beside): (RowStream, Arc<Beside>),
         progress: Arc<Progress>,
         until: tokio::time::Instant,
@@ -60,6 +64,7 @@ impl Rows {
             beside,
             progress,
             begun: false,
+            exceptions_inside,
             rows: 0,
             room: 0,
             started,
@@ -83,24 +88,44 @@ impl Rows {
     }
 
     /// The next bytes, never none of them; None after the last.
-    async fn next(&mut self) -> Result<Option<Bytes>> {
+    async fn next(&mut self) -> Result<Option<Bytes>, Break> {
         while let Some(mut encoder) = self.encoder.take() {
             let batch = timeout_at(self.until, self.batches.next()).await;
-            let batch =
-                batch.map_err(|_| Error::new(ErrorCode::TimeoutExceeded, "the result took too long"))?;
-            let mut out = Vec::with_capacity(if batch.is_some() { self.room } else { 0 });
+            let batch = batch
+                .unwrap_or_else(|_| {
+                    Some(Err(Error::new(ErrorCode::TimeoutExceeded, "the result took too long")))
+                })
+                .transpose();
+            let more = matches!(batch, Ok(Some(_)));
+            let mut out = Vec::with_capacity(if more { self.room } else { 0 });
             if !std::mem::replace(&mut self.begun, true) {
                 encoder.begin(&mut out)?;
             }
-            match batch.transpose()? {
-                Some(batch) => {
-                    self.rows += batch.num_rows() as u64;
-                    self.progress.result_rows.store(self.rows, Ordering::Relaxed);
-                    let (encoder, encoded) = encode(&self.service, encoder, batch, out).await?;
-                    self.encoder = Some(encoder);
-                    out = encoded?;
+            let before = out.len();
+            let (mut encoder, written) = match batch {
+                Ok(Some(batch)) => {
+                    let rows = batch.num_rows() as u64;
+                    let (encoder, bytes, written) = encode(&self.service, encoder, batch, out).await?;
+                    out = bytes;
+                    (encoder, written.map(|()| Some(rows)))
                 }
-                None => encoder.finish(&self.totals(), &mut out)?,
+                Ok(None) => {
+                    let written = encoder.finish(&self.totals(), &mut out);
+                    (encoder, written.map(|()| None))
+                }
+                Err(error) => (encoder, Err(error)),
+            };
+            match written {
+                Ok(Some(rows)) => {
+                    self.rows += rows;
+                    self.progress.result_rows.store(self.rows, Ordering::Relaxed);
+                    self.encoder = Some(encoder);
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    out.truncate(before);
+                    return Err(self.broken(error, encoder.as_mut(), out));
+                }
             }
             if !out.is_empty() {
                 // Parts differ a little in size.
@@ -109,6 +134,16 @@ impl Rows {
             }
         }
         Ok(None)
+    }
+
+    /// Ends the result with the exception, if the format tells it.
+    fn broken(&self, error: Error, encoder: &mut dyn Encoder, mut out: Vec<u8>) -> Break {
+        let words = self.exceptions_inside.then(|| {
+            let words = exception_words(&error, &self.service.identity().version);
+            encoder.exception(&words, &mut out);
+            Bytes::from(out)
+        });
+        Break { error, words }
     }
 
     fn totals(&self) -> ResultTotals {
@@ -123,17 +158,17 @@ impl Rows {
     }
 }
 
-/// Appends a batch to `out`; both the encoder and the bytes come back.
+/// Appends a batch to `out`; both the encoder and the bytes come back, also when the batch could not be written.
 async fn encode(
     service: &Service,
     mut encoder: Box<dyn Encoder>,
     batch: RecordBatch,
     mut out: Vec<u8>,
-) -> Result<(Box<dyn Encoder>, Result<Vec<u8>>)> {
+) -> Result<(Box<dyn Encoder>, Vec<u8>, Result<()>)> {
     let trifle = batch.num_rows() * batch.num_columns() <= TRIFLE_CELLS;
     let work = move || {
         let encoded = encoder.batch(&batch, &mut out);
-        (encoder, encoded.map(|()| out))
+        (encoder, out, encoded)
     };
     service.work(trifle, work).await
 }

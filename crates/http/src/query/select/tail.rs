@@ -14,6 +14,7 @@ use crate::deflate::Deflate;
 use crate::door::Service;
 use crate::exception::exception_block;
 use crate::query::Call;
+use crate::query::exceptions::Break;
 
 /// Bytes up to which a part is compressed at once instead of on a worker thread.
 const TRIFLE_BYTES: usize = 64 << 10;
@@ -98,7 +99,12 @@ impl Tail {
             };
             let sent = match part {
                 Some(Ok(bytes)) => self.compress(bytes.into()).await.map(|out| (out, Stage::Open)),
-                Some(Err(error)) => Err(error),
+                Some(Err(Break { words: Some(words), error })) => {
+                    tracing::debug!(code = error.code.number(), %error, "a result ends with its exception");
+                    let ended = self.compress(words.into()).await.and_then(|out| self.end(out));
+                    ended.map(|out| (out, Stage::Done))
+                }
+                Some(Err(Break { words: None, error })) => Err(error),
                 None => self.end(Vec::new()).map(|out| (out, Stage::Done)),
             };
             let (out, next) = match sent {

@@ -1,14 +1,18 @@
 //! Regular expressions.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, StringViewArray};
 use datafusion::common::Result;
-use regex::Regex;
+use regex::{Match, Regex};
 use zepto_common::ErrorCode;
+use zepto_common::types::ColumnType;
 
 use super::shape::check_made;
-use crate::functions::scalar::{Call, fault};
+use crate::functions::more::lists;
+use crate::functions::scalar::{Call, Scalar, fault};
+use crate::functions::{Plan, Row, row};
 
 fn compile(pattern: &str) -> Result<Regex> {
     // ClickHouse's `.` matches a line's end too.
@@ -101,3 +105,32 @@ fn regex_replacement(text: &str) -> String {
     }
     out
 }
+
+/// The groups of the first match.
+fn groups(call: &Call<'_>) -> Result<ArrayRef> {
+    let patterns = call.texts(1)?;
+    let last: RefCell<Option<(String, Regex)>> = RefCell::new(None);
+    lists(call, 0, |text, row| {
+        let pattern = patterns.value(row);
+        let mut last = last.borrow_mut();
+        if last.as_ref().is_none_or(|(known, _)| known != pattern) {
+            *last = Some((pattern.to_owned(), compile(pattern)?));
+        }
+        let Some((_, regex)) = last.as_ref() else { return Ok(Vec::new()) };
+        if regex.captures_len() < 2 {
+            let message = format!("There are no groups in the pattern '{pattern}'");
+            return Err(fault(ErrorCode::BadArguments, message));
+        }
+        let part = |part: Option<Match<'_>>| part.map_or_else(String::new, |part| part.as_str().to_owned());
+        Ok(regex.captures(text).map(|all| all.iter().skip(1).map(part).collect()).unwrap_or_default())
+    })
+}
+
+/// Groups of patterns.
+pub(crate) const GROUPS: &[Row] = &[row(
+    "extractGroups",
+    &[],
+    "extractGroups(s, pattern)",
+    "The groups of the first match.",
+    Plan::Scalar(Scalar::pure((2, 2), |_| Ok(ColumnType::Array(Box::new(ColumnType::String))), groups)),
+)];

@@ -5,11 +5,13 @@ use std::borrow::Cow;
 use arrow::array::{Array, ArrayRef, StringViewArray};
 use datafusion::common::Result;
 use zepto_common::ErrorCode;
+use zepto_common::types::ColumnType;
 
 use super::map;
 use crate::functions::meter::Meter;
 use crate::functions::render;
-use crate::functions::scalar::{Call, fault};
+use crate::functions::scalar::{Call, Scalar, fault};
+use crate::functions::{Plan, Row, row};
 
 /// Longest text that a repeating or padding function makes.
 const MADE_BYTES_MAX: usize = 16 << 20;
@@ -150,3 +152,21 @@ pub(super) fn ends(call: &Call<'_>, left: bool) -> Result<ArrayRef> {
         Ok(Cow::Owned(String::from_utf8_lossy(&text.as_bytes()[start as usize..end as usize]).into_owned()))
     })
 }
+
+/// Texts of a width in characters.
+pub(crate) const PADS: &[Row] = &[
+    row(
+        "leftPadUTF8",
+        &[],
+        "leftPadUTF8(s, length[, fill])",
+        "Filled at the left to a length in characters.",
+        Plan::Scalar(Scalar::pure((2, 3), |_| Ok(ColumnType::String), |call| pad(call, true, true))),
+    ),
+    row(
+        "rightPadUTF8",
+        &[],
+        "rightPadUTF8(s, length[, fill])",
+        "Filled at the right to a length in characters.",
+        Plan::Scalar(Scalar::pure((2, 3), |_| Ok(ColumnType::String), |call| pad(call, false, true))),
+    ),
+];

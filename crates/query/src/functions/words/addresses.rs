@@ -38,6 +38,14 @@ pub(crate) const ROWS: &[Row] = &[
         let host = domain(url);
         host.rsplit_once('.').map_or(String::new(), |(_, last)| last.to_owned())
     }),
+    of_text!("netloc", "Who and where: user, host and port.", |url: &str| {
+        let rest = url.split_once("//").map_or(url, |(_, rest)| rest);
+        rest.split(['/', '?', '#']).next().unwrap_or_default().to_owned()
+    }),
+    of_text!("pathFull", "The path with all that follows it.", |url: &str| {
+        let rest = url.split_once("//").map_or(url, |(_, rest)| rest);
+        rest.find('/').map_or("", |at| &rest[at..]).to_owned()
+    }),
     of_text!("queryString", "What stands between ? and #.", |url: &str| letters::parts(url).1.to_owned()),
     of_text!("fragment", "What stands behind #.", |url: &str| letters::parts(url).2.to_owned()),
     of_text!("cutQueryString", "The address without its ? part.", letters::without_query),
