@@ -17,7 +17,7 @@ use futures::stream;
 use zepto_common::catalog::Ddl;
 use zepto_common::error::{Error, ErrorCode, Result};
 use zepto_common::schema::{TableName, TableSchema};
-use zepto_common::service::Answer;
+use zepto_common::service::{Answer, RunningQuery};
 
 use crate::service::{Core, Run};
 use crate::statement::{NameText, ObjectKind, Statement};
@@ -63,7 +63,7 @@ pub(crate) async fn statement(run: Run, statement: Statement) -> Result<Answer> 
             answer.settings = settings;
             Ok(answer)
         }
-        Statement::Kill { query_id, user } => kill(run, query_id, user),
+        Statement::Kill { query_id, user, only_listed } => kill(run, query_id, user, only_listed),
     }
 }
 
@@ -182,18 +182,23 @@ fn use_database(run: Run, database: String) -> Result<Answer> {
     Ok(answer)
 }
 
-fn kill(run: Run, query_id: Option<String>, user: Option<String>) -> Result<Answer> {
+/// KILL QUERY; with TEST it only tells whom it would stop.
+fn kill(run: Run, query_id: Option<String>, user: Option<String>, only_listed: bool) -> Result<Answer> {
     let me = run.context.query_id.clone();
-    let stopped = run.core.running.kill(|query| {
+    let wanted = |query: &RunningQuery| {
         query.query_id != me
             && query_id.as_ref().is_none_or(|id| *id == query.query_id)
             && user.as_ref().is_none_or(|user| *user == query.user)
-    });
-    let column = |of: fn(&zepto_common::service::RunningQuery) -> &String| {
+    };
+    let (stopped, status) = match only_listed {
+        true => (run.core.running.list().into_iter().filter(wanted).collect(), "waiting"),
+        false => (run.core.running.kill(wanted), "finished"),
+    };
+    let column = |of: fn(&RunningQuery) -> &String| {
         Cells::Text(stopped.iter().map(|query| of(query).clone()).collect())
     };
     let rows = batch(vec![
-        ("kill_status", Cells::same("finished", stopped.len())),
+        ("kill_status", Cells::same(status, stopped.len())),
         ("query_id", column(|query| &query.query_id)),
         ("user", column(|query| &query.user)),
         ("query", column(|query| &query.query)),

@@ -123,7 +123,7 @@ pub(crate) enum Statement {
     /// SET name = value.
     Set(BTreeMap<String, String>),
     /// KILL QUERY WHERE query_id = ….
-    Kill { query_id: Option<String>, user: Option<String> },
+    Kill { query_id: Option<String>, user: Option<String>, only_listed: bool },
 }
 
 impl Statement {
@@ -397,7 +397,8 @@ fn kill(cursor: &mut Cursor) -> Result<Statement> {
             }
         }
         if !cursor.word("AND") {
-            return Ok(Statement::Kill { query_id, user });
+            let only_listed = cursor.word("TEST");
+            return Ok(Statement::Kill { query_id, user, only_listed });
         }
     }
 }

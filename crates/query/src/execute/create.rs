@@ -1,6 +1,6 @@
 //! CREATE TABLE, VIEW and DATABASE.
 
-use arrow::array::Array;
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use zepto_common::ColumnId;
 use zepto_common::catalog::Ddl;
@@ -10,11 +10,13 @@ use zepto_common::service::Answer;
 use zepto_common::types::ColumnType;
 use zepto_engine::store::{NewTable, ViewDefinition};
 
-use super::evaluate::constant;
+use sqlparser::tokenizer::Token;
+
+use super::evaluate::{constant, is_moving};
 use super::show::columns_of;
 use super::{insert, is_missing};
 use crate::service::Run;
-use crate::statement::cursor::{is_word, quote, text_of};
+use crate::statement::cursor::{Cursor, is_word, quote, text_of};
 use crate::statement::{ColumnSpec, CreateTable, NameText, Tokens};
 use crate::system::is_built_in;
 
@@ -53,7 +55,7 @@ pub(super) async fn table(mut run: Run, create: CreateTable) -> Result<Answer> {
         }
         other => other?,
     };
-    match create.query {
+    match create.query.filter(|_| !create.empty) {
         Some(query) => insert::insert(run, &name_text, None, query).await,
         None => Ok(run.done()),
     }
@@ -93,9 +95,17 @@ pub(super) fn column(run: &Run, spec: &ColumnSpec) -> Result<Column> {
     })
 }
 
+/// Whether an expression is `now()` or one of its other names, and nothing else.
+fn is_now(tokens: &Tokens) -> bool {
+    let mut cursor = Cursor::new(tokens.clone());
+    let named = ["now", "now64", "current_timestamp"].iter().any(|name| cursor.word(name));
+    let bare = tokens.first().is_some_and(|first| is_word(&first.token, "current_timestamp"));
+    let called = cursor.peek() == Some(&Token::LParen) && cursor.parenthesised().is_ok();
+    named && (called || bare) && cursor.at_end()
+}
+
 fn default(run: &Run, tokens: Tokens, ty: &ColumnType) -> Result<ColumnDefault> {
-    let is_call = tokens.len() >= 3 && text_of(&tokens[1..]).starts_with('(');
-    if is_call && ["now", "now64", "current_timestamp"].iter().any(|name| is_word(&tokens[0].token, name)) {
+    if is_now(&tokens) {
         return match ty.inner().is_time() {
             true => Ok(ColumnDefault::Now),
             false => {
@@ -104,11 +114,32 @@ fn default(run: &Run, tokens: Tokens, ty: &ColumnType) -> Result<ColumnDefault> 
             }
         };
     }
-    let value = constant(&run.core, &*run.state()?, tokens, ty)?;
-    if value.is_null(0) {
+    let state = run.state()?;
+    if is_moving(&run.core, &state, &tokens)? {
+        let message = format!(
+            "DEFAULT {} is another value in each row, and one that is fixed when the table is made would be wrong: a \
+             DEFAULT is a constant, or now() for a time column",
+            text_of(&tokens)
+        );
+        return Err(Error::new(ErrorCode::NotImplemented, message));
+    }
+    let text_of_default = text_of(&tokens);
+    let value = constant(&run.core, &state, tokens, ty)?;
+    if value.is_null(0) || is_empty_list(&value) {
         return Ok(ColumnDefault::Zero);
     }
+    if matches!(ty.inner(), ColumnType::Array(_) | ColumnType::Tuple(_) | ColumnType::Map(..)) {
+        let message =
+            format!("DEFAULT {text_of_default} of type {ty} is not supported: only an empty one is");
+        return Err(Error::new(ErrorCode::NotImplemented, message));
+    }
     Ok(ColumnDefault::Constant(text(&value, ty)?))
+}
+
+/// Whether the one value is an array or a map without elements.
+fn is_empty_list(value: &ArrayRef) -> bool {
+    let list = value.as_list_opt::<i32>().map(|list| list.value_length(0));
+    list.or_else(|| value.as_map_opt().map(|map| map.value_length(0))).is_some_and(|length| length == 0)
 }
 
 /// The value's text, as an INSERT in TabSeparated would have it.

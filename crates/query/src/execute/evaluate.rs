@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::Schema;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
-use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
+use datafusion::logical_expr::{Expr, LogicalPlan, Projection, Volatility};
 use datafusion::physical_expr::create_physical_expr;
 use futures::FutureExt;
 use zepto_common::error::{Error, ErrorCode, Result};
@@ -74,6 +75,29 @@ pub(super) fn constant(
         return Err(bad(&text, "it is NULL"));
     }
     Ok(value)
+}
+
+/// Whether an expression calls what gives another value at another time, or in another row.
+///
+/// # Errors
+/// As [`constant`].
+pub(super) fn is_moving(core: &Core, state: &SessionState, tokens: &Tokens) -> Result<bool> {
+    let text = text_of(tokens);
+    let wrapped = statement::tokenize(&format!("SELECT ({text})"))?;
+    let planned = core.logical_plan(state, wrapped).now_or_never();
+    let plan = planned.unwrap_or_else(|| Err(bad(&text, "it is not a constant")))?;
+    let mut moving = false;
+    let visited = plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|expr| {
+                moving |= matches!(expr, Expr::ScalarFunction(call)
+                    if call.func.signature().volatility != Volatility::Immutable);
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    });
+    visited.map_err(from_datafusion)?;
+    Ok(moving)
 }
 
 /// A value that the column cannot hold has the same code whether it is written as a literal or as an expression.

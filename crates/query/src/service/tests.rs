@@ -1,6 +1,7 @@
 //! Statements end to end over a store in a temporary directory.
 
 mod bounds;
+mod creates;
 mod external;
 mod index_aggregates;
 mod inserts;

@@ -5,7 +5,7 @@ use zepto_common::error::{Error, ErrorCode, Result};
 use zepto_common::limits::COLUMNS_MAX;
 use zepto_common::types::ColumnType;
 
-use super::cursor::{Cursor, NameText, text_of};
+use super::cursor::{Cursor, NameText, is_word, text_of};
 use super::{Statement, Tokens, on_cluster};
 
 /// A column as written in CREATE or ALTER.
@@ -34,6 +34,8 @@ pub(crate) struct CreateTable {
     pub(crate) like: Option<NameText>,
     /// `AS SELECT …`: take its columns and rows.
     pub(crate) query: Option<Tokens>,
+    /// EMPTY before AS: take no rows.
+    pub(crate) empty: bool,
     /// The ENGINE clause's text.
     pub(crate) engine: String,
     /// Columns of ORDER BY (or PRIMARY KEY when there is no ORDER BY).
@@ -195,7 +197,9 @@ fn table(mut cursor: Cursor) -> Result<Statement> {
 
 fn column_list(cursor: &mut Cursor, create: &mut CreateTable) -> Result<()> {
     while !cursor.at_end() {
-        if cursor.sees(&["INDEX"]) || cursor.sees(&["PROJECTION"]) || cursor.sees(&["CONSTRAINT"]) {
+        if cursor.sees(&["CONSTRAINT"]) {
+            constraint(cursor, create)?;
+        } else if cursor.sees(&["INDEX"]) || cursor.sees(&["PROJECTION"]) {
             let text = text_of(&cursor.until(|c| c.peek() == Some(&Token::Comma)));
             create.warnings.push(format!("{text} is ignored"));
         } else if cursor.words(&["PRIMARY", "KEY"]) {
@@ -234,7 +238,9 @@ pub(super) fn column(cursor: &mut Cursor, warnings: &mut Vec<String>) -> Result<
         } else if cursor.word("COMMENT") {
             spec.comment = cursor.string()?;
         } else if cursor.word("CODEC") {
-            let codec = text_of(&cursor.parenthesised()?);
+            let codec = cursor.parenthesised()?;
+            check_codecs(codec.clone())?;
+            let codec = text_of(&codec);
             warnings.push(format!("CODEC({codec}) of column {} is ignored", spec.name));
         } else if cursor.words(&["PRIMARY", "KEY"]) {
             warnings.push(format!("PRIMARY KEY of column {} is ignored: use ORDER BY", spec.name));
@@ -275,7 +281,11 @@ fn clause(cursor: &mut Cursor, create: &mut CreateTable) -> Result<()> {
         cursor.symbol(&Token::Eq);
         let name = cursor.identifier()?;
         let arguments = match cursor.peek() {
-            Some(Token::LParen) => text_of(&cursor.parenthesised()?),
+            Some(Token::LParen) => {
+                let arguments = cursor.parenthesised()?;
+                check_list(arguments.clone())?;
+                text_of(&arguments)
+            }
             _ => String::new(),
         };
         engine(&name, &arguments, create)
@@ -289,17 +299,20 @@ fn clause(cursor: &mut Cursor, create: &mut CreateTable) -> Result<()> {
         }
         Ok(())
     } else if cursor.words(&["PARTITION", "BY"]) {
-        ignored(cursor, "PARTITION BY", "rows are spread by the hash of the key", create)
+        ignored(cursor, ("PARTITION BY", check_list), "rows are spread by the hash of the key", create)
     } else if cursor.words(&["SAMPLE", "BY"]) {
-        ignored(cursor, "SAMPLE BY", "tables are not sampled", create)
+        ignored(cursor, ("SAMPLE BY", check_list), "tables are not sampled", create)
     } else if cursor.word("TTL") {
         create.ttl = Some(super::alter::ttl_expression(cursor)?);
         Ok(())
     } else if cursor.word("SETTINGS") {
-        ignored(cursor, "SETTINGS", "tables have no settings", create)
+        ignored(cursor, ("SETTINGS", check_settings), "tables have no settings", create)
     } else if cursor.word("COMMENT") {
         create.comment = cursor.string()?;
         Ok(())
+    } else if cursor.words(&["EMPTY", "AS"]) {
+        create.empty = true;
+        source(cursor, create)
     } else if cursor.word("AS") {
         source(cursor, create)
     } else if cursor.sees(&["DEDUP"]) {
@@ -343,14 +356,105 @@ fn engine(name: &str, arguments: &str, create: &mut CreateTable) -> Result<()> {
 
 fn ends_clause(cursor: &Cursor) -> bool {
     ["ENGINE", "TTL", "SETTINGS", "COMMENT", "AS", "DEDUP"].iter().any(|word| cursor.sees(&[word]))
+        || cursor.sees(&["EMPTY", "AS"])
         || ["ORDER", "PARTITION", "SAMPLE"].iter().any(|word| cursor.sees(&[word, "BY"]))
         || cursor.sees(&["PRIMARY", "KEY"])
 }
 
-fn ignored(cursor: &mut Cursor, clause: &str, reason: &str, create: &mut CreateTable) -> Result<()> {
-    let text = text_of(&cursor.until(ends_clause));
-    create.warnings.push(format!("{clause} {text} is ignored: {reason}"));
+/// A clause without effect. What it says is read all the same: words that are passed over could mean anything.
+fn ignored(
+    cursor: &mut Cursor,
+    (clause, check): (&str, fn(Tokens) -> Result<()>),
+    reason: &str,
+    create: &mut CreateTable,
+) -> Result<()> {
+    let said = cursor.until(ends_clause);
+    check(said.clone())?;
+    create.warnings.push(format!("{clause} {} is ignored: {reason}", text_of(&said)));
     Ok(())
+}
+
+/// Expressions with commas between them, or none.
+fn check_list(tokens: Tokens) -> Result<()> {
+    let mut cursor = Cursor::new(tokens);
+    while !cursor.at_end() {
+        super::expression(cursor.until(|c| c.peek() == Some(&Token::Comma)))?;
+        if !cursor.symbol(&Token::Comma) {
+            break;
+        }
+    }
+    cursor.expect_end()
+}
+
+/// `name = value`, with commas between them.
+fn check_settings(tokens: Tokens) -> Result<()> {
+    let mut cursor = Cursor::new(tokens);
+    loop {
+        cursor.identifier()?;
+        cursor.expect_symbol(&Token::Eq)?;
+        super::expression(cursor.until(|c| c.peek() == Some(&Token::Comma)))?;
+        if !cursor.symbol(&Token::Comma) {
+            return cursor.expect_end();
+        }
+    }
+}
+
+/// ClickHouse's codecs. None changes what a column holds.
+const CODECS: [&str; 15] = [
+    "None",
+    "Default",
+    "LZ4",
+    "LZ4HC",
+    "ZSTD",
+    "T64",
+    "Delta",
+    "DoubleDelta",
+    "Gorilla",
+    "FPC",
+    "GCD",
+    "ALP",
+    "AES_128_GCM_SIV",
+    "AES_256_GCM_SIV",
+    "Multiple",
+];
+
+fn check_codecs(tokens: Tokens) -> Result<()> {
+    let mut cursor = Cursor::new(tokens);
+    loop {
+        let name = cursor.identifier()?;
+        if !CODECS.iter().any(|known| known.eq_ignore_ascii_case(&name)) {
+            return Err(Error::new(ErrorCode::UnknownCodec, format!("Unknown codec family code: {name}")));
+        }
+        if cursor.peek() == Some(&Token::LParen) {
+            check_list(cursor.parenthesised()?)?;
+        }
+        if !cursor.symbol(&Token::Comma) {
+            return cursor.expect_end();
+        }
+    }
+}
+
+/// `CONSTRAINT name ASSUME e` tells the planner something; CHECK would have to be kept.
+fn constraint(cursor: &mut Cursor, create: &mut CreateTable) -> Result<()> {
+    cursor.expect_word("CONSTRAINT")?;
+    let name = cursor.identifier()?;
+    if cursor.sees(&["CHECK"]) {
+        let message = format!("CONSTRAINT {name} CHECK is not supported: no INSERT would be held to it");
+        return Err(Error::new(ErrorCode::NotImplemented, message));
+    }
+    cursor.expect_word("ASSUME")?;
+    let assumed = cursor.until(|c| c.peek() == Some(&Token::Comma));
+    super::expression(assumed.clone())?;
+    create.warnings.push(format!("CONSTRAINT {name} ASSUME {} is ignored", text_of(&assumed)));
+    Ok(())
+}
+
+/// A key of ORDER BY without ASC or DESC.
+fn without_direction(mut key: Tokens) -> Tokens {
+    if key.last().is_some_and(|last| ["ASC", "DESC"].iter().any(|word| is_word(&last.token, word))) {
+        key.pop();
+    }
+    key
 }
 
 /// The columns of `a`, `(a, b)` or `tuple()`; an expression counts as its first column.
@@ -366,6 +470,7 @@ fn expression_columns(cursor: &mut Cursor) -> Result<Vec<String>> {
     let mut names = Vec::new();
     while !inside.at_end() {
         let element = inside.until(|c| c.peek() == Some(&Token::Comma));
+        super::expression(without_direction(element.clone()))?;
         let mut words = element.iter().enumerate().filter_map(|(i, t)| match &t.token {
             // A word before a parenthesis is a function.
             Token::Word(word) if element.get(i + 1).is_none_or(|n| n.token != Token::LParen) => {

@@ -63,6 +63,10 @@ async fn a_kill_stops_the_work() {
     let error = bench.run_as("SELECT 1", same).await.map(|_| ()).unwrap_err();
     assert_eq!(error.code, ErrorCode::QueryWithSameIdIsAlreadyRunning);
     assert_eq!(bench.rows("KILL QUERY WHERE query_id = 'nobody'").await.len(), 0);
+    let listed = bench.rows("KILL QUERY WHERE query_id = 'victim' TEST").await;
+    assert!(listed.len() == 1 && listed[0].starts_with("waiting victim"), "{listed:?}");
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!victim.is_finished(), "TEST stops nothing");
     assert_eq!(bench.rows("KILL QUERY WHERE query_id = 'victim'").await.len(), 1);
     assert_eq!(victim.await.unwrap().unwrap_err().code, ErrorCode::QueryWasCancelled);
     while !bench.service.running().is_empty() {
