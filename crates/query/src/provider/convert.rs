@@ -76,7 +76,8 @@ mod tests {
 
     #[test]
     fn rows_of_a_dictionary_have_its_words_whether_it_has_few_or_many() {
-        let words: StringArray = (0..40).map(|n| Some(format!("{}{n}", "a long word ".repeat(n % 3)))).collect();
+        let words: StringArray =
+            (0..40).map(|n| Some(format!("{}{n}", "a long word ".repeat(n % 3)))).collect();
         for rows in [0, 1, 79, 80, 81, 1_000] {
             let keys: Int32Array = (0..rows).map(|row| (row % 7 > 0).then_some(row * 3 % 40)).collect();
             let dictionary: ArrayRef = Arc::new(DictionaryArray::new(keys, Arc::new(words.clone())));
