@@ -267,7 +267,17 @@ impl RowFormat for RowBinary {
 }
 
 /// Writes a length as LEB128.
-pub(crate) fn write_length(mut value: usize, out: &mut Vec<u8>) {
+#[inline]
+pub(crate) fn write_length(value: usize, out: &mut Vec<u8>) {
+    if value < 0x80 {
+        out.push(value as u8);
+    } else {
+        write_long_length(value, out);
+    }
+}
+
+#[inline(never)]
+fn write_long_length(mut value: usize, out: &mut Vec<u8>) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;

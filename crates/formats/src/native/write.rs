@@ -251,10 +251,6 @@ fn string_of_view(array: &StringViewArray, view: u128, out: &mut Vec<u8>) {
 
 #[inline]
 fn string(text: &str, out: &mut Vec<u8>) {
-    if text.len() < 0x80 {
-        out.push(text.len() as u8);
-    } else {
-        write_length(text.len(), out);
-    }
+    write_length(text.len(), out);
     out.extend_from_slice(text.as_bytes());
 }

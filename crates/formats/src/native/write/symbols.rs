@@ -13,10 +13,30 @@ use super::{DICTIONARY_FLAGS, each};
 use crate::row_binary::write_string;
 use crate::views::INLINE_BYTES;
 
-/// A dictionary in the making and the number of each row in it.
-struct Numbered<'a> {
+/// A dictionary and the number of each row in it.
+struct Numbered<'a, N> {
     words: Vec<&'a str>,
-    numbers: Vec<u32>,
+    numbers: Vec<N>,
+}
+
+/// What a row's number is kept in.
+trait Number: Copy + Default + Into<u32> {
+    /// None for a number that is too large.
+    fn of(number: u32) -> Option<Self>;
+}
+
+impl Number for u16 {
+    #[inline]
+    fn of(number: u32) -> Option<Self> {
+        number.try_into().ok()
+    }
+}
+
+impl Number for u32 {
+    #[inline]
+    fn of(number: u32) -> Option<Self> {
+        Some(number)
+    }
 }
 
 /// Writes a dictionary in the order in which its words first come, and a number per row. The first word is always
@@ -39,10 +59,10 @@ pub(super) fn symbols(
                 out,
             );
         }
-        DataType::Utf8View => write_numbered(&of_views(array.as_string_view(), nulls, nullable), out),
+        DataType::Utf8View => words_of_views(array.as_string_view(), nulls, nullable, out),
         _ => {
             let views = cast(array, &DataType::Utf8View)?;
-            write_numbered(&of_views(views.as_string_view(), nulls, nullable), out);
+            words_of_views(views.as_string_view(), nulls, nullable, out);
         }
     }
     Ok(())
@@ -57,7 +77,7 @@ fn of_dictionary<'a>(
     words: &'a StringViewArray,
     nulls: Option<&NullBuffer>,
     nullable: bool,
-) -> Numbered<'a> {
+) -> Numbered<'a, u32> {
     let mut found = Numbered { words: first_words(nullable), numbers: Vec::with_capacity(keys.len()) };
     let empty = found.words.len() as u32 - 1;
     let mut known = vec![u32::MAX; words.len()];
@@ -79,16 +99,33 @@ fn of_dictionary<'a>(
     found
 }
 
-fn of_views<'a>(array: &'a StringViewArray, nulls: Option<&NullBuffer>, nullable: bool) -> Numbered<'a> {
+fn words_of_views(array: &StringViewArray, nulls: Option<&NullBuffer>, nullable: bool, out: &mut Vec<u8>) {
+    match of_views::<u16>(array, nulls, nullable) {
+        Some(found) => write_numbered(&found, out),
+        // Blocks have fewer rows; the lists in a block may have more elements.
+        None => {
+            if let Some(found) = of_views::<u32>(array, nulls, nullable) {
+                write_numbered(&found, out);
+            }
+        }
+    }
+}
+
+/// None if there are more words than numbers of this kind.
+fn of_views<'a, N: Number>(
+    array: &'a StringViewArray,
+    nulls: Option<&NullBuffer>,
+    nullable: bool,
+) -> Option<Numbered<'a, N>> {
     let mut numbering = Numbering::new(array, nullable);
-    let mut numbers = vec![0; array.len()];
+    let mut numbers = vec![N::default(); array.len()];
     match nulls {
         None => {
             let mut row = 0;
             while row < numbers.len() {
                 row += numbering.places.numbers(&array.views()[row..], &mut numbers[row..]);
                 if let (Some(number), Some(view)) = (numbers.get_mut(row), array.views().get(row)) {
-                    *number = numbering.number(row, *view);
+                    *number = N::of(numbering.number(row, *view))?;
                     row += 1;
                 }
             }
@@ -96,12 +133,12 @@ fn of_views<'a>(array: &'a StringViewArray, nulls: Option<&NullBuffer>, nullable
         Some(nulls) => {
             for ((row, valid), view) in nulls.iter().enumerate().zip(array.views()) {
                 if valid {
-                    numbers[row] = numbering.number(row, *view);
+                    numbers[row] = N::of(numbering.number(row, *view))?;
                 }
             }
         }
     }
-    Numbered { words: numbering.words, numbers }
+    Some(Numbered { words: numbering.words, numbers })
 }
 
 /// No entry.
@@ -110,8 +147,10 @@ const NONE: u16 = u16::MAX;
 const ENTRIES_MAX: usize = NONE as usize;
 /// Places at first.
 const PLACES: usize = 1 << 12;
-/// How many times more places there are than entries: few views then have to look further than their first place.
+/// How many times more places there are than entries, so that few views have to look further than their first place.
 const ROOM: usize = 4;
+/// How many times more places there are than before when there are too few.
+const GROWTH: usize = 4;
 /// Places in a row that may hold a view, so that views that were made to meet cost no more than this.
 const TRIES: usize = 8;
 
@@ -124,9 +163,26 @@ struct Places {
     entries: Vec<Entry>,
 }
 
+/// A view in halves, so that less room is lost, and its number.
 struct Entry {
-    view: u128,
+    low: u64,
+    high: u64,
     number: u32,
+}
+
+impl Entry {
+    fn new(view: u128, number: u32) -> Self {
+        Self { low: view as u64, high: (view >> 64) as u64, number }
+    }
+
+    #[inline(always)]
+    fn is_of(&self, view: u128) -> bool {
+        self.low == view as u64 && self.high == (view >> 64) as u64
+    }
+
+    fn view(&self) -> u128 {
+        u128::from(self.high) << 64 | u128::from(self.low)
+    }
 }
 
 /// What is known of a view.
@@ -144,17 +200,16 @@ impl Places {
         Self { places: vec![NONE; size], shift: 64 - size.trailing_zeros(), entries: Vec::new() }
     }
 
-    /// Writes the numbers of views that are at their first places, as most are, up to the first that is not; gives how
-    /// many.
-    fn numbers(&self, views: &[u128], numbers: &mut [u32]) -> usize {
+    /// Writes the numbers of views that are at their first places, as most are, up to one that is not;
+    /// gives how many.
+    fn numbers<N: Number>(&self, views: &[u128], numbers: &mut [N]) -> usize {
         let (places, entries, shift) = (&self.places[..], &self.entries[..], self.shift);
         let mut done = 0;
         for (view, number) in views.iter().zip(numbers) {
             let entry = places.get(first(*view, shift)).and_then(|entry| entries.get(usize::from(*entry)));
-            match entry {
-                Some(entry) if entry.view == *view => *number = entry.number,
-                _ => break,
-            }
+            let Some(entry) = entry.filter(|entry| entry.is_of(*view)) else { break };
+            let Some(found) = N::of(entry.number) else { break };
+            *number = found;
             done += 1;
         }
         done
@@ -165,7 +220,7 @@ impl Places {
         for _ in 0..TRIES {
             match self.entries.get(usize::from(self.places[place])) {
                 None => return Known::Free(place),
-                Some(entry) if entry.view == view => return Known::Number(entry.number),
+                Some(entry) if entry.is_of(view) => return Known::Number(entry.number),
                 Some(_) => place = (place + 1) & (self.places.len() - 1),
             }
         }
@@ -178,7 +233,7 @@ impl Places {
             return false;
         }
         self.places[place] = self.entries.len() as u16;
-        self.entries.push(Entry { view, number });
+        self.entries.push(Entry::new(view, number));
         true
     }
 
@@ -257,9 +312,10 @@ impl<'a> Numbering<'a> {
     }
 
     fn grow(&mut self) {
-        let larger = Places::new(ROOM * self.places.places.len());
+        let larger = Places::new(GROWTH * self.places.places.len());
         let smaller = std::mem::replace(&mut self.places, larger);
-        for Entry { view, number } in smaller.entries {
+        for entry in smaller.entries {
+            let (view, number) = (entry.view(), entry.number);
             match self.places.find(view) {
                 Known::Free(place) if self.places.put(place, view, number) => {}
                 _ => self.crowd(view, number),
@@ -292,7 +348,7 @@ impl<'a> Numbering<'a> {
     }
 }
 
-fn write_numbered(found: &Numbered<'_>, out: &mut Vec<u8>) {
+fn write_numbered<N: Number>(found: &Numbered<'_, N>, out: &mut Vec<u8>) {
     let width = match found.words.len() {
         ..=0xFF => 0,
         0x100..=0xFFFF => 1,
@@ -303,9 +359,9 @@ fn write_numbered(found: &Numbered<'_>, out: &mut Vec<u8>) {
     found.words.iter().for_each(|word| write_string(word.as_bytes(), out));
     out.extend_from_slice(&(found.numbers.len() as u64).to_le_bytes());
     match width {
-        0 => each(&found.numbers, |number| [*number as u8], out),
-        1 => each(&found.numbers, |number| (*number as u16).to_le_bytes(), out),
-        _ => each(&found.numbers, |number| number.to_le_bytes(), out),
+        0 => each(&found.numbers, |number| [(*number).into() as u8], out),
+        1 => each(&found.numbers, |number| ((*number).into() as u16).to_le_bytes(), out),
+        _ => each(&found.numbers, |number| (*number).into().to_le_bytes(), out),
     };
 }
 
@@ -334,7 +390,12 @@ mod tests {
 
     fn check(array: &StringViewArray) {
         let nullable = array.nulls().is_some();
-        let found = of_views(array, array.nulls(), nullable);
+        let found = of_views::<u32>(array, array.nulls(), nullable).expect("there is room for every number");
+        let short = of_views::<u16>(array, array.nulls(), nullable).expect("there are few words");
+        assert!(
+            short.words == found.words
+                && short.numbers.iter().copied().map(u32::from).eq(found.numbers.iter().copied())
+        );
         assert_eq!((found.words, found.numbers), plainly(array, nullable));
     }
 
@@ -380,7 +441,8 @@ mod tests {
         let words = 5 * ENTRIES_MAX / 4;
         let word = |i: usize| format!("{}", i % words);
         let array = StringViewArray::from_iter_values((0..2 * words).map(word));
-        let found = of_views(&array, None, false);
+        assert!(of_views::<u16>(&array, None, false).is_none(), "65,536 numbers are not enough");
+        let found = of_views::<u32>(&array, None, false).expect("there is room for every number");
         assert_eq!(found.words.len(), 1 + words);
         assert!(found.numbers.iter().enumerate().all(|(i, number)| *number as usize == 1 + i % words));
     }
