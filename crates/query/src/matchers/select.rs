@@ -167,6 +167,11 @@ pub(super) fn expand(
     schema: &DFSchema,
     mode: Mode,
 ) -> Result<()> {
+    if has_right_anti(select) && select.projection.iter().any(|item| matches!(item, SelectItem::Wildcard(_)))
+    {
+        let message = "SELECT * over an ANTI JOIN is not supported; name the right side's columns";
+        return Err(bad(ErrorCode::NotImplemented, message));
+    }
     let aliases: HashSet<String> = select
         .projection
         .iter()
@@ -191,6 +196,11 @@ pub(super) fn expand(
         select.projection = list.items;
     }
     Ok(())
+}
+
+fn has_right_anti(select: &Select) -> bool {
+    let mut joins = select.from.iter().flat_map(|from| &from.joins);
+    joins.any(|join| matches!(join.join_operator, JoinOperator::RightAnti(_)))
 }
 
 /// A list that is written anew.
