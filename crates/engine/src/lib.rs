@@ -41,5 +41,6 @@ mod shard;
 mod table;
 
 pub use error::{EngineError, Result};
+pub use part::constant::zero;
 pub use part::{Part, Selection};
 pub use store::{Store, StoreOptions};

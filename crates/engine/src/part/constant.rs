@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, FixedSizeBinaryArray, Int32Array, Int64Array, ListArray, StringArray,
-    StructArray, new_empty_array, new_null_array,
+    ArrayRef, AsArray, BooleanArray, FixedSizeBinaryArray, Int32Array, Int64Array, ListArray, MapArray,
+    StringArray, StructArray, new_empty_array, new_null_array,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::{CastOptions, cast, cast_with_options, concat};
@@ -27,8 +27,11 @@ pub(crate) fn of_default(column: &Column) -> Result<ArrayRef> {
     }
 }
 
-/// NULL for Nullable, else zero, false, the empty text or list.
-fn zero(ty: &ColumnType) -> Result<ArrayRef> {
+/// NULL for Nullable, else zero, false, the empty text, list or map, as a one-row array of the type's storage form.
+///
+/// # Errors
+/// A type that has no value.
+pub fn zero(ty: &ColumnType) -> Result<ArrayRef> {
     let storage = ty.storage_type();
     if ty.is_nullable() {
         return Ok(new_null_array(&storage, 1));
@@ -46,7 +49,12 @@ fn zero(ty: &ColumnType) -> Result<ArrayRef> {
                 of.iter().zip(fields).map(|(ty, field)| Ok(cast(&zero(ty)?, field.data_type())?)).collect();
             Arc::new(StructArray::try_new(fields.clone(), columns?, None)?)
         }
-        (_, DataType::Map(..) | DataType::Null) => new_null_array(&storage, 1),
+        (ColumnType::Map(..), DataType::Map(entries, sorted)) => {
+            let none = new_empty_array(entries.data_type()).as_struct().clone();
+            let ends = OffsetBuffer::from_lengths([0]);
+            Arc::new(MapArray::try_new(Arc::clone(entries), ends, none, None, *sorted)?)
+        }
+        (_, DataType::Null) => new_null_array(&storage, 1),
         (ColumnType::Date, _) => cast(&Int32Array::from(vec![0]), &storage)?,
         _ => cast(&Int64Array::from(vec![0]), &storage)?,
     })

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use arrow::array::{ArrayRef, RecordBatch, new_null_array};
+use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::BatchCoalescer;
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
@@ -232,22 +232,10 @@ fn default_value(run: &Run, column: &Column) -> Result<ArrayRef> {
     use zepto_common::schema::ColumnDefault as D;
     let evaluate = |text: &str| constant(&run.core, &*run.state()?, statement::tokenize(text)?, &column.ty);
     match &column.default {
-        D::Zero if column.ty.is_nullable() => Ok(new_null_array(&column.ty.storage_type(), 1)),
-        D::Zero => zero(&column.ty.storage_type()),
+        D::Zero => zepto_engine::zero(&column.ty),
         D::Now => evaluate("now64(9)"),
         D::Constant(text) => evaluate(&crate::statement::cursor::quote(text)),
     }
-}
-
-/// The zero value of a storage type.
-fn zero(ty: &DataType) -> Result<ArrayRef> {
-    let value = match ty {
-        DataType::FixedSizeBinary(size) => {
-            ScalarValue::FixedSizeBinary(*size, Some(vec![0; usize::try_from(*size).unwrap_or(0)]))
-        }
-        other => ScalarValue::new_default(other).map_err(from_datafusion)?,
-    };
-    value.to_array().map_err(from_datafusion)
 }
 
 /// Sends blocks one after the other.
