@@ -1080,3 +1080,31 @@ SELECT mapUpdate(map('a', 1, 'b', 2), map('b', 20, 'c', 3)), mapUpdate(map('z', 
 SELECT mapUpdate(m, map('a', toInt64(5))), mapUpdate(map('z', toInt64(9)), m) FROM narrow ORDER BY i8;
 SELECT netloc('https://example.com/a'), netloc('https://example.com'), netloc('https://example.com?x=1'), netloc('http://u:p@h:8/#f');
 SELECT toRelativeMinuteNum(dtz), toRelativeSecondNum(dtz), toRelativeMinuteNum(toDate('2024-01-02')) FROM narrow ORDER BY i8;
+
+-- section: tables of system that tools read when they start
+SELECT * FROM system.build_options LIMIT 0;
+SELECT * FROM system.clusters LIMIT 0;
+SELECT * FROM system.data_type_families LIMIT 0;
+SELECT * FROM system.detached_parts LIMIT 0;
+SELECT * FROM system.disks LIMIT 0;
+SELECT * FROM system.errors LIMIT 0;
+SELECT * FROM system.events LIMIT 0;
+SELECT * FROM system.formats LIMIT 0;
+SELECT * FROM system.keywords LIMIT 0;
+SELECT * FROM system.macros LIMIT 0;
+SELECT * FROM system.merges LIMIT 0;
+SELECT * FROM system.table_engines LIMIT 0;
+SELECT * FROM system.table_functions LIMIT 0;
+SELECT * FROM system.time_zones LIMIT 0;
+SELECT engine, support, ENGINE FROM information_schema.engines WHERE engine = 'MergeTree';
+SELECT name, is_input, is_output FROM system.formats WHERE name IN ('CSV', 'Null', 'Native') ORDER BY name;
+SELECT name FROM system.data_type_families WHERE name IN ('UInt64', 'DateTime64', 'Map') ORDER BY name;
+SELECT time_zone FROM system.time_zones WHERE time_zone = 'Europe/Berlin';
+SHOW CLUSTERS;
+SHOW DICTIONARIES;
+
+-- section: a table under an alias is still called by its own name
+SELECT system.databases.name FROM system.databases AS d WHERE system.databases.name = 'system' ORDER BY system.databases.name;
+SELECT databases.name FROM system.databases AS d WHERE databases.name = 'system';
+SELECT t.name, d.name FROM system.tables AS t JOIN system.databases AS d ON system.tables.database = system.databases.name WHERE system.tables.name = 'one' AND d.name = 'system';
+SELECT d.name FROM system.databases AS d WHERE d.name IN (SELECT databases.name FROM system.databases) AND databases.name = 'system';

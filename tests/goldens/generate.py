@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes expressions.tsv, grafana.tsv, errors.tsv and surface.tsv: asks ClickHouse (chdb) and records its answer, never ours.
+"""Writes expressions.tsv, grafana.tsv, errors.tsv, surface.tsv and the list of settings: asks ClickHouse (chdb) and records its answer, never ours.
 
 Usage: python3 -m venv v && v/bin/pip install -r ../slt/requirements.txt && v/bin/python generate.py
 
@@ -10,6 +10,8 @@ CREATE and INSERT at the top run on both sides. Each line of expressions.tsv and
 names, their types, the rows, the reason if ours differs; tabs and line ends within are escaped. A statement with a
 FORMAT clause has its whole answer in the place of the rows. errors.tsv has the statement, ClickHouse's code, the
 code's name, the reason. surface.tsv lists what ClickHouse has: kind, name, for functions the name it is another of.
+crates/common/src/settings/clickhouse.tsv lists its settings: name, type, default, the name it is another of; then for
+each type that is a choice its words.
 """
 
 import pathlib
@@ -124,7 +126,64 @@ def surface():
     print(f"surface: {len(lines)} names")
 
 
+WORDS = re.compile(r"Must be one of \[([^]]*)\]")
+# Of these the oracle here has the machine's or its own embedding's value.
+OF_THE_MACHINE = re.compile(r"^auto\(.*\)$")
+
+
+def settings():
+    """Every setting's name, type, default; obsolete ones have the type Obsolete."""
+    session = oracle()
+    sql = (
+        "SELECT name, if(is_obsolete AND alias_for = '', 'Obsolete', type), default, alias_for"
+        " FROM system.settings ORDER BY name"
+    )
+    rows = [row.split("\t") for row in session.query(sql, "TSV").bytes().decode().splitlines()]
+    lines, choices = [], {}
+    for name, kind, default, other in rows:
+        lines.append("\t".join([name, kind, OF_THE_MACHINE.sub("auto", default), other]))
+        choices.setdefault(kind, name)
+    for kind, name in sorted(choices.items()):
+        try:
+            session.query(f"SELECT 1 SETTINGS {name} = '!'")
+        except Exception as refusal:
+            code, words = CODE.search(str(refusal)), WORDS.search(str(refusal))
+            if words:
+                known = ",".join(sorted(re.findall(r"'([^']*)'", words.group(1))))
+                lines.append(f"!{kind}\t{code.group(1)}\t{known}\t")
+    session.close()
+    head = "# Written by tests/goldens/generate.py: ClickHouse's settings, by its own table.\n"
+    to = HERE.parents[1] / "crates/common/src/settings/clickhouse.tsv"
+    to.write_text(head + "".join(f"{line}\n" for line in lines))
+    print(f"settings: {len(rows)} names")
+
+
+# Tables of `system` that are declared with ClickHouse's columns. The oracle, which is embedded, has no periodic
+# measurements and no log of queries: their columns are a server's.
+DECLARED = """build_options clusters data_skipping_indices data_type_families detached_parts dictionaries disks errors
+events formats keywords macros merge_tree_settings merges mutations roles server_settings table_engines
+table_functions time_zones users""".split()
+OF_A_SERVER = {"asynchronous_metrics": [("metric", "String"), ("value", "Float64"), ("description", "String")]}
+ENUM = re.compile(r"Enum\d+\([^)]*\)")
+
+
+def tables():
+    session, found = oracle(), dict(OF_A_SERVER)
+    for table in DECLARED:
+        rows = session.query(f"DESCRIBE TABLE system.{table}", "TSV").bytes().decode().splitlines()
+        columns = [row.split("\t") for row in rows]
+        # `SELECT *` has no columns that are others' second names.
+        found[table] = [(name, ty) for name, ty, kind, *_ in columns if kind != "ALIAS"]
+    session.close()
+    head = "# Written by tests/goldens/generate.py: columns of ClickHouse's tables in system.\n"
+    lines = [f"{table}\t{name}\t{ENUM.sub('String', ty)}\n" for table in sorted(found) for name, ty in found[table]]
+    (HERE.parents[1] / "crates/query/src/system/declared.tsv").write_text(head + "".join(lines))
+    print(f"tables: {len(found)} tables, {len(lines)} columns")
+
+
 if __name__ == "__main__":
+    settings()
+    tables()
     surface()
     generate("expressions", expression)
     generate("grafana", expression)

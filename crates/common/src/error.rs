@@ -138,6 +138,8 @@ codes! {
     TooManySimultaneousQueries = 202 TOO_MANY_SIMULTANEOUS_QUERIES 429;
     AmbiguousIdentifier = 207 AMBIGUOUS_IDENTIFIER 500;
     SocketTimeout = 209 SOCKET_TIMEOUT 503;
+    UnknownLoadBalancing = 212 UNKNOWN_LOAD_BALANCING 500;
+    UnknownTotalsMode = 213 UNKNOWN_TOTALS_MODE 500;
     NotAnAggregate = 215 NOT_AN_AGGREGATE 500;
     QueryWithSameIdIsAlreadyRunning = 216 QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING 500;
     UnexpectedAstStructure = 223 UNEXPECTED_AST_STRUCTURE 400;
@@ -148,6 +150,7 @@ codes! {
     MemoryLimitExceeded = 241 MEMORY_LIMIT_EXCEEDED 500;
     CorruptedData = 246 CORRUPTED_DATA 500;
     InvalidJoinOnExpression = 403 INVALID_JOIN_ON_EXPRESSION 500;
+    UnknownDistributedProductMode = 283 UNKNOWN_DISTRIBUTED_PRODUCT_MODE 500;
     TooFewLiveReplicas = 285 TOO_FEW_LIVE_REPLICAS 503;
     UnknownStatusOfInsert = 319 UNKNOWN_STATUS_OF_INSERT 500;
     ValueIsOutOfRange = 321 VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE 400;

@@ -1,12 +1,15 @@
 //! The names of ClickHouse's settings that are taken: those that do something here, and those that real clients
 //! send and that may do nothing without changing an answer. The HTTP door and the statements share this list, so
-//! that a misspelt name is refused wherever it stands.
+//! that a misspelt name is refused wherever it stands. Of the other names that ClickHouse has `clickhouse.rs` decides.
 
+mod clickhouse;
+mod harmless;
 mod kinds;
 mod list;
 #[cfg(test)]
 mod tests;
 
+pub use clickhouse::{Rest, rest};
 pub use list::{Effect, Setting, all};
 
 use crate::{Error, ErrorCode, Result};
@@ -169,13 +172,21 @@ const NEUTRAL: &[(&str, &[&str])] = &[
     ("aggregate_functions_null_for_empty", &["0", "false"]),
     ("any_join_distinct_right_table_keys", &["0", "false"]),
     ("cast_keep_nullable", &["0", "false"]),
+    ("describe_compact_output", &["0", "false"]),
+    ("describe_include_subcolumns", &["0", "false"]),
+    ("format_csv_allow_double_quotes", &["1", "true"]),
+    ("format_csv_allow_single_quotes", &["0", "false"]),
     ("format_csv_null_representation", &["\\N"]),
     ("format_tsv_null_representation", &["\\N"]),
     ("implicit_select", &["0", "false"]),
     ("input_format_allow_errors_num", &["0"]),
     ("input_format_allow_errors_ratio", &["0", "0.0"]),
     ("input_format_csv_skip_first_lines", &["0"]),
+    ("input_format_defaults_for_omitted_fields", &["1", "true"]),
+    ("input_format_json_read_bools_as_numbers", &["1", "true"]),
+    ("input_format_json_read_numbers_as_strings", &["1", "true"]),
     ("input_format_tsv_skip_first_lines", &["0"]),
+    ("input_format_with_names_use_header", &["1", "true"]),
     ("insert_quorum", &["0", "1", "auto"]),
     ("max_memory_usage_for_user", &["0"]),
     ("output_format_csv_crlf_end_of_line", &["0", "false"]),
@@ -183,15 +194,26 @@ const NEUTRAL: &[(&str, &[&str])] = &[
     ("output_format_json_map_as_array_of_tuples", &["0", "false"]),
     ("output_format_native_encode_types_in_binary_format", &["0", "false"]),
     ("output_format_tsv_crlf_end_of_line", &["0", "false"]),
+    ("prefer_column_name_to_alias", &["0", "false"]),
+    ("replace_running_query", &["0", "false"]),
     ("timeout_overflow_mode", &["throw"]),
     ("transform_null_in", &["0", "false"]),
     ("union_default_mode", &["", "DISTINCT"]),
 ];
 
-/// Whether the name is a setting's.
+/// Values that are not obeyed of settings that are.
+const REFUSED: &[(&str, &str)] = &[("date_time_input_format", "best_effort_us")];
+
+/// Whether the name is one that this database lists.
 #[must_use]
 pub fn is_known(name: &str) -> bool {
     [SETTINGS, UNSIGNED, SIZES, FORMATS, DOOR].iter().any(|names| names.contains(&name))
+}
+
+/// Whether the name is a setting's: one that this database lists, or another of ClickHouse's.
+#[must_use]
+pub fn exists(name: &str) -> bool {
+    is_known(name) || clickhouse::has(name)
 }
 
 /// Whether only values that change nothing are taken.
@@ -206,7 +228,7 @@ fn is_neutral(name: &str) -> bool {
 pub fn check(name: &str, value: &str) -> Result<()> {
     let short =
         |text: &str| text.chars().take(crate::limits::NAME_BYTES_MAX).flat_map(char::escape_debug).collect();
-    if !is_known(name) {
+    if !exists(name) {
         let name: String = short(name);
         return Err(Error::new(ErrorCode::UnknownSetting, format!("Unknown setting '{name}'")));
     }
@@ -216,7 +238,14 @@ pub fn check(name: &str, value: &str) -> Result<()> {
         let text = format!("Cannot use {what}: it must be an unsigned number");
         return Err(Error::new(ErrorCode::CannotConvertType, text));
     }
+    if !is_known(name) {
+        return clickhouse::check(name, value, &what);
+    }
     kinds::of(name).check(value, &what)?;
+    if harmless::is_bound(name) && !harmless::is_wide_enough(name, value) || REFUSED.contains(&(name, value))
+    {
+        return Err(Error::new(ErrorCode::NotImplemented, format!("Cannot use {what}: it is not supported")));
+    }
     match NEUTRAL.iter().find(|(known, _)| *known == name) {
         Some((_, values)) if !values.iter().any(|neutral| neutral.eq_ignore_ascii_case(value)) => {
             Err(Error::new(ErrorCode::NotImplemented, format!("Cannot use {what}: it is not supported")))

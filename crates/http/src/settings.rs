@@ -187,7 +187,7 @@ impl RequestSettings {
                 self.native_revision = Some(value.parse().map_err(|_| bad_value(name, value))?);
             }
             _ if known::INTERFACE.contains(&name) => {}
-            _ if zepto_common::settings::is_known(name) => {
+            _ if zepto_common::settings::exists(name) => {
                 zepto_common::settings::check(name, value)?;
                 match name {
                     "max_execution_time" => self.max_execution_time = seconds(name, value)?,

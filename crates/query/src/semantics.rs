@@ -12,6 +12,7 @@ mod aliases;
 mod calls;
 mod distinct;
 mod frames;
+mod full_names;
 mod grouping_sets;
 mod having;
 mod memberships;
@@ -113,6 +114,7 @@ fn query_scope(query: &mut Query) -> Result<()> {
     }
     match query.body.as_mut() {
         SetExpr::Select(select) => {
+            full_names::resolve(select, query.order_by.as_mut());
             names::name_columns(select);
             windows::resolve(select, query.order_by.as_mut())?;
             aliases::resolve(select, query.order_by.as_mut())?;
@@ -138,6 +140,7 @@ fn set_scope(body: &mut SetExpr) -> Result<()> {
 }
 
 fn select_scope(select: &mut Select) -> Result<()> {
+    full_names::resolve(select, None);
     names::name_columns(select);
     windows::resolve(select, None)?;
     aliases::resolve(select, None)?;

@@ -2,6 +2,7 @@
 //! the same as views. And `numbers`.
 
 mod cells;
+mod declared;
 mod information;
 mod numbers;
 mod tables;
@@ -67,13 +68,16 @@ const TABLES: [(&str, Rows); 12] = [
 
 /// Names of the tables here.
 pub(crate) fn table_names() -> impl Iterator<Item = &'static str> {
-    TABLES.iter().map(|(name, _)| *name).chain(["numbers"])
+    TABLES.iter().map(|(name, _)| *name).chain(["numbers", "numbers_mt"]).chain(declared::names())
 }
 
 /// A table of this database.
 pub(crate) fn table(core: &Arc<Core>, name: &str) -> Option<Arc<dyn TableProvider>> {
-    if name == "numbers" {
+    if matches!(name, "numbers" | "numbers_mt") {
         return Some(numbers::endless());
+    }
+    if let Some(declared) = declared::table(name) {
+        return declared.ok();
     }
     let (_, rows) = TABLES.iter().find(|(table, _)| *table == name)?;
     let schema = rows(core).ok()?.schema();

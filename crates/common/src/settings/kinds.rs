@@ -21,6 +21,14 @@ pub(super) enum Kind {
     UnsignedOrAuto,
     /// The same, or what is left behind ClickHouse's `auto(8)`.
     Threads,
+    /// A flag, or `auto`.
+    BoolOrAuto,
+    /// A number, or `auto`.
+    FloatOrAuto,
+    /// At most one byte.
+    Char,
+    /// One of these words, which have commas between them.
+    Choice(&'static str, ErrorCode),
     /// One of these words.
     OneOf(&'static [&'static str], ErrorCode),
     /// Any of these words with commas between them.
@@ -188,7 +196,15 @@ impl Kind {
             Self::Unsigned => unsigned(value, what),
             Self::Signed => unsigned(value.strip_prefix('-').unwrap_or(value), what),
             Self::Float => float(value, what),
-            Self::UnsignedOrAuto if value == "auto" => Ok(()),
+            Self::BoolOrAuto | Self::FloatOrAuto | Self::UnsignedOrAuto if value == "auto" => Ok(()),
+            Self::BoolOrAuto => Self::Bool.check(value, what),
+            Self::FloatOrAuto => float(value, what),
+            Self::Char if value.len() <= 1 => Ok(()),
+            Self::Char => Err(bad(ErrorCode::SizeOfFixedStringDoesntMatch, what, "one character")),
+            Self::Choice(words, code) => {
+                let words: Vec<_> = words.split(',').collect();
+                one_of(&words, value, code, what)
+            }
             Self::Threads if value == "auto" || value.starts_with("auto(") => Ok(()),
             // These take no suffix.
             Self::UnsignedOrAuto | Self::Threads if value.ends_with(|c: char| c.is_ascii_alphabetic()) => {

@@ -78,7 +78,6 @@ const OBEYED: &[&str] = &[
     "output_format_pretty_max_rows",
     "output_format_pretty_row_numbers",
     "output_format_write_statistics",
-    "prefer_column_name_to_alias",
     "read_overflow_mode",
     "readonly",
     "result_overflow_mode",

@@ -64,6 +64,26 @@ fn a_malformed_value_is_refused_with_clickhouses_code_even_where_a_setting_is_on
         ("input_format_allow_errors_ratio", "abc", 72),
         ("connect_timeout", "abc", 72),
         ("log_comment", "abc", 0),
+        ("max_insert_threads", "abc", 27),
+        ("max_insert_threads", "8", 0),
+        ("enable_analyzer", "0", 0),
+        ("enable_analyzer", "2", 467),
+        ("load_balancing", "x", 212),
+        ("load_balancing", "in_order", 0),
+        ("totals_mode", "x", 213),
+        ("distributed_product_mode", "x", 283),
+        ("send_logs_level", "x", 36),
+        ("send_logs_level", "trace", 0),
+        ("stream_flush_interval_ms", "1.5", 27),
+        ("stream_flush_interval_ms", "-1", 72),
+        ("lock_acquire_timeout", "x", 72),
+        ("replication_wait_for_inactive_replica_timeout", "-1", 0),
+        ("opentelemetry_start_keeper_trace_probability", "auto", 0),
+        ("opentelemetry_start_keeper_trace_probability", "x", 72),
+        ("query_plan_join_swap_table", "auto", 0),
+        ("query_plan_join_swap_table", "x", 467),
+        ("format_custom_field_delimiter", "\t", 0),
+        ("format_csv_delimiter", "|", 0),
     ] {
         let got = check(name, value).err().map_or(0, |error| error.code.number());
         assert_eq!(got, code, "{name}={value}");
@@ -130,5 +150,92 @@ fn every_setting_is_listed_once_and_its_default_is_taken() {
             check(name, default).unwrap_or_else(|error| panic!("{name} = {default}: {error}"));
         }
         assert_eq!(effect == Effect::Fixed, is_neutral(name), "{name}");
+    }
+}
+
+#[test]
+fn what_a_client_sends_in_vain_is_taken_and_what_would_change_an_answer_is_refused() {
+    // 0 is taken. ClickHouse takes all of these; what is refused with 48 is not done here.
+    for (name, value, code) in [
+        // dbt-clickhouse, when it connects.
+        ("lightweight_deletes_sync", "3", 0),
+        ("insert_distributed_sync", "1", 0),
+        ("mutations_sync", "3", 0),
+        // Without anything to do.
+        ("optimize_read_in_order", "0", 0),
+        ("distributed_ddl_task_timeout", "-1", 0),
+        ("select_sequential_consistency", "1", 0),
+        ("replication_alter_partitions_sync", "2", 0),
+        ("allow_experimental_window_functions", "1", 0),
+        ("output_format_parquet_row_group_size", "1000", 0),
+        // Their defaults, however they are written.
+        ("final", "0", 0),
+        ("final", "FALSE", 0),
+        ("final", "1", 48),
+        ("compatibility", "", 0),
+        ("compatibility", "22.3", 48),
+        ("optimize_throw_if_noop", "0", 0),
+        ("optimize_throw_if_noop", "1", 48),
+        ("throw_if_no_data_to_insert", "1", 0),
+        ("throw_if_no_data_to_insert", "0", 48),
+        ("max_rows_in_set", "0", 0),
+        ("max_rows_in_set", "10", 48),
+        ("input_format_csv_trim_whitespaces", "1", 0),
+        ("input_format_csv_trim_whitespaces", "0", 48),
+        ("function_range_max_elements_in_block", "500M", 0),
+        ("totals_auto_threshold", "0.50", 0),
+        ("totals_auto_threshold", "0.6", 48),
+        ("totals_mode", "before_having", 48),
+        ("enable_positional_arguments", "0", 48),
+        // Bounds: only a wider one keeps its promise.
+        ("max_partitions_per_insert_block", "0", 0),
+        ("max_partitions_per_insert_block", "1000", 0),
+        ("max_partitions_per_insert_block", "99", 48),
+        ("max_query_size", "1M", 0),
+        ("max_query_size", "10", 48),
+        ("max_ast_depth", "999", 48),
+        // Once taken without effect.
+        ("prefer_column_name_to_alias", "1", 48),
+        ("input_format_with_names_use_header", "0", 48),
+        ("input_format_defaults_for_omitted_fields", "0", 48),
+        ("format_csv_allow_single_quotes", "1", 48),
+        ("format_csv_allow_double_quotes", "0", 48),
+        ("date_time_input_format", "best_effort_us", 48),
+        ("date_time_input_format", "basic", 0),
+        ("input_format_json_read_bools_as_numbers", "0", 48),
+        ("input_format_json_read_numbers_as_strings", "0", 48),
+        ("describe_compact_output", "1", 48),
+        ("describe_include_subcolumns", "0", 0),
+        ("replace_running_query", "1", 48),
+        ("max_insert_thread", "1", 115),
+    ] {
+        let got = check(name, value).err().map_or(0, |error| error.code.number());
+        assert_eq!(got, code, "{name}={value}");
+    }
+}
+
+#[test]
+fn every_setting_of_clickhouse_takes_its_default() {
+    let all: Vec<_> = clickhouse::all().collect();
+    assert!(all.len() > 1_800, "{}", all.len());
+    for (name, default, other_of) in all {
+        assert!(exists(name));
+        // Those that this database lists have its own defaults.
+        if !is_known(name) && !is_known(other_of) {
+            check(name, default).unwrap_or_else(|error| panic!("{name} = {default}: {error}"));
+        }
+        let obeyed = super::all().any(|it| it.name == other_of && it.effect == Effect::Obeyed);
+        assert!(!obeyed, "{name} would be taken and {other_of} not be obeyed");
+    }
+}
+
+#[test]
+fn every_harmless_name_and_prefix_is_of_a_setting() {
+    let known = |name: &str| clickhouse::all().any(|(known, ..)| known == name);
+    for name in harmless::names() {
+        assert!(known(name), "{name}");
+    }
+    for prefix in harmless::prefixes() {
+        assert!(clickhouse::all().any(|(known, ..)| known.starts_with(prefix)), "{prefix}");
     }
 }

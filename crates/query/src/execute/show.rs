@@ -44,6 +44,11 @@ pub(super) async fn show(run: Run, show: Show) -> Result<Answer> {
             select(run, format!("SELECT name, type, value FROM system.settings{condition} ORDER BY name"))
                 .await
         }
+        Show::Table(query) => select(run, query.to_owned()).await,
+        Show::Setting(name) => {
+            let condition = format!("name = {}", quote(&name));
+            select(run, format!("SELECT value FROM system.settings WHERE {condition}")).await
+        }
         Show::ProcessList => select(run, "SELECT * FROM system.processes".to_owned()).await,
         Show::CreateTable(name) => create_table(run, &name),
         Show::CreateDatabase(name) => {
@@ -119,6 +124,12 @@ fn create_table(run: Run, name: &NameText) -> Result<Answer> {
     let text = match (catalog.view(&full), built_in_view(&catalog, &full)) {
         (Some(view), _) => view.sql.clone(),
         (None, Some(view)) => view.sql,
+        (None, None) if catalog.table(&full).is_none() && table_exists(&catalog, &full) => {
+            return Err(Error::new(
+                ErrorCode::UnknownTable,
+                format!("{full} is built in: nothing creates it"),
+            ));
+        }
         (None, None) => create_statement(catalog.require(&full)?),
     };
     Ok(run.give(batch(vec![("statement", Cells::Text(vec![text]))])?))

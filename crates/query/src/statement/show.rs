@@ -19,6 +19,10 @@ pub(crate) enum Show {
     CreateDatabase(String),
     /// SHOW [FULL] COLUMNS FROM t [LIKE pattern] [LIMIT n].
     Columns { table: NameText, full: bool, like: Option<Like>, limit: Option<u64> },
+    /// What is one table of `system`, with its query: SHOW CLUSTERS, DICTIONARIES, ENGINES.
+    Table(&'static str),
+    /// SHOW SETTING name.
+    Setting(String),
     /// SHOW PROCESSLIST.
     ProcessList,
     /// SHOW FUNCTIONS.
@@ -43,6 +47,13 @@ pub(crate) struct Like {
     /// ILIKE.
     pub(crate) any_case: bool,
 }
+
+/// Words behind SHOW that ask for one table of `system`.
+const OF_SYSTEM: [(&str, &str); 3] = [
+    ("CLUSTERS", "SELECT DISTINCT cluster FROM system.clusters ORDER BY cluster"),
+    ("DICTIONARIES", "SELECT name FROM system.dictionaries ORDER BY name"),
+    ("ENGINES", "SELECT * FROM system.table_engines ORDER BY name"),
+];
 
 /// Reads one of these statements; None when it is another.
 pub(super) fn show(cursor: &mut Cursor) -> Result<Option<Show>> {
@@ -98,9 +109,15 @@ fn show_what(cursor: &mut Cursor) -> Result<Show> {
     if cursor.word("SETTINGS") || cursor.words(&["CHANGED", "SETTINGS"]) {
         return Ok(Show::Settings { like: like(cursor)? });
     }
-    for other in
-        ["CLUSTERS", "CLUSTER", "GRANTS", "USERS", "DICTIONARIES", "INDEX", "INDEXES", "ENGINES", "ACCESS"]
-    {
+    if cursor.word("SETTING") {
+        return Ok(Show::Setting(cursor.identifier()?));
+    }
+    for (word, query) in OF_SYSTEM {
+        if cursor.word(word) {
+            return Ok(Show::Table(query));
+        }
+    }
+    for other in ["CLUSTER", "GRANTS", "USERS", "INDEX", "INDEXES", "ACCESS"] {
         if cursor.sees(&[other]) {
             return Err(Error::new(ErrorCode::NotImplemented, format!("SHOW {other} is not supported")));
         }

@@ -71,6 +71,11 @@ const VIEWS: &[View] = &[
         from: "system.columns",
     },
     View {
+        name: "engines",
+        columns: [&[("engine", "name"), ("support", "if(name = 'MergeTree', 'DEFAULT', 'YES')")], &[]],
+        from: "system.table_engines",
+    },
+    View {
         name: "key_column_usage",
         columns: [
             &[

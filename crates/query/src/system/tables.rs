@@ -353,7 +353,7 @@ pub(super) fn metrics(core: &Core) -> Result<RecordBatch> {
 
 pub(super) fn parts(core: &Core) -> Result<RecordBatch> {
     let catalog = core.store.catalog();
-    let mut text: [Vec<String>; 4] = Default::default();
+    let mut text: [Vec<String>; 5] = Default::default();
     let mut numbers: [Vec<u64>; 2] = Default::default();
     for schema in catalog.tables() {
         let Ok(snapshot) = core.store.snapshot(schema.id) else { continue };
@@ -368,21 +368,30 @@ pub(super) fn parts(core: &Core) -> Result<RecordBatch> {
                 schema.name.table.clone(),
                 format!("{kind}_{number}"),
                 kind.to_owned(),
+                engine_name(schema),
             ];
             text.iter_mut().zip(cells).for_each(|(column, cell)| column.push(cell));
             numbers[0].push(part.rows() as u64);
             numbers[1].push(part.memory() as u64);
         }
     }
-    let [database, table, name, kind] = text.map(Cells::Text);
+    let [database, table, name, kind, engine] = text.map(Cells::Text);
     let [rows, bytes] = numbers;
+    let count = rows.len();
+    // What a part takes is what it takes in memory, where it is not compressed.
     batch(vec![
+        ("partition", Cells::same("tuple()", count)),
+        ("partition_id", Cells::same("all", count)),
         ("database", database),
         ("table", table),
         ("name", name),
         ("part_type", kind),
         ("active", Cells::U8(vec![1; rows.len()])),
         ("rows", Cells::U64(rows)),
+        ("bytes", Cells::U64(bytes.clone())),
+        ("data_compressed_bytes", Cells::U64(bytes.clone())),
+        ("data_uncompressed_bytes", Cells::U64(bytes.clone())),
+        ("engine", engine),
         ("bytes_in_memory", Cells::U64(bytes)),
     ])
 }

@@ -91,6 +91,9 @@ const STATEMENTS: &[(&str, &str)] = &[
     ("SHOW COLUMNS", "SHOW COLUMNS FROM t"),
     ("SHOW CREATE TABLE", "SHOW CREATE TABLE t"),
     ("SHOW PROCESSLIST", "SHOW PROCESSLIST"),
+    ("SHOW CLUSTERS, DICTIONARIES, ENGINES", "SHOW ENGINES"),
+    ("SHOW SETTING", "SHOW SETTING max_threads"),
+    ("SYSTEM FLUSH LOGS", "SYSTEM FLUSH LOGS"),
     ("SHOW SETTINGS", "SHOW SETTINGS LIKE 'max%'"),
     ("SHOW FUNCTIONS", "SHOW FUNCTIONS"),
     ("USE", "USE shop"),
@@ -262,7 +265,12 @@ async fn page() -> String {
     let of = |kind: &str, state: fn(&str) -> State| -> Vec<(String, State)> {
         names(kind).into_iter().map(|(name, _)| (name.clone(), state(&name))).collect()
     };
-    let taken = |name: &str| if settings::is_known(name) { State::Yes } else { State::No };
+    let taken = |name: &str| match settings::rest(name) {
+        _ if settings::is_known(name) => State::Yes,
+        Some(settings::Rest::Taken) => State::Yes,
+        Some(settings::Rest::Default) => State::Differs("only its default is taken"),
+        None => State::No,
+    };
     let tables = |name: &str| {
         if ["numbers", "generate_series", "values"].contains(&name) { State::Yes } else { State::No }
     };
@@ -317,4 +325,23 @@ fn the_published_list_is_what_the_code_has() {
 fn write_the_published_list() {
     let page = super::on_runtime(page());
     std::fs::write(root().join(PAGE), page).expect("the page can be written");
+}
+
+#[test]
+fn the_table_of_formats_has_every_format_with_its_directions() {
+    let shown = super::on_runtime(async {
+        let database = Database::new();
+        database
+            .query("SELECT name, is_input, is_output, content_type FROM system.formats ORDER BY name")
+            .await
+    });
+    let mut formats: Vec<String> = Format::ALL
+        .iter()
+        .map(|it| {
+            let (read, write) = (u8::from(it.can_read()), u8::from(it.can_write()));
+            format!("{}\t{read}\t{write}\t{}\n", it.name(), it.content_type())
+        })
+        .collect();
+    formats.sort();
+    assert_eq!(shown.unwrap().unwrap(), formats.concat());
 }
