@@ -228,17 +228,13 @@ fn short_statement(mut cursor: Cursor) -> Result<Statement> {
         let (assignments, predicate) = alter::update(&mut cursor)?;
         Statement::Update { table, assignments, predicate }
     } else if cursor.word("USE") {
-        // `USE DATABASE d`; a database may itself be called so.
-        let name = cursor.identifier()?;
-        let is_word = name.eq_ignore_ascii_case("DATABASE") && !cursor.at_end();
-        Statement::Use(if is_word { cursor.identifier()? } else { name })
+        Statement::Use(clauses::database(&mut cursor)?)
     } else if cursor.word("SET") {
         let mut settings = BTreeMap::new();
         clauses::assignments(&mut cursor, &mut settings)?;
         Statement::Set(settings)
     } else if cursor.words(&["SYSTEM", "FLUSH", "LOGS"]) {
-        // No log is held back in a table, so that there is nothing to write.
-        cursor.rest();
+        cursor.rest(); // There are none in tables.
         Statement::Set(BTreeMap::new())
     } else if cursor.words(&["KILL", "QUERY"]) {
         kill(&mut cursor)?

@@ -87,3 +87,10 @@ pub(crate) fn assignments(cursor: &mut Cursor, into: &mut BTreeMap<String, Strin
         }
     }
 }
+
+/// The database of `USE [DATABASE] d`, which may itself be called so.
+pub(super) fn database(cursor: &mut Cursor) -> Result<String> {
+    let name = cursor.identifier()?;
+    let is_word = name.eq_ignore_ascii_case("DATABASE") && !cursor.at_end();
+    if is_word { cursor.identifier() } else { Ok(name) }
+}
