@@ -22,7 +22,8 @@ const STATUSES: &[(u16, &[u32])] = &[
 
 /// Where we say more than 500: overload is 429 and what passes by itself is 503, both for drivers and balancers
 /// that then try again; an encoding that nobody knows is the client's fault.
-const OURS: &[(u16, &[u32])] = &[(429, &[202, 252, 745]), (503, &[75, 204, 242, 243, 279, 285]), (400, &[89])];
+const OURS: &[(u16, &[u32])] =
+    &[(429, &[202, 252, 745]), (503, &[75, 204, 242, 243, 279, 285]), (400, &[89])];
 
 fn listed(table: &[(u16, &[u32])], number: u32) -> Option<u16> {
     table.iter().find(|(_, numbers)| numbers.contains(&number)).map(|(status, _)| *status)
