@@ -118,7 +118,7 @@ fn null_map(nulls: &NullBuffer, out: &mut Vec<u8>) {
 /// Eight bits as eight bytes.
 #[inline]
 fn spread(bits: u8) -> [u8; 8] {
-    let each = u64::from(bits) * 0x0101_0101_0101_0101 & 0x8040_2010_0804_0201;
+    let each = (u64::from(bits) * 0x0101_0101_0101_0101) & 0x8040_2010_0804_0201;
     // What is not 0 in a byte reaches the byte's highest bit.
     (((each + 0x7F7F_7F7F_7F7F_7F7F) >> 7) & 0x0101_0101_0101_0101).to_le_bytes()
 }

@@ -136,20 +136,25 @@ fn settings_of(said: &str) -> BTreeMap<String, String> {
     pairs.map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned())).collect()
 }
 
+/// A statement without its FORMAT and SETTINGS, and those.
+fn clauses_of(sql: &str) -> (&str, Option<String>, BTreeMap<String, String>) {
+    let (text, format) = match sql.rsplit_once("FORMAT ") {
+        Some((text, format)) => (text.trim(), Some(format.trim().to_owned())),
+        None => (sql.trim(), None),
+    };
+    match text.rsplit_once(" SETTINGS ") {
+        Some((text, clause)) => (text, format, settings_of(clause)),
+        None => (text, format, BTreeMap::new()),
+    }
+}
+
 #[async_trait]
 impl QueryService for ScriptedQueries {
     /// `SELECT 1`; `SELECT batches N ROWS R [THEN fail|hang]`; `SELECT hang`, `SELECT panic`; `fail: message`; `SELECT params`;
     /// anything else has no rows. `FORMAT X` at the end is taken off.
     async fn run(&self, sql: &str, context: RequestContext) -> Result<Answer> {
         self.contexts.lock().push((sql.to_owned(), context.clone()));
-        let (text, format) = match sql.rsplit_once("FORMAT ") {
-            Some((text, format)) => (text.trim(), Some(format.trim().to_owned())),
-            None => (sql.trim(), None),
-        };
-        let (text, clause) = match text.rsplit_once(" SETTINGS ") {
-            Some((text, clause)) => (text, settings_of(clause)),
-            None => (text, BTreeMap::new()),
-        };
+        let (text, format, clause) = clauses_of(sql);
         let _ = context.ending.set(Ending { format: format.clone(), settings: clause.clone() });
         let progress = Arc::new(Progress::default());
         let words: Vec<&str> = text.split_whitespace().collect();

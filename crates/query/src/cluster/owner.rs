@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use datafusion::common::DataFusionError;
 use datafusion::physical_plan::{SendableRecordBatchStream, execute_stream};
@@ -26,6 +27,10 @@ use crate::service::{Core, Settings};
 use crate::session::states_plan;
 use crate::statement;
 
+/// How long a fragment waits for its partitions to begin.
+const BEGIN_WAIT: Duration = Duration::from_millis(500);
+/// Between two looks.
+const BEGIN_LOOK: Duration = Duration::from_millis(10);
 /// Replies that wait for the asker: one is sent while the next is computed.
 const REPLIES_WAITING: usize = 2;
 
@@ -96,7 +101,7 @@ async fn answer(
     let Some(mode) = &core.reads else {
         return Err(Error::internal("a fragment came to a node that runs alone").into());
     };
-    check_pins(mode, request).await?;
+    await_pins(mode, request).await?;
     let handle = QueryHandle::of_fragment(&context_of(request, cancel));
     let mut rows = match &request.part {
         Part::Scan(wanted) => scan(core, mode, request, wanted, &handle)?,
@@ -114,6 +119,18 @@ async fn answer(
         read_rows: progress.read_rows.load(Ordering::Relaxed),
         read_bytes: progress.read_bytes.load(Ordering::Relaxed),
     })
+}
+
+/// Waits for partitions whose time as this node's has been granted and has not begun: it does within a moment, and while
+/// many move, a statement that began anew for each of them would never end.
+async fn await_pins(mode: &ClusterMode, request: &Request) -> Result<(), Fault> {
+    let until = Instant::now() + BEGIN_WAIT;
+    loop {
+        match check_pins(mode, request).await {
+            Err(Fault::Busy(_)) if Instant::now() < until => tokio::time::sleep(BEGIN_LOOK).await,
+            checked => return checked,
+        }
+    }
 }
 
 /// Asked before the snapshot is taken and after it was read. Before, so that it has what other owners have acknowledged;

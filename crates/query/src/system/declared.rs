@@ -20,8 +20,11 @@ const COLUMNS: &str = include_str!("declared.tsv");
 /// Some cells of a row, by their columns; the others have their type's default.
 type Row = Vec<(&'static str, String)>;
 
+/// Makes the rows of a table.
+type Rows = fn() -> Vec<Row>;
+
 /// What is known, by table.
-const ROWS: &[(&str, fn() -> Vec<Row>)] = &[
+const ROWS: &[(&str, Rows)] = &[
     ("data_type_families", families),
     ("formats", formats),
     ("keywords", keywords),

@@ -345,13 +345,13 @@ fn more_than_a_bound_of_uncommitted_frames_is_refused() {
 
 /// What the owner has asked for last: members, epoch and version.
 fn asked(stage: &Stage) -> (Vec<u32>, Epoch, SetVersion) {
-    let sets = stage.proposals.iter().filter_map(|it| match it {
+    let mut sets = stage.proposals.iter().filter_map(|it| match it {
         Change::Set { epoch, version, members, .. } => {
             Some((members.iter().map(|it| it.node.0).collect(), *epoch, *version))
         }
         Change::HandOver { .. } => None,
     });
-    sets.last().expect("it has asked for a set")
+    sets.next_back().unwrap()
 }
 
 #[test]

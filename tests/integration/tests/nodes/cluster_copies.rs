@@ -216,7 +216,6 @@ fn kill(cluster: &mut Cluster, role: Role) -> Result<()> {
             cluster.start_coordinator()?;
         }
     }
-    println!("killed: {role:?}");
     Ok(())
 }
 

@@ -328,7 +328,7 @@ impl<'a> Numbering<'a> {
         let word = self.array.value(row);
         match word.len() {
             0 => self.empty,
-            ..=INLINE_BYTES => self.new_word(word),
+            1..=INLINE_BYTES => self.new_word(word),
             _ => {
                 let hash = self.state.hash_one(word);
                 if let Some(number) = self.long.find(hash, |number| self.words[*number as usize] == word) {
