@@ -1,5 +1,6 @@
 //! Tables of `system` that tools read when they start: each has ClickHouse's columns, and rows where this database has
-//! what the table tells of. One without rows says that there is none: no dictionaries, no merges, no users in SQL.
+//! what the table tells of. One without rows has nothing to tell of here (dictionaries, macros, users in SQL) or does not tell
+//! it yet (`clusters`, `disks`, `mutations`, `events`, `asynchronous_metrics`: docs/deviations.md).
 
 use std::sync::Arc;
 

@@ -1,3 +1,4 @@
+// What a data source gives along so that every type of ours has a place in Grafana's data frames.
 package main
 
 import (
