@@ -89,7 +89,7 @@ impl SchemaProvider for Database {
             return Ok(Some(table));
         }
         if self.database == SYSTEM {
-            return Ok(system::table(&self.core, name));
+            return system::table(&self.core, name);
         }
         let catalog = self.core.store.catalog();
         let full = TableName::new(&self.database, name);

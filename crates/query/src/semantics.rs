@@ -22,6 +22,7 @@ pub(crate) mod numbers;
 mod operators;
 mod orders;
 mod outer_joins;
+pub(crate) mod own_names;
 mod rules;
 mod scalars;
 mod session_zone;

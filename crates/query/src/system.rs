@@ -72,16 +72,19 @@ pub(crate) fn table_names() -> impl Iterator<Item = &'static str> {
 }
 
 /// A table of this database.
-pub(crate) fn table(core: &Arc<Core>, name: &str) -> Option<Arc<dyn TableProvider>> {
+///
+/// # Errors
+/// Rows that cannot be made.
+pub(crate) fn table(core: &Arc<Core>, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
     if matches!(name, "numbers" | "numbers_mt") {
-        return Some(numbers::endless());
+        return Ok(Some(numbers::endless()));
     }
     if let Some(declared) = declared::table(name) {
-        return declared.ok();
+        return declared.map(Some);
     }
-    let (_, rows) = TABLES.iter().find(|(table, _)| *table == name)?;
-    let schema = rows(core).ok()?.schema();
-    Some(Arc::new(SystemTable { core: core.clone(), rows: *rows, schema }))
+    let Some((_, rows)) = TABLES.iter().find(|(table, _)| *table == name) else { return Ok(None) };
+    let schema = rows(core).map_err(external)?.schema();
+    Ok(Some(Arc::new(SystemTable { core: core.clone(), rows: *rows, schema })))
 }
 
 /// A table whose rows are made when it is scanned.

@@ -3,7 +3,7 @@
 
 mod rig;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 use zepto_harness::Connection;
@@ -12,13 +12,11 @@ use zepto_harness::disk::percentile;
 use super::load::Door;
 use super::report::{Report, million_per_second, ms, us_per_row};
 use super::rows::{Encoding, symbol};
-use super::{Bench, ingest, load};
+use super::{Bench, ingest, load, query};
 use rig::{ClusterCost, ClusterRig};
 
 /// Storage nodes of the cluster under measurement.
 const STORAGE_NODES: usize = 3;
-/// Runs of a query before the clock counts.
-const WARM_UP: u32 = 3;
 /// Keys of the rows.
 const KEYS: u32 = 100;
 
@@ -162,19 +160,7 @@ struct Times {
     ingest: Vec<Duration>,
 }
 
-fn times(options: &Bench, rig: &ClusterRig, query: &Query) -> Result<Times> {
-    let through = |mut connection: Connection| -> Result<Vec<Duration>> {
-        let mut taken = Vec::new();
-        for run in 0..WARM_UP + options.runs {
-            let sql = (query.sql)(run);
-            let begun = Instant::now();
-            connection.query(&sql)?;
-            if run >= WARM_UP {
-                taken.push(begun.elapsed());
-            }
-        }
-        taken.sort();
-        Ok(taken)
-    };
+fn times(options: &Bench, rig: &ClusterRig, item: &Query) -> Result<Times> {
+    let through = |mut connection: Connection| query::timed(&mut connection, options.runs, item.sql);
     Ok(Times { storage: through(rig.storage(0)?)?, ingest: through(rig.connect()?)? })
 }

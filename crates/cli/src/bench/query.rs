@@ -82,9 +82,18 @@ fn loaded(options: &Bench, rig: &Rig, keys: u32, rows: u64) -> Result<u64> {
 }
 
 fn run_case(connection: &mut Connection, case: &Case, options: &Bench) -> Result<Vec<Duration>> {
+    timed(connection, options.runs, |run| (case.sql)(run, options.keys.max(1)))
+}
+
+/// How long each of so many runs of a query took, in ascending order; the first ones do not count.
+pub(super) fn timed(
+    connection: &mut Connection,
+    runs: u32,
+    sql: impl Fn(u32) -> String,
+) -> Result<Vec<Duration>> {
     let mut times = Vec::new();
-    for run in 0..WARM_UP + options.runs {
-        let sql = (case.sql)(run, options.keys.max(1));
+    for run in 0..WARM_UP + runs {
+        let sql = sql(run);
         let start = Instant::now();
         connection.query(&sql)?;
         if run >= WARM_UP {

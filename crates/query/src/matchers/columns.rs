@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
 use datafusion::common::{DFSchema, TableReference};
-use sqlparser::ast::{Expr, Ident, Query, VisitMut, VisitorMut};
+use sqlparser::ast::{Expr, Ident, visit_expressions_mut};
 
-use crate::semantics::{name_of, output_name};
+use crate::semantics::{name_of, output_name, own_names};
 
 /// The quotes of names that stand for columns: no alias is put into their place.
 pub(crate) const COLUMN_QUOTE: char = '[';
@@ -99,34 +99,18 @@ impl Columns {
 
     /// The name of an expression in a result.
     pub(super) fn name(&self, expr: &Expr) -> String {
-        struct Shown<'a>(&'a Columns, usize);
-        impl VisitorMut for Shown<'_> {
-            type Break = ();
-            fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-                self.1 += 1;
-                ControlFlow::Continue(())
-            }
-            fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-                self.1 -= 1;
-                ControlFlow::Continue(())
-            }
-            fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-                match expr {
-                    Expr::CompoundIdentifier(parts) if self.1 == 0 => {
-                        if let Some(column) = self.0.find(parts) {
-                            *expr = Expr::Identifier(column_name(&column.shown));
-                        }
-                    }
-                    Expr::Identifier(name) if name.quote_style == Some(COLUMN_QUOTE) => {
-                        name.value = output_name(&name.value).to_owned();
-                    }
-                    _ => {}
-                }
-                ControlFlow::Continue(())
-            }
-        }
         let mut shown = expr.clone();
-        let _ = VisitMut::visit(&mut shown, &mut Shown(self, 0));
+        let _never_breaks: ControlFlow<()> = visit_expressions_mut(&mut shown, |expr| {
+            if let Expr::Identifier(name) = expr
+                && name.quote_style == Some(COLUMN_QUOTE)
+            {
+                name.value = output_name(&name.value).to_owned();
+            }
+            ControlFlow::Continue(())
+        });
+        own_names::replace(&mut shown, |parts| {
+            self.find(parts).map(|column| Expr::Identifier(column_name(&column.shown)))
+        });
         name_of(&shown)
     }
 }

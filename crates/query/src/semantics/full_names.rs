@@ -3,18 +3,9 @@
 //!
 //! Subqueries keep their names: they may have the table in a FROM of their own.
 
-use std::ops::ControlFlow;
+use sqlparser::ast::{Expr, Ident, ObjectNamePart, OrderBy, Select, TableFactor};
 
-use sqlparser::ast::{
-    Expr, Ident, ObjectNamePart, OrderBy, Query, Select, TableFactor, VisitMut, VisitorMut,
-};
-use zepto_common::Error;
-
-/// Tables under an alias: the parts of their names, and the alias.
-struct Aliased {
-    tables: Vec<(Vec<String>, Ident)>,
-    depth: usize,
-}
+use super::own_names;
 
 /// Puts the aliases in the place of the tables' own names.
 pub(super) fn resolve(select: &mut Select, order: Option<&mut OrderBy>) {
@@ -22,7 +13,7 @@ pub(super) fn resolve(select: &mut Select, order: Option<&mut OrderBy>) {
         .from
         .iter()
         .flat_map(|it| std::iter::once(&it.relation).chain(it.joins.iter().map(|j| &j.relation)));
-    let (mut tables, mut called) = (Vec::new(), Vec::new());
+    let (mut tables, mut called): (Vec<(Vec<String>, Ident)>, Vec<String>) = (Vec::new(), Vec::new());
     for factor in factors {
         match factor {
             TableFactor::Table { name, alias, args: None, .. } => {
@@ -53,41 +44,19 @@ pub(super) fn resolve(select: &mut Select, order: Option<&mut OrderBy>) {
     if tables.is_empty() {
         return;
     }
-    let mut names = Aliased { tables, depth: 0 };
-    let _never_breaks = select.visit(&mut names);
-    if let Some(order) = order {
-        let _never_breaks = order.visit(&mut names);
-    }
-}
-
-impl VisitorMut for Aliased {
-    type Break = Error;
-
-    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<Error> {
-        self.depth += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<Error> {
-        self.depth -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<Error> {
-        let Expr::CompoundIdentifier(parts) = expr else { return ControlFlow::Continue(()) };
-        if self.depth > 0 {
-            return ControlFlow::Continue(());
-        }
-        let Some((column, table)) = parts.split_last() else { return ControlFlow::Continue(()) };
+    let alias_of = |parts: &[Ident]| {
+        let (column, table) = parts.split_last()?;
         // The whole name, or its end without the database.
         let is_of = |name: &Vec<String>| {
             !table.is_empty()
                 && table.len() <= name.len()
                 && name.iter().rev().zip(table.iter().rev()).all(|(name, part)| *name == part.value)
         };
-        if let Some((_, alias)) = self.tables.iter().find(|(name, _)| is_of(name)) {
-            *parts = vec![alias.clone(), column.clone()];
-        }
-        ControlFlow::Continue(())
+        let (_, alias) = tables.iter().find(|(name, _)| is_of(name))?;
+        Some(Expr::CompoundIdentifier(vec![alias.clone(), column.clone()]))
+    };
+    own_names::replace(select, alias_of);
+    if let Some(order) = order {
+        own_names::replace(order, alias_of);
     }
 }

@@ -2,18 +2,15 @@
 //! DataFusion's. A result calls them by their names with the column's before them.
 
 use std::collections::HashSet;
-use std::ops::ControlFlow;
 
 use arrow::datatypes::Field;
 use datafusion::common::{Column, Result, TableReference};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult};
 use datafusion::logical_expr::{Expr, lit};
-use sqlparser::ast::{
-    Expr as Ast, Ident, ObjectNamePart, Query, Select, SetExpr, TableFactor, TableWithJoins, VisitMut,
-    VisitorMut,
-};
+use sqlparser::ast::{Expr as Ast, Ident, ObjectNamePart, Select, SetExpr, TableFactor, TableWithJoins};
 use zepto_common::types::ColumnType;
 
+use super::own_names;
 use crate::functions::scalar_function;
 
 /// Plans them as the functions that give the same.
@@ -56,30 +53,11 @@ impl ExprPlanner for SubcolumnPlanner {
 
 /// An expression of a select's list with each name of several parts as a result shows it: without the table's.
 pub(super) fn shown(expr: &Ast, tables: Option<&HashSet<String>>) -> Ast {
-    struct Shown<'a>(&'a HashSet<String>, usize);
-    impl VisitorMut for Shown<'_> {
-        type Break = ();
-        fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-            self.1 += 1;
-            ControlFlow::Continue(())
-        }
-        fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-            self.1 -= 1;
-            ControlFlow::Continue(())
-        }
-        fn post_visit_expr(&mut self, expr: &mut Ast) -> ControlFlow<()> {
-            if let Ast::CompoundIdentifier(parts) = expr
-                && self.1 == 0
-                && let Some(name) = name_with_column(parts, self.0)
-            {
-                *expr = Ast::Identifier(Ident::with_quote('"', name));
-            }
-            ControlFlow::Continue(())
-        }
-    }
     let mut shown = expr.clone();
     if let Some(tables) = tables {
-        let _ = VisitMut::visit(&mut shown, &mut Shown(tables, 0));
+        own_names::replace(&mut shown, |parts| {
+            name_with_column(parts, tables).map(|name| Ast::Identifier(Ident::with_quote('"', name)))
+        });
     }
     shown
 }
