@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use futures::{Stream, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
@@ -16,6 +17,9 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 /// What an HTTP/2 connection begins with. While only a part of it has come, the protocol is not known and no
 /// deadline of hyper's is in force.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// How long the connection of a body that broke stays open for bytes that the client does not take.
+const LAST_BYTES_TIME: Duration = Duration::from_secs(5);
 
 /// Counts how often all that was written has been handed to the kernel.
 #[derive(Debug, Default)]
@@ -26,13 +30,33 @@ pub(crate) struct Flushes {
 
 impl Flushes {
     /// The count now.
-    #[must_use]
-    pub(crate) fn count(&self) -> u64 {
+    fn count(&self) -> u64 {
         self.count.load(Ordering::Acquire)
     }
 
+    /// The parts of a body that may break: what came before an error has left the process when the error is told,
+    /// since hyper forgets what it has not written when a body fails.
+    pub(crate) fn before_breaks<T: Send, E: Send>(
+        self: Arc<Self>,
+        parts: impl Stream<Item = Result<T, E>> + Send,
+    ) -> impl Stream<Item = Result<T, E>> + Send {
+        let mut given = None;
+        parts.then(move |part| {
+            let (flushes, seen) = (self.clone(), given);
+            if part.is_ok() {
+                given = Some(flushes.count());
+            }
+            async move {
+                if let (Err(_), Some(seen)) = (&part, seen) {
+                    flushes.wait_past(seen, LAST_BYTES_TIME).await;
+                }
+                part
+            }
+        })
+    }
+
     /// Waits for a flush after the one numbered `seen`, at most this long.
-    pub(crate) async fn wait_past(&self, seen: u64, at_most: Duration) {
+    async fn wait_past(&self, seen: u64, at_most: Duration) {
         let passed = async {
             loop {
                 let changed = self.changed.notified();

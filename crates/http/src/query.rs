@@ -204,7 +204,9 @@ impl Call {
             query_id: self.query_id.clone(),
             deadline: self.started + self.query_time() + QUEUE_WAIT,
         };
-        forward.forward(statement).await
+        let answer = forward.forward(statement).await?;
+        let flushes = self.flushes.clone();
+        Ok(answer.map(|body| Body::from_stream(flushes.before_breaks(body.into_data_stream()))))
     }
 
     async fn insert(self: &Arc<Self>, head: InsertHead, source: &mut Source) -> Result<Response> {

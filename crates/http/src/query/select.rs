@@ -174,7 +174,7 @@ impl Call {
         let body = if head.whole {
             Body::from(tail.compress_whole(head.bytes).await?)
         } else {
-            Body::from_stream(tail.into_stream(head.bytes, plain))
+            Body::from_stream(self.flushes.clone().before_breaks(tail.into_stream(head.bytes, plain)))
         };
         let mut response = Response::new(body);
         let headers = response.headers_mut();

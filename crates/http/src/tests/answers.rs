@@ -89,6 +89,16 @@ async fn an_error_after_the_first_byte_is_told_inside_and_the_connection_is_drop
     assert_eq!(block, format!("{tag}\r\n{error}{} {tag}\r\n__exception__\r\n", error.len()));
 }
 
+/// Which would lose the block that tells why, whenever the break comes together with it.
+#[tokio::test]
+async fn a_forwarded_answer_that_breaks_is_passed_on_to_its_last_byte() {
+    let door = start(Wish { forwards: Some(b"1\n2\nthe reason"), ..Wish::default() }).await;
+    for _ in 0..20 {
+        let reply = post(door.address, "/", "SELECT 1").await;
+        assert_eq!((reply.status, reply.complete, reply.text().as_str()), (200, false, "1\n2\nthe reason"));
+    }
+}
+
 #[tokio::test]
 async fn wait_end_of_query_turns_a_late_error_into_a_status() {
     let door = start(Wish::default()).await;

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray, StringViewArray, UInt64Array};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use async_trait::async_trait;
+use axum::body::Body;
+use bytes::Bytes;
 use futures::{StreamExt, stream};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use parking_lot::Mutex;
@@ -27,7 +29,7 @@ use zepto_common::service::{
 use zepto_common::types::ColumnType;
 use zepto_common::{BatchId, Error, ErrorCode, Result};
 
-use crate::door::{Door, DoorLimits, Identity, NodeInfo, RebalanceChange};
+use crate::door::{Door, DoorLimits, Forward, ForwardedStatement, Identity, NodeInfo, RebalanceChange};
 use zepto_tls::Tls;
 
 /// `t (k String, v Int64)`.
@@ -262,6 +264,18 @@ pub(crate) struct TestNode {
     identity: Identity,
     pub(crate) ready: AtomicBool,
     pub(crate) refreshed: AtomicU64,
+    forward: Option<BrokenAnswers>,
+}
+
+/// Answers every statement with these bytes and a break, both there at once.
+struct BrokenAnswers(&'static [u8]);
+
+#[async_trait]
+impl Forward for BrokenAnswers {
+    async fn forward(&self, _statement: ForwardedStatement) -> Result<http::Response<Body>> {
+        let parts = [Ok(Bytes::from_static(self.0)), Err(std::io::Error::other("the node is gone"))];
+        Ok(http::Response::new(Body::from_stream(stream::iter(parts))))
+    }
 }
 
 #[async_trait]
@@ -272,6 +286,10 @@ impl NodeInfo for TestNode {
 
     fn not_ready(&self) -> Vec<String> {
         if self.ready.load(Ordering::SeqCst) { vec![] } else { vec!["replaying the log".to_owned()] }
+    }
+
+    fn forward(&self) -> Option<&dyn Forward> {
+        self.forward.as_ref().map(|it| it as &dyn Forward)
     }
 
     fn stats(&self) -> Value {
@@ -325,6 +343,8 @@ pub(crate) struct Wish {
     pub(crate) limits: DoorLimits,
     pub(crate) protect_metrics: bool,
     pub(crate) tls: Option<Tls>,
+    /// The node has others run its statements, whose answers begin so and break.
+    pub(crate) forwards: Option<&'static [u8]>,
 }
 
 impl Default for Wish {
@@ -339,7 +359,7 @@ impl Default for Wish {
             insert_wait: Duration::from_millis(300),
             ..DoorLimits::default()
         };
-        Self { auth: Authenticator::open(), limits, protect_metrics: false, tls: None }
+        Self { auth: Authenticator::open(), limits, protect_metrics: false, tls: None, forwards: None }
     }
 }
 
@@ -354,7 +374,12 @@ pub(crate) async fn start(wish: Wish) -> Running {
         version: "0.1.0".to_owned(),
         started: Instant::now(),
     };
-    let node = Arc::new(TestNode { identity, ready: AtomicBool::new(true), refreshed: AtomicU64::new(0) });
+    let node = Arc::new(TestNode {
+        identity,
+        ready: AtomicBool::new(true),
+        refreshed: AtomicU64::new(0),
+        forward: wish.forwards.map(BrokenAnswers),
+    });
     let door = Door {
         sink: sink.clone(),
         queries: queries.clone(),

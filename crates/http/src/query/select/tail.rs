@@ -2,14 +2,12 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
 use zepto_common::{Error, Result};
 
 use super::Plain;
-use crate::connection::Flushes;
 use crate::deflate::Deflate;
 use crate::door::Service;
 use crate::exception::exception_block;
@@ -18,13 +16,10 @@ use crate::query::exceptions::Break;
 
 /// Bytes up to which a part is compressed at once instead of on a worker thread.
 const TRIFLE_BYTES: usize = 64 << 10;
-/// How long the connection stays open for an exception block that the client does not take.
-const LAST_WORDS_TIME: Duration = Duration::from_secs(5);
 
 /// The compressor and the way out of one answer.
 pub(super) struct Tail {
     service: Arc<Service>,
-    flushes: Arc<Flushes>,
     /// None while a worker has it, and after the end.
     deflate: Option<Deflate>,
     tag: String,
@@ -36,16 +31,15 @@ enum Stage {
     Part(Bytes),
     /// The result goes on.
     Open,
-    /// The exception block was given when there had been so many flushes; the connection is to be dropped.
-    Broken(u64),
+    /// The exception block was given; the connection is to be dropped.
+    Broken,
     /// Nothing is left.
     Done,
 }
 
 impl Tail {
     pub(super) fn new(call: &Call, deflate: Deflate, tag: String) -> Self {
-        let (service, flushes) = (call.service.clone(), call.flushes.clone());
-        Self { service, flushes, deflate: Some(deflate), tag }
+        Self { service: call.service.clone(), deflate: Some(deflate), tag }
     }
 
     /// The bytes of an answer that is complete.
@@ -89,11 +83,7 @@ impl Tail {
         loop {
             let part = match stage {
                 Stage::Done => return None,
-                Stage::Broken(seen) => {
-                    // hyper forgets what it has not written when a body fails, so the block must be out first.
-                    self.flushes.wait_past(seen, LAST_WORDS_TIME).await;
-                    return Some((Err(io::Error::other("the result broke off")), Stage::Done));
-                }
+                Stage::Broken => return Some((Err(io::Error::other("the result broke off")), Stage::Done)),
                 Stage::Part(bytes) => Some(Ok(bytes)),
                 Stage::Open => plain.next().await,
             };
@@ -136,6 +126,6 @@ impl Tail {
             }),
             None => Ok(Vec::new()),
         };
-        (words.unwrap_or_default(), Stage::Broken(self.flushes.count()))
+        (words.unwrap_or_default(), Stage::Broken)
     }
 }
