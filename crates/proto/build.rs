@@ -23,7 +23,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             builder = builder.bytes(".zepto.query.v1.Rows.ipc");
         }
         if service == "replicate" {
-            builder = builder.bytes(".zepto.replicate.v1.Rows.ipc").bytes(".zepto.replicate.v1.Window.bytes");
+            builder = builder
+                .bytes(".zepto.replicate.v1.Rows.ipc")
+                .bytes(".zepto.replicate.v1.Block.ipc")
+                .bytes(".zepto.replicate.v1.Window.bytes");
         }
         // A folder each: the imported file would be written again, without its messages.
         let folder = out.join(service);

@@ -80,7 +80,9 @@ impl Chunk {
     }
 }
 
-fn check_columns(schema: &TableSchema, rows: &RecordBatch) -> Result<()> {
+/// # Errors
+/// `LogicalError` if the columns are not those of the schema.
+pub(crate) fn check_columns(schema: &TableSchema, rows: &RecordBatch) -> Result<()> {
     let fits = schema.columns.len() == rows.num_columns()
         && schema.columns.iter().zip(rows.columns()).all(|(c, a)| c.ty.storage_type() == *a.data_type());
     if fits {

@@ -3,12 +3,15 @@
 //! Such a store has a [`zepto_replication::Copy`] of every partition; its drain threads carry out what the copies say.
 //! No store has both kinds of partitions.
 
+mod block;
 pub(crate) mod change;
 pub(crate) mod data;
+pub(crate) mod followers;
 pub(crate) mod frames;
 pub(crate) mod pinned;
 pub(crate) mod positions;
 pub(crate) mod print;
+pub(crate) mod shown;
 pub(crate) mod staged;
 pub(crate) mod state;
 pub(crate) mod whole;
@@ -18,11 +21,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use zepto_common::placement::{Grant, Replica};
-use zepto_common::{Lsn, NodeId, PartitionId, SchemaVersion, TableId, Token};
+use zepto_common::{Lsn, NodeId, PartitionId, Result, SchemaVersion, TableId, Token};
 use zepto_replication::{Alarm, Change, Message, Moment, Phase, Timing};
 
-use crate::chunk::Chunk;
+use zepto_common::partition::in_one_form;
 
+use crate::chunk::Chunk;
+use crate::store::write::encode_rows;
+
+pub use block::{Block, Part};
 pub use change::RowChange;
 pub use pinned::{Pieces, Pinned};
 pub use whole::{Fetched, Piece, TableSum, Whole};
@@ -151,8 +158,10 @@ pub struct Payload {
     /// Number of rows; 0 for anything else.
     pub rows: u32,
     /// The rows as an Arrow IPC stream with one record batch; of a change what [`RowChange`] reads, of positions what
-    /// [`positions`] does.
+    /// [`positions`] does. Nothing when the rows are part of a block.
     pub ipc: Bytes,
+    /// The block that has the rows.
+    pub part: Option<Part>,
     /// The same rows where they came in, so that they need not be read again.
     pub(crate) chunk: Option<Chunk>,
 }
@@ -161,7 +170,32 @@ impl Payload {
     /// Rows as they come from another node.
     #[must_use]
     pub fn new(table: TableId, schema: SchemaVersion, rows: u32, ipc: Bytes) -> Self {
-        Self { form: Form::Rows, table, schema, rows, ipc, chunk: None }
+        Self { form: Form::Rows, table, schema, rows, ipc, part: None, chunk: None }
+    }
+
+    /// So many rows of a block from one on.
+    #[must_use]
+    pub fn of_block(block: Arc<Block>, first: u32, rows: u32) -> Self {
+        let (table, schema) = (block.table, block.schema);
+        Self { part: Some(Part { block, first }), ..Self::new(table, schema, rows, Bytes::new()) }
+    }
+
+    /// The same with bytes of its own.
+    ///
+    /// # Errors
+    /// A block that cannot be read, or does not have the rows.
+    pub fn alone(self) -> Result<Self> {
+        let Some(part) = &self.part else { return Ok(self) };
+        let range = part.range(self.rows)?;
+        let rows = part.block.batch()?.slice(range.start as usize, self.rows as usize);
+        let ipc = encode_rows(&in_one_form(&rows)?)?;
+        Ok(Self { ipc, part: None, ..self })
+    }
+
+    /// Bytes of its rows, or of what it has instead, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.ipc.len() + self.part.as_ref().map_or(0, |part| part.block.share(self.rows))
     }
 
     /// The same as another form.
@@ -180,7 +214,7 @@ impl Payload {
 impl PartialEq for Payload {
     fn eq(&self, other: &Self) -> bool {
         let of = |it: &Self| (it.form, it.table, it.schema, it.rows);
-        of(self) == of(other) && self.ipc == other.ipc
+        of(self) == of(other) && self.ipc == other.ipc && self.part == other.part
     }
 }
 

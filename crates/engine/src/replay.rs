@@ -1,7 +1,7 @@
 //! From the logs back into memory after a start: frames above the applied lsns become chunks again, and when they
 //! would take too much memory they are flushed on the way, so a start needs no more memory than running does.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::Cursor;
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,9 +20,11 @@ use crate::background::Background;
 use crate::chunk::Chunk;
 use crate::copies::data::{CopyData, Next};
 use crate::copies::frames::LogPlace;
+use crate::copies::shown::Shown;
 use crate::dedup::{BatchKey, Content, PartRows, Window, WindowLimits};
 use crate::shard::Cut;
 use crate::shard::apply::merge_tail;
+use crate::store::shared::Shared;
 use crate::table::{ActiveChunk, TableData};
 use crate::wal::{CheckpointFrame, CopyFrame, Frame, LogPosition, Place, RowsFrame, RowsItem};
 
@@ -95,7 +97,22 @@ impl<'a> Replayer<'a> {
             );
         }
         match frame {
-            Frame::Copy(frame) => self.take_copy(LogPlace { thread, at }, *frame)?,
+            Frame::Copy(frame) => {
+                let partition = frame.partition;
+                if self.take_copy(LogPlace { thread, at }, *frame)? {
+                    self.show([partition])?;
+                }
+            }
+            Frame::Copies(frames) => {
+                let mut fresh = BTreeSet::new();
+                for frame in frames.entries {
+                    let partition = frame.partition;
+                    if self.take_copy(LogPlace { thread, at }, frame)? {
+                        fresh.insert(partition);
+                    }
+                }
+                self.show(fresh)?;
+            }
             Frame::Rows(frame) => self.take_rows(at, &frame)?,
             Frame::Schema(frame) => drop(self.pass_places(at, &frame.places)?),
             Frame::EpochStart(frame) => drop(self.pass_places(at, &frame.places)?),
@@ -122,7 +139,8 @@ impl<'a> Replayer<'a> {
         Ok(())
     }
 
-    fn take_copy(&mut self, place: LogPlace, frame: CopyFrame) -> Result<()> {
+    /// Whether it is new. What the manifest covers is met one by one: until the last of it nothing can be shown.
+    fn take_copy(&mut self, place: LogPlace, frame: CopyFrame) -> Result<bool> {
         let CopyFrame { partition, number, op } = frame;
         let corrupt = |what: String| {
             let LogPosition { sequence, offset } = place.at;
@@ -138,7 +156,7 @@ impl<'a> Replayer<'a> {
             if let LogOp::Append(entry) = op {
                 copy.meet(entry, place);
             }
-            return Ok(());
+            return Ok(false);
         }
         if number != known + 1 {
             return Err(corrupt(format!("entry {number} follows entry {known}; a log file is missing")));
@@ -148,12 +166,25 @@ impl<'a> Replayer<'a> {
         }
         copy.log(op, place).map_err(corrupt)?;
         copy.note_keys(partition, copy.state.committed, wall_nanos() / 1_000_000);
-        self.show(partition)
+        Ok(true)
     }
 
     /// Puts the rows of what is committed into memory.
-    fn show(&mut self, partition: PartitionId) -> Result<()> {
+    fn show(&mut self, partitions: impl IntoIterator<Item = PartitionId>) -> Result<()> {
         let shared = self.background.shared.clone();
+        let mut shown = Shown::default();
+        for partition in partitions {
+            self.gather(&shared, partition, &mut shown)?;
+        }
+        for (shard, table, chunk) in shown.into_chunks() {
+            self.state.rows += chunk.rows.num_rows() as u64;
+            self.push(&table, shard, chunk);
+        }
+        Ok(())
+    }
+
+    fn gather(&mut self, shared: &Shared, partition: PartitionId, shown: &mut Shown) -> Result<()> {
+        let mut floor = 0;
         loop {
             let copies = self.state.copies.as_mut();
             let Some(copy) = copies.and_then(|all| all.get_mut(usize::from(partition.0))) else {
@@ -163,15 +194,14 @@ impl<'a> Replayer<'a> {
             if copy.frames.first().0 > copy.applied + 1 {
                 return Ok(());
             }
-            let next = copy.next_rows(&shared, partition)?;
+            let next = copy.next_rows(shared, partition)?;
             self.state.lsns[usize::from(partition.0)] = copy.applied;
             match next {
                 // The running store carries a change out; what follows waits for it.
                 None | Some(Next::Change(_)) => return Ok(()),
                 Some(Next::Nothing) => {}
-                Some(Next::Rows(table, chunk)) => {
-                    self.state.rows += chunk.rows.num_rows() as u64;
-                    self.push(&table, shared.shard_of(partition), chunk);
+                Some(Next::Rows(table, rows)) => {
+                    shown.add((shared.shard_of(partition), partition), &mut floor, table, rows);
                 }
             }
         }

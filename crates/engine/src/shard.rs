@@ -18,6 +18,7 @@ use arrow::array::UInt64Array;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
+use zepto_common::placement::Replica;
 use zepto_common::{BatchId, Error, Lsn, PartitionId, Result, SchemaVersion, TableId};
 
 use crate::chunk::Chunk;
@@ -58,14 +59,30 @@ pub(crate) struct WriteItem {
     pub(crate) offsets: Option<UInt64Array>,
     /// The rows as an Arrow IPC stream.
     pub(crate) payload: Bytes,
+    /// In a store with copies: who has all of its partitions, about, and if a retry has the same rows their print, one
+    /// of each part.
+    pub(crate) followers: Arc<[Replica]>,
+    pub(crate) prints: Vec<u64>,
     /// What was reserved in the ring.
     pub(crate) bytes: usize,
-    pub(crate) answer: oneshot::Sender<Result<Stored>>,
+    /// Who waits: one for all of it, or in a store with copies one for each part.
+    pub(crate) answers: Vec<oneshot::Sender<Result<Stored>>>,
 }
 
 impl WriteItem {
     fn row_count(&self) -> u64 {
         self.chunk.rows.num_rows() as u64
+    }
+
+    fn answer(self, outcome: &Result<Stored>) {
+        tell_all(self.answers, outcome);
+    }
+}
+
+/// Tells everybody the same; who does not wait any more need not know.
+fn tell_all(answers: Vec<oneshot::Sender<Result<Stored>>>, outcome: &Result<Stored>) {
+    for answer in answers {
+        let _gave_up = answer.send(outcome.clone());
     }
 }
 
@@ -198,7 +215,7 @@ impl Drain {
     pub(crate) fn refuse_all(&self, error: &Error) {
         while let Some(item) = self.ring.pop(WriteItem::row_count) {
             self.ring.free(1, item.bytes);
-            let _ = item.answer.send(Err(error.clone()));
+            item.answer(&Err(error.clone()));
         }
     }
 }

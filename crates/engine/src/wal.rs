@@ -26,9 +26,9 @@ mod tests;
 
 pub use chain::LogHeads;
 pub use frame::{
-    CheckpointFrame, CopyFrame, EpochStartFrame, ForgetFrame, Frame, MutationFrame, MutationKind,
-    ObjectAction, ObjectReferenceFrame, Place, RowsFrame, RowsItem, SchemaFrame, SourceOffset, TruncateFrame,
-    TtlCutoffFrame, ViewFrame,
+    CheckpointFrame, CopiesFrame, CopyFrame, EpochStartFrame, ForgetFrame, Frame, MutationFrame,
+    MutationKind, ObjectAction, ObjectReferenceFrame, Place, RowsFrame, RowsItem, SchemaFrame, SourceOffset,
+    TruncateFrame, TtlCutoffFrame, ViewFrame,
 };
 pub use log::{Log, LogOptions};
 pub(crate) use replay::read_frame;

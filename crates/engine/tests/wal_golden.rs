@@ -15,12 +15,12 @@ use zepto_common::schema::{Column, ColumnDefault, TableName, TableSchema};
 use zepto_common::{
     BatchId, Boot, ColumnId, DiskId, Epoch, Lsn, NodeId, PartitionId, SchemaVersion, TableId, Token,
 };
-use zepto_engine::copies::{Payload, RowChange};
+use zepto_engine::copies::{Block, Payload, RowChange};
 use zepto_engine::disk::{Disk, SimDisk, read_file};
 use zepto_engine::wal::{
-    CheckpointFrame, CopyFrame, EpochStartFrame, ForgetFrame, Frame, Log, LogOptions, MutationFrame,
-    MutationKind, ObjectAction, ObjectReferenceFrame, Place, ReplayOptions, RowsFrame, RowsItem, SchemaFrame,
-    SourceOffset, TruncateFrame, TtlCutoffFrame, ViewFrame, replay,
+    CheckpointFrame, CopiesFrame, CopyFrame, EpochStartFrame, ForgetFrame, Frame, Log, LogOptions,
+    MutationFrame, MutationKind, ObjectAction, ObjectReferenceFrame, Place, ReplayOptions, RowsFrame,
+    RowsItem, SchemaFrame, SourceOffset, TruncateFrame, TtlCutoffFrame, ViewFrame, replay,
 };
 use zepto_replication::{Entry, History, Key, LogOp, Position};
 
@@ -136,7 +136,22 @@ fn frames() -> Vec<(&'static str, Frame)> {
         ("copy_committed", copy(LogOp::Committed(Lsn(1_000)))),
         ("copy_cut", copy(LogOp::Truncate(Lsn(999)))),
         ("copy_installed", copy(LogOp::Installed(history()))),
+        ("copies", copies()),
     ]
+}
+
+/// Entries of two copies, one of them part of a block.
+fn copies() -> Frame {
+    let ipc = Bytes::from_static(b"any bytes, here 25 of them");
+    let block = Arc::new(Block::new(TableId(77), SchemaVersion(5), 11, ipc));
+    let part = |partition: u16, number, first, rows| {
+        let LogOp::Append(entry) = entry(Some(BatchId::Token(0xaabb_ccdd << 64))) else { unreachable!() };
+        let payload = Some(Payload::of_block(block.clone(), first, rows));
+        CopyFrame { partition: PartitionId(partition), number, op: LogOp::Append(Entry { payload, ..entry }) }
+    };
+    let committed = CopyFrame { partition: PartitionId(258), number: 0x22, op: LogOp::Committed(Lsn(1_000)) };
+    let entries = vec![part(258, 0x21, 0, 7), committed, part(259, 0x31, 7, 4)];
+    Frame::Copies(Box::new(CopiesFrame { block, entries }))
 }
 
 fn copy(op: LogOp<Payload>) -> Frame {

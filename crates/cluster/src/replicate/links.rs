@@ -26,14 +26,13 @@ use zepto_proto::replicate as wire;
 use zepto_proto::replicate::replicate_client::ReplicateClient;
 use zepto_proto::wire::Wire;
 
-use super::{CopyIdentity, bytes_of};
+use super::batch::{Batch, is_same};
+use super::{CopyIdentity, Said, bytes_of};
 
 /// Messages that may wait for one listener.
 const MESSAGES_MAX: usize = 16_384;
 /// Bytes that may wait for one listener, as long as more than one message waits.
 const BYTES_MAX: usize = 64 << 20;
-/// Bytes that go out as one message of the stream, unless one message alone has more.
-const BATCH_BYTES: usize = 4 << 20;
 /// Messages of the stream that wait for the network.
 const STREAM_SLOTS: usize = 2;
 /// Other replicas that are spoken to at most.
@@ -48,7 +47,8 @@ const PING: Duration = Duration::from_secs(5);
 /// What waits for one listener.
 #[derive(Debug, Default)]
 struct Waiting {
-    messages: VecDeque<wire::CopyMessage>,
+    /// Each with its bytes; a block counts with the first of the messages in a row that share it.
+    messages: VecDeque<(Said, usize)>,
     bytes: usize,
     /// A stream is open: what is said now can leave.
     open: bool,
@@ -114,12 +114,13 @@ impl PeerLinks {
     }
 
     /// Says something to a replica, now or never. Does not wait.
-    pub fn send(&self, to: Replica, message: wire::CopyMessage) {
+    pub fn send(&self, to: Replica, said: impl Into<Said>) {
+        let said = said.into();
         let known = self.shared.queues.read().get(&to).cloned();
         let Some(queue) = known.or_else(|| self.begin(to)) else { return dropped(to, "unknown", 1) };
-        let bytes = bytes_of(&message);
         {
             let mut waiting = queue.waiting.lock();
+            let bytes = waiting.bytes_with(&said);
             let full = waiting.messages.len() >= MESSAGES_MAX || waiting.bytes + bytes > BYTES_MAX;
             if !waiting.open || (full && !waiting.messages.is_empty()) {
                 let why = if waiting.open { "full" } else { "away" };
@@ -127,7 +128,7 @@ impl PeerLinks {
                 return dropped(to, why, 1);
             }
             waiting.bytes += bytes;
-            waiting.messages.push_back(message);
+            waiting.messages.push_back((said, bytes));
         }
         queue.said.notify_one();
     }
@@ -172,6 +173,15 @@ fn dropped(to: Replica, why: &'static str, messages: usize) {
     metrics::counter!(REPLICATE_DROPPED, &labels).increment(messages as u64);
 }
 
+impl Waiting {
+    /// What a message adds to the bytes that wait.
+    fn bytes_with(&self, said: &Said) -> usize {
+        let last = self.messages.back().map_or(&[][..], |(last, _)| last.blocks.as_slice());
+        let fresh = said.blocks.iter().filter(|block| !last.iter().any(|known| is_same(known, block)));
+        bytes_of(&said.message) + fresh.map(|block| block.ipc.len()).sum::<usize>()
+    }
+}
+
 impl Queue {
     fn open(&self) {
         self.waiting.lock().open = true;
@@ -187,21 +197,19 @@ impl Queue {
     }
 
     /// What goes out next.
-    async fn next(&self) -> Vec<wire::CopyMessage> {
+    async fn next(&self) -> Batch {
         loop {
             let said = self.said.notified();
             {
                 let mut waiting = self.waiting.lock();
-                let (mut batch, mut bytes) = (Vec::new(), 0);
-                while let Some(message) = waiting.messages.front() {
-                    let more = bytes_of(message);
-                    if !batch.is_empty() && bytes + more > BATCH_BYTES {
+                let mut batch = Batch::default();
+                while let Some((said, bytes)) = waiting.messages.pop_front() {
+                    if let Err(said) = batch.take(said) {
+                        waiting.messages.push_front((said, bytes));
                         break;
                     }
-                    bytes += more;
-                    batch.extend(waiting.messages.pop_front());
+                    waiting.bytes = waiting.bytes.saturating_sub(bytes);
                 }
-                waiting.bytes = waiting.bytes.saturating_sub(bytes);
                 if !batch.is_empty() {
                     return batch;
                 }
@@ -255,9 +263,9 @@ impl Shared {
             loop {
                 // A slot first: what waits longer can be dropped by nobody.
                 let Ok(slot) = words.reserve().await else { return };
-                let messages = queue.next().await;
-                said.increment(messages.len() as u64);
-                slot.send(self.request(messages));
+                let batch = queue.next().await;
+                said.increment(batch.messages.len() as u64);
+                slot.send(self.request(batch));
             }
         };
         tokio::select! {
@@ -270,9 +278,10 @@ impl Shared {
         }
     }
 
-    fn request(&self, messages: Vec<wire::CopyMessage>) -> wire::SpeakRequest {
+    fn request(&self, batch: Batch) -> wire::SpeakRequest {
         let envelope = Some(self.identity.envelope(*self.versions.read()));
-        wire::SpeakRequest { envelope, from: None, to: None, messages }
+        let Batch { messages, blocks, .. } = batch;
+        wire::SpeakRequest { envelope, from: None, to: None, messages, blocks }
     }
 
     async fn open(
@@ -285,7 +294,7 @@ impl Shared {
             .max_decoding_message_size(WRITE_MESSAGE_BYTES_MAX)
             .max_encoding_message_size(WRITE_MESSAGE_BYTES_MAX);
         let (words, outgoing) = mpsc::channel(STREAM_SLOTS);
-        let mut first = self.request(Vec::new());
+        let mut first = self.request(Batch::default());
         (first.from, first.to) = (Some(self.identity.me.into()), Some(to.into()));
         words.send(first).await.map_err(|error| error.to_string())?;
         let mut request = Request::new(ReceiverStream::new(outgoing));

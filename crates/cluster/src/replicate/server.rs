@@ -252,10 +252,9 @@ impl<L: CopyListener> Shared<L> {
 
     fn take(&self, from: Replica, request: wire::SpeakRequest) -> Result<(), Refused> {
         check_envelope(request.envelope.as_ref(), &self.identity.cluster_id, false)?;
-        for message in request.messages {
-            if !self.listener.hear(from, message)? {
-                metrics::counter!(REPLICATE_UNHEARD, "peer" => from.node.to_string()).increment(1);
-            }
+        let unheard = self.listener.hear(from, request.messages, request.blocks)?;
+        if unheard > 0 {
+            metrics::counter!(REPLICATE_UNHEARD, "peer" => from.node.to_string()).increment(unheard);
         }
         Ok(())
     }

@@ -63,16 +63,20 @@ struct Ear {
 }
 
 impl CopyListener for Ear {
-    fn hear(&self, from: Replica, message: CopyMessage) -> Result<bool, Refused> {
-        if self.refuses == Some(number_of(&message)) {
-            return Err(zepto_proto::convert::bad_message("it is not liked"));
+    fn hear(&self, from: Replica, messages: Vec<CopyMessage>, _blocks: Vec<Block>) -> Result<u64, Refused> {
+        let mut unheard = 0;
+        for message in messages {
+            if self.refuses == Some(number_of(&message)) {
+                return Err(zepto_proto::convert::bad_message("it is not liked"));
+            }
+            if self.deaf.load(Ordering::Relaxed) {
+                unheard += 1;
+                continue;
+            }
+            // The test may be over.
+            let _listened = self.heard.send((from, message));
         }
-        if self.deaf.load(Ordering::Relaxed) {
-            return Ok(false);
-        }
-        // The test may be over.
-        let _listened = self.heard.send((from, message));
-        Ok(true)
+        Ok(unheard)
     }
 
     fn pin(&self, ask: CopyAsk) -> BoxFuture<'static, Result<StatePieces, Refused>> {

@@ -1,19 +1,23 @@
 //! What the shell keeps for one copy: its memory, its entries, and the deduplication windows of its tables.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use zepto_common::schema::TableSchema;
 use zepto_common::{BatchId, Lsn, PartitionId, Result, TableId};
 use zepto_replication::{Entry, Key, LogOp, Recovered, Window as KeyWindow};
 
 use super::change::{RowChange, WaitingChange};
 use super::frames::{Frames, LogPlace, Slot};
+use super::shown::Rows;
 use super::state::CopyState;
 use super::{Form, Payload, positions};
-use crate::chunk::Chunk;
+use crate::chunk::{Chunk, check_columns};
 use crate::dedup::marks::Resume;
 use crate::dedup::{BatchKey, Changed, Content, Window, WindowLimits};
 use crate::replay::decode_rows;
 use crate::store::shared::Shared;
+use crate::table::TableData;
 
 /// Keys of one table that one copy remembers: a batch has one in each partition that it touches.
 pub(crate) const COPY_KEYS_MAX: usize = 2_000;
@@ -176,7 +180,7 @@ impl CopyData {
                 window.marks.raise(source, partition, entry.content);
             } else if let Some(key) = &entry.key {
                 let content =
-                    Content { schema: rows.schema, bytes: rows.ipc.len() as u32, hash: entry.content };
+                    Content { schema: rows.schema, bytes: rows.bytes() as u32, hash: entry.content };
                 window.record(batch_key(key), &[(partition, rows.rows)], content, now_ms);
             }
         }
@@ -220,15 +224,7 @@ impl CopyData {
                 let catalog = shared.catalog.load();
                 match (shared.tables.load().get(&rows.table), catalog.schema(rows.table, rows.schema)) {
                     (Some(table), Some(schema)) => {
-                        let chunk = match &rows.chunk {
-                            Some(chunk) => chunk.clone(),
-                            None => {
-                                let batch = decode_rows(&rows.ipc)?;
-                                let all = 0..batch.num_rows() as u32;
-                                Chunk::new(schema.clone(), batch, vec![(partition, all)])?
-                            }
-                        };
-                        Next::Rows(table.clone(), chunk)
+                        Next::Rows(table.clone(), rows_of(partition, rows, schema)?)
                     }
                     _ if catalog.table_by_id(rows.table).is_none() && catalog.ever_had(rows.table) => {
                         Next::Nothing
@@ -267,6 +263,21 @@ fn waiting(shared: &Shared, partition: PartitionId, lsn: Lsn, payload: &Payload)
     Ok(Some(Next::Change(WaitingChange { partition, lsn, table, schema, change })))
 }
 
+/// The rows of an entry, once they are known to fit.
+fn rows_of(partition: PartitionId, payload: &Payload, schema: &Arc<TableSchema>) -> Result<Rows> {
+    if let Some(part) = &payload.part {
+        let range = part.range(payload.rows)?;
+        check_columns(schema, part.block.batch()?)?;
+        return Ok(Rows::Part(schema.clone(), part.block.clone(), range));
+    }
+    if let Some(chunk) = &payload.chunk {
+        return Ok(Rows::Alone(chunk.clone()));
+    }
+    let batch = decode_rows(&payload.ipc)?;
+    let all = 0..batch.num_rows() as u32;
+    Ok(Rows::Alone(Chunk::new(schema.clone(), batch, vec![(partition, all)])?))
+}
+
 /// What an entry shows.
 pub(crate) enum Next {
     /// A change of the rows before: it counts as applied once [`CopyData::pass`] is told so.
@@ -274,5 +285,5 @@ pub(crate) enum Next {
     /// No rows, or rows of a table that was dropped.
     Nothing,
     /// Rows of one partition.
-    Rows(std::sync::Arc<crate::table::TableData>, Chunk),
+    Rows(Arc<TableData>, Rows),
 }

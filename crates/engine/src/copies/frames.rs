@@ -67,6 +67,15 @@ impl Frames {
         }
     }
 
+    /// Notes where an entry stands that was added before it was written down.
+    pub(crate) fn set_place(&mut self, lsn: Lsn, place: LogPlace) {
+        if let Some(index) = self.index(lsn)
+            && let Some(slot) = self.slots.get_mut(index)
+        {
+            slot.place = place;
+        }
+    }
+
     pub(crate) fn get(&self, lsn: Lsn) -> Option<&Slot> {
         self.slots.get(self.index(lsn)?)
     }

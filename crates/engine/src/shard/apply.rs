@@ -62,22 +62,31 @@ impl Shard {
     }
 }
 
-/// One chunk of all small ones, at the place of the first; large ones stay as they are.
+/// One chunk of small ones that follow each other; large ones stay as they are, where they are: of rows with the same key
+/// and time the later ones come later.
 fn gathered(chunks: Vec<Chunk>) -> Vec<Chunk> {
-    let (small, large): (Vec<_>, Vec<_>) =
-        chunks.into_iter().partition(|chunk| chunk.rows.num_rows() < SMALL_ROWS);
-    if small.len() < 2 {
-        return small.into_iter().chain(large).collect();
+    let (mut out, mut small) = (Vec::with_capacity(chunks.len()), Vec::new());
+    for chunk in chunks {
+        if chunk.rows.num_rows() < SMALL_ROWS {
+            small.push(Arc::new(chunk));
+            continue;
+        }
+        merge_into(&mut out, std::mem::take(&mut small));
+        out.push(chunk);
     }
-    let small: Vec<Arc<Chunk>> = small.into_iter().map(Arc::new).collect();
-    match Chunk::concat(&small) {
-        Ok(merged) => std::iter::once(merged).chain(large).collect(),
-        Err(error) => {
+    merge_into(&mut out, small);
+    out
+}
+
+fn merge_into(out: &mut Vec<Chunk>, small: Vec<Arc<Chunk>>) {
+    if small.len() > 1 {
+        match Chunk::concat(&small) {
+            Ok(merged) => return out.push(merged),
             // The rows are durable and must be seen: unmerged is as right, only slower.
-            tracing::warn!(%error, "small chunks could not be merged");
-            small.into_iter().map(Arc::unwrap_or_clone).chain(large).collect()
+            Err(error) => tracing::warn!(%error, "small chunks could not be merged"),
         }
     }
+    out.extend(small.into_iter().map(Arc::unwrap_or_clone));
 }
 
 /// Merges chunks at the end of the list until there are few.
@@ -91,5 +100,33 @@ pub(crate) fn merge_tail(cell: &mut TableShard) {
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{AsArray, Int64Array, RecordBatch};
+    use arrow::datatypes::Int64Type;
+    use zepto_common::PartitionId;
+    use zepto_common::types::ColumnType;
+
+    use super::*;
+    use crate::part::tests::rows;
+
+    #[test]
+    fn small_chunks_are_merged_and_none_passes_a_large_one() {
+        let schema = rows::table(None, None, &[ColumnType::Int64]);
+        let chunk = |first: i64, count: usize| {
+            let numbers = Int64Array::from_iter_values(first..first + count as i64);
+            let rows = RecordBatch::try_new(schema.storage_schema(), vec![Arc::new(numbers)]).unwrap();
+            Chunk::new(schema.clone(), rows, vec![(PartitionId(0), 0..count as u32)]).unwrap()
+        };
+        let large = SMALL_ROWS as i64;
+        let chunks = vec![chunk(0, 1), chunk(1, 1), chunk(2, SMALL_ROWS), chunk(2 + large, 1)];
+        let gathered = gathered(chunks);
+        let sizes: Vec<usize> = gathered.iter().map(|chunk| chunk.rows.num_rows()).collect();
+        assert_eq!(sizes, [2, SMALL_ROWS, 1]);
+        let numbers = |chunk: &Chunk| chunk.rows.column(0).as_primitive::<Int64Type>().values().to_vec();
+        assert!(gathered.iter().flat_map(numbers).eq(0..3 + large));
     }
 }

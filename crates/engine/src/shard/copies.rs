@@ -9,8 +9,10 @@
 mod carry;
 mod changes;
 mod feeds;
+mod group;
 mod inbox;
 mod install;
+mod room;
 mod writes;
 
 use std::collections::{BTreeMap, HashMap};
@@ -30,7 +32,9 @@ use crate::copies::data::CopyData;
 use crate::copies::{CopyOptions, CopyStatus, Payload, Whole};
 use crate::wal::LogPosition;
 
+use group::OpenGroup;
 use install::Transfer;
+use room::Room;
 
 pub(crate) use changes::ChangeItem;
 pub(crate) use inbox::{Delivered, Inbox};
@@ -85,7 +89,7 @@ enum Waiter {
         answer: oneshot::Sender<Result<Stored>>,
         rows: u64,
         known: u64,
-        bytes: usize,
+        _room: Arc<Room>,
     },
     Change {
         answer: oneshot::Sender<Result<()>>,
@@ -105,6 +109,8 @@ pub(crate) struct Copies {
     waiters: HashMap<RequestId, Waiter>,
     requests: u64,
     answers: Vec<(RequestId, Outcome)>,
+    /// Entries that go into the log as one frame.
+    group: Option<OpenGroup>,
     ticked: Moment,
     settlers: Vec<SyncSender<()>>,
     /// Bytes of entries that were read from the logs again in this turn.
@@ -131,6 +137,7 @@ impl Copies {
             waiters: HashMap::new(),
             requests: 0,
             answers: Vec::new(),
+            group: None,
             ticked: now,
             settlers: Vec::new(),
             read_bytes: 0,
@@ -217,6 +224,7 @@ impl Shard {
         }
         self.show(copies);
         self.answer(copies);
+        self.close_group_or_fail(copies);
         true
     }
 
@@ -225,7 +233,8 @@ impl Shard {
         if copies.failed {
             return;
         }
-        if let Err(error) = self.sync_log() {
+        let synced = self.close_group(copies).map_err(Error::from).and_then(|()| self.sync_log());
+        if let Err(error) = synced {
             return self.fail_copies(copies, &error);
         }
         for partition in copies.held.keys().copied().collect::<Vec<_>>() {
@@ -245,6 +254,7 @@ impl Shard {
             return;
         }
         copies.failed = true;
+        copies.group = None;
         tracing::error!(shard = self.index, %error, "the copies of this drain thread stop until the next start");
         let reason = error.message.clone();
         self.shared.health.set(self.index, crate::store::LogState::Failed { reason }, error.code);
@@ -294,6 +304,11 @@ impl Shard {
     }
 
     fn obey_copies(&mut self, copies: &mut Copies, command: CopyCommand) {
+        self.obey_copy_command(copies, command);
+        self.close_group_or_fail(copies);
+    }
+
+    fn obey_copy_command(&mut self, copies: &mut Copies, command: CopyCommand) {
         copies.stirred = true;
         match command {
             CopyCommand::Learn(placement) => {

@@ -13,7 +13,7 @@ use zepto_common::metric_names::WAL_SYNC_DURATION;
 use zepto_common::{BatchId, Error, ErrorCode, Lsn, PartitionId, Result, SchemaVersion, TableId};
 
 use super::apply::TableRows;
-use super::{GROUP_BYTES_MAX, GROUP_ITEMS_MAX, Shard, Stored, WriteItem};
+use super::{GROUP_BYTES_MAX, GROUP_ITEMS_MAX, Shard, Stored, WriteItem, tell_all};
 use crate::chunk::Chunk;
 use crate::dedup::{BatchKey, Content, PartRows, Verdict, marks};
 use crate::error::EngineError;
@@ -22,7 +22,7 @@ use crate::wal::{Frame, RowsFrame, RowsItem, SchemaFrame};
 
 /// What waits for the sync: an answer, and rows unless all were there before.
 struct Staged {
-    answer: oneshot::Sender<Result<Stored>>,
+    answers: Vec<oneshot::Sender<Result<Stored>>>,
     stored: Stored,
 }
 
@@ -73,7 +73,7 @@ impl Shard {
             Ok(()) => self.commit(group, now),
             Err(error) => {
                 for item in group {
-                    let _ = item.answer.send(Err(error.clone()));
+                    item.answer(&Err(error.clone()));
                 }
             }
         }
@@ -117,7 +117,7 @@ impl Shard {
         if let Err(error) = self.sync_log() {
             self.undo(&staging, lsns_before);
             for staged in staging.staged {
-                let _ = staged.answer.send(Err(error.clone()));
+                tell_all(staged.answers, &Err(error.clone()));
             }
             return;
         }
@@ -128,7 +128,7 @@ impl Shard {
         }
         self.apply(staging.rows, now);
         for staged in staging.staged {
-            let _ = staged.answer.send(Ok(staged.stored));
+            tell_all(staged.answers, &Ok(staged.stored));
         }
     }
 
@@ -149,13 +149,9 @@ impl Shard {
     /// Puts an item's new rows into the log's group, or answers it.
     fn stage(&mut self, item: WriteItem, staging: &mut Staging, now_ms: i64) {
         match self.try_stage(&item, staging, now_ms) {
-            Ok((stored, true)) => staging.staged.push(Staged { answer: item.answer, stored }),
-            Ok((stored, false)) => {
-                let _ = item.answer.send(Ok(stored));
-            }
-            Err(error) => {
-                let _ = item.answer.send(Err(error));
-            }
+            Ok((stored, true)) => staging.staged.push(Staged { answers: item.answers, stored }),
+            Ok((stored, false)) => item.answer(&Ok(stored)),
+            Err(error) => item.answer(&Err(error)),
         }
     }
 

@@ -11,6 +11,7 @@ use zepto_common::{Error, ErrorCode, Lsn, PartitionId, Result};
 
 use super::shared::closing;
 use super::{Store, StoreOptions};
+use crate::copies::followers::Followers;
 use crate::copies::{CopyStatus, PeerMessage};
 use crate::envelope;
 use crate::manifest::Manifest;
@@ -45,6 +46,10 @@ impl Store {
     /// # Errors
     /// A drain thread that takes no commands; telling it again does no harm.
     pub fn learn(&self, placement: &Arc<Placement>) -> Result<()> {
+        if let Some(options) = &self.shared.options.copies {
+            let me = Replica { node: options.node, disk: self.shared.disk_id };
+            self.shared.followers.store(Arc::new(Followers::of(placement, me)));
+        }
         for drain in &self.shared.drains {
             drain.command(Command::Copies(CopyCommand::Learn(placement.clone())))?;
         }

@@ -14,6 +14,7 @@ use super::options::StoreOptions;
 use crate::background::Job;
 use crate::catalog::Catalog;
 use crate::copies::change::WaitingChange;
+use crate::copies::followers::Followers;
 use crate::dedup::marks::Resume;
 use crate::disk::{Disk, replace_file};
 use crate::error::{EngineError, IoAction};
@@ -58,6 +59,8 @@ pub(crate) struct Shared {
     pub(crate) expiry_held: AtomicBool,
     /// Copies of each partition that there are to be; 0 = not known.
     pub(crate) copies_expected: AtomicUsize,
+    /// Which copies follow the partitions, by the newest placement.
+    pub(crate) followers: ArcSwap<Followers>,
     /// Numbers that spread the blocks of tables without a key.
     pub(crate) block_ids: AtomicU64,
     /// Segments of an age below this were cut by another number of drain threads.
@@ -103,6 +106,7 @@ impl Shared {
             // Until somebody has compared it with those of other nodes.
             expiry_held: AtomicBool::new(options.copies.is_some()),
             copies_expected: AtomicUsize::new(0),
+            followers: ArcSwap::default(),
             block_ids: AtomicU64::new(rand::random()),
             elders_below: parts.elders_below,
             relief_asked: AtomicBool::new(false),

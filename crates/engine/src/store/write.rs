@@ -1,6 +1,7 @@
 //! The edge of the write path: checks, cut by partition, encoding, room in the rings, and the wait for answers.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -21,6 +22,8 @@ use zepto_common::{BatchId, Error, ErrorCode, PartitionId, Result};
 use super::Store;
 use super::shared::{Shared, closing};
 use crate::chunk::Chunk;
+use crate::copies::followers::Followers;
+use crate::copies::print;
 use crate::queue::Full;
 use crate::run::columns;
 use crate::shard::{Stored, WriteItem};
@@ -68,10 +71,10 @@ impl RowSink for Store {
 struct Prepared {
     shard: usize,
     item: WriteItem,
-    answer: oneshot::Receiver<Result<Stored>>,
+    entered: Vec<Entered>,
 }
 
-/// One drain thread's part of a block in its ring.
+/// What is answered together of a block in the rings: a drain thread's part, or in a store with copies a partition's.
 pub(super) struct Entered {
     pub(super) rows: u64,
     pub(super) partitions: Vec<PartitionId>,
@@ -107,15 +110,29 @@ pub(super) async fn enter(
     let prepared = prepare(shared, request, cut)?;
     make_room(shared, &prepared, deadline).await?;
     let mut entered = Vec::with_capacity(prepared.len());
-    for Prepared { shard, item, answer } in prepared {
-        let rows = item.chunk.rows.num_rows() as u64;
-        let partitions = item.chunk.parts.iter().map(|(partition, _)| *partition).collect();
-        if shared.drains[shard].push(item, rows).is_err() {
+    for part in prepared {
+        let rows = part.item.chunk.rows.num_rows() as u64;
+        if shared.drains[part.shard].push(part.item, rows).is_err() {
             return Err(Error::internal("a ring has no slot for what was reserved"));
         }
-        entered.push(Entered { rows, partitions, answer });
+        entered.extend(part.entered);
     }
     Ok(entered)
+}
+
+/// Who waits for an item, and where the answers come.
+fn waiters(chunk: &Chunk, copies: bool) -> (Vec<oneshot::Sender<Result<Stored>>>, Vec<Entered>) {
+    let entered = |partitions: &[(PartitionId, Range<u32>)]| {
+        let (sender, answer) = oneshot::channel();
+        let rows = partitions.iter().map(|(_, range)| u64::from(range.end - range.start)).sum();
+        let partitions = partitions.iter().map(|(partition, _)| *partition).collect();
+        (sender, Entered { rows, partitions, answer })
+    };
+    if copies {
+        chunk.parts.chunks(1).map(entered).unzip()
+    } else {
+        [&chunk.parts[..]].into_iter().map(entered).unzip()
+    }
 }
 
 /// Cuts and encodes a block: one item per drain thread that has a part of it.
@@ -128,7 +145,8 @@ fn prepare(shared: &Arc<Shared>, request: &WriteRequest, form: Cut) -> Result<Ve
     let mut prepared = Vec::new();
     let copies = shared.options.copies.is_some();
     let is_source = matches!(request.batch, Some(BatchId::Source(_)));
-    for mut group in cut(shared, &schema, request)? {
+    let followers = shared.followers.load_full();
+    for mut group in cut(shared, &schema, request, &followers)? {
         if is_source && request.block != 0 {
             return Err(Error::internal("rows of a source in a block with a number"));
         }
@@ -150,8 +168,15 @@ fn prepare(shared: &Arc<Shared>, request: &WriteRequest, form: Cut) -> Result<Ve
             let message = format!("a block of {} bytes is too large: send fewer rows at once", payload.len());
             return Err(Error::new(ErrorCode::TooManyRowsOrBytes, message));
         }
-        let (sender, answer) = oneshot::channel();
         let chunk = Chunk::new(schema.clone(), group.rows, group.parts)?;
+        let is_known_by_rows = copies && request.repeatable && request.batch.is_some() && !is_source;
+        let prints = match is_known_by_rows {
+            true => print::of_parts(&schema, &chunk.rows, &chunk.parts)?,
+            false => Vec::new(),
+        };
+        let (answers, entered) = waiters(&chunk, copies);
+        // The parts of a group have one drain thread and one set of followers.
+        let first = chunk.parts.first().map_or(PartitionId(0), |(partition, _)| *partition);
         let bytes = payload.len() + chunk.memory();
         let item = WriteItem {
             table: table.clone(),
@@ -161,11 +186,12 @@ fn prepare(shared: &Arc<Shared>, request: &WriteRequest, form: Cut) -> Result<Ve
             chunk,
             offsets,
             payload,
+            followers: followers.members(followers.set_of(first)),
+            prints,
             bytes,
-            answer: sender,
+            answers,
         };
-        let shard = if copies { group.group % shared.drains.len() } else { group.group };
-        prepared.push(Prepared { shard, item, answer });
+        prepared.push(Prepared { shard: shared.shard_of(first), item, entered });
     }
     Ok(prepared)
 }
@@ -179,7 +205,14 @@ fn known_schema(shared: &Shared, made_with: &TableSchema) -> Result<Arc<TableSch
     })
 }
 
-fn cut(shared: &Shared, schema: &TableSchema, request: &WriteRequest) -> Result<Vec<Grouped>> {
+/// One group for each drain thread, in a store with copies for each drain thread and set of followers. Rows of a source
+/// are cut by partition there: each partition leaves out what it has.
+fn cut(
+    shared: &Shared,
+    schema: &TableSchema,
+    request: &WriteRequest,
+    followers: &Followers,
+) -> Result<Vec<Grouped>> {
     let partitions = match schema.key_index() {
         Some(key) => partitions_of(request.rows.column(key), shared.partitions)?,
         None => {
@@ -191,14 +224,19 @@ fn cut(shared: &Shared, schema: &TableSchema, request: &WriteRequest) -> Result<
             vec![partition.0; request.rows.num_rows()]
         }
     };
-    if shared.options.copies.is_some() {
-        let all = usize::from(shared.partitions);
-        return group_rows(&request.rows, &partitions, shared.partitions, all, |partition| {
-            usize::from(partition.0)
+    let all = usize::from(shared.partitions);
+    let (rows, drains) = (&request.rows, shared.drains.len());
+    if shared.options.copies.is_none() {
+        return group_rows(rows, &partitions, shared.partitions, drains, |partition| {
+            shared.shard_of(partition)
         });
     }
-    let groups = shared.drains.len();
-    group_rows(&request.rows, &partitions, shared.partitions, groups, |partition| shared.shard_of(partition))
+    if matches!(request.batch, Some(BatchId::Source(_))) {
+        return group_rows(rows, &partitions, shared.partitions, all, |partition| usize::from(partition.0));
+    }
+    group_rows(rows, &partitions, shared.partitions, drains * followers.count(), |partition| {
+        followers.set_of(partition) * drains + shared.shard_of(partition)
+    })
 }
 
 /// Bytes of a stream for a column without its rows, about.

@@ -1,6 +1,7 @@
 //! Frames and file headers as bytes. docs/formats/wal.md describes every field; the golden files hold it fast.
 
 mod body;
+mod copies;
 mod copy;
 
 use bytes::Bytes;
@@ -50,10 +51,11 @@ pub(super) enum Kind {
     CopyCommitted = 15,
     CopyCut = 16,
     CopyInstalled = 17,
+    Copies = 18,
 }
 
 impl Kind {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 19] = [
         Self::Seal,
         Self::Rows,
         Self::Schema,
@@ -72,6 +74,7 @@ impl Kind {
         Self::CopyCommitted,
         Self::CopyCut,
         Self::CopyInstalled,
+        Self::Copies,
     ];
 
     pub(super) fn of_number(number: u8) -> Option<Self> {

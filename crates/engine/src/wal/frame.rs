@@ -7,7 +7,7 @@ use zepto_common::schema::TableSchema;
 use zepto_common::{BatchId, Boot, Epoch, Lsn, PartitionId, SchemaVersion, TableId, Token};
 use zepto_replication::LogOp;
 
-use crate::copies::Payload;
+use crate::copies::{Block, Payload};
 
 /// One entry of the log.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +34,8 @@ pub enum Frame {
     ObjectReference(ObjectReferenceFrame),
     /// An entry of one copy in a store whose partitions other nodes have too.
     Copy(Box<CopyFrame>),
+    /// Entries of several copies whose rows are of one block.
+    Copies(Box<CopiesFrame>),
 }
 
 impl Frame {
@@ -52,6 +54,7 @@ impl Frame {
             Self::Forget(frame) => frame.token,
             Self::ObjectReference(frame) => frame.token,
             Self::Copy(frame) => frame.token(),
+            Self::Copies(frame) => frame.entries.first().map(CopyFrame::token).unwrap_or_default(),
         }
     }
 }
@@ -261,9 +264,18 @@ pub struct CopyFrame {
     pub op: LogOp<Payload>,
 }
 
+/// Entries of several copies of one drain thread, in the order in which they were logged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CopiesFrame {
+    /// The rows to which those refer that have some.
+    pub block: Arc<Block>,
+    /// As if each were a frame of its own: rows, all in the block, and what is committed.
+    pub entries: Vec<CopyFrame>,
+}
+
 impl CopyFrame {
     /// Of an entry, what it was first appended under; of a grant, what it is followed under.
-    fn token(&self) -> Token {
+    pub(super) fn token(&self) -> Token {
         match &self.op {
             LogOp::Append(entry) => entry.position.token,
             LogOp::Seen(token, _) => *token,

@@ -116,8 +116,8 @@ impl World {
     }
 
     pub(super) fn gone_from(&self, partition: u16) -> BTreeSet<i64> {
-        let writers = self.writers.iter().filter(|writer| writer.partition == partition);
-        writers.flat_map(|writer| writer.gone.iter().copied()).collect()
+        let gone = self.writers.iter().flat_map(|writer| writer.gone.iter().copied());
+        gone.filter(|id| self.partition_of(*id) == partition).collect()
     }
 
     pub(super) fn may_be_removed(&self, partition: u16, id: i64) -> bool {
@@ -186,14 +186,14 @@ impl World {
             return;
         }
         self.changes.committed += 1;
-        for (index, writer) in self.writers.iter_mut().enumerate() {
-            if writer.partition != partition {
-                continue;
-            }
-            let under_way = writer.batch.into_iter().flat_map(|batch| super::ids_of(index, batch));
-            writer.doubtful.extend(under_way.filter(|id| removes(&open.change, *id)));
-            let hit: Vec<i64> =
-                writer.stored.iter().copied().filter(|id| removes(&open.change, *id)).collect();
+        for index in 0..self.writers.len() {
+            let hits = |id: &i64| self.partition_of(*id) == partition && removes(&open.change, *id);
+            let under_way =
+                self.writers[index].batch.into_iter().flat_map(|batch| super::ids_of(index, batch));
+            let doubtful: Vec<i64> = under_way.filter(hits).collect();
+            let hit: Vec<i64> = self.writers[index].stored.iter().copied().filter(hits).collect();
+            let writer = &mut self.writers[index];
+            writer.doubtful.extend(doubtful);
             for id in hit {
                 writer.stored.remove(&id);
                 if open.before.contains(&id) {

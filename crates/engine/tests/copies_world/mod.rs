@@ -27,6 +27,7 @@ use zepto_common::{NodeId, PartitionId, Result};
 use zepto_engine::copies::{Clock, CopyOptions, CopyStatus};
 use zepto_engine::disk::SimDisk;
 use zepto_engine::disk::sim::CrashImage;
+use zepto_engine::store::{PartResult, PartStored};
 use zepto_engine::{Store, StoreOptions};
 use zepto_replication::{Moment, Phase, Timing};
 
@@ -91,15 +92,20 @@ struct Node {
     clock: Arc<TestClock>,
 }
 
-/// Writes one batch after the other to its partition, and repeats each until it is acknowledged. Every second one is a
-/// feed: its batches are messages of a source, and each try begins at another one of those before.
+/// Writes one batch after the other, and repeats each until it is acknowledged. Every second one is a feed: its batches
+/// are messages of a source for its partition, and each try begins at another one of those before. The others are wide: each batch has a
+/// row for their partition and one for another of the same drain thread, and what an owner has of it is not sent again.
 #[derive(Debug)]
 struct Writer {
     key: String,
     partition: u16,
+    /// Of a wide writer's second row.
+    other: (String, u16),
     /// The batch under way: its number, when it was sent, and the answer to come.
     batch: Option<u64>,
-    call: Option<(usize, JoinHandle<Result<WriteReceipt>>)>,
+    call: Option<(usize, JoinHandle<Result<Told>>)>,
+    /// Ids of the batch under way that an owner has.
+    told: BTreeSet<i64>,
     next: u64,
     /// Ids of acknowledged rows.
     stored: BTreeSet<i64>,
@@ -108,6 +114,13 @@ struct Writer {
     gone: BTreeSet<i64>,
     /// Rows of the batch under way that a change may have met.
     doubtful: BTreeSet<i64>,
+}
+
+/// The answer to a write.
+#[derive(Debug)]
+enum Told {
+    Whole(WriteReceipt),
+    Parts(Vec<PartResult>),
 }
 
 pub(crate) struct World {
@@ -208,12 +221,16 @@ impl World {
         world.coordinator = Coordinator::new(&replicas, PARTITIONS);
         for partition in 0..PARTITIONS {
             let keys = (0..).map(|n| format!("k{n}")).filter(|key| partition_of_key(key) == partition);
+            let other = (partition + 2) % PARTITIONS;
+            let beside = (0..).map(|n| format!("o{n}")).find(|key| partition_of_key(key) == other).unwrap();
             for key in keys.take(WRITERS / usize::from(PARTITIONS)) {
                 world.writers.push(Writer {
                     key,
                     partition,
+                    other: (beside.clone(), other),
                     batch: None,
                     call: None,
+                    told: BTreeSet::new(),
                     next: 0,
                     stored: BTreeSet::new(),
                     begun: BTreeSet::new(),
@@ -427,32 +444,62 @@ impl World {
         self.runtime.block_on(async { tokio::task::yield_now().await });
     }
 
-    fn answered(&mut self, index: usize, answer: Result<WriteReceipt>) {
+    fn answered(&mut self, index: usize, answer: Result<Told>) {
         let writer = &mut self.writers[index];
         let Some(batch) = writer.batch else { return };
-        if let Ok(receipt) = answer {
+        if let Ok(Told::Parts(parts)) = &answer {
+            return self.told(index, batch, parts);
+        }
+        if let Ok(Told::Whole(receipt)) = answer {
             let rows = ids_of(index, batch);
             let before = writer.stored.contains(&rows[0]);
-            if is_feed(index) {
-                assert!(
-                    receipt.rows <= 2,
-                    "the messages before the last one are stored already: {receipt:?}"
-                );
-            } else {
-                assert_eq!(receipt.rows + receipt.duplicate_rows, 2);
-            }
+            assert!(receipt.rows <= 2, "the messages before the last one are stored already: {receipt:?}");
             assert!(!before || receipt.rows == 0, "an acknowledged batch was stored again");
             let doubtful = std::mem::take(&mut writer.doubtful);
             // A feed's messages stay known by their offsets, whatever has become of their rows.
-            let gone = |id: &i64| is_feed(index) && writer.gone.contains(id);
+            let gone = |id: &i64| writer.gone.contains(id);
             writer.stored.extend(rows.iter().filter(|id| !doubtful.contains(id) && !gone(id)));
             writer.batch = None;
         }
     }
 
+    /// What became of a wide batch at one owner.
+    fn told(&mut self, index: usize, batch: u64, parts: &[PartResult]) {
+        for (partition, outcome) in parts {
+            let Ok(stored) = outcome else { continue };
+            for id in ids_of(index, batch) {
+                if self.partition_of(id) != partition.0 {
+                    continue;
+                }
+                let writer = &mut self.writers[index];
+                let before = writer.stored.contains(&id);
+                assert!(!before || *stored == PartStored::Before, "an acknowledged part was stored again");
+                if writer.told.insert(id) && !writer.doubtful.contains(&id) {
+                    writer.stored.insert(id);
+                }
+            }
+        }
+        let writer = &mut self.writers[index];
+        if ids_of(index, batch).iter().all(|id| writer.told.contains(id)) {
+            writer.told.clear();
+            writer.doubtful.clear();
+            writer.batch = None;
+        }
+    }
+
+    /// The partition of a row.
+    fn partition_of(&self, id: i64) -> u16 {
+        let index = (id >> 32) as usize;
+        let writer = &self.writers[index];
+        if !is_feed(index) && id & 1 == 1 { writer.other.1 } else { writer.partition }
+    }
+
     fn send(&mut self, index: usize) {
         let Some(batch) = self.writers[index].batch else { return };
-        let partition = self.writers[index].partition;
+        let mut due = ids_of(index, batch).to_vec();
+        due.retain(|id| !self.writers[index].told.contains(id));
+        let first = due.first().map_or(self.writers[index].partition, |id| self.partition_of(*id));
+        let partition = if is_feed(index) { self.writers[index].partition } else { first };
         let wrong = self.random.chance(5);
         let node = if wrong { self.random.below(NODES) } else { self.owner_of(partition) };
         // A writer reaches nodes that the others do not: an owner that was cut off is asked too.
@@ -464,12 +511,20 @@ impl World {
             let from = batch.saturating_sub(self.random.below(4) as u64);
             messages(&schema, index, &key, from..=batch)
         } else {
-            let rows = ids_of(index, batch).map(|id| row(&key, id, id));
+            // As an edge cuts it: what this node owns, as far as one knows.
+            due.retain(|id| self.owner_of(self.partition_of(*id)) == self.owner_of(partition));
+            let beside = self.writers[index].other.0.clone();
+            let key = |id: i64| if id & 1 == 1 { &beside } else { &key };
+            let rows: Vec<_> = due.iter().map(|&id| row(key(id), id, id)).collect();
             request(&schema, Some(&format!("{index}-{batch}")), &rows)
         };
-        let call = self
-            .runtime
-            .spawn(async move { store.write(request, Instant::now() + Duration::from_secs(60)).await });
+        let (deadline, whole) = (Instant::now() + Duration::from_secs(60), is_feed(index));
+        let call = self.runtime.spawn(async move {
+            match whole {
+                true => store.write(request, deadline).await.map(Told::Whole),
+                false => store.write_parts(request, deadline).await.map(Told::Parts),
+            }
+        });
         self.writers[index].call = Some((self.steps, call));
     }
 
@@ -531,7 +586,7 @@ impl World {
         for id in self.rows_at(index) {
             let writer = &self.writers[(id >> 32) as usize];
             assert!(writer.begun.contains(&id), "row {id} at node {index} was never written");
-            if writer.partition == partition {
+            if self.partition_of(id) == partition {
                 assert!(seen.insert(id), "row {id} is at node {index} twice");
             }
         }
@@ -539,8 +594,8 @@ impl World {
     }
 
     fn acknowledged_of(&self, partition: u16) -> BTreeSet<i64> {
-        let writers = self.writers.iter().filter(|writer| writer.partition == partition);
-        let stored = writers.flat_map(|writer| writer.stored.iter().copied());
+        let stored = self.writers.iter().flat_map(|writer| writer.stored.iter().copied());
+        let stored = stored.filter(|id| self.partition_of(*id) == partition);
         // A change under way may have been committed, and its answer lost.
         stored.filter(|id| !self.may_be_removed(partition, *id)).collect()
     }

@@ -188,11 +188,8 @@ impl World {
         };
         let found = (0..PARTITIONS).map(|partition| {
             let status = self.runtime.block_on(store.copy_status(PartitionId(partition))).unwrap();
-            let mut ids: Vec<i64> = all
-                .iter()
-                .copied()
-                .filter(|id| self.writers[(*id >> 32) as usize].partition == partition)
-                .collect();
+            let mut ids: Vec<i64> =
+                all.iter().copied().filter(|id| self.partition_of(*id) == partition).collect();
             ids.sort_unstable();
             (status.end.0, status.applied.0, ids)
         });

@@ -28,7 +28,7 @@ use zepto_engine::copies::{CopyOptions, Leave, PeerMessage, Peers, SystemClock};
 use zepto_proto::client::{ClientError, CoordinatorClient};
 use zepto_proto::coordinate as wire;
 use zepto_proto::refusal::Refused;
-use zepto_proto::replicate::CopyMessage;
+use zepto_proto::replicate::{Block, CopyMessage};
 use zepto_replication::{Alarm, Change, Timing};
 
 use super::agreed::Agreed;
@@ -105,9 +105,14 @@ impl Peers for Voice {
 pub(crate) struct Ears(pub(crate) Arc<Agreed>);
 
 impl CopyListener for Ears {
-    fn hear(&self, from: Replica, message: CopyMessage) -> Result<bool, Refused> {
-        let (partition, message) = codec::peer_message_of(message)?;
-        Ok(self.0.store.deliver(partition, from, message))
+    fn hear(&self, from: Replica, messages: Vec<CopyMessage>, blocks: Vec<Block>) -> Result<u64, Refused> {
+        let mut heard = codec::HeardBlocks::new(blocks);
+        let mut unheard = 0;
+        for message in messages {
+            let (partition, message) = codec::peer_message_of(message, &mut heard)?;
+            unheard += u64::from(!self.0.store.deliver(partition, from, message));
+        }
+        Ok(unheard)
     }
 
     fn pin(&self, ask: CopyAsk) -> BoxFuture<'static, Result<StatePieces, Refused>> {

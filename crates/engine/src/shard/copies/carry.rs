@@ -3,18 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use zepto_common::clock::wall_nanos;
-use zepto_common::{Lsn, PartitionId};
+use zepto_common::placement::Replica;
+use zepto_common::{Lsn, PartitionId, Result};
 use zepto_replication::{Effect, Entry, LogOp, Message};
 
 use super::{Copies, applied_of, moment};
 use crate::background::Job;
 use crate::copies::data::Next;
 use crate::copies::frames::LogPlace;
+use crate::copies::shown::Shown;
 use crate::copies::{Payload, Whole};
-use crate::error::{EngineError, Result};
 use crate::shard::apply::TableRows;
 use crate::shard::{Cut, LogMeter, Shard};
-use crate::wal::{CopyFrame, Frame, LogPosition, read_frame};
+use crate::wal::{Frame, LogPosition, read_frame};
 
 /// Bytes of entries in one message, unless one entry alone has more.
 const MESSAGE_BYTES_MAX: usize = 4 << 20;
@@ -24,7 +25,25 @@ const READ_BYTES_MAX: usize = 4 << 20;
 const READ_COST: usize = 4 << 10;
 
 fn bytes_of(entry: &Entry<Payload>) -> usize {
-    entry.payload.as_ref().map_or(0, |rows| rows.ipc.len())
+    entry.payload.as_ref().map_or(0, Payload::bytes)
+}
+
+/// The entry with this lsn, if that is what was logged.
+fn entry_of(op: LogOp<Payload>, lsn: Lsn) -> Option<Entry<Payload>> {
+    match op {
+        LogOp::Append(entry) if entry.position.lsn == lsn => Some(entry),
+        _ => None,
+    }
+}
+
+/// What another copy is sent of a payload: a part of a block goes with the block if the copy is to have all of it, else
+/// its rows are cut out.
+fn for_replica(payload: Payload, replica: Replica) -> Result<Payload> {
+    let payload = Payload { chunk: None, ..payload };
+    match &payload.part {
+        Some(part) if !part.block.is_for(replica) => payload.alone(),
+        _ => Ok(payload),
+    }
 }
 
 impl Shard {
@@ -46,7 +65,7 @@ impl Shard {
                     if short.contains(&to) {
                         continue;
                     }
-                    if let Some(entries) = self.entries(copies, partition, frames) {
+                    if let Some(entries) = self.entries(copies, partition, to, frames) {
                         let last = Lsn(frames.0.0 + entries.len() as u64 - 1);
                         if last < frames.1
                             && let Some(held) = copies.held.get_mut(&partition)
@@ -59,7 +78,7 @@ impl Shard {
                     }
                 }
                 Effect::SendTail { to, token, sequence, previous, frames } => {
-                    if let Some(entries) = self.entries(copies, partition, frames) {
+                    if let Some(entries) = self.entries(copies, partition, to, frames) {
                         let message = Message::Tail { token, sequence, previous, entries };
                         copies.options.peers.send(to, id, message);
                     }
@@ -90,44 +109,13 @@ impl Shard {
         }
     }
 
-    pub(super) fn log_entry(
-        &mut self,
-        copies: &mut Copies,
-        partition: u16,
-        op: LogOp<Payload>,
-    ) -> Result<()> {
-        let Some(held) = copies.held.get_mut(&partition) else { return Ok(()) };
-        let number = held.data.state.number + 1;
-        let mut frame = Frame::Copy(Box::new(CopyFrame { partition: PartitionId(partition), number, op }));
-        let at = match self.log.append_at(&frame) {
-            Err(EngineError::TooLarge { .. }) if self.log.waiting_bytes() > 0 => {
-                self.log.sync()?;
-                self.log.append_at(&frame)?
-            }
-            appended => appended?,
-        };
-        if let Frame::Copy(logged) = &mut frame {
-            let bytes = match &logged.op {
-                LogOp::Append(entry) => bytes_of(entry),
-                _ => 0,
-            };
-            let op = std::mem::replace(&mut logged.op, LogOp::Committed(Lsn(0)));
-            let place = LogPlace { thread: self.index as u16, at };
-            held.data.log(op, place).map_err(EngineError::Internal)?;
-            held.logged += 1;
-            if held.blocked.is_some() {
-                held.behind_bytes += bytes;
-            }
-        }
-        Ok(())
-    }
-
     /// Entries for another node, from memory or from the log: all, or the first ones, as many as one message and this
     /// turn allow. None when one cannot be read.
     fn entries(
         &self,
         copies: &mut Copies,
         partition: u16,
+        replica: Replica,
         (from, to): (Lsn, Lsn),
     ) -> Option<Vec<Entry<Payload>>> {
         let frames = &copies.held.get(&partition)?.data.frames;
@@ -139,13 +127,19 @@ impl Shard {
                 Some(entry) => entry.clone(),
                 None if copies.read_bytes >= READ_BYTES_MAX => break,
                 None => {
-                    let entry = self.read_entry(slot.place)?;
+                    let entry = self.read_entry(PartitionId(partition), Lsn(lsn), slot.place)?;
                     copies.read_bytes += READ_COST + bytes_of(&entry);
                     entry
                 }
             };
-            if let Some(rows) = &mut entry.payload {
-                rows.chunk = None;
+            if let Some(payload) = entry.payload.take() {
+                match for_replica(payload, replica) {
+                    Ok(payload) => entry.payload = Some(payload),
+                    Err(error) => {
+                        tracing::error!(partition, %error, "rows for another copy cannot be cut out");
+                        return None;
+                    }
+                }
             }
             bytes += bytes_of(&entry);
             if bytes > MESSAGE_BYTES_MAX && !entries.is_empty() {
@@ -156,15 +150,16 @@ impl Shard {
         Some(entries)
     }
 
-    fn read_entry(&self, place: LogPlace) -> Option<Entry<Payload>> {
+    fn read_entry(&self, partition: PartitionId, lsn: Lsn, place: LogPlace) -> Option<Entry<Payload>> {
         let shared = &self.shared;
         let dir = shared.options.data_dir.join("wal");
         let read = read_frame(shared.disk(), &dir, (shared.disk_id, place.thread), place.at);
         match read {
-            Ok(Frame::Copy(frame)) => match frame.op {
-                LogOp::Append(entry) => Some(entry),
-                _ => None,
-            },
+            Ok(Frame::Copy(frame)) => entry_of(frame.op, lsn),
+            Ok(Frame::Copies(frames)) => {
+                let mut of_copy = frames.entries.into_iter().filter(|it| it.partition == partition);
+                of_copy.find_map(|it| entry_of(it.op, lsn))
+            }
             Ok(_) => None,
             Err(error) => {
                 tracing::warn!(%error, "an entry for another copy cannot be read");
@@ -175,17 +170,16 @@ impl Shard {
 
     /// Publishes what is committed: one pointer swap per table.
     pub(super) fn show(&mut self, copies: &mut Copies) {
-        let (mut rows, mut asks) = (BTreeMap::new(), false);
+        let (mut shown, mut asks) = (Shown::default(), false);
         for (&partition, held) in &mut copies.held {
             if held.data.applied >= held.data.state.committed.0 {
                 continue;
             }
+            let mut floor = 0;
             loop {
                 match held.data.next_rows(&self.shared, PartitionId(partition)) {
-                    Ok(Some(Next::Rows(table, chunk))) => {
-                        let entry =
-                            rows.entry(table.id).or_insert_with(|| TableRows { table, chunks: Vec::new() });
-                        entry.chunks.push(chunk);
+                    Ok(Some(Next::Rows(table, rows))) => {
+                        shown.add((self.index, PartitionId(partition)), &mut floor, table, rows);
                     }
                     Ok(Some(Next::Nothing)) => {}
                     Ok(Some(Next::Change(change))) => {
@@ -205,6 +199,11 @@ impl Shard {
             // If the queue is full the next look at everything finds it.
             self.shared.try_job(Job::Changes);
         }
+        let mut rows = BTreeMap::new();
+        for (_, table, chunk) in shown.into_chunks() {
+            let entry = rows.entry(table.id).or_insert_with(|| TableRows { table, chunks: Vec::new() });
+            entry.chunks.push(chunk);
+        }
         if !rows.is_empty() {
             self.apply(rows, moment());
         }
@@ -214,7 +213,7 @@ impl Shard {
     pub(super) fn cut_copies(&mut self, copies: &mut Copies) -> Option<Cut> {
         self.sync_copies(copies);
         // What the sync has let out may have been logged: it is not covered, and not lost.
-        while !copies.failed && self.log.waiting_bytes() > 0 {
+        while !copies.failed && (self.log.waiting_bytes() > 0 || copies.group.is_some()) {
             self.sync_copies(copies);
         }
         self.show(copies);

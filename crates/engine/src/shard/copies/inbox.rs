@@ -5,7 +5,7 @@ use zepto_common::PartitionId;
 use zepto_common::placement::Replica;
 use zepto_replication::Message;
 
-use crate::copies::PeerMessage;
+use crate::copies::{Payload, PeerMessage};
 
 /// Messages that may wait.
 const MESSAGES_MAX: usize = 4_096;
@@ -58,7 +58,7 @@ impl Inbox {
 fn bytes_of(message: &PeerMessage) -> usize {
     match message {
         Message::Replicate { entries, .. } | Message::Tail { entries, .. } => {
-            entries.iter().filter_map(|entry| entry.payload.as_ref()).map(|rows| rows.ipc.len()).sum()
+            entries.iter().filter_map(|entry| entry.payload.as_ref()).map(Payload::bytes).sum()
         }
         _ => 0,
     }

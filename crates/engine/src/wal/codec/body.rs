@@ -3,7 +3,7 @@
 use zepto_common::schema::TableSchema;
 use zepto_common::{Epoch, Lsn, PartitionId, SchemaVersion, TableId, Token};
 
-use super::{Kind, copy};
+use super::{Kind, copies, copy};
 use crate::wal::cursor::{Cursor, DecodeError, Decoded, put_batch, put_bytes, put_places};
 use crate::wal::frame::{
     CheckpointFrame, EpochStartFrame, ForgetFrame, Frame, MutationFrame, MutationKind, ObjectAction,
@@ -19,6 +19,7 @@ pub(super) fn body_bytes(frame: &Frame) -> usize {
     match frame {
         Frame::Rows(rows) => ROWS_FIXED_BYTES + rows.items.len() * ITEM_BYTES + rows.payload.len(),
         Frame::Copy(frame) => copy::body_bytes(frame),
+        Frame::Copies(frame) => copies::body_bytes(frame),
         other => {
             let mut body = Vec::new();
             encode_body(&mut body, other);
@@ -40,6 +41,7 @@ pub(super) fn kind_of(frame: &Frame) -> Kind {
         Frame::Forget(_) => Kind::Forget,
         Frame::ObjectReference(_) => Kind::ObjectReference,
         Frame::Copy(frame) => copy::kind_of(&frame.op),
+        Frame::Copies(_) => Kind::Copies,
     }
 }
 
@@ -47,6 +49,7 @@ pub(super) fn encode_body(out: &mut Vec<u8>, frame: &Frame) {
     match frame {
         Frame::Rows(frame) => encode_rows(out, frame),
         Frame::Copy(frame) => copy::encode(out, frame),
+        Frame::Copies(frame) => copies::encode(out, frame),
         Frame::Schema(frame) => {
             put_places(out, &frame.places);
             put_u64(out, frame.schema.id.0);
@@ -176,7 +179,8 @@ pub(super) fn decode_body(kind: Kind, token: Token, cursor: &mut Cursor) -> Deco
         | Kind::CopyPending
         | Kind::CopyCommitted
         | Kind::CopyCut
-        | Kind::CopyInstalled => Frame::Copy(Box::new(copy::decode(kind, token, cursor)?)),
+        | Kind::CopyInstalled => Frame::Copy(Box::new(copy::decode(kind, token, None, cursor)?)),
+        Kind::Copies => Frame::Copies(Box::new(copies::decode(cursor)?)),
     })
 }
 

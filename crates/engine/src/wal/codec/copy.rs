@@ -1,6 +1,7 @@
 //! Bodies of the frames of a copy.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use zepto_common::ids::SetVersion;
 use zepto_common::placement::{Grant, InSyncSet, Replica};
@@ -9,7 +10,7 @@ use zepto_replication::{Entry, History, Key, LogOp, Position};
 
 use super::Kind;
 use super::body::{put_u32, put_u64};
-use crate::copies::{Form, Payload};
+use crate::copies::{Block, Form, Payload};
 use crate::wal::cursor::{Cursor, Decoded, put_batch};
 use crate::wal::frame::CopyFrame;
 
@@ -19,6 +20,9 @@ const HEAD_BYTES: usize = 16;
 const ENTRY_BYTES: usize = HEAD_BYTES + 72;
 const REPLICA_BYTES: usize = 24;
 const STRETCH_BYTES: usize = 24;
+/// The form of an entry whose rows are in the frame's block, and the bytes of its place there.
+const FORM_PART: u32 = 6;
+const PART_BYTES: usize = 4;
 
 pub(super) fn kind_of(op: &LogOp<Payload>) -> Kind {
     match op {
@@ -34,12 +38,16 @@ pub(super) fn kind_of(op: &LogOp<Payload>) -> Kind {
 
 pub(super) fn body_bytes(frame: &CopyFrame) -> usize {
     match &frame.op {
-        LogOp::Append(entry) => ENTRY_BYTES + entry.payload.as_ref().map_or(0, |rows| rows.ipc.len()),
+        LogOp::Append(entry) => ENTRY_BYTES + entry.payload.as_ref().map_or(0, payload_bytes),
         LogOp::Seen(_, grant) => HEAD_BYTES + 8 + REPLICA_BYTES + members_bytes(&grant.set.members),
         LogOp::Pending(_, members) => HEAD_BYTES + members_bytes(members),
         LogOp::Followed(_) | LogOp::Committed(_) | LogOp::Truncate(_) => HEAD_BYTES + 8,
         LogOp::Installed(history) => HEAD_BYTES + 16 + history.stretches().len() * STRETCH_BYTES,
     }
+}
+
+fn payload_bytes(payload: &Payload) -> usize {
+    if payload.part.is_some() { PART_BYTES } else { payload.ipc.len() }
 }
 
 fn members_bytes(members: &BTreeSet<Replica>) -> usize {
@@ -81,11 +89,14 @@ fn put_entry(out: &mut Vec<u8>, entry: &Entry<Payload>) {
     put_u32(out, entry.key.map_or(0, |key| key.block));
     put_u32(out, entry.payload.as_ref().map_or(0, |rows| rows.schema.0));
     put_u32(out, entry.payload.as_ref().map_or(0, |rows| rows.rows));
-    put_u32(out, entry.payload.as_ref().map_or(0, |it| it.form as u32));
-    put_u32(out, entry.payload.as_ref().map_or(0, |rows| rows.ipc.len() as u32));
+    let form = |it: &Payload| if it.part.is_some() { FORM_PART } else { it.form as u32 };
+    put_u32(out, entry.payload.as_ref().map_or(0, form));
+    put_u32(out, entry.payload.as_ref().map_or(0, payload_bytes) as u32);
     put_u32(out, 0);
-    if let Some(rows) = &entry.payload {
-        out.extend_from_slice(&rows.ipc);
+    match &entry.payload {
+        Some(Payload { part: Some(part), .. }) => put_u32(out, part.first),
+        Some(rows) => out.extend_from_slice(&rows.ipc),
+        None => {}
     }
 }
 
@@ -102,12 +113,18 @@ fn put_members(out: &mut Vec<u8>, version: SetVersion, members: &BTreeSet<Replic
     members.iter().for_each(|it| put_replica(out, *it));
 }
 
-pub(super) fn decode(kind: Kind, token: Token, cursor: &mut Cursor) -> Decoded<CopyFrame> {
+/// `block`: of the frame that has the entry among others.
+pub(super) fn decode(
+    kind: Kind,
+    token: Token,
+    block: Option<&Arc<Block>>,
+    cursor: &mut Cursor,
+) -> Decoded<CopyFrame> {
     let number = cursor.u64()?;
     let partition = PartitionId(cursor.u16()?);
     cursor.zeros(6)?;
     let op = match kind {
-        Kind::CopyEntry => LogOp::Append(take_entry(token, cursor)?),
+        Kind::CopyEntry => LogOp::Append(take_entry(token, block, cursor)?),
         Kind::CopySeen => LogOp::Seen(token, take_grant(partition, cursor)?),
         Kind::CopyFollowed => LogOp::Followed(Epoch(cursor.u64()?)),
         Kind::CopyPending => {
@@ -122,24 +139,35 @@ pub(super) fn decode(kind: Kind, token: Token, cursor: &mut Cursor) -> Decoded<C
     Ok(CopyFrame { partition, number, op })
 }
 
-fn take_entry(token: Token, cursor: &mut Cursor) -> Decoded<Entry<Payload>> {
+fn take_entry(token: Token, block: Option<&Arc<Block>>, cursor: &mut Cursor) -> Decoded<Entry<Payload>> {
     let position = Position { token, lsn: Lsn(cursor.u64()?) };
     let content = cursor.u64()?;
     let batch = cursor.batch()?;
     let table = TableId(cursor.u64()?);
-    let block = cursor.u32()?;
+    let number = cursor.u32()?;
     let (schema, rows) = (SchemaVersion(cursor.u32()?), cursor.u32()?);
     let form = cursor.u32()?;
     let length = cursor.u32()? as usize;
     cursor.zeros(4)?;
     let ipc = cursor.take(length)?;
     let payload = match (form, Form::of_number(form)) {
+        (FORM_PART, _) => Some(part_of(block, rows, &ipc)?),
         (0, _) if length == 0 && batch.is_none() => None,
         (_, Some(form)) => Some(Payload { form, ..Payload::new(table, schema, rows, ipc) }),
         _ => return Err("an entry of unknown form".into()),
     };
-    let key = batch.map(|batch| Key { table, batch, block });
+    let key = batch.map(|batch| Key { table, batch, block: number });
     Ok(Entry { position, key, content, payload })
+}
+
+/// So many rows of the frame's block from the one that `place` tells.
+fn part_of(block: Option<&Arc<Block>>, rows: u32, place: &[u8]) -> Decoded<Payload> {
+    let block = block.ok_or("a part of a block outside of one")?;
+    let first = place.try_into().map(u32::from_le_bytes).map_err(|_| "a place of another size")?;
+    if first.checked_add(rows).is_none_or(|end| end > block.rows) {
+        return Err("rows beyond those of the block".into());
+    }
+    Ok(Payload::of_block(block.clone(), first, rows))
 }
 
 fn take_grant(partition: PartitionId, cursor: &mut Cursor) -> Decoded<Grant> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use zepto_cluster::replicate::{FORM_PART, Said};
 use zepto_common::ids::{Boot, Epoch, Lsn, PartitionId, SchemaVersion, SetVersion, TableId, Token};
 use zepto_common::placement::{Grant, InSyncSet, Replica};
 use zepto_engine::copies::{Form, Payload, PeerMessage, Piece, TableSum, Whole};
@@ -12,13 +13,19 @@ use zepto_proto::replicate::copy_message::Says;
 use zepto_proto::replicate::fetch_reply;
 use zepto_replication::{Entry, Head, History, Key, Message, Position};
 
+mod blocks;
+
+use blocks::Blocks;
+pub(crate) use blocks::HeardBlocks;
+
 /// A message as it travels.
-pub(crate) fn message_of(partition: PartitionId, message: PeerMessage) -> wire::CopyMessage {
+pub(crate) fn message_of(partition: PartitionId, message: PeerMessage) -> Said {
+    let mut blocks = Blocks::default();
     let says = match message {
         Message::Replicate { head, previous, entries, committed } => Says::Append(wire::Append {
             head: Some(head_message(&head)),
             previous: Some(position_message(previous)),
-            entries: entries.into_iter().map(entry_message).collect(),
+            entries: entries.into_iter().map(|entry| entry_message(entry, &mut blocks)).collect(),
             committed: committed.0,
         }),
         Message::Confirm { head } => Says::Confirm(head_message(&head)),
@@ -44,21 +51,25 @@ pub(crate) fn message_of(partition: PartitionId, message: PeerMessage) -> wire::
         Message::Tail { token, sequence, previous, entries } => Says::Tail(wire::Tail {
             answered: answered(token, sequence),
             previous: Some(position_message(previous)),
-            entries: entries.into_iter().map(entry_message).collect(),
+            entries: entries.into_iter().map(|entry| entry_message(entry, &mut blocks)).collect(),
         }),
         Message::Waiting { token, sequence } => {
             Says::Waiting(wire::Answered { token: Some(token_message(token)), sequence })
         }
         Message::Fenced { seen } => Says::Fenced(token_message(seen)),
     };
-    wire::CopyMessage { partition: partition.0.into(), says: Some(says) }
+    let message = wire::CopyMessage { partition: partition.0.into(), says: Some(says) };
+    Said { message, blocks: blocks.into_messages() }
 }
 
-/// A message as the copies take it.
+/// A message as the copies take it. `heard`: the blocks that came with it and others.
 ///
 /// # Errors
 /// `BadMessage` for one that no copy says.
-pub(crate) fn peer_message_of(message: wire::CopyMessage) -> Result<(PartitionId, PeerMessage), Refused> {
+pub(crate) fn peer_message_of(
+    message: wire::CopyMessage,
+    heard: &mut HeardBlocks,
+) -> Result<(PartitionId, PeerMessage), Refused> {
     let partition = partition_of(message.partition)?;
     let head = |head: Option<wire::Head>| head_of(partition, head.as_ref());
     let says = message.says.ok_or_else(|| missing("a word"))?;
@@ -66,7 +77,7 @@ pub(crate) fn peer_message_of(message: wire::CopyMessage) -> Result<(PartitionId
         Says::Append(it) => Message::Replicate {
             head: head(it.head)?,
             previous: position_of(it.previous.as_ref())?,
-            entries: entries_of(it.entries)?,
+            entries: entries_of(it.entries, heard)?,
             committed: Lsn(it.committed),
         },
         Says::Confirm(it) => Message::Confirm { head: head(Some(it))? },
@@ -87,7 +98,7 @@ pub(crate) fn peer_message_of(message: wire::CopyMessage) -> Result<(PartitionId
         Says::Tail(it) => {
             let (token, sequence) = answered_of(it.answered.as_ref())?;
             let previous = position_of(it.previous.as_ref())?;
-            Message::Tail { token, sequence, previous, entries: entries_of(it.entries)? }
+            Message::Tail { token, sequence, previous, entries: entries_of(it.entries, heard)? }
         }
         Says::Waiting(it) => {
             let (token, sequence) = answered_of(Some(&it))?;
@@ -154,6 +165,7 @@ pub(crate) fn piece_message(piece: Piece) -> fetch_reply::Piece {
             rows,
             ipc,
             form: 0,
+            ..wire::Rows::default()
         }),
         Piece::Window { table, bytes } => {
             fetch_reply::Piece::Window(wire::Window { table_id: table.0, bytes })
@@ -214,7 +226,7 @@ fn head_of(partition: PartitionId, head: Option<&wire::Head>) -> Result<Head, Re
     Ok(Head { token: token_of(head.token.as_ref())?, sequence: head.sequence, grant })
 }
 
-fn entry_message(entry: Entry<Payload>) -> wire::Entry {
+fn entry_message(entry: Entry<Payload>, blocks: &mut Blocks) -> wire::Entry {
     let key = entry.key.map(|key| wire::Key {
         table_id: key.table.0,
         batch: Some(key.batch.into()),
@@ -225,17 +237,23 @@ fn entry_message(entry: Entry<Payload>) -> wire::Entry {
         schema_version: rows.schema.0,
         rows: rows.rows,
         ipc: rows.ipc,
-        // Rows are said as they were before there was anything else.
-        form: if rows.form == Form::Rows { 0 } else { rows.form as u32 },
+        form: match (&rows.part, rows.form) {
+            (Some(_), _) => FORM_PART,
+            // Rows are said as they were before there was anything else.
+            (None, Form::Rows) => 0,
+            (None, form) => form as u32,
+        },
+        block: rows.part.as_ref().map_or(0, |part| blocks.number(&part.block)),
+        first_row: rows.part.as_ref().map_or(0, |part| part.first),
     });
     wire::Entry { position: Some(position_message(entry.position)), key, content: entry.content, rows }
 }
 
-fn entries_of(entries: Vec<wire::Entry>) -> Result<Vec<Entry<Payload>>, Refused> {
-    entries.into_iter().map(entry_of).collect()
+fn entries_of(entries: Vec<wire::Entry>, heard: &mut HeardBlocks) -> Result<Vec<Entry<Payload>>, Refused> {
+    entries.into_iter().map(|entry| entry_of(entry, heard)).collect()
 }
 
-fn entry_of(entry: wire::Entry) -> Result<Entry<Payload>, Refused> {
+fn entry_of(entry: wire::Entry, heard: &mut HeardBlocks) -> Result<Entry<Payload>, Refused> {
     let key = match entry.key {
         None => None,
         Some(key) => {
@@ -244,10 +262,14 @@ fn entry_of(entry: wire::Entry) -> Result<Entry<Payload>, Refused> {
         }
     };
     let position = position_of(entry.position.as_ref())?;
-    Ok(Entry { position, key, content: entry.content, payload: entry.rows.map(payload_of).transpose()? })
+    let payload = entry.rows.map(|rows| payload_of(rows, heard)).transpose()?;
+    Ok(Entry { position, key, content: entry.content, payload })
 }
 
-fn payload_of(it: wire::Rows) -> Result<Payload, Refused> {
+fn payload_of(it: wire::Rows, heard: &mut HeardBlocks) -> Result<Payload, Refused> {
+    if it.form == FORM_PART {
+        return heard.part(&it);
+    }
     let form = Form::of_number(it.form.max(1));
     let form = form.ok_or_else(|| bad_message(format!("an entry of the unknown form {}", it.form)))?;
     let payload = Payload::new(TableId(it.table_id), SchemaVersion(it.schema_version), it.rows, it.ipc);

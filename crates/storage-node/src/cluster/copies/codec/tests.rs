@@ -1,9 +1,13 @@
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+use arrow::ipc::writer::StreamWriter;
 use bytes::Bytes;
 use prost::Message as _;
 use zepto_common::BatchId;
 use zepto_common::ids::{DiskId, NodeId};
 
-use zepto_engine::copies::RowChange;
+use zepto_engine::copies::{Block, RowChange};
 
 use super::*;
 
@@ -102,10 +106,12 @@ fn bytes(hex: &str) -> Vec<u8> {
 fn every_message_comes_as_it_was_said_and_has_the_bytes_of_old() {
     let lines: Vec<&str> = GOLDEN.lines().collect();
     for (number, message) in messages().into_iter().enumerate() {
-        let sent = message_of(PartitionId(3), message.clone()).encode_to_vec();
+        let said = message_of(PartitionId(3), message.clone());
+        assert!(said.blocks.is_empty(), "message {number}");
+        let sent = said.message.encode_to_vec();
         assert_eq!(lines.get(number).copied().unwrap_or_default(), hex(&sent), "message {number}");
         let came = wire::CopyMessage::decode(bytes(lines[number]).as_slice()).unwrap();
-        assert_eq!(peer_message_of(came).unwrap(), (PartitionId(3), message));
+        assert_eq!(peer_message_of(came, &mut HeardBlocks::new(vec![])).unwrap(), (PartitionId(3), message));
     }
     assert_eq!(lines.len(), messages().len());
 }
@@ -113,14 +119,16 @@ fn every_message_comes_as_it_was_said_and_has_the_bytes_of_old() {
 #[test]
 #[ignore = "writes what a change of the protocol must then explain"]
 fn write_the_golden_bytes() {
-    let lines = messages().into_iter().map(|it| hex(&message_of(PartitionId(3), it).encode_to_vec()) + "\n");
+    let lines =
+        messages().into_iter().map(|it| hex(&message_of(PartitionId(3), it).message.encode_to_vec()) + "\n");
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/cluster/copies/codec/golden.txt");
     std::fs::write(path, lines.collect::<String>()).unwrap();
 }
 
 #[test]
 fn what_no_copy_says_is_refused() {
-    let good = || message_of(PartitionId(3), messages().swap_remove(0));
+    let good = || message_of(PartitionId(3), messages().swap_remove(0)).message;
+    let refused = |message| peer_message_of(message, &mut HeardBlocks::new(vec![])).is_err();
     let edit = |change: &dyn Fn(&mut wire::Append)| {
         let mut message = good();
         if let Some(Says::Append(append)) = &mut message.says {
@@ -138,16 +146,73 @@ fn what_no_copy_says_is_refused() {
         ("no previous", edit(&|it| it.previous = None)),
         ("no position", edit(&|it| it.entries[0].position = None)),
         ("another form", edit(&|it| it.entries[1].rows.as_mut().unwrap().form = 9)),
+        ("a block that did not come", edit(&|it| it.entries[1].rows.as_mut().unwrap().form = FORM_PART)),
         ("no batch", edit(&|it| it.entries[1].key.as_mut().unwrap().batch = None)),
     ];
     for (what, message) in bad {
-        assert!(peer_message_of(message).is_err(), "{what}");
+        assert!(refused(message), "{what}");
     }
-    let mut history = message_of(PartitionId(3), messages().swap_remove(5));
+    let mut history = message_of(PartitionId(3), messages().swap_remove(5)).message;
     if let Some(Says::Mismatch(log)) = &mut history.says {
         log.history.as_mut().unwrap().stretches.reverse();
     }
-    assert!(peer_message_of(history).is_err(), "a history that goes back");
+    assert!(refused(history), "a history that goes back");
+}
+
+/// Five rows of two partitions.
+fn block() -> Arc<Block> {
+    let numbers: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3, 4, 5]));
+    let rows = RecordBatch::try_from_iter([("number", numbers)]).unwrap();
+    let mut ipc = Vec::new();
+    let mut writer = StreamWriter::try_new(&mut ipc, &rows.schema()).unwrap();
+    writer.write(&rows).unwrap();
+    writer.finish().unwrap();
+    Arc::new(Block::new(TableId(12), SchemaVersion(6), 5, ipc.into()))
+}
+
+fn of_block(block: &Arc<Block>, first: u32, rows: u32) -> PeerMessage {
+    let token = token(9, 4);
+    let payload = Some(Payload::of_block(block.clone(), first, rows));
+    let entry = Entry { position: Position { token, lsn: Lsn(41) }, key: None, content: 5, payload };
+    let previous = Position { token, lsn: Lsn(40) };
+    Message::Tail { token, sequence: 78, previous, entries: vec![entry] }
+}
+
+#[test]
+fn rows_of_a_block_come_as_they_were_said_and_the_block_is_read_once() {
+    let block = block();
+    let (one, other) = (of_block(&block, 0, 3), of_block(&block, 3, 2));
+    let said = message_of(PartitionId(3), one.clone());
+    let mut heard = HeardBlocks::new(said.blocks);
+    assert_eq!(peer_message_of(said.message, &mut heard).unwrap(), (PartitionId(3), one));
+    let said = message_of(PartitionId(4), other.clone());
+    assert_eq!(said.blocks.len(), 1);
+    assert_eq!(peer_message_of(said.message, &mut heard).unwrap(), (PartitionId(4), other));
+}
+
+#[test]
+fn rows_that_a_block_does_not_have_are_refused() {
+    let block = block();
+    let tail = |first, rows| message_of(PartitionId(3), of_block(&block, first, rows));
+    let refused = |said: Said| peer_message_of(said.message, &mut HeardBlocks::new(said.blocks)).is_err();
+    assert!(!refused(tail(4, 1)) && !refused(tail(5, 0)));
+    assert!(refused(tail(4, 2)) && refused(tail(u32::MAX, 2)));
+    let edit = |change: &dyn Fn(&mut Said)| {
+        let mut said = tail(0, 5);
+        change(&mut said);
+        refused(said)
+    };
+    assert!(edit(&|it| it.blocks[0].rows = 6), "another number of rows than it says");
+    assert!(edit(&|it| it.blocks[0].ipc = Bytes::from_static(b"no rows")), "bytes that are no rows");
+    assert!(edit(&|it| it.blocks.clear()), "a block that did not come");
+    // Both refer to the block; the second says that it is another table's.
+    let (one, mut other) = (tail(0, 3), tail(3, 2));
+    if let Some(Says::Tail(tail)) = &mut other.message.says {
+        tail.entries[0].rows.as_mut().unwrap().table_id = 13;
+    }
+    let mut heard = HeardBlocks::new(one.blocks);
+    assert!(peer_message_of(one.message, &mut heard).is_ok());
+    assert!(peer_message_of(other.message, &mut heard).is_err());
 }
 
 /// One of each kind.
