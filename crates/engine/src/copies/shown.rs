@@ -125,3 +125,96 @@ fn joined(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{AsArray, Int64Array};
+    use arrow::datatypes::Int64Type;
+    use zepto_common::types::ColumnType;
+
+    use super::*;
+    use crate::part::tests::rows;
+
+    /// Rows `first..first + 4` of partitions 1 (three) and 3 (one).
+    struct World {
+        schema: Arc<TableSchema>,
+        table: Arc<TableData>,
+        shown: Shown,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let schema = rows::table(None, None, &[ColumnType::Int64]);
+            Self { table: Arc::new(TableData::new(schema.id, 2)), schema, shown: Shown::default() }
+        }
+
+        fn block(&self, first: i64) -> Arc<Block> {
+            let numbers = Int64Array::from_iter_values(first..first + 4);
+            let rows = RecordBatch::try_new(self.schema.storage_schema(), vec![Arc::new(numbers)]).unwrap();
+            let of = (self.schema.id, self.schema.version);
+            Arc::new(Block::of_batch(of, rows, bytes::Bytes::new(), Arc::default()))
+        }
+
+        fn add(&mut self, partition: u16, floor: &mut usize, block: &Arc<Block>) {
+            let range = if partition == 1 { 0..3 } else { 3..4 };
+            let rows = Rows::Part(self.schema.clone(), block.clone(), range);
+            self.shown.add((0, PartitionId(partition)), floor, self.table.clone(), rows);
+        }
+
+        /// The numbers of each chunk by partition.
+        fn chunks(self) -> Vec<Vec<(u16, Vec<i64>)>> {
+            let of = |(_, _, chunk): (usize, Arc<TableData>, Chunk)| {
+                let numbers = chunk.rows.column(0).as_primitive::<Int64Type>().values().to_vec();
+                let parts = chunk.parts.iter();
+                parts
+                    .map(|(p, range)| (p.0, numbers[range.start as usize..range.end as usize].to_vec()))
+                    .collect()
+            };
+            self.shown.into_chunks().into_iter().map(of).collect()
+        }
+    }
+
+    #[test]
+    fn parts_of_a_block_become_one_chunk_and_what_is_alone_is_copied_out() {
+        let mut world = World::new();
+        let (one, other) = (world.block(10), world.block(20));
+        let mut floor = 0;
+        world.add(1, &mut floor, &one);
+        world.add(1, &mut floor, &other);
+        world.add(3, &mut 0, &one);
+        let chunks = world.chunks();
+        assert_eq!(chunks, [vec![(1, vec![10, 11, 12]), (3, vec![13])], vec![(1, vec![20, 21, 22])]]);
+    }
+
+    #[test]
+    fn a_chunk_of_a_whole_block_has_its_arrays_and_a_part_holds_no_more_than_its_rows() {
+        let mut world = World::new();
+        let (whole, half) = (world.block(10), world.block(20));
+        world.add(1, &mut 0, &whole);
+        world.add(3, &mut 0, &whole);
+        world.add(3, &mut 0, &half);
+        let chunks = std::mem::take(&mut world.shown).into_chunks();
+        let column = |index: usize| chunks[index].2.rows.column(0);
+        assert!(Arc::ptr_eq(column(0), whole.batch().unwrap().column(0)));
+        assert!(
+            column(1).get_buffer_memory_size()
+                < half.batch().unwrap().column(0).get_buffer_memory_size() + 64
+        );
+        assert_eq!(column(1).len(), 1);
+    }
+
+    #[test]
+    fn entries_that_came_in_another_order_in_one_partition_stay_in_it() {
+        let mut world = World::new();
+        let (one, other) = (world.block(10), world.block(20));
+        let mut floor = 0;
+        world.add(1, &mut floor, &one);
+        world.add(1, &mut floor, &other);
+        let mut floor = 0;
+        world.add(3, &mut floor, &other);
+        world.add(3, &mut floor, &one);
+        let of_three: Vec<i64> =
+            world.chunks().into_iter().flatten().filter(|(p, _)| *p == 3).flat_map(|(_, it)| it).collect();
+        assert_eq!(of_three, [23, 13]);
+    }
+}
