@@ -42,8 +42,9 @@ fn broken(message: impl Into<String>) -> Error {
 
 impl ArrowReader {
     pub(crate) fn new(file: bool, block: Block) -> Self {
+        let any_case = block.settings.arrow_any_case;
         Self {
-            columnar: Columnar::new(block),
+            columnar: Columnar::new(block, any_case),
             decoder: StreamDecoder::new(),
             buffer: Vec::new(),
             file,

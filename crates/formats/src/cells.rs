@@ -6,6 +6,8 @@ mod msgpack;
 mod numbers;
 mod texts;
 
+use std::sync::Arc;
+
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Date32Array, Decimal128Array, FixedSizeBinaryArray, Float32Array,
     Float64Array, Int8Array, Int16Array, Int32Array, Int64Array, StringViewArray, UInt8Array, UInt16Array,
@@ -24,7 +26,7 @@ pub(crate) use texts::csv_string;
 use texts::{marked, text};
 
 use crate::json_value::write_json_string;
-use crate::settings::FormatSettings;
+use crate::settings::{FormatSettings, Words};
 use crate::time::{Clock, write_date};
 
 /// How JSON values are written.
@@ -68,7 +70,8 @@ enum Kind {
     U64(UInt64Array),
     F32(Float32Array),
     F64(Float64Array),
-    Decimal(Decimal128Array, u8),
+    /// Digits behind the point; whether zeros at their end are written.
+    Decimal(Decimal128Array, u8, bool),
     Text(StringViewArray),
     Date(Date32Array),
     Time(ScalarBuffer<i64>, Clock),
@@ -83,6 +86,8 @@ enum Kind {
 pub(crate) struct Cells {
     kind: Kind,
     nulls: Option<NullBuffer>,
+    /// What the request's settings call NULL and the flags, where it is not as usual.
+    words: Option<Arc<Words>>,
 }
 
 impl Cells {
@@ -111,7 +116,9 @@ impl Cells {
             T::UInt64 => Kind::U64(array.as_primitive().clone()),
             T::Float32 => Kind::F32(array.as_primitive().clone()),
             T::Float64 => Kind::F64(array.as_primitive().clone()),
-            T::Decimal(_, scale) => Kind::Decimal(array.as_primitive().clone(), *scale),
+            T::Decimal(_, scale) => {
+                Kind::Decimal(array.as_primitive().clone(), *scale, settings.decimal_zeros)
+            }
             T::String | T::Symbol => Kind::Text(array.as_string_view().clone()),
             T::Date => Kind::Date(array.as_primitive().clone()),
             T::DateTime(zone) => Kind::Time(ticks(&array)?, Clock::new(0, zone.as_deref(), settings)),
@@ -122,7 +129,7 @@ impl Cells {
             T::Array(_) | T::Map(..) | T::Tuple(_) => Self::nested(&array, ty, settings)?,
             T::Nullable(_) | T::Nothing => Kind::Nothing,
         };
-        Ok(Self { kind, nulls: array.nulls().cloned() })
+        Ok(Self { kind, nulls: array.nulls().cloned(), words: settings.words.clone() })
     }
 
     fn nested(array: &ArrayRef, ty: &ColumnType, settings: &FormatSettings) -> Result<Kind> {
@@ -156,6 +163,30 @@ impl Cells {
     #[inline]
     pub(crate) fn is_null(&self, row: usize) -> bool {
         matches!(self.kind, Kind::Nothing) || self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row))
+    }
+
+    /// NULL in formats of lines.
+    fn null_word(&self, style: Style) -> &[u8] {
+        match (&self.words, style) {
+            (None, _) => b"\\N",
+            (Some(words), Style::Csv) => words.csv_null.as_bytes(),
+            (Some(words), _) => words.tsv_null.as_bytes(),
+        }
+    }
+
+    /// A flag; values within others and JSON have their own words.
+    #[inline]
+    fn bool_word(&self, value: bool, style: Style) -> &[u8] {
+        match (&self.words, style, value) {
+            (Some(words), Style::Escaped | Style::Raw | Style::Csv | Style::Pretty, true) => {
+                words.yes.as_bytes()
+            }
+            (Some(words), Style::Escaped | Style::Raw | Style::Csv | Style::Pretty, false) => {
+                words.no.as_bytes()
+            }
+            (_, _, true) => b"true",
+            (_, _, false) => b"false",
+        }
     }
 
     /// Whether the value is written to the right.
@@ -201,7 +232,7 @@ impl Cells {
             Kind::U64(a) => a.value(row) as f64,
             Kind::F32(a) => f64::from(a.value(row)),
             Kind::F64(a) => a.value(row),
-            Kind::Decimal(a, scale) => a.value(row) as f64 / 10f64.powi(i32::from(*scale)),
+            Kind::Decimal(a, scale, _) => a.value(row) as f64 / 10f64.powi(i32::from(*scale)),
             _ => return None,
         })
     }
@@ -211,7 +242,7 @@ impl Cells {
     pub(crate) fn write(&self, row: usize, style: Style, out: &mut Vec<u8>) {
         if self.is_null(row) {
             out.extend_from_slice(match style {
-                Style::Escaped | Style::Raw | Style::Csv => b"\\N",
+                Style::Escaped | Style::Raw | Style::Csv => self.null_word(style),
                 Style::Quoted => b"NULL",
                 Style::Json(_) => b"null",
                 Style::Pretty => "ᴺᵁᴸᴸ".as_bytes(),
@@ -219,7 +250,7 @@ impl Cells {
             return;
         }
         match &self.kind {
-            Kind::Bool(a) => out.extend_from_slice(if a.value(row) { b"true" } else { b"false" }),
+            Kind::Bool(a) => out.extend_from_slice(self.bool_word(a.value(row), style)),
             Kind::I8(a) => integer(a.value(row), out),
             Kind::I16(a) => integer(a.value(row), out),
             Kind::I32(a) => integer(a.value(row), out),
@@ -230,13 +261,13 @@ impl Cells {
             Kind::U64(a) => wide(a.value(row), style, out),
             Kind::F32(a) => float(a.value(row), style, out),
             Kind::F64(a) => float(a.value(row), style, out),
-            Kind::Decimal(a, scale) => match style {
+            Kind::Decimal(a, scale, zeros) => match style {
                 Style::Json(json) if json.quote_decimals => {
                     out.push(b'"');
-                    decimal(a.value(row), *scale, out);
+                    decimal(a.value(row), *scale, *zeros, out);
                     out.push(b'"');
                 }
-                _ => decimal(a.value(row), *scale, out),
+                _ => decimal(a.value(row), *scale, *zeros, out),
             },
             Kind::Text(a) => text(a, row, style, out),
             Kind::Date(a) => marked(style, out, |out| write_date(i64::from(a.value(row)), out)),

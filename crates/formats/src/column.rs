@@ -209,10 +209,19 @@ impl Column {
         self.valid.is_some()
     }
 
-    /// Whether the values are integers.
-    pub(crate) fn is_integer(&self) -> bool {
+    /// Whether the values are integers or decimals, which an empty field is 0 for.
+    pub(crate) fn is_exact(&self) -> bool {
         let signed = matches!(&self.values, Values::I8(_) | Values::I16(_) | Values::I32(_) | Values::I64(_));
-        signed || matches!(&self.values, Values::U8(_) | Values::U16(_) | Values::U32(_) | Values::U64(_))
+        signed
+            || matches!(
+                &self.values,
+                Values::Decimal(..) | Values::U8(_) | Values::U16(_) | Values::U32(_) | Values::U64(_)
+            )
+    }
+
+    /// Whether the values are flags.
+    pub(crate) fn is_bool(&self) -> bool {
+        matches!(&self.values, Values::Bool(_))
     }
 
     /// Whether the values are lists, maps or tuples.

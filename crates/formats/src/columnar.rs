@@ -13,7 +13,7 @@ use zepto_common::limits::{BLOCK_BYTES_MAX, BLOCK_ROWS};
 use zepto_common::types::ColumnType;
 use zepto_common::{Error, ErrorCode, Result};
 
-use crate::column::Column;
+use crate::by_name::{ByName, NameMatching};
 use crate::decode::{Block, error_of};
 use crate::settings::FormatSettings;
 use convert::{filled, retyped, strict_cast};
@@ -22,20 +22,23 @@ pub(crate) use convert::{justified_bytes, unjustified};
 /// Gives batches of any schema the table's form and cuts them into blocks.
 pub(crate) struct Columnar {
     block: Block,
+    columns: ByName,
     waiting: Vec<RecordBatch>,
     rows: usize,
     bytes: usize,
 }
 
 impl Columnar {
-    pub(crate) fn new(block: Block) -> Self {
-        Self { block, waiting: Vec::new(), rows: 0, bytes: 0 }
+    /// Names of these formats are taken as they are, unless their setting says otherwise.
+    pub(crate) fn new(block: Block, any_case: bool) -> Self {
+        let matching = if any_case { NameMatching::AnyCase } else { NameMatching::Exact };
+        Self { columns: block.by_name(matching), block, waiting: Vec::new(), rows: 0, bytes: 0 }
     }
 
     /// Takes a batch; full blocks are appended to `out`.
     pub(crate) fn push(&mut self, batch: &RecordBatch, out: &mut Vec<RecordBatch>) -> Result<()> {
         for (field, array) in batch.schema_ref().fields().iter().zip(batch.columns()) {
-            if !self.has_dictionary(field.name()) {
+            if !self.has_dictionary(field.name())? {
                 convert::justified(array).map_err(|error| named(error, field.name()))?;
             }
         }
@@ -55,14 +58,14 @@ impl Columnar {
     }
 
     /// Whether the INSERT has a column of this name.
-    pub(crate) fn takes(&self, name: &str) -> bool {
-        self.block.targets.iter().any(|index| *self.block.columns[*index].name == *name)
+    pub(crate) fn takes(&self, name: &str) -> Result<bool> {
+        Ok(self.columns.column(name)?.is_some())
     }
 
     /// Whether the table keeps the column of this name as a dictionary.
-    fn has_dictionary(&self, name: &str) -> bool {
-        let is = |column: &&Column| *column.name == *name && *column.ty.inner() == ColumnType::Symbol;
-        self.block.columns.iter().any(|column| is(&column))
+    fn has_dictionary(&self, name: &str) -> Result<bool> {
+        let column = self.columns.column(name)?.map(|index| &self.block.columns[index]);
+        Ok(column.is_some_and(|column| *column.ty.inner() == ColumnType::Symbol))
     }
 
     /// Gives what waits when it is at least this many rows.
@@ -103,17 +106,21 @@ impl Columnar {
 
     fn convert(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
         let schema = batch.schema();
-        if !self.block.settings.skip_unknown_fields
-            && let Some(field) = schema.fields().iter().find(|field| !self.takes(field.name()))
-        {
-            let message = format!("Unknown field found in the data: '{}'", field.name());
-            return Err(Error::new(ErrorCode::IncorrectData, message));
+        let mut sources = vec![None; self.block.columns.len()];
+        for (at, field) in schema.fields().iter().enumerate() {
+            match self.columns.column(field.name())? {
+                // Of several columns of one name the first counts.
+                Some(index) if sources[index].is_none() => sources[index] = Some(at),
+                None if !self.block.settings.skip_unknown_fields => {
+                    let message = format!("Unknown field found in the data: '{}'", field.name());
+                    return Err(Error::new(ErrorCode::IncorrectData, message));
+                }
+                _ => {}
+            }
         }
-        let mut arrays = Vec::with_capacity(self.block.columns.len());
-        for index in 0..self.block.columns.len() {
-            let wanted = self.block.targets.contains(&index);
+        let mut arrays = Vec::with_capacity(sources.len());
+        for (index, source) in sources.into_iter().enumerate() {
             let name = self.block.columns[index].name.clone();
-            let source = schema.index_of(&name).ok().filter(|_| wanted);
             let array = match source {
                 Some(at) => self.column(batch.column(at), index),
                 None => self.default(index, batch.num_rows()),

@@ -11,8 +11,10 @@ use arrow::datatypes::{Schema, SchemaRef};
 use zepto_common::limits::{BLOCK_BYTES_MAX, BLOCK_ROWS, ROW_BYTES_MAX};
 use zepto_common::schema::{ColumnDefault, TableSchema};
 use zepto_common::service::ExpressionEvaluator;
+use zepto_common::types::ColumnType;
 use zepto_common::{Error, ErrorCode, Result};
 
+use crate::by_name::{ByName, NameMatching};
 use crate::column::{Column, Values};
 use crate::scan::{Cursor, Scan, Stop, fault};
 use crate::settings::FormatSettings;
@@ -68,6 +70,16 @@ pub(crate) trait RowFormat: Send {
     /// Whether every row has a value for every target column.
     fn fills_targets(&self) -> bool {
         false
+    }
+
+    /// Passes over what is left of a row that was wrong; false where rows cannot be told apart then.
+    fn skip_bad_row(&self, _cursor: &mut Cursor<'_>) -> Scan<bool> {
+        Ok(false)
+    }
+
+    /// Whether a byte order mark before the data can be no part of it.
+    fn may_have_mark(&self, _block: &Block) -> bool {
+        true
     }
 }
 
@@ -162,6 +174,17 @@ impl Block {
         self.columns[index].len() > self.rows
     }
 
+    /// Whether the first column may begin with any byte.
+    pub(crate) fn begins_with_text(&self) -> bool {
+        self.targets.first().is_some_and(|index| holds_text(&self.columns[*index].ty))
+    }
+
+    /// The columns that the INSERT names, by name.
+    pub(crate) fn by_name(&self, matching: NameMatching) -> ByName {
+        let named = |index: &usize| (&*self.columns[*index].name, *index);
+        ByName::new(self.targets.iter().map(named), matching)
+    }
+
     /// Appends a column's default.
     pub(crate) fn push_default(&mut self, index: usize) {
         match &self.defaults[index] {
@@ -220,6 +243,16 @@ impl Block {
         self.rows = 0;
         self.bytes = 0;
         Ok(RecordBatch::try_new(self.schema.clone(), arrays)?)
+    }
+}
+
+fn holds_text(ty: &ColumnType) -> bool {
+    match ty.inner() {
+        ColumnType::String | ColumnType::Symbol => true,
+        ColumnType::Array(of) => holds_text(of),
+        ColumnType::Map(key, value) => holds_text(key) || holds_text(value),
+        ColumnType::Tuple(parts) => parts.iter().any(holds_text),
+        _ => false,
     }
 }
 
@@ -305,20 +338,67 @@ pub(crate) struct RowDecoder<F> {
     carry: Vec<u8>,
     /// Size of `carry` at which reading is tried again: grows geometrically, so a long row costs linear time.
     retry_at: usize,
+    /// Wrong rows that were left out.
+    errors: u64,
+    /// Reading is past a byte order mark.
+    begun: bool,
     ended: bool,
     failed: Option<Error>,
 }
 
+/// Whether a fault says that a row is wrong, and not the request.
+fn is_of_the_data(code: ErrorCode) -> bool {
+    use ErrorCode as E;
+    matches!(
+        code,
+        E::CannotParseText
+            | E::CannotParseEscapeSequence
+            | E::CannotParseQuotedString
+            | E::CannotParseInputAssertionFailed
+            | E::CannotParseDate
+            | E::CannotParseDateTime
+            | E::CannotParseNumber
+            | E::CannotParseUuid
+            | E::CannotParseBool
+            | E::CannotReadAllData
+            | E::IncorrectData
+            | E::ValueIsOutOfRange
+            | E::ArgumentOutOfBound
+            | E::CannotInsertNullInOrdinaryColumn
+            | E::TooLargeStringSize
+    )
+}
+
+/// The bytes EF BB BF, which some programs put before their text.
+const MARK: &[u8] = "\u{FEFF}".as_bytes();
+
 impl<F: RowFormat> RowDecoder<F> {
     pub(crate) fn new(format: F, block: Block) -> Self {
-        Self { format, block, carry: Vec::new(), retry_at: 0, ended: false, failed: None }
+        Self {
+            format,
+            block,
+            carry: Vec::new(),
+            retry_at: 0,
+            errors: 0,
+            begun: false,
+            ended: false,
+            failed: None,
+        }
     }
 
     /// Reads all complete rows; gives the number of bytes used.
     fn read(&mut self, data: &[u8], last: bool, out: &mut Vec<RecordBatch>) -> Result<usize> {
         let mut cursor = Cursor::new(data, last);
-        let full = self.format.fills_targets() && self.block.targets.len() == self.block.columns.len();
-        let in_order = full && self.block.targets.is_sorted();
+        if !self.begun {
+            if MARK.starts_with(data) && data.len() < MARK.len() && !last {
+                return Ok(0);
+            }
+            if data.starts_with(MARK) && self.format.may_have_mark(&self.block) {
+                cursor.at = MARK.len();
+            }
+            self.begun = true;
+        }
+        let (mut full, mut in_order) = self.fills();
         while !self.ended {
             if in_order && self.format.rows(&mut cursor, &mut self.block) > 0 {
                 if self.block.is_full() {
@@ -334,16 +414,43 @@ impl<F: RowFormat> RowDecoder<F> {
                         out.push(self.cut()?);
                     }
                 }
-                Ok(Found::Nothing) => {}
+                // It may have been a header.
+                Ok(Found::Nothing) => (full, in_order) = self.fills(),
                 Ok(Found::End) => self.ended = true,
                 Err(Stop::More) if !last => {
                     self.block.rollback();
                     return Ok(start);
                 }
-                Err(stop) => return Err(self.located(error_of(stop))),
+                Err(stop) => match self.tolerate(error_of(stop), &mut cursor)? {
+                    true => {}
+                    false => return Ok(start),
+                },
             }
         }
         Ok(data.len())
+    }
+
+    /// Leaves a wrong row out if the settings allow so many; false when its end is not there yet.
+    fn tolerate(&mut self, error: Error, cursor: &mut Cursor<'_>) -> Result<bool> {
+        let allowed = self.block.settings.tolerance;
+        let errors = self.errors + 1;
+        let share = errors as f64 / (self.block.rows_total() + errors) as f64;
+        if !is_of_the_data(error.code) || (errors > allowed.rows && share > allowed.share) {
+            return Err(self.located(error));
+        }
+        self.block.rollback();
+        match self.format.skip_bad_row(cursor) {
+            Ok(true) => self.errors = errors,
+            Err(Stop::More) if !cursor.last => return Ok(false),
+            Ok(false) | Err(_) => return Err(self.located(error)),
+        }
+        Ok(true)
+    }
+
+    /// Whether rows have a value for every column of the table, and whether in its order.
+    fn fills(&self) -> (bool, bool) {
+        let full = self.format.fills_targets() && self.block.targets.len() == self.block.columns.len();
+        (full, full && self.block.targets.is_sorted())
     }
 
     fn cut(&mut self) -> Result<RecordBatch> {

@@ -1,10 +1,12 @@
 //! Header lines of the WithNames and WithNamesAndTypes formats: which field goes into which column.
 
+use std::collections::HashSet;
+
 use zepto_common::ErrorCode;
 use zepto_common::types::ColumnType;
 
 use crate::decode::Block;
-use crate::scan::{Scan, fault};
+use crate::scan::{Cursor, Scan, Stop, fault};
 
 /// Which header lines a format has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,16 +26,58 @@ pub(crate) struct Header {
     /// Column of each field (None: passed over), once the names were read.
     fields: Option<Vec<Option<usize>>>,
     typed: bool,
+    /// Reading is past what may stand before the rows without a word in the format's name.
+    begun: bool,
 }
 
 impl Header {
     pub(crate) fn new(names: Names) -> Self {
-        Self { names, fields: None, typed: false }
+        Self { names, fields: None, typed: false, begun: false }
     }
 
     /// Whether the format has no header: fields are the target columns.
     pub(crate) fn is_absent(&self) -> bool {
-        self.names == Names::Absent
+        self.names == Names::Absent && self.fields.is_none()
+    }
+
+    /// Whether [`Self::begin`] is still to come.
+    #[inline]
+    pub(crate) fn is_new(&self) -> bool {
+        !self.begun
+    }
+
+    /// Passes over lines that the settings leave out, and over a header that a format without one has all the same
+    /// (with `detect`): a line in which all fields are columns' names or all columns are named, and a line of types
+    /// behind it.
+    pub(crate) fn begin(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        block: &Block,
+        skip: u64,
+        detect: bool,
+        line: impl Fn(&mut Cursor<'_>) -> Scan<Vec<String>>,
+    ) -> Scan<()> {
+        for _ in 0..skip {
+            if cursor.peek_or_end()?.is_none() {
+                break;
+            }
+            line(cursor)?;
+        }
+        if self.names == Names::Absent && detect {
+            let names = attempt(cursor, &line, |names| are_names(names, block))?;
+            let types = match &names {
+                Some(_) => {
+                    attempt(cursor, &line, |types| types.iter().all(|ty| ty.parse::<ColumnType>().is_ok()))?
+                }
+                None => None,
+            };
+            // Only now: with too few bytes all this is done once more.
+            for line in names.into_iter().chain(types) {
+                self.take_line(line, block)?;
+            }
+        }
+        self.begun = true;
+        Ok(())
     }
 
     /// Whether header lines are still to come.
@@ -63,9 +107,12 @@ impl Header {
     /// Takes the next header line.
     pub(crate) fn take_line(&mut self, line: Vec<String>, block: &Block) -> Scan<()> {
         match &self.fields {
-            None => self.fields = Some(columns_of(&line, block)?),
+            None if block.settings.use_header_names => self.fields = Some(columns_of(&line, block)?),
+            None => self.fields = Some(block.targets.iter().copied().map(Some).collect()),
             Some(fields) => {
-                check_types(&line, fields, block)?;
+                if block.settings.use_header_types {
+                    check_types(&line, fields, block)?;
+                }
                 self.typed = true;
             }
         }
@@ -73,10 +120,38 @@ impl Header {
     }
 }
 
+/// The line at the cursor if it is one that is looked for; the cursor stays where it is if not.
+fn attempt(
+    cursor: &mut Cursor<'_>,
+    line: impl Fn(&mut Cursor<'_>) -> Scan<Vec<String>>,
+    is_wanted: impl Fn(&[String]) -> bool,
+) -> Scan<Option<Vec<String>>> {
+    if cursor.peek_or_end()?.is_none() {
+        return Ok(None);
+    }
+    let start = cursor.at;
+    match line(cursor) {
+        Ok(words) if is_wanted(&words) => return Ok(Some(words)),
+        Err(Stop::More) => return Err(Stop::More),
+        // What is wrong with it is told when it is read as a row.
+        Ok(_) | Err(Stop::Fault(_)) => cursor.at = start,
+    }
+    Ok(None)
+}
+
+/// Whether these fields are a header: each is a target column's name, or each target column is named.
+fn are_names(line: &[String], block: &Block) -> bool {
+    let name = |index: &usize| &*block.columns[*index].name;
+    let columns: HashSet<&str> = block.targets.iter().map(name).collect();
+    let words: HashSet<&str> = line.iter().map(String::as_str).collect();
+    words.is_subset(&columns) || columns.is_subset(&words)
+}
+
 fn columns_of(line: &[String], block: &Block) -> Scan<Vec<Option<usize>>> {
     let mut fields: Vec<Option<usize>> = Vec::with_capacity(line.len());
+    let columns = block.by_name(block.settings.name_matching);
     for name in line {
-        let found = block.targets.iter().copied().find(|index| *block.columns[*index].name == **name);
+        let found = columns.find(name.as_bytes())?;
         if found.is_none() && !block.settings.skip_unknown_fields {
             let message = format!("Unknown field found in the header: '{name}'");
             return Err(fault(ErrorCode::IncorrectData, message));

@@ -94,9 +94,10 @@ fn name(cursor: &mut Cursor<'_>) -> Scan<String> {
 impl Document {
     fn object(&mut self, cursor: &mut Cursor<'_>, block: &Block) -> Scan<()> {
         open(cursor, b'{')?;
+        let columns = block.by_name(block.settings.name_matching);
         list(cursor, b'}', |cursor| {
             let name = name(cursor)?;
-            let index = block.targets.iter().copied().find(|index| *block.columns[*index].name == *name);
+            let index = columns.find(name.as_bytes())?;
             if index.is_none() && !block.settings.skip_unknown_fields {
                 let text = format!("Unknown column found in input data: {}", name.escape_debug());
                 return Err(fault(ErrorCode::IncorrectData, text));

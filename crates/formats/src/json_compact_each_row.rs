@@ -30,6 +30,11 @@ impl RowFormat for JsonCompactEachRow {
         self.header.is_absent()
     }
 
+    fn skip_bad_row(&self, cursor: &mut Cursor<'_>) -> Scan<bool> {
+        cursor.skip_line(true)?;
+        Ok(true)
+    }
+
     fn row(&mut self, cursor: &mut Cursor<'_>, block: &mut Block) -> Scan<Found> {
         if self.header.is_open() {
             cursor.skip_space();

@@ -1,8 +1,8 @@
 //! JSONEachRow and JSONStringsEachRow: an object per row.
 
-use hashbrown::HashMap;
 use zepto_common::{ErrorCode, Result};
 
+use crate::by_name::ByName;
 use crate::decode::{Block, Found, RowFormat};
 use crate::encode::{Encoder, Fields, ResultTotals};
 use crate::json_fields::Form;
@@ -11,7 +11,7 @@ use crate::scan::{Cursor, Scan, Stop, excerpt, fault};
 
 /// Reads objects, with or without commas and line ends between them, also inside one array.
 pub(crate) struct JsonEachRow {
-    index: HashMap<Box<[u8]>, usize, foldhash::fast::RandomState>,
+    index: ByName,
     form: Form,
     started: bool,
     in_array: bool,
@@ -19,23 +19,23 @@ pub(crate) struct JsonEachRow {
 
 impl JsonEachRow {
     pub(crate) fn new(form: Form, block: &Block) -> Self {
-        let name = |index: &usize| (Box::from(block.columns[*index].name.as_bytes()), *index);
-        Self { index: block.targets.iter().map(name).collect(), form, started: false, in_array: false }
+        let index = block.by_name(block.settings.name_matching);
+        Self { index, form, started: false, in_array: false }
     }
 
     /// The column of a key: most often the one after the last.
     #[inline]
-    fn column_of(&self, key: &[u8], guess: usize, block: &Block) -> Option<usize> {
+    fn column_of(&self, key: &[u8], guess: usize, block: &Block) -> Scan<Option<usize>> {
         match block.targets.get(guess) {
-            Some(index) if block.columns[*index].name.as_bytes() == key => Some(*index),
-            _ => self.index.get(key).copied(),
+            Some(index) if block.columns[*index].name.as_bytes() == key => Ok(Some(*index)),
+            _ => self.index.find(key),
         }
     }
 
     fn field(&self, cursor: &mut Cursor<'_>, guess: usize, block: &mut Block) -> Scan<()> {
         let mut scratch = std::mem::take(&mut block.scratch);
         let found =
-            json_string(cursor, &mut scratch).and_then(|key| match self.column_of(key, guess, block) {
+            json_string(cursor, &mut scratch).and_then(|key| match self.column_of(key, guess, block)? {
                 Some(index) if block.has(index) => Err(duplicate(key)),
                 None if !block.settings.skip_unknown_fields => Err(unknown(key)),
                 found => Ok(found),
@@ -119,6 +119,11 @@ pub(crate) fn before_row(
 }
 
 impl RowFormat for JsonEachRow {
+    fn skip_bad_row(&self, cursor: &mut Cursor<'_>) -> Scan<bool> {
+        cursor.skip_line(true)?;
+        Ok(true)
+    }
+
     fn row(&mut self, cursor: &mut Cursor<'_>, block: &mut Block) -> Scan<Found> {
         // The state is kept only when the row was read whole: a row that is read again starts as it did before.
         let (mut started, mut in_array) = (self.started, self.in_array);

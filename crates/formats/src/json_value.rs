@@ -190,7 +190,7 @@ pub(crate) fn push_json(
     depth: usize,
 ) -> Scan<()> {
     match &mut column.values {
-        Values::I64(v) => v.push(number(cursor, scratch, read_integer)?),
+        Values::I64(v) => v.push(exact(cursor, scratch, read_integer)?),
         Values::F64(v) => v.push(number(cursor, scratch, read_float)?),
         Values::Text(_) | Values::Symbol(_) => return push_json_text(column, cursor, scratch),
         Values::Time(v, clock) => v.push(match cursor.peek()? {
@@ -200,17 +200,17 @@ pub(crate) fn push_json(
                 clock.of_number(negative, whole, fraction)?
             }
         }),
-        Values::I8(v) => v.push(number(cursor, scratch, read_integer)?),
-        Values::I16(v) => v.push(number(cursor, scratch, read_integer)?),
-        Values::I32(v) => v.push(number(cursor, scratch, read_integer)?),
-        Values::U8(v) => v.push(number(cursor, scratch, read_integer)?),
-        Values::U16(v) => v.push(number(cursor, scratch, read_integer)?),
-        Values::U32(v) => v.push(number(cursor, scratch, read_integer)?),
-        Values::U64(v) => v.push(number(cursor, scratch, read_integer)?),
+        Values::I8(v) => v.push(exact(cursor, scratch, read_integer)?),
+        Values::I16(v) => v.push(exact(cursor, scratch, read_integer)?),
+        Values::I32(v) => v.push(exact(cursor, scratch, read_integer)?),
+        Values::U8(v) => v.push(exact(cursor, scratch, read_integer)?),
+        Values::U16(v) => v.push(exact(cursor, scratch, read_integer)?),
+        Values::U32(v) => v.push(exact(cursor, scratch, read_integer)?),
+        Values::U64(v) => v.push(exact(cursor, scratch, read_integer)?),
         Values::F32(v) => v.push(number(cursor, scratch, read_float32)?),
         Values::Decimal(v, precision, scale) => {
             let (precision, scale) = (*precision, *scale);
-            v.push(number(cursor, scratch, |cursor| read_decimal(cursor, precision, scale))?);
+            v.push(exact(cursor, scratch, |cursor| read_decimal(cursor, precision, scale))?);
         }
         Values::Bool(v) => v.push(parse_bool(scalar(cursor, scratch)?)?),
         Values::Date(v) => v.push(parse_date(scalar(cursor, scratch)?)?),
@@ -251,6 +251,20 @@ fn number<T>(
         b'f' if cursor.word("false")? => read(&mut Cursor::new(b"0", true)),
         _ => read(cursor),
     }
+}
+
+/// The same for numbers that are 0 in an empty string.
+#[inline]
+fn exact<T>(
+    cursor: &mut Cursor<'_>,
+    scratch: &mut Vec<u8>,
+    read: impl FnOnce(&mut Cursor<'_>) -> Scan<T>,
+) -> Scan<T> {
+    if cursor.rest().starts_with(b"\"\"") {
+        cursor.at += 2;
+        return read(&mut Cursor::new(b"0", true));
+    }
+    number(cursor, scratch, read)
 }
 
 /// Text columns take strings, and any other value as it is written.

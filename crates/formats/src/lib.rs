@@ -9,6 +9,7 @@
 //! are refused. docs/formats/text-and-binary.md lists each difference.
 
 mod arrow_ipc;
+mod by_name;
 mod cells;
 mod column;
 mod columnar;
@@ -50,10 +51,11 @@ use zepto_common::Result;
 use zepto_common::schema::TableSchema;
 use zepto_common::service::ExpressionEvaluator;
 
+pub use by_name::NameMatching;
 pub use decode::Decoder;
 pub use encode::{Encoder, ResultTotals};
 pub use format::Format;
-pub use settings::{FormatSettings, TimeOutput};
+pub use settings::{FormatSettings, TimeOutput, Tolerance, Words};
 
 use decode::{Block, RowDecoder, RowFormat};
 use encode::Fields;

@@ -250,6 +250,10 @@ impl Message {
 }
 
 impl RowFormat for MsgPackColumns {
+    fn may_have_mark(&self, _: &Block) -> bool {
+        false
+    }
+
     fn unit(&self) -> &'static str {
         "MessagePack message"
     }

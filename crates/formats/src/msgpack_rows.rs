@@ -20,6 +20,10 @@ pub(crate) const UUID: i8 = 2;
 pub(crate) struct MsgPack;
 
 impl RowFormat for MsgPack {
+    fn may_have_mark(&self, _: &Block) -> bool {
+        false
+    }
+
     fn fills_targets(&self) -> bool {
         true
     }

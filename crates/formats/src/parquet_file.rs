@@ -29,7 +29,8 @@ pub(crate) struct ParquetReader {
 
 impl ParquetReader {
     pub(crate) fn new(block: Block) -> Self {
-        Self { columnar: Columnar::new(block), file: Vec::new() }
+        let any_case = block.settings.parquet_any_case;
+        Self { columnar: Columnar::new(block, any_case), file: Vec::new() }
     }
 }
 

@@ -232,6 +232,10 @@ impl RowFormat for RowBinary {
         self.header.is_absent()
     }
 
+    fn may_have_mark(&self, _: &Block) -> bool {
+        false
+    }
+
     fn rows(&mut self, cursor: &mut Cursor<'_>, block: &mut Block) -> usize {
         self.bulk.read(cursor, block)
     }

@@ -91,6 +91,18 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Passes over the rest of the line; with `escapes` a backslash before its end makes it go on.
+    pub(crate) fn skip_line(&mut self, escapes: bool) -> Scan<()> {
+        while let Some(length) = memchr::memchr(b'\n', self.rest()) {
+            self.at += length + 1;
+            if !(escapes && length > 0 && self.data[self.at - 2] == b'\\') {
+                return Ok(());
+            }
+        }
+        self.at = self.data.len();
+        self.peek_or_end().map(|_| ())
+    }
+
     /// Passes over this byte, which must be next.
     #[inline]
     pub(crate) fn expect(&mut self, byte: u8) -> Scan<()> {

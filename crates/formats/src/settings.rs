@@ -1,8 +1,11 @@
 //! The request settings that change how rows are read and written; ClickHouse's names and defaults.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use zepto_common::{Error, ErrorCode, Result};
+
+use crate::by_name::NameMatching;
 
 /// How DateTime and DateTime64 are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -16,8 +19,44 @@ pub enum TimeOutput {
     Unix,
 }
 
-/// Settings of one request, with ClickHouse's defaults.
+/// What NULL and the flags are called in formats of lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Words {
+    /// `format_csv_null_representation`.
+    pub csv_null: String,
+    /// `format_tsv_null_representation`.
+    pub tsv_null: String,
+    /// `bool_true_representation`.
+    pub yes: String,
+    /// `bool_false_representation`.
+    pub no: String,
+}
+
+impl Words {
+    /// The usual word for a flag that has this name.
+    pub(crate) fn flag(&self, text: &[u8]) -> Option<&'static [u8]> {
+        let is = |word: &String| word.as_bytes() == text;
+        if is(&self.yes) { Some(b"true") } else { is(&self.no).then_some(b"false") }
+    }
+}
+
+impl Default for Words {
+    fn default() -> Self {
+        Self { csv_null: "\\N".into(), tsv_null: "\\N".into(), yes: "true".into(), no: "false".into() }
+    }
+}
+
+/// Rows that may be wrong and are left out then.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Tolerance {
+    /// `input_format_allow_errors_num`.
+    pub rows: u64,
+    /// `input_format_allow_errors_ratio`: of all rows so far.
+    pub share: f64,
+}
+
+/// Settings of one request, with ClickHouse's defaults.
+#[derive(Debug, Clone, PartialEq)]
 pub struct FormatSettings {
     /// `date_time_input_format` is not `basic`.
     pub best_effort: bool,
@@ -57,6 +96,34 @@ pub struct FormatSettings {
     pub pretty_max_rows: u64,
     /// `output_format_pretty_color` is 1: bold names (never when `auto`, there is no terminal).
     pub pretty_color: bool,
+    /// `input_format_column_name_matching_mode`.
+    pub name_matching: NameMatching,
+    /// `input_format_arrow_case_insensitive_column_matching`.
+    pub arrow_any_case: bool,
+    /// `input_format_parquet_case_insensitive_column_matching`.
+    pub parquet_any_case: bool,
+    /// `input_format_csv_detect_header`: a first line of columns' names is a header.
+    pub csv_detect_header: bool,
+    /// `input_format_tsv_detect_header`: the same for TabSeparated.
+    pub tsv_detect_header: bool,
+    /// `input_format_with_names_use_header`: a header says where fields go.
+    pub use_header_names: bool,
+    /// `input_format_with_types_use_header`: a header's types must be the columns'.
+    pub use_header_types: bool,
+    /// `input_format_csv_skip_first_lines`.
+    pub csv_skip_lines: u64,
+    /// `input_format_tsv_skip_first_lines`.
+    pub tsv_skip_lines: u64,
+    /// `output_format_csv_crlf_end_of_line`.
+    pub csv_crlf: bool,
+    /// `output_format_tsv_crlf_end_of_line`.
+    pub tsv_crlf: bool,
+    /// `output_format_decimal_trailing_zeros`.
+    pub decimal_zeros: bool,
+    /// Other words for NULL and the flags; None: the usual ones.
+    pub words: Option<Arc<Words>>,
+    /// Rows that may be wrong.
+    pub tolerance: Tolerance,
     /// `session_timezone`: the zone of DateTime types that name none.
     pub time_zone: Option<chrono_tz::Tz>,
     /// `client_protocol_version`: the revision of ClickHouse's protocol whose Native blocks the client reads.
@@ -85,6 +152,20 @@ impl Default for FormatSettings {
             pretty_row_numbers: true,
             pretty_max_rows: 1_000,
             pretty_color: false,
+            name_matching: NameMatching::Auto,
+            arrow_any_case: false,
+            parquet_any_case: false,
+            csv_detect_header: true,
+            tsv_detect_header: true,
+            use_header_names: true,
+            use_header_types: true,
+            csv_skip_lines: 0,
+            tsv_skip_lines: 0,
+            csv_crlf: false,
+            tsv_crlf: false,
+            decimal_zeros: false,
+            words: None,
+            tolerance: Tolerance::default(),
             time_zone: None,
             client_protocol_version: 0,
         }
@@ -105,6 +186,15 @@ impl FormatSettings {
             settings.set(name, value)?;
         }
         Ok(settings)
+    }
+
+    /// The same for values that are written only to be read again.
+    pub(crate) fn without_words(&self) -> Self {
+        Self { words: None, decimal_zeros: false, ..self.clone() }
+    }
+
+    fn words(&mut self) -> &mut Words {
+        Arc::make_mut(self.words.get_or_insert_default())
     }
 
     fn set(&mut self, name: &str, value: &str) -> Result<()> {
@@ -153,6 +243,35 @@ impl FormatSettings {
             "client_protocol_version" => {
                 self.client_protocol_version = value.parse().map_err(|_| bad())?;
             }
+            _ => return self.set_of_lines(name, value, flag(), bad()),
+        }
+        Ok(())
+    }
+
+    /// Settings of headers, names and lines; `flag` is the value as one, `bad` the fault of a value that is none.
+    fn set_of_lines(&mut self, name: &str, value: &str, flag: Result<bool>, bad: Error) -> Result<()> {
+        let size = || zepto_common::settings::size(value);
+        match name {
+            "input_format_column_name_matching_mode" => {
+                self.name_matching = NameMatching::parse(value).ok_or(bad)?;
+            }
+            "input_format_arrow_case_insensitive_column_matching" => self.arrow_any_case = flag?,
+            "input_format_parquet_case_insensitive_column_matching" => self.parquet_any_case = flag?,
+            "input_format_csv_detect_header" => self.csv_detect_header = flag?,
+            "input_format_tsv_detect_header" => self.tsv_detect_header = flag?,
+            "input_format_with_names_use_header" => self.use_header_names = flag?,
+            "input_format_with_types_use_header" => self.use_header_types = flag?,
+            "input_format_csv_skip_first_lines" => self.csv_skip_lines = size().ok_or(bad)?,
+            "input_format_tsv_skip_first_lines" => self.tsv_skip_lines = size().ok_or(bad)?,
+            "output_format_csv_crlf_end_of_line" => self.csv_crlf = flag?,
+            "output_format_tsv_crlf_end_of_line" => self.tsv_crlf = flag?,
+            "output_format_decimal_trailing_zeros" => self.decimal_zeros = flag?,
+            "format_csv_null_representation" => value.clone_into(&mut self.words().csv_null),
+            "format_tsv_null_representation" => value.clone_into(&mut self.words().tsv_null),
+            "bool_true_representation" => value.clone_into(&mut self.words().yes),
+            "bool_false_representation" => value.clone_into(&mut self.words().no),
+            "input_format_allow_errors_num" => self.tolerance.rows = size().ok_or(bad)?,
+            "input_format_allow_errors_ratio" => self.tolerance.share = value.parse().map_err(|_| bad)?,
             _ => {}
         }
         Ok(())

@@ -5,6 +5,7 @@ use zepto_common::{ErrorCode, Result};
 use crate::decode::{Block, Found, RowFormat, in_column};
 use crate::header::{Header, Names};
 use crate::scan::{Cursor, Scan, excerpt, fault};
+use crate::settings::FormatSettings;
 use crate::text::{push_text, unescape};
 
 /// Reads rows.
@@ -43,7 +44,8 @@ impl TabSeparated {
         }
     }
 
-    fn header_line(&mut self, cursor: &mut Cursor<'_>, block: &Block) -> Scan<()> {
+    /// The fields of a line as texts.
+    fn words(&self, cursor: &mut Cursor<'_>) -> Scan<Vec<String>> {
         let mut fields = Vec::new();
         loop {
             let end = self.field_end(cursor)?;
@@ -57,7 +59,7 @@ impl TabSeparated {
             fields.push(String::from_utf8_lossy(&text).into_owned());
             cursor.at += usize::from(end < cursor.data.len());
             if ends_line {
-                return self.header.take_line(fields, block);
+                return Ok(fields);
             }
         }
     }
@@ -78,14 +80,21 @@ impl TabSeparated {
     }
 
     fn field(&self, field: &[u8], index: usize, block: &mut Block) -> Scan<()> {
-        if field == b"\\N" {
-            return block.push_null(index);
+        match &block.settings.words {
+            None if field == b"\\N" => return block.push_null(index),
+            Some(words) if field == words.tsv_null.as_bytes() => return block.push_null(index),
+            Some(words) if block.columns[index].is_bool() => {
+                if let Some(word) = words.flag(field) {
+                    return push_text(&mut block.columns[index], word);
+                }
+            }
+            _ => {}
         }
         if field.is_empty() && block.settings.tsv_empty_as_default {
             block.push_default(index);
             return Ok(());
         }
-        if field.is_empty() && block.columns[index].is_integer() {
+        if field.is_empty() && block.columns[index].is_exact() {
             return push_text(&mut block.columns[index], b"0");
         }
         // Nested values have their own escapes, inside their quotes.
@@ -105,12 +114,29 @@ impl RowFormat for TabSeparated {
         self.header.is_absent()
     }
 
+    fn may_have_mark(&self, block: &Block) -> bool {
+        !self.header.is_absent() || !block.begins_with_text()
+    }
+
+    fn skip_bad_row(&self, cursor: &mut Cursor<'_>) -> Scan<bool> {
+        cursor.skip_line(!self.raw)?;
+        Ok(true)
+    }
+
     fn row(&mut self, cursor: &mut Cursor<'_>, block: &mut Block) -> Scan<Found> {
         if cursor.peek_or_end()?.is_none() {
             return Ok(Found::End);
         }
+        if self.header.is_new() {
+            let FormatSettings { tsv_skip_lines, tsv_detect_header, .. } = block.settings;
+            let mut header = std::mem::replace(&mut self.header, Header::new(Names::Absent));
+            let begun = header.begin(cursor, block, tsv_skip_lines, tsv_detect_header, |at| self.words(at));
+            self.header = header;
+            return begun.map(|()| Found::Nothing);
+        }
         if self.header.is_open() {
-            self.header_line(cursor, block)?;
+            let words = self.words(cursor)?;
+            self.header.take_line(words, block)?;
             return Ok(Found::Nothing);
         }
         let count = self.header.count(block);
@@ -184,6 +210,10 @@ impl TabSeparatedWriter {
         Self { raw, names, fields }
     }
 
+    fn line_end(&self) -> &'static [u8] {
+        if self.fields.settings().tsv_crlf { b"\r\n" } else { b"\n" }
+    }
+
     fn line<'a>(&self, words: impl Iterator<Item = &'a str>, out: &mut Vec<u8>) {
         for (at, word) in words.enumerate() {
             if at > 0 {
@@ -195,7 +225,7 @@ impl TabSeparatedWriter {
                 escape(word.as_bytes(), out);
             }
         }
-        out.push(b'\n');
+        out.extend_from_slice(self.line_end());
     }
 }
 
@@ -222,14 +252,14 @@ impl crate::encode::Encoder for TabSeparatedWriter {
                 }
                 cell.write(row, style, out);
             }
-            out.push(b'\n');
+            out.extend_from_slice(self.line_end());
         }
         Ok(())
     }
 
     fn finish(&mut self, totals: &crate::encode::ResultTotals, out: &mut Vec<u8>) -> Result<()> {
         for (_, batch) in totals.beside() {
-            out.push(b'\n');
+            out.extend_from_slice(self.line_end());
             self.batch(batch, out)?;
         }
         Ok(())

@@ -193,7 +193,7 @@ fn expression(
     if array.len() != 1 {
         return Err(zepto_common::Error::internal("an expression in VALUES has one value").into());
     }
-    let cells = Cells::new(&array, &block.columns[index].ty, &block.settings)?;
+    let cells = Cells::new(&array, &block.columns[index].ty, &block.settings.without_words())?;
     if cells.is_null(0) {
         return block.push_null(index);
     }

@@ -27,6 +27,7 @@ TEXT = ["TabSeparated", "TabSeparatedWithNames", "TabSeparatedWithNamesAndTypes"
         "JSONColumnsWithMetadata", "JSONCompactEachRowWithNames", "JSONCompactEachRowWithNamesAndTypes", "JSONStringsEachRow",
         "JSONCompactStringsEachRow", "JSONCompactStringsEachRowWithNames", "JSONCompactStringsEachRowWithNamesAndTypes", "Markdown", "MsgPack"]
 # Files are not the same byte for byte; what ClickHouse wrote must read as the same rows.
+WRITTEN_ONLY = ["Markdown", "JSONStrings", "JSONCompactStrings"]
 FILES = ["ArrowStream", "Parquet"]
 PEOPLE = ["Pretty", "PrettyCompact", "PrettySpace", "Vertical", "PrettyNoEscapes", "PrettyCompactNoEscapes", "PrettySpaceNoEscapes",
           "PrettyMonoBlock", "PrettyCompactMonoBlock", "PrettySpaceMonoBlock", "PrettyNoEscapesMonoBlock",
@@ -102,6 +103,9 @@ OUTPUT = [
     ("all NULL", "a Nullable(Int8), b Nullable(Float32), c Nullable(String), d Nullable(Date), e Nullable(Decimal(9,2))", "(NULL,NULL,NULL,NULL,NULL),(NULL,NULL,NULL,NULL,NULL)", {}),
     ("no rows of many types", "a Nullable(Int8), b LowCardinality(String), c Array(LowCardinality(String)), d Map(String,Int8), e DateTime('UTC'), f Tuple(Int8,String)", "", {}),
     ("strings quoted", "a Int64, b Float64, c Array(Int64)", "(5,nan,[1])", {"output_format_json_quote_64bit_integers": "1", "output_format_json_quote_denormals": "1", "output_format_json_escape_forward_slashes": "0"}),
+    ("other words", "a Bool, n Nullable(Int8), d Decimal(9,3), l Array(Nullable(Bool)), t Tuple(Bool,Nullable(Int8))", "(true,NULL,1.5,[true,NULL],(false,NULL)),(false,3,2,[],(true,1))",
+     {"bool_true_representation": "Y", "bool_false_representation": "N", "format_csv_null_representation": "NA", "format_tsv_null_representation": "NIX", "output_format_decimal_trailing_zeros": "1"}),
+    ("line ends", "a Int32, b String", "(1,'x'),(2,'y')", {"output_format_csv_crlf_end_of_line": "1", "output_format_tsv_crlf_end_of_line": "1"}),
     ("csv delimiter", "a Int32, b String", "(1,'x;y,z')", {"format_csv_delimiter": ";"}),
 ]
 
@@ -228,6 +232,48 @@ INPUT.append((TIME, "TabSeparated", "2024-01-02 25:00:00\n", {}, {"code": 41, "w
 for value in ["1704187800", "1704187800.25", "170418", "-5", "1704187800123456789", "2024-01-02 03:04:05", "2024-01-02", "2024-01-02T03:04:05.5"]:
     INPUT.append((TIME, "TabSeparated", value + "\n", {"date_time_input_format": "basic"}))
 
+# Headers that no name of a format tells of, names in other letters, byte order marks, wrong rows, other words.
+MARK = b"\xef\xbb\xbf"
+TUPLE = "t Tuple(UInt8,String), b UInt8 DEFAULT 3"
+TWO = "a String, s String"
+MAYBE = "a Nullable(UInt8), s Nullable(String), l LowCardinality(Nullable(String))"
+for form, comma in [("CSV", ","), ("TabSeparated", "\t")]:
+    for columns, *lines in [
+        (T, "a,s", "1,x"), (T, "s,a", "x,1"), (T, "S,A", "x,1"), (T, "a,zz", "1,x"), (T, "b,s", "1,x"), (T, "a,s", "UInt8,String", "1,x"), (T, "s,a", "String,UInt8", "x,1"),
+        (T, "s,a", "String,UInt16", "x,1"), (T, "a", "1"), (T, "a,s,q", "1,x,z"), (T, "a,s"), (TWO, "a,s", "1,x"), (TWO, "a,x", "1,x"), (TWO, "s,a", "1,x"), (TWO, "String,String", "1,x"),
+        (TWO, "A,S", "1,x"), (TWO, "a,a", "1,x"), ("a String", "a", "x"), ("a UInt8, d String DEFAULT 'dd'", "a", "1")]:
+        INPUT.append((columns, form, "".join(line.replace(",", comma) + "\n" for line in lines)))
+    named = lambda text: text.replace(",", comma)
+    names, types = form + "WithNames", form + "WithNamesAndTypes"
+    INPUT += [
+        (TWO, form, named("a,s\n1,x\n"), {f"input_format_{'csv' if form == 'CSV' else 'tsv'}_detect_header": "0"}), (T, names, named("A,S\n1,x\n")), ("a UInt8, A UInt8", names, named("A,a\n1,2\n")),
+        (T, names, named("s,a\nx,1\n"), {"input_format_with_names_use_header": "0"}), (T, names, named("q,a\n1,x\n"), {"input_format_with_names_use_header": "0"}),
+        (T, types, named("a,s\nUInt16,String\n1,x\n"), {"input_format_with_types_use_header": "0"}), (T, form, MARK + named("1,x\n").encode()), (T, form, MARK + named("a,s\n1,x\n").encode()),
+        (T, names, MARK + named("a,s\n1,x\n").encode()), ("s String, a UInt8", form, MARK + named("x,1\n").encode()),
+    ]
+INPUT += [(T, form, MARK + data) for form, data in [("JSONEachRow", b'{"a":1}'), ("JSONCompactEachRow", b'[1,"x"]'), ("Values", b"(1,'x')"), ("JSON", b'{"meta":[{"name":"a","type":"UInt8"}],"data":[{"a":1}]}'), ("RowBinary", b"\x01x" * 60)]]
+for mode in ["auto", "ignore_case", "match_case"]:
+    for form, data in [("JSONEachRow", '{"Ab":1}'), ("JSONEachRow", '{"AB":1}'), ("CSVWithNames", "Ab\n1\n"), ("CSVWithNames", "AB\n1\n"), ("JSONColumns", '{"ab":[1]}')]:
+        INPUT += [(columns, form, data, {"input_format_column_name_matching_mode": mode}) for columns in ["ab UInt8, AB UInt8", "ab UInt8, z UInt8"]]
+for data in ["1,x,5\n", "\"(1,'x')\",5\n", "1,,5\n", ",,5\n", ",5\n", "\\N,\\N,5\n", "\\N,x,5\n", "\\N,5\n", "1,x,\n", " 1 , \"x\" , 5\n", "1,x\n"]:
+    INPUT.append((TUPLE, "CSV", data))
+INPUT += [("b UInt8, t Tuple(UInt8,Tuple(Nullable(String),Date))", "CSV", "1,2,\\N,2024-01-02\n"), ("b UInt8, t Tuple(UInt8,String)", "CSV", "b,t\n1,2,x\n"), ("b UInt8, t Tuple(UInt8,String)", "CSVWithNames", "t,b\n1,x,5\n"),
+          ("b UInt8, t Tuple(UInt8,String)", "CSVWithNames", "t.1,t.2,b\n1,x,5\n")]
+INPUT += [(f"a {kind}, b UInt8", form, data) for kind in ["UInt8", "Int64", "Decimal(9,2)"] for form, data in [("CSV", '"",1\n'), ("CSV", " ,1\n"), ("TabSeparated", "\t1\n"), ("JSONEachRow", '{"a":"","b":1}')]]
+INPUT += [("a UInt8, b UInt8", "CSV", '"",1\n,2\n', {"input_format_csv_empty_as_default": "0"})]
+INPUT += [(MAYBE, "CSV", data) for data in ["\\N,\\N,\\N\n", "\"\",\"\",\"\"\n", "1,\\Nx,\\Nx\n", "1,\\N ,\\N\n", "1,\"\\N\",\"NULL\"\n", "1, \\N, \\N\n"]]
+WORDS = {"bool_true_representation": "Y!", "bool_false_representation": "N!"}
+INPUT += [("a Bool", form, data, WORDS) for form, data in [("CSV", "Y!\nN!\ntrue\n"), ("TabSeparated", "Y!\nN!\n1\n")]]
+NULLS = {"format_csv_null_representation": "NA", "format_tsv_null_representation": "NA"}
+INPUT += [("a Nullable(String), b UInt8", form, data, NULLS) for form in ["CSV", "TabSeparated"] for data in ["NA,NA\n".replace(",", "\t" if form == "TabSeparated" else ","), "NAx,1\n".replace(",", "\t" if form == "TabSeparated" else ",")]]
+INPUT += [("a Nullable(String), b UInt8", "CSV", "\\N,1\n", NULLS), ("a UInt8", "CSV", "h\nh\n1\n2\n", {"input_format_csv_skip_first_lines": "2"}), ("a UInt8", "CSV", '"a\nb"\nx\n1\n', {"input_format_csv_skip_first_lines": "2"}),
+          ("a UInt8", "TabSeparated", "a\\\nb\nx\n1\n", {"input_format_tsv_skip_first_lines": "2"}), ("a UInt8", "CSVWithNames", "junk\na\n1\n", {"input_format_csv_skip_first_lines": "1"}), ("a UInt8", "CSV", "x\n", {"input_format_csv_skip_first_lines": "2"})]
+for tolerance in [{"input_format_allow_errors_num": "1"}, {"input_format_allow_errors_num": "2"}, {"input_format_allow_errors_ratio": "0.5"}]:
+    for form, data in [("CSV", "1,x\nbad,y\n3,z\n"), ("CSV", "bad,y\nbad\n3,z\n"), ("CSVWithNames", "a,s\n1,x\nbad,y\n3,z\n"), ("TabSeparated", "1\tx\nbad\ty\n3\tz\n"), ("JSONEachRow", '{"a":1}\n{"a":"q"}\n{"a":3}\n'),
+                       ("JSONEachRow", '{"a":1}\n{"a":\n"q"}\n{"a":3}\n'), ("JSONEachRow", '{"a":1}\nzz\n{"a":3}\n'), ("JSONEachRow", '{"a":"q"}\n{"a":"q"}\n{"a":"q"}\n{"a":3}\n'), ("JSONCompactEachRow", '[1,"x"]\n["q","y"]\n[3,"z"]\n'),
+                       ("JSONColumns", '{"a":["q"]}')]:
+        INPUT.append((T, form, data, tolerance))
+
 
 def columnar():
     """Files that ClickHouse itself writes."""
@@ -319,7 +365,7 @@ def outputs(cases, forms, out):
         SESSION.query(f"CREATE TABLE t ({columns}) ENGINE = Memory")
         if rows:
             SESSION.query(f"INSERT INTO t VALUES {rows}")
-        expected = {}
+        expected, back = {}, {}
         for form in forms:
             if name.startswith("no rows") and form.startswith("JSON") and form.endswith("Row"):
                 continue
@@ -327,7 +373,26 @@ def outputs(cases, forms, out):
                 continue
             data = quantity(f"SELECT * FROM t{settings_of(settings)}", form)
             expected[form] = base64.b64encode(data).decode()
-        out.write(json.dumps({"name": name, "columns": columns, "rows": rows, "settings": settings, "expected": expected}) + "\n")
+            if form not in PEOPLE + WRITTEN_ONLY and data:
+                found = read_back(columns, form, data, settings)
+                back[form] = None if found == quantity("SELECT * FROM t", "TabSeparated").decode() else found
+        line = {"name": name, "columns": columns, "rows": rows, "settings": settings, "expected": expected, "read_back": back}
+        out.write(json.dumps(line) + "\n")
+
+
+def read_back(columns, form, data, settings):
+    with tempfile.NamedTemporaryFile(suffix=".bin", dir="/tmp") as file:
+        file.write(data)
+        file.flush()
+        structure = columns.replace("\\", "\\\\").replace("'", "\\'")
+        query = f"SELECT * FROM file('{file.name}', '{form}', '{structure}'){settings_of(settings)}"
+        SESSION.query("DROP TABLE IF EXISTS back")
+        SESSION.query(f"CREATE TABLE back ({columns}) ENGINE = Memory")
+        try:
+            SESSION.query(f"INSERT INTO back {query}")
+        except Exception as error:
+            return "code " + re.search(r"Code: (\d+)", str(error)).group(1)
+    return SESSION.query("SELECT * FROM back", "TabSeparated").bytes().decode()
 
 
 def inputs(out):

@@ -59,6 +59,7 @@ const BOOLS: &[&str] = &[
     "implicit_select",
     "input_format_arrow_case_insensitive_column_matching",
     "input_format_binary_read_json_as_string",
+    "input_format_csv_detect_header",
     "input_format_csv_empty_as_default",
     "input_format_defaults_for_omitted_fields",
     "input_format_import_nested_json",
@@ -68,6 +69,7 @@ const BOOLS: &[&str] = &[
     "input_format_parallel_parsing",
     "input_format_parquet_case_insensitive_column_matching",
     "input_format_skip_unknown_fields",
+    "input_format_tsv_detect_header",
     "input_format_tsv_empty_as_default",
     "input_format_values_deduce_templates_of_expressions",
     "input_format_values_interpret_expressions",
@@ -173,6 +175,9 @@ pub(super) fn of(name: &str) -> Kind {
         "output_format_arrow_compression_method" => Kind::OneOf(ARROW_CODECS, ErrorCode::BadArguments),
         "output_format_parquet_compression_method" => Kind::OneOf(PARQUET_CODECS, ErrorCode::BadArguments),
         "date_time_input_format" => Kind::OneOf(TIME_INPUTS, ErrorCode::BadArguments),
+        "input_format_column_name_matching_mode" => {
+            Kind::OneOf(&["auto", "ignore_case", "match_case"], ErrorCode::BadArguments)
+        }
         "date_time_output_format" => Kind::OneOf(TIME_OUTPUTS, ErrorCode::BadArguments),
         _ if BOOLS.contains(&name) => Kind::Bool,
         _ if FLOATS.contains(&name) => Kind::Float,

@@ -198,7 +198,12 @@ fn what_a_client_sends_in_vain_is_taken_and_what_would_change_an_answer_is_refus
         ("max_ast_depth", "999", 48),
         // Once taken without effect.
         ("prefer_column_name_to_alias", "1", 48),
-        ("input_format_with_names_use_header", "0", 48),
+        ("input_format_import_nested_json", "1", 48),
+        ("output_format_pretty_grid_charset", "ASCII", 48),
+        ("output_format_pretty_max_column_pad_width", "3", 48),
+        ("output_format_arrow_string_as_string", "0", 48),
+        ("input_format_column_name_matching_mode", "any", 36),
+        ("input_format_with_names_use_header", "0", 0),
         ("input_format_defaults_for_omitted_fields", "0", 48),
         ("format_csv_allow_single_quotes", "1", 48),
         ("format_csv_allow_double_quotes", "0", 48),

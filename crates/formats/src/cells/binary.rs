@@ -41,7 +41,7 @@ impl Cells {
                 let bytes = <[u8; 16]>::try_from(a.value(row)).unwrap_or_default();
                 out.extend_from_slice(&swap_halves(bytes));
             }
-            Kind::Decimal(a, _) => {
+            Kind::Decimal(a, ..) => {
                 let value = a.value(row);
                 match ty.inner() {
                     ColumnType::Decimal(..=9, _) => out.extend_from_slice(&(value as i32).to_le_bytes()),

@@ -41,7 +41,7 @@ impl Cells {
                 out.extend_from_slice(&[0xD8, UUID.cast_unsigned()]);
                 out.extend_from_slice(a.value(row));
             }
-            Kind::Decimal(a, _) => match ty.inner() {
+            Kind::Decimal(a, ..) => match ty.inner() {
                 ColumnType::Decimal(..=18, _) => signed(a.value(row) as i64, out),
                 _ => binary(&a.value(row).to_le_bytes(), out),
             },

@@ -145,7 +145,19 @@ const POWERS: [u64; 20] = {
 
 /// Units of 10^-scale without zeros at the end.
 #[inline]
-pub(super) fn decimal(value: i128, scale: u8, out: &mut Vec<u8>) {
+pub(super) fn decimal(value: i128, scale: u8, zeros: bool, out: &mut Vec<u8>) {
+    let start = out.len();
+    short(value, scale, out);
+    if zeros && scale > 0 {
+        let written = memchr::memchr(b'.', &out[start..]).map(|at| out.len() - start - at - 1);
+        if written.is_none() {
+            out.push(b'.');
+        }
+        out.extend(std::iter::repeat_n(b'0', usize::from(scale) - written.unwrap_or(0)));
+    }
+}
+
+fn short(value: i128, scale: u8, out: &mut Vec<u8>) {
     if value < 0 {
         out.push(b'-');
     }
@@ -260,7 +272,7 @@ mod tests {
                 10i128.pow(38) - 1,
             ] {
                 let mut out = Vec::new();
-                decimal(value, scale, &mut out);
+                decimal(value, scale, false, &mut out);
                 let digits = format!("{:0>width$}", value.unsigned_abs(), width = usize::from(scale) + 1);
                 let (whole, fraction) = digits.split_at(digits.len() - usize::from(scale));
                 let fraction = fraction.trim_end_matches('0');

@@ -119,7 +119,7 @@ fn written(array: &ArrayRef, settings: &FormatSettings) -> Result<ArrayRef> {
         (DataType::Boolean, _) => ColumnType::Bool,
         (_, ty) => ty,
     };
-    let cells = Cells::new(array, &ty, settings)?;
+    let cells = Cells::new(array, &ty, &settings.without_words())?;
     let mut text = Vec::new();
     let words = (0..array.len()).map(|row| {
         text.clear();

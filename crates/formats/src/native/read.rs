@@ -55,7 +55,13 @@ struct Part {
 
 impl NativeReader {
     pub(crate) fn new(block: Block) -> Self {
-        Self { columnar: Columnar::new(block), carry: Vec::new(), block: None, blocks: 0, failed: None }
+        Self {
+            columnar: Columnar::new(block, false),
+            carry: Vec::new(),
+            block: None,
+            blocks: 0,
+            failed: None,
+        }
     }
 
     fn push_bytes(&mut self, data: &[u8], last: bool, out: &mut Vec<RecordBatch>) -> Result<()> {
@@ -172,7 +178,7 @@ impl Incoming {
 fn part(cursor: &mut Cursor<'_>, columnar: &Columnar) -> Scan<Part> {
     let name = text(cursor)?;
     let type_name = text(cursor)?;
-    let wanted = columnar.takes(&name);
+    let wanted = columnar.takes(&name)?;
     let settings = columnar.settings();
     if !wanted && !settings.skip_unknown_fields {
         let message = format!("Unknown column with name {} found in Native data", name.escape_debug());

@@ -15,6 +15,8 @@ struct Output {
     rows: String,
     settings: BTreeMap<String, String>,
     expected: BTreeMap<String, String>,
+    /// Rows as TabSeparated that ClickHouse reads from what it wrote, or its code; none where they are the rows.
+    read_back: BTreeMap<String, Option<String>>,
 }
 
 #[derive(serde::Deserialize)]
@@ -79,6 +81,37 @@ fn every_format_writes_what_clickhouse_writes() {
                     "{} as {format}\nours:\n{ours}\nClickHouse:\n{expected}\n{ours:?}\n{expected:?}",
                     case.name
                 ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {checked} differ:\n{}", wrong.len(), wrong.join("\n\n"));
+    assert!(checked > 400, "{checked}");
+}
+
+#[test]
+fn what_clickhouse_writes_in_any_format_reads_as_the_rows_that_it_reads() {
+    let mut wrong = Vec::new();
+    let mut checked = 0;
+    for line in include_str!("../golden/output.jsonl").lines() {
+        let case: Output = serde_json::from_str(line).unwrap();
+        let table = table(&case.columns);
+        let plain = FormatSettings::default();
+        let rows = read(Format::Values, &table, &plain, case.rows.as_bytes()).unwrap();
+        let rows = String::from_utf8(write(Format::TabSeparated, &table, &plain, &rows)).unwrap();
+        for (format, read_back) in &case.read_back {
+            let settings = settings(&case.settings);
+            let read_back = read_back.as_ref().unwrap_or(&rows);
+            let found =
+                match read(Format::parse(format).unwrap(), &table, &settings, &bytes(&case.expected[format]))
+                {
+                    Ok(rows) => {
+                        String::from_utf8(write(Format::TabSeparated, &table, &plain, &rows)).unwrap()
+                    }
+                    Err(error) => format!("code {}", error.code.number()),
+                };
+            checked += 1;
+            if found != *read_back {
+                wrong.push(format!("{} as {format} reads as\n{found}\nClickHouse:\n{read_back}", case.name));
             }
         }
     }

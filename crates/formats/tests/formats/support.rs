@@ -18,8 +18,11 @@ pub(crate) fn table(columns: &str) -> Arc<TableSchema> {
         Column {
             id: ColumnId(at as u32),
             name: name.replace("\\t", "\t"),
-            ty: ty.parse().unwrap(),
-            default: ColumnDefault::Zero,
+            ty: ty.split(" DEFAULT ").next().unwrap().parse().unwrap(),
+            default: match ty.split_once(" DEFAULT ") {
+                Some((_, text)) => ColumnDefault::Constant(text.trim_matches('\'').to_owned()),
+                None => ColumnDefault::Zero,
+            },
             comment: String::new(),
         }
     });
