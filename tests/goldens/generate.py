@@ -160,11 +160,23 @@ def settings():
 
 # Tables of `system` that are declared with ClickHouse's columns. The oracle, which is embedded, has no periodic
 # measurements and no log of queries: their columns are a server's.
-DECLARED = """build_options clusters data_skipping_indices data_type_families detached_parts dictionaries disks errors
-events formats keywords macros merge_tree_settings merges mutations roles server_settings table_engines
-table_functions time_zones users""".split()
+DECLARED = """backups build_options clusters columns current_roles data_skipping_indices data_type_families databases
+detached_parts dictionaries disks distribution_queue dropped_tables enabled_roles errors events formats
+functions grants keywords licenses macros merge_tree_settings merges moves mutations parts parts_columns
+processes projections quotas replicas replication_queue roles row_policies server_settings settings
+settings_profiles storage_policies table_engines table_functions tables time_zones user_processes users
+view_refreshes warnings""".split()
 OF_A_SERVER = {"asynchronous_metrics": [("metric", "String"), ("value", "Float64"), ("description", "String")]}
 ENUM = re.compile(r"Enum\d+\([^)]*\)")
+# Types that are not here, as text, and elements of tuples without their names.
+AS_TEXT = [("IPv6", "String"), ("Tuple(\\n    name String,\\n    type String)", "Tuple(String, String)")]
+
+
+def here(ty):
+    """A type as this database has it."""
+    for theirs, ours in AS_TEXT:
+        ty = ty.replace(theirs, ours)
+    return ENUM.sub("String", ty)
 
 
 def tables():
@@ -176,7 +188,7 @@ def tables():
         found[table] = [(name, ty) for name, ty, kind, *_ in columns if kind != "ALIAS"]
     session.close()
     head = "# Written by tests/goldens/generate.py: columns of ClickHouse's tables in system.\n"
-    lines = [f"{table}\t{name}\t{ENUM.sub('String', ty)}\n" for table in sorted(found) for name, ty in found[table]]
+    lines = [f"{table}\t{name}\t{here(ty)}\n" for table in sorted(found) for name, ty in found[table]]
     (HERE.parents[1] / "crates/query/src/system/declared.tsv").write_text(head + "".join(lines))
     print(f"tables: {len(found)} tables, {len(lines)} columns")
 

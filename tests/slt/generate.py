@@ -20,7 +20,7 @@ import duckdb
 from chdb.session import Session
 
 HERE = pathlib.Path(__file__).parent
-CLASSES = ("CREATE", "INSERT", "DROP", "ALTER", "TRUNCATE", "SET", "USE")
+CLASSES = ("CREATE", "INSERT", "DROP", "ALTER", "TRUNCATE", "SET", "USE", "EXCHANGE", "REPLACE", "DELETE", "UPDATE", "RENAME")
 
 
 def cases(text):
@@ -76,7 +76,7 @@ def generate(path):
         if "error" in directives:
             out.append(f"statement error {directives['error']}\n{sql}\n")
             continue
-        if sql.split(None, 1)[0].upper() in CLASSES:
+        if sql.split(None, 1)[0].upper() in CLASSES or " INSERT INTO " in sql:
             session.query(sql)
             out.append(f"statement ok\n{sql}\n")
             continue

@@ -8,6 +8,7 @@
 mod alter;
 mod ddl;
 mod document;
+mod exchange;
 #[cfg(test)]
 mod tests;
 

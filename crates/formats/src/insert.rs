@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use zepto_common::limits::{COLUMNS_MAX, STATEMENT_BYTES_MAX};
+use zepto_common::schema::TableSchema;
 use zepto_common::{Error, ErrorCode, Result};
 
 /// An INSERT whose data follows it.
@@ -12,6 +13,8 @@ pub struct InsertHead {
     pub table: (Option<String>, String),
     /// The named columns; None for all.
     pub columns: Option<Vec<String>>,
+    /// `(* EXCEPT(a))`: the named columns are those that are left out.
+    pub except: bool,
     /// The SETTINGS clause.
     pub settings: BTreeMap<String, String>,
     /// The format as written; `Values` for VALUES; None when neither was said.
@@ -21,13 +24,37 @@ pub struct InsertHead {
 }
 
 impl InsertHead {
+    /// The columns that the data has; None for all of the table.
+    ///
+    /// # Errors
+    /// `NoSuchColumnInTable` for one to be left out that is not there.
+    pub fn columns_of(&self, table: &TableSchema) -> Result<Option<Vec<String>>> {
+        let Some(left_out) = self.columns.as_ref().filter(|_| self.except) else {
+            return Ok(self.columns.clone());
+        };
+        if let Some(name) = left_out.iter().find(|name| table.index_of(name).is_none()) {
+            let message = format!("No such column {name} in table {}", table.name);
+            return Err(Error::new(ErrorCode::NoSuchColumnInTable, message));
+        }
+        let rest = table.columns.iter().filter(|column| !left_out.contains(&column.name));
+        Ok(Some(rest.map(|column| column.name.clone()).collect()))
+    }
+
     /// Reads the head from the start of a statement. None when the text is no INSERT, or one whose rows come
     /// from a query (`INSERT … SELECT`, `INSERT … WITH`).
     ///
     /// # Errors
     /// `SyntaxError` for an INSERT that is wrong before its data.
     pub fn parse(text: &[u8]) -> Result<Option<Self>> {
-        let mut words = Words { text: &text[..text.len().min(STATEMENT_BYTES_MAX)], at: 0 };
+        Self::parse_with(text, &BTreeMap::new())
+    }
+
+    /// The same where the table or its database may be a parameter: `{name:Identifier}`.
+    ///
+    /// # Errors
+    /// As [`Self::parse`]; `UnknownQueryParameter` for a parameter without a value.
+    pub fn parse_with(text: &[u8], params: &BTreeMap<String, Option<String>>) -> Result<Option<Self>> {
+        let mut words = Words { text: &text[..text.len().min(STATEMENT_BYTES_MAX)], at: 0, params };
         if !words.keyword("INSERT")? || !words.keyword("INTO")? {
             return Ok(None);
         }
@@ -40,8 +67,9 @@ impl InsertHead {
             return Err(Error::new(ErrorCode::NotImplemented, "INSERT INTO FUNCTION is not supported"));
         }
         let table = words.table()?;
-        let columns = words.columns()?;
-        let mut head = Self { table, columns, settings: BTreeMap::new(), format: None, data_offset: 0 };
+        let (columns, except) = words.columns()?;
+        let settings = BTreeMap::new();
+        let mut head = Self { table, columns, except, settings, format: None, data_offset: 0 };
         loop {
             if words.keyword("SETTINGS")? {
                 words.settings(&mut head.settings)?;
@@ -90,6 +118,7 @@ fn data_start(text: &[u8], mut at: usize) -> usize {
 struct Words<'a> {
     text: &'a [u8],
     at: usize,
+    params: &'a BTreeMap<String, Option<String>>,
 }
 
 impl Words<'_> {
@@ -144,7 +173,7 @@ impl Words<'_> {
 
     fn name_follows(&mut self) -> Result<bool> {
         self.space()?;
-        Ok(self.text.get(self.at).is_some_and(|b| matches!(b, b'`' | b'"') || is_word(*b)))
+        Ok(self.text.get(self.at).is_some_and(|b| matches!(b, b'`' | b'"' | b'{') || is_word(*b)))
     }
 
     fn is_query(&mut self) -> Result<bool> {
@@ -201,33 +230,60 @@ impl Words<'_> {
     }
 
     fn table(&mut self) -> Result<(Option<String>, String)> {
-        let first = self.identifier()?;
+        let first = self.name()?;
         if self.symbol(b'.')? {
-            return Ok((Some(first), self.identifier()?));
+            return Ok((Some(first), self.name()?));
         }
         Ok((None, first))
     }
 
+    /// An identifier, or the parameter that is one.
+    fn name(&mut self) -> Result<String> {
+        if !self.symbol(b'{')? {
+            return self.identifier();
+        }
+        let parameter = self.identifier()?;
+        if !(self.symbol(b':')? && self.keyword("Identifier")? && self.symbol(b'}')?) {
+            return Err(self.unexpected());
+        }
+        self.params.get(&parameter).cloned().flatten().ok_or_else(|| {
+            let text = format!("Substitution `{parameter}` is not set");
+            Error::new(ErrorCode::UnknownQueryParameter, text)
+        })
+    }
+
     /// `(a, b)`, `(*)`; None when no list follows or it means all columns.
-    fn columns(&mut self) -> Result<Option<Vec<String>>> {
+    fn columns(&mut self) -> Result<(Option<Vec<String>>, bool)> {
         let start = self.at;
         if !self.symbol(b'(')? {
-            return Ok(None);
+            return Ok((None, false));
         }
         // A query in brackets is no column list.
         for word in ["SELECT", "WITH"] {
             if self.keyword(word)? {
                 self.at = start;
-                return Ok(None);
+                return Ok((None, false));
             }
         }
         if self.symbol(b'*')? {
-            return if self.symbol(b')')? { Ok(None) } else { Err(self.unexpected()) };
+            if self.symbol(b')')? {
+                return Ok((None, false));
+            }
+            if !self.keyword("EXCEPT")? {
+                return Err(self.unexpected());
+            }
+            let names = if self.symbol(b'(')? { self.names()? } else { vec![self.identifier()?] };
+            return if self.symbol(b')')? { Ok((Some(names), true)) } else { Err(self.unexpected()) };
         }
-        let mut names = Vec::new();
         if self.symbol(b')')? {
-            return Ok(None);
+            return Ok((None, false));
         }
+        Ok((Some(self.names()?), false))
+    }
+
+    /// `a, b)`.
+    fn names(&mut self) -> Result<Vec<String>> {
+        let mut names = Vec::new();
         loop {
             let mut name = self.identifier()?;
             while self.symbol(b'.')? {
@@ -238,7 +294,7 @@ impl Words<'_> {
                 return Err(Error::new(ErrorCode::SyntaxError, format!("More than {COLUMNS_MAX} columns")));
             }
             if self.symbol(b')')? {
-                return Ok(Some(names));
+                return Ok(names);
             }
             if !self.symbol(b',')? {
                 return Err(self.unexpected());

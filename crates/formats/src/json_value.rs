@@ -213,7 +213,11 @@ pub(crate) fn push_json(
             v.push(exact(cursor, scratch, |cursor| read_decimal(cursor, precision, scale))?);
         }
         Values::Bool(v) => v.push(parse_bool(scalar(cursor, scratch)?)?),
-        Values::Date(v) => v.push(parse_date(scalar(cursor, scratch)?)?),
+        // A bare number is days.
+        Values::Date(v) => v.push(match cursor.peek()? {
+            b'"' => parse_date(json_string(cursor, scratch)?)?,
+            _ => read_integer(cursor)?,
+        }),
         Values::Uuid(v) => v.push(parse_uuid(json_string(cursor, scratch)?)?),
         Values::Array(..) | Values::Tuple(..) | Values::Map(..) | Values::Nothing(_) => {
             push_json_nested(column, cursor, scratch, settings, depth)?;

@@ -145,7 +145,7 @@ impl RowFormat for TabSeparated {
             let closes = cursor.data.get(end) != Some(&b'\t');
             if let Some(index) = self.header.target(at, block) {
                 let field = &cursor.data[cursor.at..end];
-                if closes && field.last() == Some(&b'\r') && !self.raw {
+                if closes && at + 1 == count && field.last() == Some(&b'\r') {
                     return Err(carriage_return());
                 }
                 self.field(field, index, block)

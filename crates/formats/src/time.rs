@@ -1,5 +1,6 @@
 //! Dates and times from and to text: the calendar, zones, and ClickHouse's text forms.
 
+mod best;
 mod write;
 
 use std::cell::Cell;
@@ -134,10 +135,19 @@ impl Clock {
 
     /// The stored number of a text, which must be a time from its first to its last byte.
     pub(crate) fn parse(&self, text: &[u8]) -> Result<i64> {
-        match fixed(text) {
+        let parsed = match fixed(text) {
             Some((seconds, rest)) => self.after_seconds(seconds, rest, text),
             None => self.parse_other(text),
-        }
+        };
+        parsed.or_else(|error| self.parse_best(text).unwrap_or(Err(error)))
+    }
+
+    /// Other forms that `best_effort` reads; None for none of them.
+    #[cold]
+    fn parse_best(&self, text: &[u8]) -> Option<Result<i64>> {
+        let (local, nanos, offset) = best::read(text).filter(|_| self.best_effort)?;
+        let seconds = offset.map_or_else(|| self.utc_of_local(local), |offset| local - offset);
+        Some(self.stored(seconds, nanos))
     }
 
     /// What follows `YYYY-MM-DD hh:mm:ss`: fraction and zone.
@@ -169,6 +179,9 @@ impl Clock {
                 let fraction = &body[whole.count + 1..];
                 if digits(fraction).count < fraction.len() {
                     return Err(no_time(text));
+                }
+                if whole.count == 14 && self.best_effort && !negative {
+                    return self.parse_best(text).unwrap_or_else(|| Err(no_time(text)));
                 }
                 if self.precision == 0 && self.best_effort {
                     let message = format!("A DateTime has no fraction: {}", crate::scan::excerpt(text));
@@ -363,7 +376,6 @@ pub(crate) fn parse_date(text: &[u8]) -> Result<i32> {
                 let value = all.value.ok_or_else(bad)?;
                 date_days((value / 10_000) as i64, (value / 100 % 100) as u32, (value % 100) as u32)
             }
-            1..=5 => all.value.map(|v| v as i64),
             _ => None,
         }
     } else {

@@ -202,6 +202,27 @@ fn expression(
     push_text(&mut block.columns[index], &text)
 }
 
+/// Passes over a dollar sign, or over all of `$tag$ … $tag$`.
+fn skip_here_document(cursor: &mut Cursor<'_>) -> Scan<()> {
+    let rest = &cursor.rest()[1..];
+    let tag = rest.iter().position(|byte| !(byte.is_ascii_alphanumeric() || *byte == b'_'));
+    let Some(length) = tag else {
+        // The tag goes on in bytes that have not come; a name at the very end is none.
+        cursor.at += 1;
+        return if cursor.last { Ok(()) } else { Err(cursor.end()) };
+    };
+    if rest[length] != b'$' {
+        cursor.at += 1;
+        return Ok(());
+    }
+    let mark = &cursor.rest()[..length + 2];
+    match memchr::memmem::find(&cursor.rest()[mark.len()..], mark) {
+        Some(inside) => cursor.at += inside + 2 * mark.len(),
+        None => return Err(cursor.end()),
+    }
+    Ok(())
+}
+
 /// Passes over an expression: quotes, comments and brackets are seen, nothing else.
 fn skip_expression(cursor: &mut Cursor<'_>) -> Scan<()> {
     let mut depth = 0usize;
@@ -215,6 +236,10 @@ fn skip_expression(cursor: &mut Cursor<'_>) -> Scan<()> {
                 if depth > DEPTH_MAX {
                     return Err(fault(ErrorCode::TooDeepRecursion, "An expression is nested too deep"));
                 }
+            }
+            b'$' => {
+                skip_here_document(cursor)?;
+                continue;
             }
             quote @ (b'\'' | b'"' | b'`') => {
                 cursor.at += 1;

@@ -226,6 +226,14 @@ for value in ["20240102", "1704187800", "170418780", "1704187800123", "170418780
             INPUT.append((columns, "TabSeparated", value + "\n", {}, {"rows": value + "\n", "why": "DateTime is not limited to 32 bits"}))
         else:
             INPUT.append((columns, "TabSeparated", value + "\n"))
+for value in ["2024-01-02 03:04:05 MSK", "2024-01-02 03:04:05 EST", "2024-01-02 3:04 PM", "2024-01-02 12:04:05 AM", "02/01/2024 03:04:05", "1/2/2024", "02.01.2024", "2.1.2024 3:4:5", "02-01-2024 03:04:05", "2 Jan 2024", "Jan 2 2024",
+              "Jan 2, 2024", "2 January 2024 03:04:05", "Tue, 02 Jan 2024 03:04:05 GMT", "Tue Jan  2 03:04:05 2024", "02 Jan 2024 03:04:05 +0000", "Tuesday, 02-Jan-24 03:04:05 UTC", "20240102T030405", "20240102T030405Z",
+              "20240102 030405", "20240102 03:04:05", "2024-01-02 030405", "2024-01-02 03:04:05+1:30", " 2024-01-02 03:04:05", "2024-01-02 03:04:05 ", "2024-01-02  03:04:05", "2024-01-02 13:04:05 PM", "2-Jan-2024", "2024 Jan 02",
+              "Jan 2 03:04:05 2024", "2024-01-02T03:04:05.5 PST", "2 Jan 1999 11:59 pm +0530", "31 Apr 2024", "2 Jann 2024", "Jan 2024 x"]:
+    for columns in [TIME, SECOND]:
+        INPUT.append((columns, "TabSeparated", value + "\n"))
+INPUT += [(TIME, "TabSeparated", value + "\n") for value in ["20240102030405.123", "20240102T030405.25Z"]]
+INPUT += [("a Date", form, data) for form, data in [("TabSeparated", "2024\n"), ("CSV", "19724\n"), ("JSONEachRow", '{"a":19724}'), ("JSONEachRow", '{"a":"19724"}'), ("Values", "('19724')")]]
 for value in ["1600-01-01 00:00:00", "2300-01-01 00:00:00"]:
     INPUT.append((TIME, "TabSeparated", value + "\n", {}, {"code": 321, "why": RANGE}))
 INPUT.append((TIME, "TabSeparated", "2024-01-02 25:00:00\n", {}, {"code": 41, "why": STRICT}))

@@ -25,6 +25,7 @@ pub mod door;
 pub mod exception;
 mod external;
 pub mod inflate;
+mod long_uri;
 pub mod multipart;
 pub mod native;
 pub mod params;

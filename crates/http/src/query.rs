@@ -181,7 +181,7 @@ impl Call {
             return Err(Error::new(ErrorCode::InsertIntoReadonly, text));
         }
         if kind == StatementKind::Insert
-            && let Some(head) = source.insert_head().await?
+            && let Some(head) = source.insert_head(&self.settings.params).await?
         {
             return self.insert(head, source).await;
         }
@@ -210,7 +210,7 @@ impl Call {
     }
 
     async fn insert(self: &Arc<Self>, head: InsertHead, source: &mut Source) -> Result<Response> {
-        let InsertHead { table: (database, table), columns, settings, format, .. } = head;
+        let InsertHead { table: (database, table), settings, format, .. } = head.clone();
         let call = if settings.is_empty() {
             self.clone()
         } else {
@@ -223,8 +223,8 @@ impl Call {
             return Err(Error::new(ErrorCode::SyntaxError, message));
         };
         let format = Format::parse(&format)?;
-        insert::run(&call, insert::Target { table: TableName::new(database, table), columns, format }, source)
-            .await
+        let target = insert::Target { table: TableName::new(database, table), head: Some(head), format };
+        insert::run(&call, target, source).await
     }
 
     async fn insert_whole_body(
@@ -237,7 +237,7 @@ impl Call {
         if self.settings.read_only {
             return Err(Error::new(ErrorCode::InsertIntoReadonly, "Cannot execute query in readonly mode"));
         }
-        insert::run(self, insert::Target { table, columns: None, format }, source).await
+        insert::run(self, insert::Target { table, head: None, format }, source).await
     }
 
     /// What the query service is told about the request.

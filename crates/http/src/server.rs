@@ -21,6 +21,7 @@ use zepto_common::metric_names::HTTP_SESSIONS;
 
 use crate::connection::{Flushes, TimedIo};
 use crate::door::{Door, Service};
+use crate::long_uri::LongUri;
 use crate::routes::Routes;
 
 /// Wait after an accept that failed, for example because the process has no file descriptor left.
@@ -148,6 +149,7 @@ impl Server {
             let (routes, flushes) = (self.routes.clone(), flushes.clone());
             async move { Ok::<_, Infallible>(routes.answer(request.map(Body::new), flushes).await) }
         });
+        let io = LongUri::new(io, self.service.identity().version.clone());
         let connection = self.builder.serve_connection(TokioIo::new(io), handler);
         let mut connection = std::pin::pin!(connection);
         let ended = tokio::select! {

@@ -7,6 +7,7 @@ mod insert;
 mod materialized;
 pub(crate) mod mutate;
 mod query;
+mod sets;
 mod show;
 
 use std::collections::BTreeMap;
@@ -44,6 +45,7 @@ pub(crate) async fn statement(run: Run, statement: Statement) -> Result<Answer> 
         Statement::CreateMaterializedView(create) => materialized::create(run, *create).await,
         Statement::Drop { kind, names, if_exists } => drop_objects(run, kind, &names, if_exists).await,
         Statement::Rename(pairs) => rename(run, &pairs).await,
+        Statement::Exchange(one, other) => exchange(run, &one, &other).await,
         Statement::Truncate { table, if_exists } => truncate(run, &table, if_exists).await,
         Statement::Alter { table, actions } => alter::alter(run, &table, actions).await,
         Statement::Optimize { table } => {
@@ -130,7 +132,7 @@ async fn drop_objects(run: Run, kind: ObjectKind, names: &[NameText], if_exists:
             ObjectKind::View => {
                 run.core.change(Ddl::DropView { name: run.writable_name(name)?, if_exists: false }).await
             }
-            ObjectKind::Table => {
+            ObjectKind::Table | ObjectKind::Dictionary => {
                 let name = run.writable_name(name)?;
                 let is_view = run.core.store.catalog().view(&name).is_some();
                 run.core
@@ -158,6 +160,12 @@ async fn rename(run: Run, pairs: &[(NameText, NameText)]) -> Result<Answer> {
         let (from, to) = (run.writable_name(from)?, run.writable_name(to)?);
         run.core.change(Ddl::RenameTable { from, to }).await?;
     }
+    Ok(run.done())
+}
+
+async fn exchange(run: Run, one: &NameText, other: &NameText) -> Result<Answer> {
+    let (one, other) = (run.table(one)?.name.clone(), run.table(other)?.name.clone());
+    run.core.change(Ddl::ExchangeTables { one, other }).await?;
     Ok(run.done())
 }
 

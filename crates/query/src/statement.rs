@@ -11,6 +11,7 @@ mod create;
 pub(crate) mod cursor;
 mod feeds;
 mod forms;
+mod insert;
 mod intervals;
 mod join_words;
 mod joins;
@@ -22,6 +23,7 @@ pub(crate) mod matchers;
 mod params;
 mod scalars;
 mod show;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod totals;
@@ -35,17 +37,18 @@ use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 use zepto_common::error::{Error, ErrorCode, Result};
 use zepto_common::limits::DEPTH_MAX;
 
-pub(crate) use alter::AlterAction;
 pub(crate) use alter::Place;
+pub(crate) use alter::{AlterAction, ColumnChange};
 pub(crate) use array_join::ARRAYS_MARKER;
 pub(crate) use clauses::Clauses;
-pub(crate) use create::{ColumnSpec, CreateMaterializedView, CreateTable};
+pub(crate) use create::{ColumnSpec, CreateMaterializedView, CreateTable, Replace};
 pub(crate) use cursor::NameText;
+pub(crate) use insert::Columns;
 pub(crate) use joins::{ASOF_MARKER, LATEST_MARKER};
 pub(crate) use limit_by::{LIMIT_BY_MARKER, TIES_MARKER};
-pub(crate) use params::Params;
+pub(crate) use params::{Params, literal_of};
 pub(crate) use scalars::SCALAR_MARKER;
-pub(crate) use show::{Like, Show};
+pub(crate) use show::{Filter, Like, Show};
 pub(crate) use totals::permit as permit_totals;
 
 use self::cursor::{Cursor, is_word};
@@ -72,6 +75,8 @@ pub(crate) enum ObjectKind {
     View,
     /// A database.
     Database,
+    /// What there is none of here: dictionaries, temporary tables.
+    Dictionary,
 }
 
 /// Which EXPLAIN.
@@ -93,7 +98,7 @@ pub(crate) enum Statement {
     /// EXPLAIN of a query.
     Explain(ExplainKind, Tokens),
     /// INSERT INTO … SELECT or VALUES.
-    Insert { table: NameText, columns: Option<Vec<String>>, source: Tokens },
+    Insert { table: NameText, columns: Columns, source: Tokens },
     /// CREATE TABLE.
     CreateTable(Box<CreateTable>),
     /// CREATE DATABASE.
@@ -104,6 +109,8 @@ pub(crate) enum Statement {
     CreateMaterializedView(Box<CreateMaterializedView>),
     /// DROP TABLE, VIEW or DATABASE.
     Drop { kind: ObjectKind, names: Vec<NameText>, if_exists: bool },
+    /// EXCHANGE TABLES.
+    Exchange(NameText, NameText),
     /// RENAME TABLE.
     Rename(Vec<(NameText, NameText)>),
     /// TRUNCATE TABLE.
@@ -147,6 +154,14 @@ impl Statement {
 /// `QueryIsTooLarge`, `TooDeepAst`, `SyntaxError`.
 pub(crate) fn tokenize(sql: &str) -> Result<Tokens> {
     limits::check_size(sql)?;
+    tokenize_long(sql)
+}
+
+/// The same for a text that was made here and may be longer.
+///
+/// # Errors
+/// As [`tokenize`].
+pub(crate) fn tokenize_long(sql: &str) -> Result<Tokens> {
     let dialect = ZeptoDialect;
     let tokens = Tokenizer::new(&dialect, sql)
         .with_unescape(false)
@@ -158,6 +173,7 @@ pub(crate) fn tokenize(sql: &str) -> Result<Tokens> {
         tokens.pop();
     }
     literals::read(&mut tokens)?;
+    literals::read_here_documents(&mut tokens);
     if tokens.is_empty() {
         return Err(Error::new(ErrorCode::SyntaxError, "Syntax error: empty query"));
     }
@@ -168,12 +184,20 @@ pub(crate) fn tokenize(sql: &str) -> Result<Tokens> {
     Ok(tokens)
 }
 
+/// The same with `{name:Type}` replaced by its value.
+///
+/// # Errors
+/// As [`tokenize`]; a parameter without a value, or with one that is not of its type.
+pub(crate) fn parametrized(text: &str, params: &Params) -> Result<Tokens> {
+    params::substitute(tokenize(text)?, params)
+}
+
 /// Parses one statement.
 ///
 /// # Errors
 /// What [`tokenize`] refuses, a text that is no statement, a parameter without a value.
 pub(crate) fn parse(sql: &str, params: &Params) -> Result<Parsed> {
-    let tokens = params::substitute(tokenize(sql)?, params)?;
+    let tokens = parametrized(sql, params)?;
     // CREATE TABLE has a SETTINGS clause of its own, which its parser reads.
     let creates = tokens.first().is_some_and(|t| is_word(&t.token, "CREATE"));
     let (tokens, clauses) = if creates { (tokens, Clauses::default()) } else { clauses::split(tokens)? };
@@ -184,17 +208,20 @@ fn statement(mut cursor: Cursor) -> Result<Statement> {
     let query = ["SELECT", "WITH", "FROM", "VALUES"].iter().any(|word| cursor.sees(&[word]))
         || cursor.peek() == Some(&Token::LParen);
     if query {
-        return Ok(Statement::Query(cursor.rest()));
+        return insert::or_query(cursor);
     }
     feeds::refuse(&cursor)?;
     if cursor.word("EXPLAIN") {
         return explain(cursor);
     }
     if cursor.word("INSERT") {
-        return insert(cursor);
+        return insert::insert(cursor, Vec::new());
     }
     if cursor.word("CREATE") {
         return create::create(cursor);
+    }
+    if cursor.word("REPLACE") {
+        return create::replace(cursor);
     }
     if cursor.word("ALTER") {
         return alter::alter(cursor);
@@ -207,19 +234,20 @@ fn statement(mut cursor: Cursor) -> Result<Statement> {
 
 fn short_statement(mut cursor: Cursor) -> Result<Statement> {
     let statement = if cursor.word("DROP") {
-        drop_statement(&mut cursor)?
+        tables::drop(&mut cursor)?
     } else if cursor.word("RENAME") {
-        rename(&mut cursor)?
+        tables::rename(&mut cursor)?
+    } else if cursor.word("EXCHANGE") {
+        tables::exchange(&mut cursor)?
     } else if cursor.word("TRUNCATE") {
-        cursor.word("TABLE");
-        let if_exists = cursor.if_exists();
-        Statement::Truncate { table: cursor.table_name()?, if_exists }
+        tables::truncate(&mut cursor)?
     } else if cursor.words(&["OPTIMIZE", "TABLE"]) {
         let table = cursor.table_name()?;
         cursor.rest();
         Statement::Optimize { table }
     } else if cursor.words(&["DELETE", "FROM"]) {
         let table = cursor.table_name()?;
+        on_cluster(&mut cursor)?;
         cursor.expect_word("WHERE")?;
         Statement::Delete { table, predicate: cursor.rest() }
     } else if cursor.word("UPDATE") {
@@ -248,8 +276,8 @@ fn short_statement(mut cursor: Cursor) -> Result<Statement> {
 
 fn unknown(cursor: &Cursor) -> Error {
     let known = [
-        "ATTACH", "DETACH", "SYSTEM", "BACKUP", "RESTORE", "GRANT", "REVOKE", "EXCHANGE", "CHECK", "UNDROP",
-        "WATCH", "MOVE", "COPY", "MERGE", "BEGIN", "COMMIT", "ROLLBACK",
+        "ATTACH", "DETACH", "SYSTEM", "BACKUP", "RESTORE", "GRANT", "REVOKE", "CHECK", "UNDROP", "WATCH",
+        "MOVE", "COPY", "MERGE", "BEGIN", "COMMIT", "ROLLBACK",
     ];
     match known.iter().find(|word| cursor.sees(&[word])) {
         Some(word) => Error::new(ErrorCode::NotImplemented, format!("{word} is not supported")),
@@ -306,81 +334,6 @@ fn explain(mut cursor: Cursor) -> Result<Statement> {
         Statement::Query(tokens) => Ok(Statement::Explain(kind, tokens)),
         _ => Err(Error::new(ErrorCode::NotImplemented, "EXPLAIN of a statement that is not a query")),
     }
-}
-
-fn insert(mut cursor: Cursor) -> Result<Statement> {
-    cursor.word("INTO");
-    cursor.word("TABLE");
-    if cursor.sees(&["FUNCTION"]) {
-        return Err(Error::new(ErrorCode::NotImplemented, "INSERT INTO FUNCTION is not supported"));
-    }
-    let table = cursor.table_name()?;
-    let lists_columns = cursor.peek() == Some(&Token::LParen)
-        && !matches!(cursor.peek_at(1), Some(token) if is_word(token, "SELECT") || is_word(token, "WITH"));
-    let columns = match lists_columns {
-        true => Some(identifiers(cursor.parenthesised()?)?),
-        false => None,
-    };
-    let source = cursor.rest();
-    match source.first() {
-        Some(first) if is_word(&first.token, "FORMAT") => {
-            Err(Error::new(ErrorCode::NotImplemented, "INSERT … FORMAT has its data in the request's body"))
-        }
-        Some(_) => Ok(Statement::Insert { table, columns, source }),
-        None => Err(cursor.unexpected("SELECT or VALUES")),
-    }
-}
-
-/// A comma-separated list of identifiers, nothing else.
-fn identifiers(tokens: Tokens) -> Result<Vec<String>> {
-    let mut cursor = Cursor::new(tokens);
-    let mut names = Vec::new();
-    while !cursor.at_end() {
-        names.push(cursor.identifier()?);
-        if !cursor.symbol(&Token::Comma) {
-            break;
-        }
-    }
-    cursor.expect_end()?;
-    Ok(names)
-}
-
-fn drop_statement(cursor: &mut Cursor) -> Result<Statement> {
-    cursor.word("TEMPORARY");
-    let kind = if cursor.word("TABLE") {
-        ObjectKind::Table
-    } else if cursor.word("VIEW") {
-        ObjectKind::View
-    } else if cursor.word("DATABASE") || cursor.word("SCHEMA") {
-        ObjectKind::Database
-    } else {
-        return Err(cursor.unexpected("TABLE, VIEW or DATABASE"));
-    };
-    let if_exists = cursor.if_exists();
-    let mut names = vec![cursor.table_name()?];
-    while cursor.symbol(&Token::Comma) {
-        names.push(cursor.table_name()?);
-    }
-    on_cluster(cursor)?;
-    Ok(Statement::Drop { kind, names, if_exists })
-}
-
-fn rename(cursor: &mut Cursor) -> Result<Statement> {
-    if cursor.sees(&["DATABASE"]) || cursor.sees(&["DICTIONARY"]) {
-        return Err(Error::new(ErrorCode::NotImplemented, "Only tables can be renamed"));
-    }
-    cursor.word("TABLE");
-    let mut pairs = Vec::new();
-    loop {
-        let from = cursor.table_name()?;
-        cursor.expect_word("TO")?;
-        pairs.push((from, cursor.table_name()?));
-        if !cursor.symbol(&Token::Comma) {
-            break;
-        }
-    }
-    on_cluster(cursor)?;
-    Ok(Statement::Rename(pairs))
 }
 
 /// `WHERE query_id = 'x'`, `WHERE user = 'u'`, and AND between them.

@@ -2,6 +2,7 @@
 //! the same as views. And `numbers`.
 
 mod cells;
+mod create_text;
 mod declared;
 mod information;
 mod numbers;
@@ -10,7 +11,7 @@ mod tables;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{MemTable, Session, TableProvider};
 use datafusion::common::Result;
@@ -19,14 +20,16 @@ use datafusion::logical_expr::{Expr, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 
 use zepto_common::schema::TableName;
+use zepto_common::types::ColumnType;
 use zepto_engine::catalog::Catalog;
 use zepto_engine::store::ViewDefinition;
 
 use crate::error::external;
-use crate::service::Core;
+use crate::service::{Core, Settings};
 
 pub(crate) use cells::{Cells, batch};
-pub(crate) use tables::{create_statement, default_text, type_name};
+pub(crate) use create_text::{Lines, create_statement, create_view, default_text};
+pub(crate) use tables::type_name;
 
 /// The database's name.
 pub(crate) const SYSTEM: &str = "system";
@@ -66,9 +69,26 @@ const TABLES: [(&str, Rows); 12] = [
     ("views", tables::views),
 ];
 
+/// Tables here with names and types of their columns, but for `columns` itself.
+///
+/// # Errors
+/// Rows that cannot be made.
+fn described(core: &Core) -> zepto_common::Result<Vec<(&'static str, SchemaRef)>> {
+    let number = || Arc::new(Schema::new(vec![ColumnType::UInt64.query_field("number")]));
+    let mut all = vec![("numbers", number()), ("numbers_mt", number())];
+    for (name, rows) in TABLES.iter().filter(|(name, _)| *name != "columns") {
+        let rows = declared::completed(name, rows(core)?);
+        all.push((*name, rows.map_err(crate::error::from_datafusion)?.schema()));
+    }
+    for name in declared::tables() {
+        all.push((name, declared::schema(name).map_err(crate::error::from_datafusion)?));
+    }
+    Ok(all)
+}
+
 /// Names of the tables here.
 pub(crate) fn table_names() -> impl Iterator<Item = &'static str> {
-    TABLES.iter().map(|(name, _)| *name).chain(["numbers", "numbers_mt"]).chain(declared::names())
+    TABLES.iter().map(|(name, _)| *name).chain(["numbers", "numbers_mt"]).chain(declared::tables())
 }
 
 /// A table of this database.
@@ -83,14 +103,16 @@ pub(crate) fn table(core: &Arc<Core>, name: &str) -> Result<Option<Arc<dyn Table
         return declared.map(Some);
     }
     let Some((_, rows)) = TABLES.iter().find(|(table, _)| *table == name) else { return Ok(None) };
-    let schema = rows(core).map_err(external)?.schema();
-    Ok(Some(Arc::new(SystemTable { core: core.clone(), rows: *rows, schema })))
+    let rows = *rows;
+    let schema = declared::completed(name, rows(core).map_err(external)?)?.schema();
+    Ok(Some(Arc::new(SystemTable { core: core.clone(), name: name.to_owned(), rows, schema })))
 }
 
 /// A table whose rows are made when it is scanned.
 #[derive(Debug)]
 struct SystemTable {
     core: Arc<Core>,
+    name: String,
     rows: Rows,
     schema: SchemaRef,
 }
@@ -112,7 +134,12 @@ impl TableProvider for SystemTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let rows = (self.rows)(&self.core).map_err(external)?;
+        let mut rows = (self.rows)(&self.core).map_err(external)?;
+        let asked = state.config().get_extension::<Settings>().filter(|_| self.name == "settings");
+        if let Some(asked) = asked {
+            rows = tables::settings_with(&self.core, &asked.0).map_err(external)?;
+        }
+        let rows = declared::completed(&self.name, rows)?;
         MemTable::try_new(self.schema.clone(), vec![vec![rows]])?
             .scan(state, projection, filters, limit)
             .await

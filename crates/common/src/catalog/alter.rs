@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{TableEntry, check_columns};
-use crate::schema::{Column, TableSchema};
+use crate::schema::{Column, ColumnDefault, TableSchema};
 use crate::{Error, ErrorCode, Result};
 
 /// Where a new column goes.
@@ -50,6 +50,13 @@ pub enum AlterOp {
         /// Age at which rows are dropped.
         seconds: Option<u64>,
     },
+    /// MODIFY COLUMN … DEFAULT, REMOVE DEFAULT: for rows to come, and where stored rows have no value.
+    Default {
+        /// The column's name.
+        name: String,
+        /// Its next default.
+        default: ColumnDefault,
+    },
     /// MODIFY COMMENT.
     Comment(String),
     /// COMMENT COLUMN.
@@ -76,6 +83,11 @@ pub(super) fn apply(entry: &mut TableEntry, operations: &[AlterOp]) -> Result<Ta
             AlterOp::RenameColumn { from, to, if_exists } => {
                 if let Some(index) = find(&schema, from, *if_exists)? {
                     schema.columns[index].name.clone_from(to);
+                }
+            }
+            AlterOp::Default { name, default } => {
+                if let Some(index) = find(&schema, name, false)? {
+                    schema.columns[index].default.clone_from(default);
                 }
             }
             AlterOp::ModifyTtl { seconds } => set_ttl(&mut schema, *seconds)?,

@@ -45,6 +45,13 @@ pub enum Ddl {
         /// Its next name.
         to: TableName,
     },
+    /// EXCHANGE TABLES: both at once.
+    ExchangeTables {
+        /// One name.
+        one: TableName,
+        /// The other.
+        other: TableName,
+    },
     /// ALTER TABLE: all operations or none.
     AlterTable {
         /// Its name.
@@ -108,6 +115,7 @@ impl Ddl {
                 forgive(catalog.without_table(name), *if_exists, &[UnknownTable, UnknownDatabase])
             }
             Self::RenameTable { from, to } => catalog.with_table_renamed(from, to).map(Some),
+            Self::ExchangeTables { one, other } => catalog.with_tables_exchanged(one, other).map(Some),
             Self::AlterTable { name, operations } => catalog.with_table_altered(name, operations).map(Some),
             Self::TruncateTable { name, if_exists } => {
                 forgive(catalog.with_table_emptied(name), *if_exists, &[UnknownTable, UnknownDatabase])

@@ -140,3 +140,19 @@ fn a_dropped_database_takes_its_tables_and_views_along() {
     assert!(catalog.table(&TableName::new("default", "a")).is_some());
     assert_eq!(catalog.databases(), ["default"]);
 }
+
+#[test]
+fn exchanged_tables_keep_their_rows_and_one_step_shows_both_changes() {
+    let catalog = with(&["a", "b"]);
+    let (a, b) = (TableName::new("default", "a"), TableName::new("default", "b"));
+    let (id_of_a, id_of_b) = (catalog.require(&a).unwrap().id, catalog.require(&b).unwrap().id);
+    let change = Ddl::ExchangeTables { one: a.clone(), other: b.clone() };
+    let next = change.apply(&catalog).unwrap().unwrap();
+    assert_eq!(next.version(), catalog.version() + 1);
+    assert_eq!((next.require(&a).unwrap().id, next.require(&b).unwrap().id), (id_of_b, id_of_a));
+    assert_eq!(next.table_by_id(id_of_a).unwrap().name, b);
+    let twice = Ddl::ExchangeTables { one: a.clone(), other: a.clone() };
+    assert_eq!(twice.apply(&next).unwrap_err().code, ErrorCode::BadArguments);
+    let missing = Ddl::ExchangeTables { one: a, other: TableName::new("default", "c") };
+    assert_eq!(missing.apply(&next).unwrap_err().code, ErrorCode::UnknownTable);
+}

@@ -42,6 +42,15 @@ impl Store {
         self.change_catalog(move |catalog| catalog.with_table_renamed(&from, &to)).await
     }
 
+    /// Gives two tables each other's name, both at once.
+    ///
+    /// # Errors
+    /// `UnknownTable`, `UnknownDatabase`, the disk's.
+    pub async fn exchange_tables(&self, one: &TableName, other: &TableName) -> Result<()> {
+        let (one, other) = (one.clone(), other.clone());
+        self.change_catalog(move |catalog| catalog.with_tables_exchanged(&one, &other)).await
+    }
+
     /// Changes a table: all operations or none. No stored row is touched but those that expire.
     ///
     /// # Errors
@@ -137,6 +146,7 @@ impl Store {
             }
             Ddl::DropTable { name, if_exists } => (self.drop_table(&name).await, if_exists, &MISSING),
             Ddl::RenameTable { from, to } => (self.rename_table(&from, &to).await, false, &[]),
+            Ddl::ExchangeTables { one, other } => (self.exchange_tables(&one, &other).await, false, &[]),
             Ddl::AlterTable { name, operations } => (self.alter_table(&name, operations).await, false, &[]),
             Ddl::TruncateTable { name, if_exists } => (self.truncate_table(&name).await, if_exists, &MISSING),
             Ddl::DeleteRows { table, schema, condition, .. } => {

@@ -44,6 +44,20 @@ fn columns_are_all_or_those_named() {
 }
 
 #[test]
+fn columns_may_be_all_but_some() {
+    let left_out = |text: &str| (head(text).columns.unwrap(), head(text).except);
+    assert_eq!(
+        left_out("INSERT INTO t (* EXCEPT(a, `b c`)) VALUES (1)"),
+        (vec!["a".to_owned(), "b c".to_owned()], true)
+    );
+    assert_eq!(left_out("INSERT INTO t (* except a) VALUES (1)"), (vec!["a".to_owned()], true));
+    assert!(!head("INSERT INTO t (a) VALUES (1)").except);
+    let table = super::support::table("a Int8, b Int8, c Int8");
+    let rest = head("INSERT INTO t (* EXCEPT(b)) VALUES (1, 2)").columns_of(&table).unwrap();
+    assert_eq!(rest, Some(vec!["a".to_owned(), "c".to_owned()]));
+}
+
+#[test]
 fn data_starts_behind_the_format_and_one_line_end() {
     assert_eq!(data("INSERT INTO t VALUES (1)"), " (1)");
     assert_eq!(data("INSERT INTO t FORMAT TSV\n1\t2\n"), "1\t2\n");

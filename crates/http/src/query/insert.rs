@@ -4,6 +4,7 @@
 //! is good so far, so a body of one block is stored wholly or not at all; once blocks are stored, an error says
 //! how many rows are and which blocks; 429 and 503 mean that nothing of this request was stored.
 
+mod expressions;
 mod ingest;
 #[cfg(test)]
 mod tests;
@@ -18,7 +19,6 @@ use futures::{FutureExt, future::BoxFuture};
 use http::StatusCode;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use zepto_common::limits::{HTTP_CHUNK_BYTES, INSERT_BLOCKS_IN_FLIGHT, QUEUE_WAIT};
 use zepto_common::metric_names::INSERT_DURATION;
@@ -26,6 +26,7 @@ use zepto_common::schema::{ColumnDefault, TableName, TableSchema};
 use zepto_common::service::{WriteReceipt, WriteRequest};
 use zepto_common::tally::Tally;
 use zepto_common::{BatchId, Error, ErrorCode, Result};
+use zepto_formats::insert::InsertHead;
 use zepto_formats::{Format, FormatSettings};
 
 use super::Call;
@@ -33,7 +34,6 @@ use super::source::{Rest, Source};
 use crate::body::RawBody;
 use crate::door::{BUDGET_UNIT, units_of};
 use crate::reply::{self, Summary};
-use crate::statement::StatementKind;
 use ingest::Ingest;
 
 use arrow::array::RecordBatch;
@@ -49,7 +49,8 @@ const AHEAD_BYTES: u64 = 4 << 20;
 /// What the statement says about its data.
 pub(super) struct Target {
     pub(super) table: TableName,
-    pub(super) columns: Option<Vec<String>>,
+    /// What else the statement says; None: all columns.
+    pub(super) head: Option<InsertHead>,
     pub(super) format: Format,
 }
 
@@ -60,16 +61,14 @@ pub(super) struct Target {
 pub(super) async fn run(call: &Arc<Call>, target: Target, source: &mut Source) -> Result<Response> {
     let door = &call.service.door;
     let mut schema = door.sink.table(&target.table).await?;
-    if target.columns.iter().flatten().any(|column| schema.index_of(column).is_none()) {
+    let mut named = target.head.iter().flat_map(|head| head.columns.iter().flatten());
+    if named.any(|column| schema.index_of(column).is_none()) {
         schema = door.sink.newest_table(&target.table).await?;
     }
     let settings = FormatSettings::from_map(&call.settings.settings)?;
-    let evaluator = (target.format == Format::Values).then(|| {
-        let context = call.context("", StatementKind::Insert, CancellationToken::new());
-        door.queries.evaluator(&context)
-    });
-    let columns = target.columns.as_deref();
-    let decoder = zepto_formats::decoder(target.format, &schema, columns, &settings, evaluator)?;
+    let evaluator = (target.format == Format::Values).then(|| expressions::evaluator(call));
+    let columns = target.head.map(|head| head.columns_of(&schema)).transpose()?.flatten();
+    let decoder = zepto_formats::decoder(target.format, &schema, columns.as_deref(), &settings, evaluator)?;
     let time = call.settings.max_execution_time.unwrap_or(door.limits.insert_time);
     let Rest { raw, inflate, first, ended } = source.rest()?;
     raw.set_deadline((call.started + time).into());

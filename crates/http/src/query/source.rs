@@ -1,5 +1,7 @@
 //! The text of a statement and the data behind it: the URL's `query`, a line feed and the body are one text.
 
+use std::collections::BTreeMap;
+
 use bytes::{Bytes, BytesMut};
 use zepto_common::limits::{HTTP_CHUNK_BYTES, STATEMENT_BYTES_MAX};
 use zepto_common::{Error, ErrorCode, Result};
@@ -87,9 +89,12 @@ impl Source {
     ///
     /// # Errors
     /// `SyntaxError`; `QueryIsTooLarge` when the head does not end within the bound; the body's.
-    pub(super) async fn insert_head(&mut self) -> Result<Option<InsertHead>> {
+    pub(super) async fn insert_head(
+        &mut self,
+        params: &BTreeMap<String, Option<String>>,
+    ) -> Result<Option<InsertHead>> {
         loop {
-            match InsertHead::parse(&self.text) {
+            match InsertHead::parse_with(&self.text, params) {
                 Ok(Some(head)) if self.ended || head.data_offset + CERTAIN_BYTES <= self.text.len() => {
                     let _ = self.text.split_to(head.data_offset.min(self.text.len()));
                     return Ok(Some(head));

@@ -185,6 +185,19 @@ async fn the_query_service_is_told_the_request() {
 }
 
 #[tokio::test]
+async fn a_url_that_is_too_long_is_told_with_a_code() {
+    let door = start(Wish::default()).await;
+    for method in ["GET", "POST"] {
+        let target = format!("/?query=SELECT%201&param_x={}", "x".repeat(70_000));
+        let reply = send(door.address, method, &target, &[], b"").await;
+        assert_eq!((reply.status, reply.header("x-clickhouse-exception-code")), (414, Some("229")));
+        assert!(reply.text().contains("(QUERY_IS_TOO_LARGE)"), "{}", reply.text());
+    }
+    let target = format!("/?query=SELECT%201&param_x={}", "x".repeat(60_000));
+    assert_eq!(get(door.address, &target).await.status, 200);
+}
+
+#[tokio::test]
 async fn a_get_never_changes_anything() {
     let door = start(Wish::default()).await;
     for sql in [

@@ -36,13 +36,34 @@ async fn rows_come_in_the_body_behind_the_statement_or_behind_the_url() {
         ("/".to_owned(), "insert into `t` values ('a', 1);"),
         ("/?database=default".to_owned(), "-- c\nINSERT INTO TABLE t (k, v) FORMAT CSV\n\"a\",1\n"),
         ("/".to_owned(), "INSERT INTO t (k, v) SETTINGS async_insert=1 VALUES ('a', 1 + 1)"),
+        (
+            "/?param_t=t&param_d=default".to_owned(),
+            "INSERT INTO {d:Identifier}.{ t : Identifier } VALUES ('a', 1)",
+        ),
+        ("/".to_owned(), "INSERT INTO t (* EXCEPT(k)) VALUES (1)"),
+        ("/".to_owned(), "INSERT INTO t (* EXCEPT v) FORMAT TSV\na\n"),
     ] {
         let reply = post(door.address, &target, body).await;
         assert_eq!((reply.status, reply.text().as_str()), (200, ""), "{target} {body}");
         assert_eq!(reply.summary("written_rows"), "1", "{target} {body}");
     }
-    assert_eq!(door.sink.values(), [1, 1, 1, 1, 1, 1, 1, 2]);
+    assert_eq!(door.sink.values(), [1, 1, 1, 1, 1, 1, 1, 2, 1, 1, 0]);
     assert!(door.queries.contexts.lock().is_empty(), "rows never pass the query service");
+}
+
+#[tokio::test]
+async fn a_table_or_column_that_is_not_there_is_told_by_its_code() {
+    let door = start(Wish::default()).await;
+    for (sql, code) in [
+        ("INSERT INTO {t:Identifier} VALUES ('a', 1)", "456"),
+        ("INSERT INTO {t:String} VALUES ('a', 1)", "62"),
+        ("INSERT INTO t (* EXCEPT(zz)) VALUES (1)", "16"),
+        ("INSERT INTO t (* EXCEPT) VALUES (1)", "62"),
+    ] {
+        let reply = post(door.address, "/", sql).await;
+        assert_eq!(reply.header("x-clickhouse-exception-code"), Some(code), "{sql} {}", reply.text());
+    }
+    assert_eq!(door.sink.rows(), 0);
 }
 
 #[tokio::test]

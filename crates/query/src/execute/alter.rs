@@ -2,13 +2,14 @@
 
 use zepto_common::catalog::Ddl;
 use zepto_common::error::{Error, ErrorCode, Result};
+use zepto_common::schema::{ColumnDefault, TableSchema};
 use zepto_common::service::Answer;
 use zepto_engine::store::{AlterOp, ColumnPosition};
 
 use super::create::column;
 use super::mutate;
 use crate::service::Run;
-use crate::statement::{AlterAction, NameText, Place};
+use crate::statement::{AlterAction, ColumnChange, ColumnSpec, NameText, Place};
 
 /// Does all actions.
 pub(super) async fn alter(run: Run, table: &NameText, mut actions: Vec<AlterAction>) -> Result<Answer> {
@@ -28,9 +29,55 @@ pub(super) async fn alter(run: Run, table: &NameText, mut actions: Vec<AlterActi
             None => {}
         }
     }
-    let operations: Result<Vec<AlterOp>> = actions.iter().map(|action| operation(&run, action)).collect();
-    run.core.change(Ddl::AlterTable { name: schema.name.clone(), operations: operations? }).await?;
+    let mut operations = Vec::with_capacity(actions.len());
+    for action in &actions {
+        match action {
+            AlterAction::ModifyColumn { name, if_exists, change } => {
+                modify(&run, &schema, (name, *if_exists), change, &mut operations)?;
+            }
+            other => operations.push(operation(&run, other)?),
+        }
+    }
+    if operations.is_empty() {
+        return Ok(run.done());
+    }
+    run.core.change(Ddl::AlterTable { name: schema.name.clone(), operations }).await?;
     Ok(run.done())
+}
+
+/// MODIFY COLUMN: the default and the comment; the type only as it is.
+fn modify(
+    run: &Run,
+    schema: &TableSchema,
+    (name, if_exists): (&str, bool),
+    change: &ColumnChange,
+    operations: &mut Vec<AlterOp>,
+) -> Result<()> {
+    let Some(known) = schema.index_of(name).map(|index| &schema.columns[index]) else {
+        let message = format!("Wrong column. Cannot find column `{name}` to modify");
+        return if if_exists { Ok(()) } else { Err(Error::new(ErrorCode::NotFoundColumnInBlock, message)) };
+    };
+    if let Some(ty) = change.ty.as_ref().filter(|ty| **ty != known.ty) {
+        let message = format!("Column {name}: its type {} cannot be changed, as to {ty}", known.ty);
+        return Err(Error::new(ErrorCode::NotImplemented, message));
+    }
+    if let Some(tokens) = &change.default {
+        let spec = ColumnSpec {
+            name: name.to_owned(),
+            ty: known.ty.clone(),
+            default: Some(tokens.clone()),
+            comment: String::new(),
+        };
+        let default = column(run, &spec)?.default;
+        operations.push(AlterOp::Default { name: name.to_owned(), default });
+    }
+    if change.without_default {
+        operations.push(AlterOp::Default { name: name.to_owned(), default: ColumnDefault::Zero });
+    }
+    if let Some(comment) = &change.comment {
+        operations.push(AlterOp::CommentColumn { name: name.to_owned(), comment: comment.clone() });
+    }
+    Ok(())
 }
 
 fn operation(run: &Run, action: &AlterAction) -> Result<AlterOp> {
@@ -55,7 +102,10 @@ fn operation(run: &Run, action: &AlterAction) -> Result<AlterOp> {
         }
         AlterAction::Ttl(seconds) => AlterOp::ModifyTtl { seconds: *seconds },
         AlterAction::Comment(comment) => AlterOp::Comment(comment.clone()),
-        AlterAction::Delete(_) | AlterAction::Update { .. } | AlterAction::RenameTo(_) => {
+        AlterAction::Delete(_)
+        | AlterAction::Update { .. }
+        | AlterAction::RenameTo(_)
+        | AlterAction::ModifyColumn { .. } => {
             let message = "DELETE, UPDATE and RENAME TO must be the only action of ALTER TABLE";
             return Err(Error::new(ErrorCode::NotImplemented, message));
         }

@@ -5,6 +5,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use zepto_common::ColumnId;
 use zepto_common::catalog::Ddl;
 use zepto_common::error::{Error, ErrorCode, Result};
+use zepto_common::limits::NAME_BYTES_MAX;
 use zepto_common::schema::{Column, ColumnDefault, TableName};
 use zepto_common::service::Answer;
 use zepto_common::types::ColumnType;
@@ -17,7 +18,7 @@ use super::show::columns_of;
 use super::{insert, is_missing};
 use crate::service::Run;
 use crate::statement::cursor::{Cursor, is_word, quote, text_of};
-use crate::statement::{ColumnSpec, CreateTable, NameText, Tokens};
+use crate::statement::{ColumnSpec, Columns, CreateTable, NameText, Replace, Tokens};
 use crate::system::is_built_in;
 
 /// CREATE DATABASE.
@@ -36,7 +37,51 @@ pub(super) async fn database(run: Run, name: &str, if_not_exists: bool) -> Resul
 }
 
 /// CREATE TABLE, from columns, from another table or from a query.
-pub(super) async fn table(mut run: Run, create: CreateTable) -> Result<Answer> {
+pub(super) async fn table(run: Run, create: CreateTable) -> Result<Answer> {
+    match create.replace {
+        Replace::No => new(run, create).await,
+        Replace::IfThere | Replace::MustBeThere => replace(run, create).await,
+    }
+}
+
+/// Makes and fills the table under another name, and lets it take the place of the one that is there in one step: who reads
+/// meanwhile finds either of them whole.
+async fn replace(run: Run, create: CreateTable) -> Result<Answer> {
+    let name_text = create.name.clone().ok_or_else(|| Error::internal("CREATE TABLE without a name"))?;
+    let name = run.writable_name(&name_text)?;
+    let catalog = run.core.store.catalog();
+    let is_there = catalog.table(&name).is_some();
+    if is_there {
+        // Whatever forbids to drop it forbids to replace it; told before anything is made.
+        Ddl::DropTable { name: name.clone(), if_exists: false }.apply(&catalog)?;
+    } else if create.replace == Replace::MustBeThere || catalog.view(&name).is_some() {
+        catalog.require(&name)?;
+    }
+    let aside = format!("_tmp_replace_{}_{}", catalog.version(), run.context.query_id);
+    let aside = TableName::new(&name.database, aside.chars().take(NAME_BYTES_MAX / 4).collect::<String>());
+    let core = run.core.clone();
+    let made = CreateTable {
+        name: Some(NameText { database: Some(aside.database.clone()), table: aside.table.clone() }),
+        ..create
+    };
+    let dropped = || core.change(Ddl::DropTable { name: aside.clone(), if_exists: true });
+    let answer = match Box::pin(new(run, made)).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            dropped().await?;
+            return Err(error);
+        }
+    };
+    let moved = match is_there {
+        true => Ddl::ExchangeTables { one: name, other: aside.clone() },
+        false => Ddl::RenameTable { from: aside.clone(), to: name },
+    };
+    let moved = core.change(moved).await;
+    dropped().await?;
+    moved.map(|()| answer)
+}
+
+async fn new(mut run: Run, create: CreateTable) -> Result<Answer> {
     let name_text = create.name.clone().ok_or_else(|| Error::internal("CREATE TABLE without a name"))?;
     let name = run.writable_name(&name_text)?;
     let catalog = run.core.store.catalog();
@@ -56,7 +101,7 @@ pub(super) async fn table(mut run: Run, create: CreateTable) -> Result<Answer> {
         other => other?,
     };
     match create.query.filter(|_| !create.empty) {
-        Some(query) => insert::insert(run, &name_text, None, query).await,
+        Some(query) => insert::insert(run, &name_text, Columns::All, query).await,
         None => Ok(run.done()),
     }
 }

@@ -34,8 +34,8 @@ impl Evaluator {
 
 impl ExpressionEvaluator for Evaluator {
     fn evaluate(&self, expression: &str, ty: &ColumnType) -> Result<ArrayRef> {
-        let tokens = statement::tokenize(expression)?;
         let context = &self.context;
+        let tokens = statement::parametrized(expression, &context.params)?;
         let state = self.core.sessions.evaluation_state(&self.core, &context.database, &context.settings);
         constant(&self.core, &state, tokens, ty)
     }

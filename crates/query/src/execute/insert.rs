@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use arrow::array::{ArrayRef, RecordBatch};
-use arrow::compute::BatchCoalescer;
+use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::compute::{BatchCoalescer, cast as cast_array, interleave};
 use arrow::datatypes::DataType;
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::expr::ScalarFunction;
@@ -29,15 +29,10 @@ use crate::error::from_datafusion;
 use crate::functions::scalar_function;
 use crate::provider::to_storage;
 use crate::service::Run;
-use crate::statement::{self, NameText, Tokens};
+use crate::statement::{self, Columns, NameText, Tokens};
 
 /// Inserts the rows of `source`.
-pub(super) async fn insert(
-    run: Run,
-    table: &NameText,
-    columns: Option<Vec<String>>,
-    source: Tokens,
-) -> Result<Answer> {
+pub(super) async fn insert(run: Run, table: &NameText, columns: Columns, source: Tokens) -> Result<Answer> {
     let schema = run.table(table)?;
     let targets = targets(&schema, columns)?;
     let state = run.state()?;
@@ -126,10 +121,20 @@ fn in_one_order(plan: LogicalPlan) -> Result<LogicalPlan> {
 }
 
 /// Indexes of the columns that get the query's columns, in its order.
-fn targets(schema: &TableSchema, columns: Option<Vec<String>>) -> Result<Vec<usize>> {
-    let Some(columns) = columns else { return Ok((0..schema.columns.len()).collect()) };
-    let mut targets = Vec::with_capacity(columns.len());
-    for name in &columns {
+fn targets(schema: &TableSchema, columns: Columns) -> Result<Vec<usize>> {
+    match columns {
+        Columns::All => Ok((0..schema.columns.len()).collect()),
+        Columns::Named(names) => indexes(schema, &names),
+        Columns::Except(names) => {
+            let except = indexes(schema, &names)?;
+            Ok((0..schema.columns.len()).filter(|index| !except.contains(index)).collect())
+        }
+    }
+}
+
+fn indexes(schema: &TableSchema, names: &[String]) -> Result<Vec<usize>> {
+    let mut targets = Vec::with_capacity(names.len());
+    for name in names {
         let Some(index) = schema.index_of(name) else {
             let message = format!("No such column {name} in table {}", schema.name);
             return Err(Error::new(ErrorCode::NoSuchColumnInTable, message));
@@ -195,15 +200,22 @@ struct Fill {
 }
 
 enum FillColumn {
-    Given(usize),
+    /// The query's column of this number; what a NULL becomes where NULL is no value, if it becomes anything.
+    Given(usize, Option<ArrayRef>),
     Default(ArrayRef),
 }
 
 impl Fill {
     fn new(run: &Run, schema: &Arc<TableSchema>, targets: &[usize]) -> Result<Self> {
+        let set = run.context.settings.get("insert_null_as_default");
+        let null_is_default = set.is_none_or(|value| value == "1" || value.eq_ignore_ascii_case("true"));
         let columns = schema.columns.iter().enumerate().map(|(index, column)| {
             match targets.iter().position(|&target| target == index) {
-                Some(given) => Ok(FillColumn::Given(given)),
+                Some(given) => {
+                    let wanted = null_is_default && !column.ty.is_nullable();
+                    let default = wanted.then(|| default_value(run, column)).transpose()?;
+                    Ok(FillColumn::Given(given, default))
+                }
                 None => default_value(run, column).map(FillColumn::Default),
             }
         });
@@ -216,7 +228,10 @@ impl Fill {
             .columns
             .iter()
             .map(|column| match column {
-                FillColumn::Given(index) => Ok(block.column(*index).clone()),
+                FillColumn::Given(index, Some(default)) if block.column(*index).logical_null_count() > 0 => {
+                    filled(block.column(*index), default)
+                }
+                FillColumn::Given(index, _) => Ok(block.column(*index).clone()),
                 FillColumn::Default(value) => {
                     let zeros = arrow::array::UInt32Array::from(vec![0; rows]);
                     Ok(arrow::compute::take(value, &zeros, None)?)
@@ -225,6 +240,18 @@ impl Fill {
             .collect();
         to_storage(&columns?, rows, &self.schema)
     }
+}
+
+/// A column with this one value in the place of NULLs.
+fn filled(column: &ArrayRef, default: &ArrayRef) -> Result<ArrayRef> {
+    let default = cast_array(default, column.data_type())?;
+    let nulls = column.logical_nulls();
+    let places = (0..column.len()).map(|row| {
+        let is_null = nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
+        if is_null { (1, 0) } else { (0, row) }
+    });
+    let places: Vec<(usize, usize)> = places.collect();
+    Ok(interleave(&[column.as_ref(), default.as_ref()], &places)?)
 }
 
 /// What a column gets that the INSERT leaves out, as a one-row array of its storage type.

@@ -18,6 +18,7 @@ use zepto_common::schema::TableSchema;
 use zepto_common::service::Answer;
 
 use super::evaluate::as_of_a_row;
+use super::sets;
 use crate::conditions::{SAME_EVERYWHERE, StoredCondition};
 use crate::error::from_datafusion;
 use crate::provider::to_query;
@@ -29,6 +30,7 @@ use crate::statement::{self, NameText, Tokens};
 pub(super) async fn delete(run: Run, table: &NameText, predicate: Tokens) -> Result<Answer> {
     let schema = run.table(table)?;
     let state = run.state()?;
+    let predicate = sets::resolved(&run, predicate).await?;
     if run.core.cluster.is_some() {
         return delete_in_cluster(run, &schema, &state, &predicate).await;
     }
@@ -90,6 +92,7 @@ pub(super) async fn update(
 ) -> Result<Answer> {
     let schema = run.table(table)?;
     let state = run.state()?;
+    let predicate = sets::resolved(&run, predicate).await?;
     let wanted = expression(&run, &state, &schema, predicate, None).await?;
     let mut values: Vec<(usize, Arc<dyn PhysicalExpr>)> = Vec::with_capacity(assignments.len());
     for (name, tokens) in assignments {

@@ -11,13 +11,14 @@ use crate::service::{Core, Run};
 use crate::statement::cursor::quote;
 use crate::statement::{self, NameText, ObjectKind, Show};
 use crate::system::{
-    Cells, SYSTEM, batch, built_in_view, create_statement, default_text, is_built_in, table_names, type_name,
+    Cells, Lines, SYSTEM, batch, built_in_view, create_statement, create_view, default_text, is_built_in,
+    table_names, type_name,
 };
 
 /// Answers it.
 pub(super) async fn show(run: Run, show: Show) -> Result<Answer> {
     match show {
-        Show::Tables { database, like, limit } => {
+        Show::Tables { full, database, like, limit } => {
             let database = database.unwrap_or_else(|| run.context.database.clone());
             if !run.core.has_database(&database) {
                 return Err(Error::new(
@@ -25,26 +26,37 @@ pub(super) async fn show(run: Run, show: Show) -> Result<Answer> {
                     format!("Database {database} does not exist"),
                 ));
             }
-            let limit = limit.map(|n| format!(" LIMIT {n}")).unwrap_or_default();
-            let condition = format!("database = {}{}", quote(&database), like_text(like.as_ref(), " AND "));
-            select(run, format!("SELECT name FROM system.tables WHERE {condition} ORDER BY name{limit}"))
+            let limit = limit_text(limit);
+            let condition = format!("database = {}{}", quote(&database), filter_text(like.as_ref(), " AND "));
+            let columns = if full { "name, engine" } else { "name" };
+            select(run, format!("SELECT {columns} FROM system.tables WHERE {condition} ORDER BY name{limit}"))
                 .await
         }
-        Show::Databases { like } => {
-            let condition = like_text(like.as_ref(), " WHERE ");
-            select(run, format!("SELECT name FROM system.databases{condition} ORDER BY name")).await
+        Show::Databases { like, limit } => {
+            let (condition, limit) = (filter_text(like.as_ref(), " WHERE "), limit_text(limit));
+            select(run, format!("SELECT name FROM system.databases{condition} ORDER BY name{limit}")).await
         }
         Show::Functions { like } => {
-            let condition = like_text(like.as_ref(), " WHERE ");
-            select(run, format!("SELECT name, is_aggregate FROM system.functions{condition} ORDER BY name"))
-                .await
+            let condition = filter_text(like.as_ref(), " WHERE ");
+            select(run, format!("SELECT * FROM system.functions{condition}")).await
         }
-        Show::Settings { like } => {
-            let condition = like_text(like.as_ref(), " WHERE ");
-            select(run, format!("SELECT name, type, value FROM system.settings{condition} ORDER BY name"))
-                .await
+        Show::Settings { like, changed } => {
+            let changed = if changed { "changed" } else { "1" };
+            let condition = filter_text(like.as_ref(), " AND ");
+            let table = "system.settings";
+            select(run, format!("SELECT name, type, value FROM {table} WHERE {changed}{condition}")).await
         }
-        Show::Table(query) => select(run, query.to_owned()).await,
+        Show::Table { query, column, like, limit } => {
+            let condition =
+                like_text(like.as_ref(), " WHERE ").replace("WHERE name", &format!("WHERE {column}"));
+            let limit = limit_text(limit);
+            select(run, format!("SELECT * FROM ({query}){condition} ORDER BY {column}{limit}")).await
+        }
+        Show::Index(table) => {
+            let sql = index_query(&run, &table)?;
+            select(run, sql).await
+        }
+        Show::None { column } => Ok(run.give(batch(vec![(column, Cells::Text(Vec::new()))])?)),
         Show::Setting(name) => {
             let condition = format!("name = {}", quote(&name));
             select(run, format!("SELECT value FROM system.settings WHERE {condition}")).await
@@ -79,7 +91,7 @@ fn columns_query(
     run: &Run,
     table: &NameText,
     full: bool,
-    like: Option<&statement::Like>,
+    like: Option<&statement::Filter>,
     limit: Option<u64>,
 ) -> Result<String> {
     let name = Core::full_name(table, &run.context);
@@ -88,23 +100,66 @@ fn columns_query(
         let message = format!("SHOW COLUMNS does not know {name}: DESCRIBE TABLE {name} does");
         return Err(Error::new(ErrorCode::NotImplemented, message));
     }
-    if !table_exists(&catalog, &name) {
-        catalog.require(&name)?;
-    }
     let more = match full {
         true => ", NULL AS collation, comment, '' AS privileges",
         false => "",
     };
-    let limit = limit.map(|n| format!(" LIMIT {n}")).unwrap_or_default();
-    Ok(format!(
+    let limit = limit_text(limit);
+    let columns = format!(
         "SELECT name AS field, type, if(startsWith(type, 'Nullable('), 'YES', 'NO') AS `null`, \
          if(is_in_primary_key, 'PRI SOR', '') AS key, \
          if(default_kind = 'DEFAULT', toNullable(default_expression), NULL) AS `default`, '' AS extra{more} \
-         FROM system.columns WHERE database = {} AND table = {}{} ORDER BY field{limit}",
+         FROM system.columns WHERE database = {} AND table = {}",
         quote(&name.database),
         quote(&name.table),
-        like_text(like, " AND "),
-    ))
+    );
+    let condition = match like {
+        Some(statement::Filter::Like(like)) => {
+            like_text(Some(like), " WHERE ").replace("WHERE name", "WHERE field")
+        }
+        other => filter_text(other, " WHERE "),
+    };
+    Ok(format!("SELECT * FROM ({columns}){condition} ORDER BY field{limit}"))
+}
+
+/// The primary key of a table as MySQL's tools want it.
+fn index_query(run: &Run, table: &NameText) -> Result<String> {
+    let name = Core::full_name(table, &run.context);
+    let key = run.core.store.catalog().table(&name).map(|schema| {
+        let columns = schema.order_by.iter().filter_map(|id| schema.index_of_id(*id));
+        columns.map(|at| schema.columns[at].name.clone()).collect::<Vec<_>>()
+    });
+    let rows: Vec<String> = (1..)
+        .zip(key.unwrap_or_default())
+        .map(|(at, column)| {
+            format!(
+                "SELECT {table} AS table, toUInt8(1) AS non_unique, 'PRIMARY' AS key_name, toUInt64({at}) AS seq_in_index, \
+                 {column} AS pk_col, if(dummy = 0, 'A', NULL) AS collation, toUInt8(0) AS cardinality, NULL AS sub_part, \
+                 NULL AS packed, NULL AS null, 'PRIMARY' AS index_type, '' AS comment, '' AS index_comment, \
+                 'YES' AS visible, '' AS expression FROM system.one",
+                table = quote(&name.table),
+                column = quote(&column),
+            )
+        })
+        .collect();
+    match rows.is_empty() {
+        false => Ok(rows.join(" UNION ALL ")),
+        true => Err(Error::new(ErrorCode::NotImplemented, format!("{name} has no primary key to show"))),
+    }
+}
+
+fn limit_text(limit: Option<u64>) -> String {
+    limit.map(|n| format!(" LIMIT {n}")).unwrap_or_default()
+}
+
+fn filter_text(filter: Option<&statement::Filter>, before: &str) -> String {
+    match filter {
+        None => String::new(),
+        Some(statement::Filter::Like(like)) => like_text(Some(like), before),
+        Some(statement::Filter::Where(condition)) => {
+            format!("{before}({})", statement::cursor::text_of(condition))
+        }
+    }
 }
 
 async fn select(run: Run, sql: String) -> Result<Answer> {
@@ -122,7 +177,7 @@ fn create_table(run: Run, name: &NameText) -> Result<Answer> {
     let full = Core::full_name(name, &run.context);
     let catalog = run.core.store.catalog();
     let text = match (catalog.view(&full), built_in_view(&catalog, &full)) {
-        (Some(view), _) => view.sql.clone(),
+        (Some(view), _) => create_view(view, Lines::Many),
         (None, Some(view)) => view.sql,
         (None, None) if catalog.table(&full).is_none() && table_exists(&catalog, &full) => {
             return Err(Error::new(
@@ -130,7 +185,7 @@ fn create_table(run: Run, name: &NameText) -> Result<Answer> {
                 format!("{full} is built in: nothing creates it"),
             ));
         }
-        (None, None) => create_statement(catalog.require(&full)?),
+        (None, None) => create_statement(catalog.require(&full)?, Lines::Many),
     };
     Ok(run.give(batch(vec![("statement", Cells::Text(vec![text]))])?))
 }
@@ -173,8 +228,8 @@ fn give_columns(run: Run, columns: &[Column]) -> Result<Answer> {
     let rows = batch(vec![
         ("name", text(|column| crate::semantics::output_name(&column.name).to_owned())),
         ("type", text(type_name)),
-        ("default_type", text(|column| default_text(&column.default, column.ty.is_number()).0)),
-        ("default_expression", text(|column| default_text(&column.default, column.ty.is_number()).1)),
+        ("default_type", text(|column| default_text(column).0)),
+        ("default_expression", text(|column| default_text(column).1)),
         ("comment", text(|column| column.comment.clone())),
         ("codec_expression", Cells::same("", columns.len())),
         ("ttl_expression", Cells::same("", columns.len())),
@@ -188,6 +243,7 @@ fn exists(run: Run, kind: ObjectKind, name: &NameText) -> Result<Answer> {
     let found = match kind {
         ObjectKind::Database => run.core.has_database(&name.table),
         ObjectKind::View => catalog.view(&full).is_some(),
+        ObjectKind::Dictionary => false,
         ObjectKind::Table => table_exists(&catalog, &full),
     };
     Ok(run.give(batch(vec![("result", Cells::U8(vec![u8::from(found)]))])?))

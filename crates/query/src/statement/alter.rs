@@ -2,8 +2,9 @@
 
 use sqlparser::tokenizer::Token;
 use zepto_common::error::{Error, ErrorCode, Result};
+use zepto_common::types::ColumnType;
 
-use super::create::{ColumnSpec, column};
+use super::create::{ColumnSpec, codecs, column, column_type, ends_default};
 use super::cursor::{Cursor, text_of};
 use super::{Statement, Tokens, on_cluster};
 
@@ -16,6 +17,8 @@ pub(crate) enum AlterAction {
     DropColumn { name: String, if_exists: bool },
     /// RENAME COLUMN a TO b.
     RenameColumn { from: String, to: String, if_exists: bool },
+    /// MODIFY COLUMN.
+    ModifyColumn { name: String, if_exists: bool, change: ColumnChange },
     /// COMMENT COLUMN name 'text'.
     CommentColumn { name: String, comment: String },
     /// MODIFY TTL or SET TTL, in seconds; None removes it.
@@ -28,6 +31,19 @@ pub(crate) enum AlterAction {
     RenameTo(super::NameText),
     /// MODIFY COMMENT.
     Comment(String),
+}
+
+/// What MODIFY COLUMN says of a column; what is None or false stays.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ColumnChange {
+    /// Its type.
+    pub(crate) ty: Option<ColumnType>,
+    /// Its DEFAULT.
+    pub(crate) default: Option<Tokens>,
+    /// REMOVE DEFAULT.
+    pub(crate) without_default: bool,
+    /// Its COMMENT; empty removes it.
+    pub(crate) comment: Option<String>,
 }
 
 /// Where a new column stands.
@@ -86,8 +102,7 @@ fn action(cursor: &mut Cursor) -> Result<AlterAction> {
     } else if cursor.words(&["MODIFY", "COMMENT"]) {
         Ok(AlterAction::Comment(cursor.string()?))
     } else if cursor.words(&["MODIFY", "COLUMN"]) || cursor.words(&["ALTER", "COLUMN"]) {
-        let message = "Changing the type or default of a column is not supported";
-        Err(Error::new(ErrorCode::NotImplemented, message))
+        modify_column(cursor)
     } else if cursor.words(&["COMMENT", "COLUMN"]) {
         cursor.if_exists();
         Ok(AlterAction::CommentColumn { name: cursor.identifier()?, comment: cursor.string()? })
@@ -140,6 +155,54 @@ fn add_column(cursor: &mut Cursor) -> Result<AlterAction> {
         Place::Last
     };
     Ok(AlterAction::AddColumn { spec, if_not_exists, place })
+}
+
+/// Reads `[IF EXISTS] name [[TYPE] Type] [DEFAULT e] [COMMENT 's'] [CODEC(…)]` or `name REMOVE DEFAULT | COMMENT | CODEC`.
+fn modify_column(cursor: &mut Cursor) -> Result<AlterAction> {
+    let if_exists = cursor.if_exists();
+    let name = cursor.identifier()?;
+    let mut change = ColumnChange::default();
+    if cursor.word("REMOVE") {
+        match () {
+            () if cursor.word("DEFAULT") => change.without_default = true,
+            () if cursor.word("COMMENT") => change.comment = Some(String::new()),
+            () if cursor.word("CODEC") => {}
+            () => return unsupported_change(cursor),
+        }
+        return Ok(AlterAction::ModifyColumn { name, if_exists, change });
+    }
+    cursor.word("TYPE");
+    if !["DEFAULT", "COMMENT", "CODEC", "MODIFY", "RESET"].iter().any(|word| cursor.sees(&[word])) {
+        change.ty = Some(column_type(cursor)?);
+    }
+    loop {
+        if cursor.word("DEFAULT") {
+            change.default = Some(cursor.until(ends_default));
+        } else if cursor.word("COMMENT") {
+            change.comment = Some(cursor.string()?);
+        } else if cursor.word("CODEC") {
+            // Columns have no codecs.
+            codecs::read(cursor)?;
+        } else if cursor.words(&["NOT", "NULL"]) {
+        } else if cursor.word("NULL") {
+            change.ty = change.ty.map(ColumnType::nullable);
+        } else if cursor.at_end() || cursor.peek() == Some(&Token::Comma) {
+            return Ok(AlterAction::ModifyColumn { name, if_exists, change });
+        } else {
+            return unsupported_change(cursor);
+        }
+    }
+}
+
+fn unsupported_change(cursor: &Cursor) -> Result<AlterAction> {
+    let known =
+        ["MATERIALIZED", "ALIAS", "EPHEMERAL", "TTL", "FIRST", "AFTER", "MODIFY", "RESET", "SETTINGS"];
+    match known.iter().find(|word| cursor.sees(&[word])) {
+        Some(word) => {
+            Err(Error::new(ErrorCode::NotImplemented, format!("MODIFY COLUMN … {word} is not supported")))
+        }
+        None => Err(cursor.unexpected("DEFAULT, COMMENT or CODEC")),
+    }
 }
 
 /// Reads `a = x, b = y WHERE p`.

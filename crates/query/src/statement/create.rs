@@ -1,5 +1,7 @@
 //! CREATE TABLE, VIEW, MATERIALIZED VIEW and DATABASE.
 
+pub(super) mod codecs;
+
 use sqlparser::tokenizer::Token;
 use zepto_common::error::{Error, ErrorCode, Result};
 use zepto_common::limits::COLUMNS_MAX;
@@ -21,6 +23,18 @@ pub(crate) struct ColumnSpec {
     pub(crate) comment: String,
 }
 
+/// What becomes of a table that has the name already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Replace {
+    /// It stays.
+    #[default]
+    No,
+    /// CREATE OR REPLACE: the new one takes its place.
+    IfThere,
+    /// REPLACE: the same, and it has to be there.
+    MustBeThere,
+}
+
 /// CREATE TABLE as written.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CreateTable {
@@ -28,6 +42,8 @@ pub(crate) struct CreateTable {
     pub(crate) name: Option<NameText>,
     /// IF NOT EXISTS.
     pub(crate) if_not_exists: bool,
+    /// OR REPLACE.
+    pub(crate) replace: Replace,
     /// The column list.
     pub(crate) columns: Vec<ColumnSpec>,
     /// `AS other_table`: take its columns.
@@ -54,6 +70,12 @@ pub(super) fn create(mut cursor: Cursor) -> Result<Statement> {
     if cursor.sees(&["TEMPORARY"]) {
         return Err(Error::new(ErrorCode::NotImplemented, "Temporary tables are not supported"));
     }
+    if replace && !(cursor.sees(&["TABLE"]) || cursor.sees(&["VIEW"])) {
+        return Err(Error::new(
+            ErrorCode::NotImplemented,
+            "CREATE OR REPLACE is supported for tables and views",
+        ));
+    }
     if cursor.word("DATABASE") || cursor.word("SCHEMA") {
         return database(cursor);
     }
@@ -67,11 +89,8 @@ pub(super) fn create(mut cursor: Cursor) -> Result<Statement> {
         cursor.expect_word("AS")?;
         return Ok(Statement::CreateView { name, query: cursor.rest(), if_not_exists, replace });
     }
-    if replace {
-        return Err(Error::new(ErrorCode::NotImplemented, "CREATE OR REPLACE is supported for views only"));
-    }
     if cursor.word("TABLE") {
-        return table(cursor);
+        return table(cursor, if replace { Replace::IfThere } else { Replace::No });
     }
     for other in ["FUNCTION", "DICTIONARY", "USER", "ROLE", "INDEX", "QUOTA"] {
         if cursor.sees(&[other]) {
@@ -173,8 +192,15 @@ fn database(mut cursor: Cursor) -> Result<Statement> {
     Ok(Statement::CreateDatabase { name, if_not_exists })
 }
 
-fn table(mut cursor: Cursor) -> Result<Statement> {
-    let mut create = CreateTable { if_not_exists: cursor.if_not_exists(), ..CreateTable::default() };
+/// Reads what follows REPLACE.
+pub(super) fn replace(mut cursor: Cursor) -> Result<Statement> {
+    cursor.expect_word("TABLE")?;
+    table(cursor, Replace::MustBeThere)
+}
+
+fn table(mut cursor: Cursor, replace: Replace) -> Result<Statement> {
+    let if_not_exists = replace == Replace::No && cursor.if_not_exists();
+    let mut create = CreateTable { if_not_exists, replace, ..CreateTable::default() };
     create.name = Some(cursor.table_name()?);
     if on_cluster(&mut cursor)? {
         create.warnings.push("ON CLUSTER is ignored: every node has every table".to_owned());
@@ -238,9 +264,7 @@ pub(super) fn column(cursor: &mut Cursor, warnings: &mut Vec<String>) -> Result<
         } else if cursor.word("COMMENT") {
             spec.comment = cursor.string()?;
         } else if cursor.word("CODEC") {
-            let codec = cursor.parenthesised()?;
-            check_codecs(codec.clone())?;
-            let codec = text_of(&codec);
+            let codec = codecs::read(cursor)?;
             warnings.push(format!("CODEC({codec}) of column {} is ignored", spec.name));
         } else if cursor.words(&["PRIMARY", "KEY"]) {
             warnings.push(format!("PRIMARY KEY of column {} is ignored: use ORDER BY", spec.name));
@@ -257,14 +281,14 @@ pub(super) fn column(cursor: &mut Cursor, warnings: &mut Vec<String>) -> Result<
     }
 }
 
-fn ends_default(cursor: &Cursor) -> bool {
+pub(super) fn ends_default(cursor: &Cursor) -> bool {
     cursor.peek() == Some(&Token::Comma)
         || ["COMMENT", "CODEC", "TTL", "AFTER", "FIRST"].iter().any(|word| cursor.sees(&[word]))
         || cursor.sees(&["PRIMARY", "KEY"])
 }
 
 /// Reads a type: a name (or `DOUBLE PRECISION`) and its arguments.
-fn column_type(cursor: &mut Cursor) -> Result<ColumnType> {
+pub(super) fn column_type(cursor: &mut Cursor) -> Result<ColumnType> {
     if cursor.words(&["DOUBLE", "PRECISION"]) {
         return Ok(ColumnType::Float64);
     }
@@ -375,7 +399,7 @@ fn ignored(
 }
 
 /// Expressions with commas between them, or none.
-fn check_list(tokens: Tokens) -> Result<()> {
+pub(super) fn check_list(tokens: Tokens) -> Result<()> {
     let mut cursor = Cursor::new(tokens);
     while !cursor.at_end() {
         super::expression(cursor.until(|c| c.peek() == Some(&Token::Comma)))?;
@@ -393,41 +417,6 @@ fn check_settings(tokens: Tokens) -> Result<()> {
         cursor.identifier()?;
         cursor.expect_symbol(&Token::Eq)?;
         super::expression(cursor.until(|c| c.peek() == Some(&Token::Comma)))?;
-        if !cursor.symbol(&Token::Comma) {
-            return cursor.expect_end();
-        }
-    }
-}
-
-/// ClickHouse's codecs. None changes what a column holds.
-const CODECS: [&str; 15] = [
-    "None",
-    "Default",
-    "LZ4",
-    "LZ4HC",
-    "ZSTD",
-    "T64",
-    "Delta",
-    "DoubleDelta",
-    "Gorilla",
-    "FPC",
-    "GCD",
-    "ALP",
-    "AES_128_GCM_SIV",
-    "AES_256_GCM_SIV",
-    "Multiple",
-];
-
-fn check_codecs(tokens: Tokens) -> Result<()> {
-    let mut cursor = Cursor::new(tokens);
-    loop {
-        let name = cursor.identifier()?;
-        if !CODECS.iter().any(|known| known.eq_ignore_ascii_case(&name)) {
-            return Err(Error::new(ErrorCode::UnknownCodec, format!("Unknown codec family code: {name}")));
-        }
-        if cursor.peek() == Some(&Token::LParen) {
-            check_list(cursor.parenthesised()?)?;
-        }
         if !cursor.symbol(&Token::Comma) {
             return cursor.expect_end();
         }

@@ -40,6 +40,11 @@ impl Cursor {
         self.at >= self.tokens.len()
     }
 
+    /// Whether one token is left.
+    pub(crate) fn at_last(&self) -> bool {
+        self.at + 1 >= self.tokens.len()
+    }
+
     /// Takes the next token.
     pub(crate) fn next(&mut self) -> Option<Token> {
         let token = self.tokens.get(self.at).map(|token| token.token.clone());

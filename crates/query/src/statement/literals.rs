@@ -33,6 +33,15 @@ pub(super) fn read(tokens: &mut [TokenWithSpan]) -> Result<()> {
     Ok(())
 }
 
+/// A text between `$tag$` and the same again is taken as it is.
+pub(super) fn read_here_documents(tokens: &mut [TokenWithSpan]) {
+    for token in tokens {
+        if let Token::DollarQuotedString(text) = &mut token.token {
+            token.token = Token::SingleQuotedString(std::mem::take(&mut text.value));
+        }
+    }
+}
+
 fn meant(raw: &str) -> Result<String> {
     String::from_utf8(unescape_literal(raw.as_bytes())?)
         .map_err(|_| Error::new(ErrorCode::BadArguments, format!("The text '{raw}' is not UTF-8")))

@@ -8,7 +8,7 @@ use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, Word};
 use zepto_common::error::{Error, ErrorCode, Result};
 use zepto_common::types::ColumnType;
 
-use super::cursor::{Cursor, is_word, text_of};
+use super::cursor::{Cursor, is_word, quote, text_of};
 use crate::dialect::ZeptoDialect;
 use crate::functions::holds;
 
@@ -73,13 +73,18 @@ fn literal(name: &str, ty: &str, params: &Params, bare: bool) -> Result<Vec<Toke
     }
     let ty: ColumnType = ty.parse()?;
     let Some(text) = value else {
-        return match ty.is_nullable() {
-            true => Ok(vec![word("NULL")]),
-            false => Err(bad(name, "NULL", &ty)),
+        // Within text `\N` is nothing.
+        return match (ty.is_nullable(), &ty) {
+            (true, _) => Ok(cast(vec![word("NULL")], &ty)),
+            (false, ColumnType::String | ColumnType::Symbol) => {
+                Ok(vec![Token::SingleQuotedString(String::new())])
+            }
+            (false, _) => Err(bad(name, "NULL", &ty)),
         };
     };
     let inner = value_tokens(text, ty.inner()).ok_or_else(|| bad(name, text, &ty))?;
-    if bare && matches!(inner.as_slice(), [Token::Number(..)]) {
+    // A text is a literal, and is called by it.
+    if ty == ColumnType::String || bare && matches!(inner.as_slice(), [Token::Number(..)]) {
         return Ok(inner);
     }
     Ok(cast(inner, &ty))
@@ -95,9 +100,7 @@ fn value_tokens(text: &str, ty: &ColumnType) -> Option<Vec<Token>> {
     use ColumnType as T;
     let number = |valid: bool| valid.then(|| number_tokens(text));
     match ty {
-        T::Int8 | T::Int16 | T::Int32 | T::Int64 | T::UInt8 | T::UInt16 | T::UInt32 | T::UInt64 => {
-            number(text.parse().is_ok_and(|whole| holds(ty, whole)))
-        }
+        _ if is_whole(ty) => number(text.parse().is_ok_and(|whole| holds(ty, whole))),
         T::Float32 | T::Float64 => {
             let value = text.parse::<f64>().ok()?;
             match value.is_finite() {
@@ -106,12 +109,11 @@ fn value_tokens(text: &str, ty: &ColumnType) -> Option<Vec<Token>> {
             }
         }
         T::Bool => match text.to_ascii_lowercase().as_str() {
-            "true" | "1" => Some(vec![word("true")]),
-            "false" | "0" => Some(vec![word("false")]),
+            "true" | "1" | "t" | "y" | "yes" | "on" | "enable" => Some(vec![word("true")]),
+            "false" | "0" | "f" | "n" | "no" | "off" | "disable" => Some(vec![word("false")]),
             _ => None,
         },
-        T::Array(of) => list_tokens(text, of),
-        T::Tuple(_) | T::Map(..) => None,
+        T::Array(_) | T::Tuple(_) | T::Map(..) => container_tokens(text, ty),
         _ => Some(vec![Token::SingleQuotedString(text.to_owned())]),
     }
 }
@@ -123,39 +125,108 @@ fn number_tokens(text: &str) -> Vec<Token> {
     }
 }
 
-/// `['a', -1, NULL]`: only literals, commas and brackets pass, and only whole numbers that the items' type holds.
-fn list_tokens(text: &str, of: &ColumnType) -> Option<Vec<Token>> {
+/// `['a', -1, NULL]`, `(1, 'x')`, `{'k': 1}`: only literals, commas and brackets pass, and only numbers that the items'
+/// types hold.
+fn container_tokens(text: &str, ty: &ColumnType) -> Option<Vec<Token>> {
     let dialect: &dyn Dialect = &ZeptoDialect;
     let mut tokens = Tokenizer::new(dialect, text).with_unescape(false).tokenize_with_location().ok()?;
     super::literals::read(&mut tokens).ok()?;
     let tokens = tokens.into_iter().map(|token| token.token);
     let tokens: Vec<Token> = tokens.filter(|t| !matches!(t, Token::Whitespace(_) | Token::EOF)).collect();
-    let (mut depth, mut closed) = (0usize, false);
-    for token in &tokens {
-        match token {
-            _ if closed => return None,
-            Token::LBracket => depth += 1,
-            Token::RBracket => {
-                depth = depth.checked_sub(1)?;
-                closed = depth == 0;
+    let mut literal = Literal { tokens: tokens.into_iter().peekable(), out: Vec::new() };
+    literal.value(ty)?;
+    literal.tokens.next().is_none().then_some(literal.out)
+}
+
+/// A literal that is being read, and what it is in SQL.
+struct Literal {
+    tokens: std::iter::Peekable<std::vec::IntoIter<Token>>,
+    out: Vec<Token>,
+}
+
+impl Literal {
+    fn takes(&mut self, token: &Token) -> bool {
+        self.tokens.next_if_eq(token).is_some()
+    }
+
+    fn value(&mut self, ty: &ColumnType) -> Option<()> {
+        use ColumnType as T;
+        match ty.inner() {
+            T::Array(of) => {
+                self.out.push(Token::LBracket);
+                self.items([Token::LBracket, Token::RBracket], |this, _| this.value(of))?;
+                self.out.push(Token::RBracket);
             }
-            Token::SingleQuotedString(_) | Token::Number(..) | Token::Comma | Token::Minus if depth > 0 => {}
-            Token::Word(w) if depth > 0 && is_constant_word(w) => {}
+            T::Tuple(parts) => {
+                self.out.extend([word("tuple"), Token::LParen]);
+                let read =
+                    self.items([Token::LParen, Token::RParen], |this, at| this.value(parts.get(at)?))?;
+                self.out.push(Token::RParen);
+                return (read == parts.len()).then_some(());
+            }
+            T::Map(key, value) => {
+                self.out.extend([word("map"), Token::LParen]);
+                self.items([Token::LBrace, Token::RBrace], |this, _| {
+                    this.value(key)?;
+                    this.tokens.next_if_eq(&Token::Colon)?;
+                    this.out.push(Token::Comma);
+                    this.value(value)
+                })?;
+                self.out.push(Token::RParen);
+            }
+            _ => return self.scalar(ty),
+        }
+        Some(())
+    }
+
+    /// What stands between brackets, with commas between; how many there are. A comma may stand behind the last.
+    fn items(
+        &mut self,
+        [open, close]: [Token; 2],
+        mut item: impl FnMut(&mut Self, usize) -> Option<()>,
+    ) -> Option<usize> {
+        self.tokens.next_if_eq(&open)?;
+        let mut read = 0;
+        while !self.takes(&close) {
+            if read > 0 {
+                self.tokens.next_if_eq(&Token::Comma)?;
+                if self.takes(&close) {
+                    break;
+                }
+                self.out.push(Token::Comma);
+            }
+            item(self, read)?;
+            read += 1;
+        }
+        Some(read)
+    }
+
+    fn scalar(&mut self, ty: &ColumnType) -> Option<()> {
+        let negative = self.takes(&Token::Minus);
+        match self.tokens.next()? {
+            Token::Number(digits, long) => {
+                let whole: Option<i128> = digits.parse().ok();
+                if whole.is_some_and(|whole| !holds(ty.inner(), if negative { -whole } else { whole })) {
+                    return None;
+                }
+                self.out.extend(negative.then_some(Token::Minus));
+                self.out.push(Token::Number(digits, long));
+            }
+            token @ Token::SingleQuotedString(_) if !negative => self.out.push(token),
+            Token::Word(found) if is_denormal(&found) => {
+                let text = format!("{}{}", if negative { "-" } else { "" }, found.value.to_ascii_lowercase());
+                self.out.extend(cast(vec![Token::SingleQuotedString(text)], &ColumnType::Float64));
+            }
+            Token::Word(found) if !negative && is_constant_word(&found) => self.out.push(Token::Word(found)),
             _ => return None,
         }
+        Some(())
     }
-    let mut item = of.inner();
-    while let ColumnType::Array(of) = item {
-        item = of.inner();
-    }
-    let fits = tokens.iter().enumerate().all(|(at, token)| match token {
-        Token::Number(digits, _) => {
-            let negative = at > 0 && tokens[at - 1] == Token::Minus;
-            digits.parse().ok().is_none_or(|whole: i128| holds(item, if negative { -whole } else { whole }))
-        }
-        _ => true,
-    });
-    (closed && fits).then_some(tokens)
+}
+
+fn is_denormal(word: &Word) -> bool {
+    word.quote_style.is_none()
+        && ["nan", "inf", "infinity"].iter().any(|name| word.value.eq_ignore_ascii_case(name))
 }
 
 fn is_constant_word(word: &Word) -> bool {
@@ -173,6 +244,20 @@ fn cast(value: Vec<Token>, ty: &ColumnType) -> Vec<Token> {
     out.extend(type_tokens.into_iter().filter(|t| !matches!(t, Token::Whitespace(_))));
     out.push(Token::RParen);
     out
+}
+
+/// The SQL of a value of this type that is known by its text.
+pub(crate) fn literal_of(text: &str, ty: &ColumnType) -> String {
+    match ty.inner() {
+        ColumnType::String | ColumnType::Symbol => quote(text),
+        ty if is_whole(ty) => text.to_owned(),
+        ty => format!("CAST({} AS {ty})", quote(text)),
+    }
+}
+
+fn is_whole(ty: &ColumnType) -> bool {
+    use ColumnType as T;
+    matches!(ty, T::Int8 | T::Int16 | T::Int32 | T::Int64 | T::UInt8 | T::UInt16 | T::UInt32 | T::UInt64)
 }
 
 /// An unquoted word token, as the tokenizer makes it.

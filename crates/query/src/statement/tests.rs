@@ -202,6 +202,37 @@ fn literals_in_lists_of_parameters_are_read_like_others() {
 }
 
 #[test]
+fn a_container_is_a_literal_of_its_type_and_nothing_else() {
+    let sql = |value: &str, ty: &str| {
+        let params = Params::from([("x".to_owned(), Some(value.to_owned()))]);
+        parametrized(&format!("SELECT {{x:{ty}}}"), &params)
+            .map(|tokens| plain(&cursor::text_of(&tokens)))
+            .map_err(|error| error.code)
+    };
+    let taken = |value: &str, ty: &str, text: &str| {
+        assert_eq!(sql(value, ty), Ok(plain(&format!("SELECT CAST({text} AS {ty})"))), "{value} as {ty}");
+    };
+    taken("(1, 'x')", "Tuple(Int32, String)", "tuple(1, 'x')");
+    taken("(1,)", "Tuple(Int32)", "tuple(1)");
+    taken("{'k': -1, 'l': 2}", "Map(String, Int8)", "map('k', -1, 'l', 2)");
+    taken("{}", "Map(String, Int8)", "map()");
+    taken("[(1, [NULL, 'a'])]", "Array(Tuple(Int8, Array(Nullable(String))))", "[tuple(1, [NULL, 'a'])]");
+    taken("[-inf]", "Array(Float64)", "[CAST('-inf' AS Float64)]");
+    for (value, ty) in [
+        ("(1)", "Tuple(Int32, String)"),
+        ("(1, 'x', 2)", "Tuple(Int32, String)"),
+        ("{'k': 300}", "Map(String, Int8)"),
+        ("{'k'}", "Map(String, Int8)"),
+        ("[1] OR 1", "Array(Int8)"),
+        ("[now()]", "Array(DateTime)"),
+        ("[1", "Array(Int8)"),
+        ("(1, (SELECT 1))", "Tuple(Int32, Int32)"),
+    ] {
+        assert_eq!(sql(value, ty), Err(ErrorCode::BadQueryParameter), "{value} as {ty}");
+    }
+}
+
+#[test]
 fn a_script_is_cut_at_its_semicolons() {
     let cut = split_statements("SELECT ';'; -- a;b\nCREATE TABLE t (a Int8);\n;SELECT 'é'; SELECT 2");
     assert_eq!(cut.len(), 4);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, StringArray};
 use arrow::compute::cast;
-use arrow::datatypes::{Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use chrono_tz::TZ_VARIANTS;
 use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::common::{Result, ScalarValue};
@@ -176,8 +176,82 @@ fn columns(table: &str) -> Vec<(&'static str, &'static str)> {
     of_table.filter_map(|(_, column)| column.split_once('\t')).collect()
 }
 
-/// Names of the tables.
-pub(super) fn names() -> impl Iterator<Item = &'static str> {
+/// Names of the tables that are made here alone.
+pub(super) fn tables() -> impl Iterator<Item = &'static str> {
+    names().filter(|name| !super::TABLES.iter().any(|(made, _)| made == name))
+}
+
+/// A table's columns.
+///
+/// # Errors
+/// A type that is not known.
+pub(super) fn schema(name: &str) -> Result<SchemaRef> {
+    let field = |(name, ty): &(&str, &str)| Ok(ty.parse::<ColumnType>().map_err(external)?.query_field(name));
+    Ok(Arc::new(Schema::new(columns(name).iter().map(field).collect::<Result<Vec<_>>>()?)))
+}
+
+/// Rows with ClickHouse's columns in its order, of its types where the values can have them; a column that nothing is known
+/// of has its type's default. Columns that only this database has stand behind them.
+///
+/// # Errors
+/// A type that is not known.
+pub(super) fn completed(name: &str, rows: RecordBatch) -> Result<RecordBatch> {
+    let declared = schema(name)?;
+    if declared.fields().is_empty() {
+        return Ok(rows);
+    }
+    let (mut fields, mut arrays) = (Vec::new(), Vec::new());
+    for field in declared.fields() {
+        match rows.schema_ref().index_of(field.name()) {
+            Ok(at) => match strictly(rows.column(at), field.data_type()) {
+                Some(array) => {
+                    fields.push((**field).clone());
+                    arrays.push(array);
+                }
+                None => {
+                    fields.push(rows.schema_ref().field(at).clone());
+                    arrays.push(rows.column(at).clone());
+                }
+            },
+            Err(_) => {
+                fields.push((**field).clone());
+                arrays.push(defaults(field, rows.num_rows())?);
+            }
+        }
+    }
+    for (field, array) in rows.schema_ref().fields().iter().zip(rows.columns()) {
+        if declared.index_of(field.name()).is_err() {
+            fields.push((**field).clone());
+            arrays.push(array.clone());
+        }
+    }
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?)
+}
+
+fn strictly(array: &ArrayRef, to: &DataType) -> Option<ArrayRef> {
+    let same = array.data_type() == to;
+    if same {
+        Some(array.clone())
+    } else {
+        cast(array, to).ok().filter(|new| new.null_count() == array.null_count())
+    }
+}
+
+fn defaults(field: &Field, rows: usize) -> Result<ArrayRef> {
+    match rows {
+        0 => Ok(arrow::array::new_empty_array(field.data_type())),
+        _ if matches!(field.data_type(), DataType::Map(..)) => {
+            // NULLs without their marks: maps without elements.
+            let nulls = arrow::array::new_null_array(field.data_type(), rows).to_data();
+            Ok(arrow::array::make_array(nulls.into_builder().nulls(None).build()?))
+        }
+        _ if field.is_nullable() => Ok(arrow::array::new_null_array(field.data_type(), rows)),
+        _ => ScalarValue::new_default(field.data_type())?.to_array_of_size(rows),
+    }
+}
+
+/// Names of the tables whose columns are declared.
+fn names() -> impl Iterator<Item = &'static str> {
     let mut last = "";
     let names = COLUMNS.lines().filter(|line| !line.starts_with('#'));
     let names = names.filter_map(|line| line.split('\t').next());
@@ -187,7 +261,8 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 /// A table with its rows.
 pub(super) fn table(name: &str) -> Option<Result<Arc<dyn TableProvider>>> {
     let columns = columns(name);
-    (!columns.is_empty()).then(|| {
+    let made = super::TABLES.iter().any(|(made, _)| *made == name);
+    (!columns.is_empty() && !made).then(|| {
         let rows = ROWS.iter().find(|(table, _)| *table == name).map(|(_, rows)| rows()).unwrap_or_default();
         let batch = batch(&columns, &rows)?;
         Ok(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?) as _)
@@ -211,8 +286,7 @@ fn column(field: &Field, rows: &[Row]) -> Result<ArrayRef> {
     let cells: Option<StringArray> = rows.iter().map(cell).collect::<Option<Vec<_>>>().map(StringArray::from);
     match cells.filter(|cells| !cells.is_empty()) {
         Some(cells) => Ok(cast(&cells, field.data_type())?),
-        None if rows.is_empty() => Ok(arrow::array::new_empty_array(field.data_type())),
-        None => ScalarValue::new_default(field.data_type())?.to_array_of_size(rows.len()),
+        None => defaults(field, rows.len()),
     }
 }
 

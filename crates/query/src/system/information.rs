@@ -168,7 +168,7 @@ const VIEWS: &[View] = &[
                 ("table_name", "name"),
                 (
                     "table_type",
-                    "multiIf(engine LIKE '%View', 'VIEW', engine LIKE 'System%', 'SYSTEM VIEW', 'BASE TABLE')",
+                    "multiIf(kind LIKE '%View', 'VIEW', kind LIKE 'System%', 'SYSTEM VIEW', 'BASE TABLE')",
                 ),
                 ("table_rows", "total_rows"),
                 ("data_length", "total_bytes"),
@@ -177,7 +177,7 @@ const VIEWS: &[View] = &[
                 ("table_comment", "toNullable(comment)"),
             ],
             &[
-                ("engine", "if(engine LIKE '%View' OR engine LIKE 'System%', NULL, engine)"),
+                ("engine", "if(kind LIKE '%View' OR kind LIKE 'System%', NULL, kind)"),
                 ("version", NUMBER),
                 ("row_format", TEXT),
                 ("avg_row_length", NUMBER),
@@ -191,7 +191,8 @@ const VIEWS: &[View] = &[
                 ("create_options", TEXT),
             ],
         ],
-        from: "system.tables",
+        // The view has a column `engine` of its own, which its expressions would mean.
+        from: "(SELECT *, engine AS kind FROM system.tables)",
     },
     View {
         name: "views",

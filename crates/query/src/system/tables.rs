@@ -1,8 +1,13 @@
 //! The rows of each system table.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use arrow::array::RecordBatch;
+use arrow::datatypes::{Field, SchemaRef};
+use zepto_common::ColumnId;
 use zepto_common::error::Result;
-use zepto_common::schema::{ColumnDefault, TableSchema};
+use zepto_common::schema::{Column, ColumnDefault, TableName, TableSchema};
 use zepto_common::service::NodeStatus;
 use zepto_common::settings::{Effect, Setting};
 use zepto_common::types::ColumnType;
@@ -10,10 +15,13 @@ use zepto_engine::Part;
 use zepto_engine::store::ViewDefinition;
 
 use super::cells::{Cells, batch};
-use super::{SYSTEM, information, is_built_in, table_names};
+use super::create_text::{
+    Lines, create_statement, create_view, default_text, engine_full, engine_name, order_by,
+};
+use super::{SYSTEM, described, information, is_built_in, table_names};
 use crate::functions::FunctionInfo;
 use crate::service::Core;
-use crate::statement::cursor::{quote, text_of};
+use crate::statement::cursor::text_of;
 use crate::views::query_of;
 
 /// One row, as ClickHouse's.
@@ -72,6 +80,7 @@ struct TableRow {
     select: String,
     rows: Option<u64>,
     bytes: Option<u64>,
+    parts: Option<u64>,
     comment: String,
 }
 
@@ -109,6 +118,9 @@ pub(super) fn tables(core: &Core) -> Result<RecordBatch> {
         ("total_rows", Cells::MaybeU64(rows.iter().map(|row| row.rows).collect())),
         ("total_bytes", Cells::MaybeU64(rows.iter().map(|row| row.bytes).collect())),
         ("comment", text(|row| &row.comment)),
+        ("has_own_data", Cells::U8(rows.iter().map(|row| u8::from(row.rows.is_some())).collect())),
+        ("parts", Cells::MaybeU64(rows.iter().map(|row| row.parts).collect())),
+        ("active_parts", Cells::MaybeU64(rows.iter().map(|row| row.parts).collect())),
     ])
 }
 
@@ -125,10 +137,11 @@ fn table_row(core: &Core, schema: &TableSchema) -> TableRow {
         primary_key: key.clone(),
         sorting_key: key,
         partition_key: String::new(),
-        create: create_statement(schema),
+        create: create_statement(schema, Lines::One),
         select: String::new(),
         rows: snapshot.as_ref().map(|_| rows as u64),
         bytes: snapshot.as_ref().map(|_| bytes as u64),
+        parts: snapshot.as_ref().map(|snapshot| snapshot.parts.len() as u64),
         comment: schema.comment.clone(),
     }
 }
@@ -138,79 +151,11 @@ fn view_row(view: &ViewDefinition) -> TableRow {
         database: view.name.database.clone(),
         name: view.name.table.clone(),
         engine: if view.materialized { "MaterializedView" } else { "View" }.to_owned(),
-        create: view.sql.clone(),
+        create: create_view(view, Lines::One),
         // One that this build cannot read any more must not hide all other tables.
         select: query_of(view).map(|query| text_of(&query)).unwrap_or_default(),
         ..TableRow::default()
     }
-}
-
-/// A name as it must be written: in backticks unless it is a plain word.
-fn identifier(name: &str) -> String {
-    let plain = name
-        .chars()
-        .enumerate()
-        .all(|(i, c)| c == '_' || c.is_ascii_alphabetic() || (i > 0 && c.is_ascii_digit()));
-    match plain && !name.is_empty() {
-        true => name.to_owned(),
-        false => format!("`{}`", name.replace('\\', "\\\\").replace('`', "\\`")),
-    }
-}
-
-fn order_by(schema: &TableSchema) -> String {
-    let names = schema.order_by.iter().filter_map(|id| schema.index_of_id(*id));
-    let names: Vec<String> = names.map(|i| identifier(&schema.columns[i].name)).collect();
-    names.join(", ")
-}
-
-fn engine_name(schema: &TableSchema) -> String {
-    let name = schema.engine.split('(').next().unwrap_or_default();
-    if name.is_empty() { "MergeTree".to_owned() } else { name.to_owned() }
-}
-
-fn engine_full(schema: &TableSchema) -> String {
-    let engine = if schema.engine.is_empty() { "MergeTree" } else { &schema.engine };
-    let order = order_by(schema);
-    let order = match (order.is_empty(), order.contains(',')) {
-        (true, _) => "tuple()".to_owned(),
-        (_, true) => format!("({order})"),
-        (_, false) => order,
-    };
-    let ttl = match (schema.ttl_seconds, schema.time_index()) {
-        (Some(seconds), Some(time)) => {
-            format!(" TTL {} + toIntervalSecond({seconds})", identifier(&schema.columns[time].name))
-        }
-        _ => String::new(),
-    };
-    format!("{engine} ORDER BY {order}{ttl}")
-}
-
-/// The CREATE TABLE that makes this table again.
-pub(crate) fn create_statement(schema: &TableSchema) -> String {
-    let columns: Vec<String> = schema
-        .columns
-        .iter()
-        .map(|column| {
-            let default = match &column.default {
-                ColumnDefault::Zero => String::new(),
-                ColumnDefault::Now => " DEFAULT now()".to_owned(),
-                ColumnDefault::Constant(text) if column.ty.is_number() => format!(" DEFAULT {text}"),
-                ColumnDefault::Constant(text) => format!(" DEFAULT {}", quote(text)),
-            };
-            let comment = match column.comment.as_str() {
-                "" => String::new(),
-                text => format!(" COMMENT {}", quote(text)),
-            };
-            format!("    {} {}{default}{comment}", identifier(&column.name), column.ty)
-        })
-        .collect();
-    let comment = match schema.comment.as_str() {
-        "" => String::new(),
-        text => format!(" COMMENT {}", quote(text)),
-    };
-    let (database, table) = (identifier(&schema.name.database), identifier(&schema.name.table));
-    let engine = engine_full(schema);
-    format!("CREATE TABLE {database}.{table}\n(\n{}\n)\nENGINE = {engine}{comment}", columns.join(",\n"))
 }
 
 /// The type's name, for DESCRIBE and `system.columns`.
@@ -218,27 +163,40 @@ pub(crate) fn type_name(column: &zepto_common::schema::Column) -> String {
     column.ty.to_string()
 }
 
-/// How a default is shown: kind and expression.
-pub(crate) fn default_text(default: &ColumnDefault, is_number: bool) -> (String, String) {
-    match default {
-        ColumnDefault::Zero => (String::new(), String::new()),
-        ColumnDefault::Now => ("DEFAULT".to_owned(), "now()".to_owned()),
-        ColumnDefault::Constant(text) if is_number => ("DEFAULT".to_owned(), text.clone()),
-        ColumnDefault::Constant(text) => ("DEFAULT".to_owned(), quote(text)),
-    }
+pub(super) fn columns(core: &Core) -> Result<RecordBatch> {
+    let own = columns_of(core, &[])?.schema();
+    let mut built_in = described(core)?;
+    built_in.push(("columns", own));
+    let built_in: Vec<(TableName, Vec<Column>)> = built_in
+        .into_iter()
+        .map(|(name, schema)| (TableName::new(SYSTEM, name), columns_of_schema(&schema)))
+        .collect();
+    columns_of(core, &built_in)
 }
 
-pub(super) fn columns(core: &Core) -> Result<RecordBatch> {
+fn columns_of_schema(schema: &SchemaRef) -> Vec<Column> {
+    let column = |field: &Arc<Field>| Column {
+        id: ColumnId(0),
+        name: field.name().clone(),
+        ty: ColumnType::of_field(field),
+        default: ColumnDefault::Zero,
+        comment: String::new(),
+    };
+    schema.fields().iter().map(column).collect()
+}
+
+fn columns_of(core: &Core, built_in: &[(TableName, Vec<Column>)]) -> Result<RecordBatch> {
     let catalog = core.store.catalog();
     let tables = catalog.tables().map(|schema| (&schema.name, &schema.columns, Some(schema)));
     let views = catalog.views().map(|view| (&view.name, &view.columns, None));
-    let mut all: Vec<_> = tables.chain(views).collect();
+    let built_in = built_in.iter().map(|(name, columns)| (name, columns, None));
+    let mut all: Vec<_> = tables.chain(views).chain(built_in).collect();
     all.sort_by_key(|(name, ..)| *name);
     let mut text: [Vec<String>; 8] = Default::default();
     let (mut positions, mut in_key, mut figures) = (Vec::new(), Vec::new(), Vec::new());
     for (name, columns, schema) in all {
         for (position, column) in (1..).zip(columns) {
-            let (kind, expression) = default_text(&column.default, column.ty.is_number());
+            let (kind, expression) = default_text(column);
             let key = schema.is_some_and(|schema| schema.order_by.contains(&column.id));
             let cells = [
                 name.database.clone(),
@@ -392,13 +350,20 @@ pub(super) fn parts(core: &Core) -> Result<RecordBatch> {
         ("data_compressed_bytes", Cells::U64(bytes.clone())),
         ("data_uncompressed_bytes", Cells::U64(bytes.clone())),
         ("engine", engine),
-        ("bytes_in_memory", Cells::U64(bytes)),
+        ("bytes_in_memory", Cells::U64(bytes.clone())),
+        ("bytes_on_disk", Cells::U64(bytes)),
+        ("disk_name", Cells::same("default", count)),
     ])
 }
 
 pub(super) fn processes(core: &Core) -> Result<RecordBatch> {
     let running = core.running.list();
+    let rows = running.len();
     batch(vec![
+        ("is_initial_query", Cells::U8(vec![1; rows])),
+        ("initial_user", Cells::Text(running.iter().map(|query| query.user.clone()).collect())),
+        ("initial_query_id", Cells::Text(running.iter().map(|query| query.query_id.clone()).collect())),
+        ("interface", Cells::same("HTTP", rows)),
         ("query_id", Cells::Text(running.iter().map(|query| query.query_id.clone()).collect())),
         ("user", Cells::Text(running.iter().map(|query| query.user.clone()).collect())),
         ("query", Cells::Text(running.iter().map(|query| query.query.clone()).collect())),
@@ -410,6 +375,11 @@ pub(super) fn processes(core: &Core) -> Result<RecordBatch> {
 
 /// ClickHouse's settings with their defaults, then the node's configuration as it is in force.
 pub(super) fn settings(core: &Core) -> Result<RecordBatch> {
+    settings_with(core, &BTreeMap::new())
+}
+
+/// The same with the values that a statement has set.
+pub(super) fn settings_with(core: &Core, set: &BTreeMap<String, String>) -> Result<RecordBatch> {
     let all: Vec<Setting> = zepto_common::settings::all().collect();
     let configured = &core.options.configuration;
     let rows = all.len() + configured.len();
@@ -417,11 +387,15 @@ pub(super) fn settings(core: &Core) -> Result<RecordBatch> {
         let settings = all.iter().map(of);
         Cells::Text(settings.chain(configured.iter().map(here)).map(str::to_owned).collect())
     };
+    let value = |row: &Setting| set.get(row.name).map_or(row.default, String::as_str).to_owned();
+    let values = all.iter().map(value).chain(configured.iter().map(|(_, value)| value.clone())).collect();
+    let changed = all.iter().map(|row| u8::from(set.contains_key(row.name)));
+    let changed = changed.chain(configured.iter().map(|_| 0)).collect();
     let is_configured = (0..rows).map(|row| u8::from(row >= all.len())).collect();
     batch(vec![
         ("name", text(|row| row.name, |key| &key.0)),
-        ("value", text(|row| row.default, |key| &key.1)),
-        ("changed", Cells::U8(vec![0; rows])),
+        ("value", Cells::Text(values)),
+        ("changed", Cells::U8(changed)),
         (
             "description",
             text(|row| effect_of(row.effect), |_| "The node's configuration: set when it starts"),

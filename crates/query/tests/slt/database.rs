@@ -75,13 +75,14 @@ impl Database {
 
     /// What the HTTP door does with the data of an INSERT.
     async fn insert(&self, sql: &str, head: InsertHead) -> Result<(), Error> {
-        let (database, table) = head.table;
+        let (database, table) = head.table.clone();
         let name = TableName::new(database.unwrap_or_else(|| "default".to_owned()), table);
         let schema = self.sink.table(&name).await?;
         let evaluator = self.service().evaluator(&Self::context());
-        let settings = FormatSettings::default();
+        let settings = FormatSettings::from_map(&head.settings)?;
         let format = Format::parse(head.format.as_deref().unwrap_or("Values"))?;
-        let columns = head.columns.as_deref();
+        let columns = head.columns_of(&schema)?;
+        let columns = columns.as_deref();
         let mut decoder = zepto_formats::decoder(format, &schema, columns, &settings, Some(evaluator))?;
         let mut blocks = Vec::new();
         decoder.push(&sql.as_bytes()[head.data_offset..], &mut blocks)?;

