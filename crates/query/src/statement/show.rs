@@ -92,20 +92,8 @@ pub(super) fn show(cursor: &mut Cursor) -> Result<Option<Show>> {
 fn show_what(cursor: &mut Cursor) -> Result<Show> {
     cursor.word("EXTENDED");
     let full = cursor.word("FULL");
-    if cursor.words(&["CREATE", "DATABASE"]) {
-        return Ok(Show::CreateDatabase(cursor.identifier()?));
-    }
     if cursor.word("CREATE") {
-        for other in ["USER", "ROLE", "QUOTA", "PROFILE", "POLICY", "DICTIONARY"] {
-            if cursor.sees(&[other]) && !cursor.at_last() {
-                return Err(Error::new(
-                    ErrorCode::NotImplemented,
-                    format!("SHOW CREATE {other} is not supported"),
-                ));
-            }
-        }
-        let _kind_is_named = cursor.word("TABLE") || cursor.word("VIEW");
-        return Ok(Show::CreateTable(cursor.table_name()?));
+        return create(cursor);
     }
     if cursor.words(&["TEMPORARY", "TABLES"]) {
         filter(cursor)?;
@@ -160,6 +148,20 @@ fn show_what(cursor: &mut Cursor) -> Result<Show> {
         }
     }
     Err(cursor.unexpected("TABLES, DATABASES, CREATE TABLE, COLUMNS, PROCESSLIST, FUNCTIONS or SETTINGS"))
+}
+
+fn create(cursor: &mut Cursor) -> Result<Show> {
+    if cursor.word("DATABASE") {
+        return Ok(Show::CreateDatabase(cursor.identifier()?));
+    }
+    for other in ["USER", "ROLE", "QUOTA", "PROFILE", "POLICY", "DICTIONARY"] {
+        if cursor.sees(&[other]) && !cursor.at_last() {
+            let message = format!("SHOW CREATE {other} is not supported");
+            return Err(Error::new(ErrorCode::NotImplemented, message));
+        }
+    }
+    let _kind_is_named = cursor.word("TABLE") || cursor.word("VIEW");
+    Ok(Show::CreateTable(cursor.table_name()?))
 }
 
 /// `FROM t`, `FROM t FROM db`.
