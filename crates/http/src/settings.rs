@@ -159,6 +159,16 @@ impl RequestSettings {
         Ok(this)
     }
 
+    /// The same with parameters that a statement has set: `param_<name>`.
+    ///
+    /// # Errors
+    /// `CannotParseEscapeSequence`, `BadArguments` for a value that is not UTF-8.
+    pub fn with_params(&self, params: &BTreeMap<String, String>) -> Result<Self> {
+        let mut this = self.clone();
+        params.iter().try_for_each(|(name, value)| this.take(name, value))?;
+        Ok(this)
+    }
+
     fn take(&mut self, name: &str, value: &str) -> Result<()> {
         if let Some(parameter) = name.strip_prefix("param_") {
             self.params.insert(parameter.to_owned(), escapes::unescape(value)?);

@@ -15,7 +15,49 @@ impl FromStr for ColumnType {
     }
 }
 
+/// Types that ClickHouse has and this database has not, so that a message can tell them from misspelt names.
+const NOT_HERE: &[&str] = &[
+    "aggregatefunction",
+    "bfloat16",
+    "decimal256",
+    "dynamic",
+    "enum",
+    "enum16",
+    "enum8",
+    "fixedstring",
+    "geometry",
+    "int128",
+    "int256",
+    "ipv4",
+    "ipv6",
+    "json",
+    "linestring",
+    "multilinestring",
+    "multipolygon",
+    "nested",
+    "object",
+    "point",
+    "polygon",
+    "qbit",
+    "ring",
+    "simpleaggregatefunction",
+    "time",
+    "time64",
+    "uint128",
+    "uint256",
+    "variant",
+];
+
 fn unknown(text: &str) -> Error {
+    let family = text.split('(').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if NOT_HERE.contains(&family.as_str()) {
+        return Error::new(ErrorCode::NotImplemented, format!("Data type {text} is not supported"));
+    }
+    let named = text.split_once(' ').is_some_and(|(_, ty)| ty.parse::<ColumnType>().is_ok());
+    if named {
+        let message = format!("{text}: elements of a Tuple have no names here");
+        return Error::new(ErrorCode::NotImplemented, message);
+    }
     Error::new(ErrorCode::UnknownType, format!("Unknown data type family: {text}"))
 }
 
@@ -107,6 +149,10 @@ fn with_arguments(name: &str, arguments: &[&str], text: &str, depth: usize) -> R
 fn number(text: &str, low: u8, high: u8) -> Result<u8> {
     match text.parse::<u8>() {
         Ok(n) if (low..=high).contains(&n) => Ok(n),
+        Ok(39..=76) if high == 38 => {
+            let message = format!("Decimals of {text} digits are not supported, only of up to 38");
+            Err(Error::new(ErrorCode::NotImplemented, message))
+        }
         _ => Err(Error::new(
             ErrorCode::BadArguments,
             format!("Type argument {text} is not a number from {low} to {high}"),

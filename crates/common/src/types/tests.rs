@@ -48,3 +48,25 @@ fn a_boolean_without_metadata_is_a_comparison() {
     let cast = ColumnType::Bool.query_field("c").with_data_type(DataType::Int64);
     assert_eq!(ColumnType::of_field(&cast), ColumnType::Int64);
 }
+
+#[test]
+fn a_type_of_clickhouse_that_is_not_here_is_told_from_a_misspelt_one() {
+    let code = |text: &str| text.parse::<ColumnType>().unwrap_err().code;
+    for text in [
+        "Enum8('a' = 1)",
+        "Array(FixedString(3))",
+        "IPv4",
+        "Int256",
+        "Decimal256(3)",
+        "Decimal(76, 3)",
+        "Nested(a Int8)",
+        "Tuple(a Int8, b String)",
+        "JSON",
+        "SimpleAggregateFunction(sum, Int64)",
+    ] {
+        assert_eq!(code(text), crate::ErrorCode::NotImplemented, "{text}");
+    }
+    for text in ["Strnig", "Int9", "Enum7('a' = 1)", "a b", "Array(x)"] {
+        assert_eq!(code(text), crate::ErrorCode::UnknownType, "{text}");
+    }
+}

@@ -117,7 +117,8 @@ impl Call {
     fn keep_for_session(&self, lease: &Lease, said: &Remembered) -> Result<()> {
         let mut settings = said.clone();
         settings.remove(DATABASE);
-        self.settings.with_clause(&settings)?;
+        let (params, settings) = settings.into_iter().partition(|(name, _)| name.starts_with("param_"));
+        self.settings.with_clause(&settings)?.with_params(&params)?;
         lease.remember(said)
     }
 

@@ -39,6 +39,18 @@ async fn what_set_and_use_say_holds_for_later_requests_of_the_session() {
 }
 
 #[tokio::test]
+async fn a_parameter_that_is_set_is_the_sessions_and_the_requests_own_goes_before_it() {
+    let door = start(Wish::default()).await;
+    assert_eq!(post(door.address, "/?session_id=s", "SET param_x = 5, max_threads = 7").await.status, 200);
+    assert_eq!(ask(&door, "/?session_id=s").await.1, Some("7".into()));
+    assert_eq!(door.queries.last().1.params["x"].as_deref(), Some("5"));
+    ask(&door, "/?session_id=s&param_x=6").await;
+    assert_eq!(door.queries.last().1.params["x"].as_deref(), Some("6"));
+    ask(&door, "/?session_id=t").await;
+    assert!(door.queries.last().1.params.is_empty());
+}
+
+#[tokio::test]
 async fn set_without_a_session_is_taken_and_does_nothing_lasting() {
     let door = start(Wish::default()).await;
     assert_eq!(post(door.address, "/", "SET max_threads = 7").await.status, 200);
