@@ -203,6 +203,7 @@ fn literals_in_lists_of_parameters_are_read_like_others() {
 
 #[test]
 fn a_container_is_a_literal_of_its_type_and_nothing_else() {
+    let plain = |text: &str| text.replace(' ', "");
     let sql = |value: &str, ty: &str| {
         let params = Params::from([("x".to_owned(), Some(value.to_owned()))]);
         parametrized(&format!("SELECT {{x:{ty}}}"), &params)

@@ -1,5 +1,8 @@
 //! INSERT … SELECT, and expressions as values.
 
+use arrow::array::{Array, AsArray};
+use zepto_common::types::ColumnType;
+
 use super::*;
 
 const TABLE: &str = "CREATE TABLE t (k LowCardinality(String), n Int64) ENGINE = MergeTree ORDER BY k";
