@@ -114,7 +114,10 @@ impl Compared {
                 statement::parse(&sql, &BTreeMap::new()).map(|parsed| parsed.statement),
                 Ok(Statement::Insert { .. })
             );
-            if !rows_only {
+            // How many rows a subquery of a mutation has, the rows say.
+            let by_rows =
+                matches!(&one, Err(error) if error.code == ErrorCode::IncorrectResultOfScalarSubquery);
+            if !rows_only && !by_rows {
                 let other = empty.try_rows(&sql).await.map(|_| ());
                 assert_eq!(one.is_ok(), other.is_ok(), "{sql}: {one:?}, elsewhere {other:?}");
             }
