@@ -186,7 +186,6 @@ SELECT coalesce(NULL, NULL);
 SELECT if(1, 'a', 1);
 -- differs: values of types without a common one
 SELECT multiIf(1, 'a', 2);
--- differs: values of types without a common one
 SELECT coalesce('a', 1);
 SELECT coalesce(quote, price) FROM trades ORDER BY ts;
 SELECT coalesce(quote, 0) FROM trades ORDER BY ts;
@@ -199,7 +198,6 @@ SELECT nullIf(symbol, 'AAPL') FROM trades ORDER BY ts;
 SELECT isNull(quote), isNotNull(quote) FROM trades ORDER BY ts;
 SELECT assumeNotNull(quote) FROM trades ORDER BY ts;
 SELECT toNullable(volume) FROM trades ORDER BY ts;
--- differs: Nullable that cannot be NULL
 SELECT if(quote > 6, quote, 0) FROM trades ORDER BY ts;
 SELECT if(ok, symbol, 'none') FROM trades ORDER BY ts;
 SELECT if(isNaN(price), 0, price) FROM trades ORDER BY ts;
@@ -1108,3 +1106,88 @@ SELECT system.databases.name FROM system.databases AS d WHERE system.databases.n
 SELECT databases.name FROM system.databases AS d WHERE databases.name = 'system';
 SELECT t.name, d.name FROM system.tables AS t JOIN system.databases AS d ON system.tables.database = system.databases.name WHERE system.tables.name = 'one' AND d.name = 'system';
 SELECT d.name FROM system.databases AS d WHERE d.name IN (SELECT databases.name FROM system.databases) AND databases.name = 'system';
+
+-- section: several arrayJoin
+SELECT arrayJoin([1, 2]) AS a, arrayJoin([3, 4]) AS b;
+SELECT arrayJoin([1, 2]), arrayJoin([3, 4, 5]);
+SELECT arrayJoin([1, 2]) AS a, arrayJoin([1, 2]) AS b;
+SELECT arrayJoin([1, 2]) + arrayJoin([10, 20]), arrayJoin([1, 2]) * 2;
+SELECT symbol, arrayJoin(tags) AS t, arrayJoin([1, 2]) AS n FROM trades ORDER BY ts, t, n;
+SELECT arrayJoin(tags) AS t, arrayJoin(tags) AS u FROM trades ORDER BY ts, t, u;
+SELECT sum(arrayJoin([1, 2]) * arrayJoin([3, 4]));
+SELECT arrayJoin([1, 2]) AS a, arrayJoin([3, 4]) AS b WHERE a > 1 AND b > 3;
+SELECT arrayJoin([1, 2]) AS a, arrayJoin([3, 4]) AS b, count() GROUP BY a, b ORDER BY a, b;
+
+-- section: CASE has the type of all its values
+SELECT if(0, 1, 2.5) + 1;
+SELECT CASE WHEN quote IS NULL THEN 0 ELSE quote END * 2 FROM trades ORDER BY ts;
+SELECT q + 1 FROM (SELECT if(quote IS NULL, 0, quote) AS q FROM trades ORDER BY ts);
+SELECT CASE flags WHEN 1 THEN 0 ELSE price END + 1 FROM trades ORDER BY ts;
+SELECT if(flags > 1, 1, 1000) + 1, multiIf(flags > 1, 1, flags > 0, 300, -1) * 2, if(ok, 1, NULL) + 1 FROM trades ORDER BY ts;
+SELECT toTypeName(if(quote IS NULL, 0, quote)), toTypeName(if(1, toFloat32(1), 1)), toTypeName(if(1, toFloat32(1), toInt32(1))) FROM trades LIMIT 1;
+SELECT multiIf(1, toDate('2024-01-01'), toDateTime('2024-01-02 03:04:05')), if(0, toDate('2024-01-01'), toDateTime('2024-01-02 03:04:05'));
+SELECT if(i8 > 0, toDate(dt), dt), multiIf(i8 > 0, toDate(dt), i8 < -5, ms, dt) FROM narrow ORDER BY i8;
+SELECT toDate('2024-01-01') UNION ALL SELECT toDateTime('2024-01-02 03:04:05');
+SELECT coalesce(toDate('2024-01-01'), toDateTime('2024-01-02 03:04:05')), ifNull(toDate('2024-01-01'), toDateTime('2024-01-02 03:04:05'));
+SELECT coalesce(quote, 1), ifNull(quote, coalesce(quote, 2)), coalesce(quote, NULL), if(quote > 1, quote, 1) FROM trades ORDER BY ts;
+SELECT toTypeName(coalesce(quote, ifNull(quote, 1))), toTypeName(coalesce(ifNull(quote, 1), quote)) FROM trades LIMIT 1;
+SELECT toNullable(1), nullIf(1, 2), ifNull(toNullable(1), toNullable(2)), CASE 1 WHEN 1 THEN 'x' END, NULL AND 0, NULL OR 1;
+SELECT if(1, if(1, if(1, if(1, if(1, if(1, if(1, if(1, if(1, if(1, if(1, if(1, if(1, if(1, if(1, 1, 2), 2), 2), 2), 2), 2), 2), 2), 2), 2), 2), 2), 2), 2), 2);
+
+-- section: NaN in comparisons
+SELECT toFloat64(nan) > 1, toFloat64(nan) < 1, toFloat64(nan) = toFloat64(nan), toFloat64(nan) != 1, toFloat64(nan) >= toFloat64(nan), toFloat64(nan) != toFloat64(nan), toFloat32(nan) > 1;
+SELECT (0 / 0) < 1, (0 / 0) > 1, nan NOT BETWEEN 1 AND 2, if(nan > 1, 'a', 'b'), nullIf(nan, nan);
+SELECT x FROM (SELECT arrayJoin([nan, 1., 2., -1 / 0, 0 / 0]) AS x) WHERE x > 1;
+SELECT x FROM (SELECT arrayJoin([nan, 1., 2., -1 / 0, 0 / 0]) AS x) WHERE x < 1.5;
+SELECT countIf(x > 0), countIf(x = x), countIf(x != x), countIf(NOT (x > 0)), max(x) FROM (SELECT arrayJoin([nan, 1., 0 / 0]) AS x);
+
+-- section: functions that answered otherwise
+SELECT toDayOfWeek(toDate('2024-01-07'), 0), toDayOfWeek(toDate('2024-01-07'), 1), toDayOfWeek(toDate('2024-01-07'), 2), toDayOfWeek(toDate('2024-01-07'), 3), toDayOfWeek(toDateTime('2024-01-07 23:30:00'), 1, 'Asia/Tokyo');
+SELECT toWeek(toDate('2024-01-07'), 3, 'UTC'), toYearWeek(toDate('2024-01-07'), 3, 'UTC'), toWeek(toDateTime('2024-01-06 23:30:00'), 0, 'Asia/Tokyo'), toWeek(toDate('2024-01-07'), 10), toWeek(toDate('2024-01-07'), 255);
+SELECT toLastDayOfMonth(toDateTime('2024-01-31 23:30:00'), 'Asia/Tokyo');
+SELECT avg(ts), avg(day), avg(toDateTime(ts)), avgIf(ts, flags > 1), avgOrNull(day) FROM trades;
+SELECT exchange, avg(ts) FROM trades GROUP BY exchange ORDER BY exchange;
+SELECT avg(ts) OVER (ORDER BY ts ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM trades ORDER BY ts;
+SELECT avg(dtz), avg(ms) FROM narrow WHERE i8 > 100;
+SELECT reverse([1, 2, 3]), reverse('abc'), reverse(tags) FROM trades ORDER BY ts;
+SELECT hex(toDateTime('2024-01-01 00:00:00')), hex(toDate('2024-01-01')), hex(toDate('1970-01-01')), hex(1.5), hex(toFloat32(1.5)), hex(toDecimal32(1.5, 2)), hex(toDecimal64(-1.5, 2)), hex(toDecimal128(1.5, 2));
+SELECT bin(toDateTime('2024-01-01 00:00:00')), bin(toDate('1970-01-02')), bin(1.5), bin(toDecimal32(1.5, 2)), bin(-1), bin('a');
+SELECT hex(d), hex(dt), hex(f32), hex(id), bin(i8) FROM narrow ORDER BY i8;
+SELECT roundBankers(toDecimal64(2.5, 1)), roundBankers(toDecimal64(3.5, 1)), roundBankers(toDecimal64(2.45, 2), 1), roundBankers(toDecimal64(-2.5, 1)), roundBankers(toDecimal64(2.7, 1)), roundBankers(toDecimal64(-3.5, 1)), roundBankers(35, -1), roundBankers(-25, -1);
+SELECT clamp(quote, 6, 8) FROM trades ORDER BY ts;
+SELECT clamp(1, 2.5, 3), clamp('b', 'a', 'c'), clamp(toDate('2024-01-05'), toDate('2024-01-01'), toDate('2024-01-03')), clamp(-1, 0, 300);
+SELECT countMatches('aXbX', 'X'), countMatches('', ''), countMatches('abc', ''), countMatches('baab', 'a*'), countMatches('a\nb', '.');
+SELECT arrayAvg(emptyArrayUInt8()), arrayProduct(emptyArrayUInt8()), arraySum(emptyArrayFloat64()), arrayReduce('avg', emptyArrayUInt8()), arrayAvg(x -> x, emptyArrayUInt8());
+SELECT arraySum([toDecimal64(1.1, 2), toDecimal64(2.2, 2)]), arrayAvg([toDecimal64(1.1, 2), toDecimal64(2.2, 2)]), arrayCumSum([toDecimal64(1.1, 2), toDecimal64(2.2, 2)]), arrayDifference([toDecimal64(1.1, 2), toDecimal64(2.2, 2)]);
+SELECT arrayMin([nan, 1]), arrayMax([nan, 1]), arrayCumSum([1.5, 2]), arrayDifference([1, 3, 6]);
+SELECT groupBitAnd(x), groupBitOr(x), groupBitXor(x) FROM (SELECT 1 AS x WHERE 0);
+SELECT groupBitAnd(i32), groupBitAnd(u64), groupBitAnd(n), groupBitOr(i8) FROM narrow WHERE 0;
+SELECT topK(symbol), topK(2)(symbol) FROM trades;
+SELECT domain('http://www.example.com:80/x'), domain('//h/x'), domain('http://user:pw@h.com/x'), domain('a'), domain('svn+ssh://some.svn-hosting.com:80/repo'), domain('a@b.c'), domain('http://a b.com'), domain('http://h.com.'), domain('abcdefghijklmnopqrst://x.y/z');
+SELECT topLevelDomain('http://a.b.co.uk/x'), topLevelDomain('http://1.2.3.4'), domainWithoutWWW('www.a.b'), protocol('mailto:x@y'), protocol('1a://b'), path('h/a'), path('a//b'), path('http://h#x/y'), pathFull('a/b?c'), netloc('h;x');
+SELECT extractURLParameter('x?a=1#b=2', 'b'), extractURLParameter('x#a=1&b=2', 'b');
+SELECT match('ü', '\\w'), match('aü', 'a\\b'), match('٣', '\\d'), replaceRegexpAll('äb', '\\w', 'x'), match('[', '[[]'), match('ü', '[^\\w]'), length(extractAll('a\nb', '.'));
+SELECT extractAll('abxc', 'x*'), extractAll('aab', 'a?'), splitByRegexp('', 'abc'), splitByRegexp('x*', 'xab'), replaceRegexpAll('abc', '', 'x');
+SELECT CAST(300.5 AS UInt8), CAST(-1.5 AS UInt8), CAST(1e20 AS Int64), CAST(1e20 AS UInt64), CAST(3e9 AS Int32), toUInt32(-1.);
+SELECT transform(NULL, [1], [2], 3), transform(1, [1], ['a'], NULL), transform(2, [1], ['a'], NULL);
+SELECT greatest(quote, 1), least(quote, price) FROM trades ORDER BY ts;
+SELECT argMin(symbol, quote), argMax(price, quote), argMaxIf(symbol, quote, 0) FROM trades;
+SELECT startsWith([1, 2], [1]), endsWith([1, 2], [2]), hasSubstr([1, 2, 3], [2, 3]), hasSubstr([1, 2, 3], [1, 3]);
+SELECT JSONExtract('{"a":300}', 'a', 'UInt8'), JSONExtract('{"a":-1}', 'a', 'UInt8'), JSONExtract('{"a":7}', 'a', 'UInt8');
+SELECT EXTRACT(DOW FROM toDate('2024-01-07')), EXTRACT(WEEK FROM toDate('2024-01-07')), EXTRACT(DAY FROM toDate('2024-01-07')), EXTRACT(EPOCH FROM toDateTime('2024-01-07 00:00:00'));
+SELECT makeDate(2023, 2, 31), makeDate(2024, 4, 31), makeDate(1969, 1, 1), makeDate(2150, 1, 1), makeDate(2024, 2, 32);
+SELECT formatReadableSize(nan), formatReadableSize(1e30), formatReadableQuantity(1e18), formatReadableQuantity(1e40);
+SELECT empty(toUUID('00000000-0000-0000-0000-000000000000')), notEmpty(id) FROM narrow ORDER BY i8;
+SELECT avgOrDefault(price), quantileOrDefault(0.5)(price), stddevPopOrDefault(price), groupBitAndOrDefault(flags), avgOrDefault(quote) FROM trades WHERE 0;
+SELECT avgIfOrNull(price, 0), avgOrNullIf(price, 0), avgOrDefaultIf(price, 0), sumDistinctIf(flags, 1), sumIfDistinct(flags, 1) FROM trades;
+SELECT 1 IN (NULL), toTypeName(1 IN (NULL));
+
+-- section: forms
+SELECT '[1,2]'::Array(UInt8), CAST('[''a'',''b c'', \'d\']' AS Array(String)), CAST('[[1],[2,3]]' AS Array(Array(UInt8))), CAST('[1,NULL]' AS Array(Nullable(UInt8))), CAST('[]' AS Array(String));
+SELECT CAST('(1,''a'')' AS Tuple(UInt8, String));
+SELECT dateDiff(day, toDate('2024-01-01'), toDate('2024-02-01')), DATEDIFF(month, toDate('2024-01-01'), toDate('2024-02-01'));
+SELECT DATE_ADD(toDate('2024-01-01'), INTERVAL 1 DAY), date_sub(toDate('2024-01-01'), INTERVAL 2 MONTH);
+SELECT exchange REGEXP '^N' FROM trades ORDER BY ts;
+SELECT [1, -2.5], [nan, 1], [1, NULL, 2.5], ltrim('xxa', 'x'), 1 <=> 2;
+SELECT sum(volume) OVER (ORDER BY ts ROWS 1 PRECEDING) FROM trades ORDER BY ts;
+SELECT * FROM (SELECT 1 AS a) x JOIN (SELECT 2 AS b) y ON 1;

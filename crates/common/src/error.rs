@@ -108,6 +108,8 @@ codes! {
     UnknownOverflowMode = 145 UNKNOWN_OVERFLOW_MODE 500;
     UnknownDirectionOfSorting = 152 UNKNOWN_DIRECTION_OF_SORTING 404;
     IncorrectResultOfScalarSubquery = 125 INCORRECT_RESULT_OF_SCALAR_SUBQUERY 500;
+    CannotReadArrayFromText = 130 CANNOT_READ_ARRAY_FROM_TEXT 500;
+    AggregateFunctionDoesntAllowParameters = 133 AGGREGATE_FUNCTION_DOESNT_ALLOW_PARAMETERS 500;
     UnknownTypeOfAstNode = 123 UNKNOWN_TYPE_OF_AST_NODE 400;
     UnknownDatabaseEngine = 336 UNKNOWN_DATABASE_ENGINE 404;
     InvalidSessionTimeout = 374 INVALID_SESSION_TIMEOUT 500;

@@ -13,7 +13,8 @@ use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::{ColumnarValue, LogicalPlan};
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::{ColumnarValue, Expr, LogicalPlan, Operator, Projection};
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
@@ -23,7 +24,7 @@ use zepto_common::error::Error;
 use zepto_common::limits::CONSTANT_BYTES_MAX;
 
 use crate::error::from_datafusion;
-use crate::functions::{column_of, fault};
+use crate::functions::{column_of, fault, scalar_function};
 
 thread_local! {
     /// Whether this thread is making constants into parts of a plan.
@@ -35,7 +36,88 @@ thread_local! {
 /// # Errors
 /// ClickHouse's code for what is wrong with it.
 pub(crate) fn optimize(state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan, Error> {
-    folding(|| state.optimize(plan)).map_err(from_datafusion)
+    if matches!(plan, LogicalPlan::Explain(_)) {
+        return folding(|| state.optimize(plan)).map_err(from_datafusion);
+    }
+    let optimized = folding(|| {
+        let analyzed = state.analyzer().execute_and_check(plan.clone(), state.config_options(), |_, _| {})?;
+        let nullable = may_be_null(&analyzed);
+        as_nullable(state.optimizer().optimize(analyzed, state, |_, _| {})?, &nullable)
+    });
+    optimized.map_err(from_datafusion)
+}
+
+/// Which columns of a plan's result may be NULL by their types.
+fn may_be_null(plan: &LogicalPlan) -> Vec<bool> {
+    let of_fields = || plan.schema().fields().iter().map(|field| field.is_nullable());
+    match plan {
+        LogicalPlan::Projection(projection) => {
+            let exprs = projection.expr.iter().map(|expr| !tells_nulls_apart(expr));
+            of_fields().zip(exprs).map(|(nullable, may)| nullable && may).collect()
+        }
+        LogicalPlan::Sort(_) | LogicalPlan::Limit(_)
+            if plan.inputs()[0].schema().fields().len() == of_fields().count() =>
+        {
+            may_be_null(plan.inputs()[0])
+        }
+        _ => of_fields().collect(),
+    }
+}
+
+/// `IS DISTINCT FROM` knows an answer for NULL, which DataFusion's type does not say.
+fn tells_nulls_apart(expr: &Expr) -> bool {
+    match expr {
+        Expr::Alias(alias) => tells_nulls_apart(&alias.expr),
+        Expr::BinaryExpr(binary) => {
+            matches!(binary.op, Operator::IsDistinctFrom | Operator::IsNotDistinctFrom)
+        }
+        _ => false,
+    }
+}
+
+/// A constant that was computed is not NULL, but its type may still say that it could be: `toNullable(1)`.
+fn as_nullable(plan: LogicalPlan, nullable: &[bool]) -> Result<LogicalPlan> {
+    let fields = plan.schema().fields().iter();
+    let wanted: Vec<bool> = fields.zip(nullable).map(|(field, wide)| *wide && !field.is_nullable()).collect();
+    if !wanted.contains(&true) {
+        return Ok(plan);
+    }
+    match plan {
+        LogicalPlan::Projection(projection) => {
+            let exprs: Result<Vec<Expr>> = projection
+                .expr
+                .into_iter()
+                .zip(wanted)
+                .map(|(expr, wanted)| if wanted { nullable_constant(expr) } else { Ok(expr) })
+                .collect();
+            Ok(LogicalPlan::Projection(Projection::try_new(exprs?, projection.input)?))
+        }
+        // The constants are below.
+        other @ (LogicalPlan::Sort(_) | LogicalPlan::Limit(_))
+            if other.inputs()[0].schema().fields().len() == nullable.len() =>
+        {
+            let below = as_nullable(other.inputs()[0].clone(), nullable)?;
+            let exprs = other.expressions();
+            other.with_new_exprs(exprs, vec![below])?.recompute_schema()
+        }
+        other => Ok(other),
+    }
+}
+
+/// Only what is a constant: anything else is not NULL for a reason.
+fn nullable_constant(expr: Expr) -> Result<Expr> {
+    let (relation, name) = expr.qualified_name();
+    let value = match expr {
+        Expr::Alias(alias) => *alias.expr,
+        other => other,
+    };
+    let value = match value {
+        Expr::Literal(..) => {
+            Expr::ScalarFunction(ScalarFunction::new_udf(scalar_function("toNullable")?, vec![value]))
+        }
+        other => other,
+    };
+    Ok(value.alias_qualified(relation, name))
 }
 
 /// Runs what makes constants into parts of a plan. What it runs does not wait, so the thread is its own.

@@ -101,7 +101,9 @@ fn of_arrow(error: &ArrowError) -> Error {
 }
 
 /// What the planner's texts have in them, and their codes; the first that fits counts.
-const KNOWN: [(&[&str], ErrorCode); 16] = [
+const KNOWN: [(&[&str], ErrorCode); 18] = [
+    (&["Scalar subquery returned more than one row"], ErrorCode::IncorrectResultOfScalarSubquery),
+    (&["The subquery should only return"], ErrorCode::NumberOfColumnsDoesntMatch),
     (&["names given as column alias"], ErrorCode::NumberOfColumnsDoesntMatch),
     (&["different number of columns"], ErrorCode::UnionAllResultStructuresMismatch),
     (&["Expected LIMIT", "Expected OFFSET", "LIMIT must", "OFFSET must"], ErrorCode::InvalidLimitExpression),

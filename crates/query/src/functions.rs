@@ -10,6 +10,7 @@ mod accurate;
 mod aggregates;
 mod arrays;
 mod best;
+mod branches;
 mod bucket;
 mod calendar;
 mod casts;
@@ -30,6 +31,7 @@ mod maps;
 mod math;
 mod meter;
 mod more;
+pub(crate) mod parameters;
 mod render;
 pub(crate) mod rewrites;
 mod row_key;
@@ -38,6 +40,7 @@ mod text;
 mod timestamps;
 mod windows;
 mod words;
+mod written;
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -50,6 +53,7 @@ use sqlparser::ast::Expr;
 
 pub(crate) use accurate::holds;
 pub(crate) use aggregates::for_windows;
+pub(crate) use branches::{branch_type, is_branch};
 pub(crate) use bucket::Width as TimeWidth;
 pub use bucket::uniform_width;
 pub(crate) use calendar::add_months;
@@ -114,6 +118,7 @@ const TABLES: &[&[Row]] = &[
     aggregates::ROWS,
     arrays::ROWS,
     best::ROWS,
+    branches::ROWS,
     bucket::ROWS,
     casts::ROWS,
     dates::ROWS,
@@ -131,6 +136,7 @@ const TABLES: &[&[Row]] = &[
     more::ROWS,
     text::ROWS,
     text::PADS,
+    text::PARTS,
     text::GROUPS,
     windows::ROWS,
     words::ROWS,

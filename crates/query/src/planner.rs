@@ -171,6 +171,7 @@ pub(crate) async fn plan_tree(state: &SessionState, tree: ast::Statement) -> Res
     let use_nulls = settings.as_deref().is_some_and(is_on);
     let plan = state.statement_to_plan(DfStatement::Statement(Box::new(tree))).await;
     plan.and_then(|plan| if use_nulls { Ok(plan) } else { semantics::zeros_of_grouping_sets(plan) })
+        .and_then(semantics::check_join_keys)
         .and_then(semantics::supertypes)
         .and_then(text_as_views)
         .and_then(semantics::distances_in_time)

@@ -10,13 +10,17 @@
 
 mod aliases;
 mod calls;
+mod combinators;
 mod distinct;
+mod exact;
 mod frames;
 mod full_names;
 mod grouping_sets;
 mod having;
+mod join_keys;
 mod memberships;
 mod names;
+mod nan;
 mod numbered;
 pub(crate) mod numbers;
 mod operators;
@@ -49,6 +53,7 @@ use zepto_common::{Error, Result};
 pub(crate) use aliases::has_aggregate;
 pub(crate) use frames::distances_in_time;
 pub(crate) use grouping_sets::zeros_of_grouping_sets;
+pub(crate) use join_keys::check_join_keys;
 pub(crate) use memberships::memberships;
 pub(crate) use names::name_of;
 pub use names::{output_name, output_schema};
@@ -119,7 +124,7 @@ fn query_scope(query: &mut Query) -> Result<()> {
             names::name_columns(select);
             windows::resolve(select, query.order_by.as_mut())?;
             aliases::resolve(select, query.order_by.as_mut())?;
-            crate::rewrite::rows_for_calls(select, query.order_by.as_mut());
+            crate::rewrite::rows_for_calls(select, query.order_by.as_mut())?;
             using::resolve(select, query.order_by.as_mut());
             having::as_condition(select, query.order_by.as_ref());
             distinct::number_keys(select, query.order_by.as_mut());
@@ -145,7 +150,7 @@ fn select_scope(select: &mut Select) -> Result<()> {
     names::name_columns(select);
     windows::resolve(select, None)?;
     aliases::resolve(select, None)?;
-    crate::rewrite::rows_for_calls(select, None);
+    crate::rewrite::rows_for_calls(select, None)?;
     using::resolve(select, None);
     having::as_condition(select, None);
     Ok(())

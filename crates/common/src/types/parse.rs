@@ -127,6 +127,12 @@ fn with_arguments(name: &str, arguments: &[&str], text: &str, depth: usize) -> R
         ("array", 1) => T::Array(Box::new(nested(0)?)),
         ("map", 2) => T::Map(Box::new(nested(0)?), Box::new(nested(1)?)),
         ("tuple", _) => {
+            let is_named =
+                |element: &&str| element.split_once(' ').is_some_and(|(name, _)| !name.contains('('));
+            if arguments.iter().any(is_named) {
+                let message = format!("Names of a tuple's elements are not supported: {text}");
+                return Err(Error::new(ErrorCode::NotImplemented, message));
+            }
             let of: Result<Vec<_>> = (0..arguments.len()).map(nested).collect();
             T::Tuple(of?)
         }
@@ -142,6 +148,10 @@ fn with_arguments(name: &str, arguments: &[&str], text: &str, depth: usize) -> R
         ("decimal64", 1) => T::Decimal(18, number(arguments[0], 0, 18)?),
         ("decimal128", 1) => T::Decimal(38, number(arguments[0], 0, 38)?),
         ("varchar" | "char", 1) => T::String,
+        ("aggregatefunction" | "simpleaggregatefunction", _) => {
+            let message = format!("States of aggregate functions are not supported: {text}");
+            return Err(Error::new(ErrorCode::NotImplemented, message));
+        }
         _ => return Err(unknown(text)),
     })
 }

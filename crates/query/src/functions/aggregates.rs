@@ -5,6 +5,7 @@ mod element;
 mod extreme;
 mod fold;
 mod folds;
+mod mean;
 mod quantiles;
 mod sliding;
 mod spread;
@@ -20,12 +21,13 @@ pub(crate) use windowed::for_windows;
 
 use super::{Plan, Row, row};
 
-/// An aggregate of DataFusion with one argument, whose type it gives.
-pub(super) fn same(
+/// An aggregate of DataFusion over the bits of whole numbers; of none, all are set or no one is.
+pub(super) fn of_bits(
     name: &'static str,
     inner: std::sync::Arc<datafusion::logical_expr::AggregateUDF>,
+    all: bool,
 ) -> datafusion::logical_expr::AggregateUDF {
-    Adapted::udaf(name, inner, Kind::Same, (1, 1))
+    Adapted::udaf(name, inner, if all { Kind::AllBits } else { Kind::Bits }, (1, 1))
 }
 
 macro_rules! adapted {
@@ -58,7 +60,7 @@ pub(crate) const ROWS: &[Row] = &[
     ),
     row("min", &[], "min(x)", "The least value.", adapted!(df::min_max::min_udaf(), Same, (1, 1))),
     row("max", &[], "max(x)", "The greatest value.", adapted!(df::min_max::max_udaf(), Same, (1, 1))),
-    row("avg", &["mean"], "avg(x)", "Mean.", adapted!(df::average::avg_udaf(), Mean, (1, 1))),
+    row("avg", &["mean"], "avg(x)", "Mean.", Plan::Aggregate(mean::mean)),
     row(
         "stddevPop",
         &["stddev_pop", "STD", "stddevPopStable"],
@@ -183,7 +185,7 @@ pub(crate) const ROWS: &[Row] = &[
         &["percentile_cont"],
         "percentile(x, p)",
         "The value at p percent (or a level from 0 to 1).",
-        Plan::AggregateSql("quantile($1, $2)"),
+        fold!(quantiles::percentile_rule()),
     ),
     row("median", &[], "median(x)", "quantile(0.5)(x).", Plan::AggregateSql("quantile($1, 0.5)")),
     row(

@@ -2,6 +2,7 @@
 
 mod places;
 mod search;
+mod sums;
 mod tuples;
 
 use std::cmp::Ordering;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, ListArray, UInt32Array, new_empty_array};
 use arrow::buffer::OffsetBuffer;
-use arrow::compute::{SortOptions, cast, concat as concat_arrays, interleave, sort, sort_to_indices, take};
+use arrow::compute::{SortOptions, cast, concat as concat_arrays, interleave, sort_to_indices, take};
 use arrow::datatypes::{DataType, FieldRef, Float64Type};
 use datafusion::common::Result;
 use zepto_common::ErrorCode;
@@ -23,6 +24,8 @@ use super::{Plan, Row, row};
 use crate::semantics::numbers::{common, sum_type, zero};
 use places::{element, element_type};
 use search::{count_equal, has, index_of};
+pub(super) use sums::{difference_type, differences, number_item, running_sum};
+use sums::{fold, sum};
 use tuples::{tuple, tuple_type};
 
 /// Argument `i` as arrays.
@@ -125,49 +128,16 @@ pub(crate) fn concat(call: &Call<'_>) -> Result<ArrayRef> {
     of_rows(call.ty, rows?)
 }
 
-/// Folds each array's numbers as floats.
-fn fold(call: &Call<'_>, body: fn(&[f64]) -> f64) -> Result<ArrayRef> {
-    let list = list(call, 0)?;
-    let values = cast(list.values(), &DataType::Float64)?;
-    let values = values.as_primitive::<Float64Type>();
-    let folded = arrow::array::Float64Array::from_iter_values((0..list.len()).map(|row| {
-        let (start, length) = (list.value_offsets()[row] as usize, list.value_length(row) as usize);
-        let kept: Vec<f64> =
-            (start..start + length).filter(|at| values.is_valid(*at)).map(|at| values.value(at)).collect();
-        body(&kept)
-    }));
-    Ok(cast(&folded, &call.ty.query_type())?)
-}
-
-/// Whole numbers are added exactly; the sum wraps.
-fn sum(call: &Call<'_>) -> Result<ArrayRef> {
-    if matches!(call.ty.inner(), ColumnType::Float64 | ColumnType::Decimal(..)) {
-        return fold(call, |values| values.iter().sum());
-    }
-    let list = list(call, 0)?;
-    let values = cast(list.values(), &call.ty.query_type())?;
-    let values = cast(&values, &DataType::Int64)?;
-    let values = values.as_primitive::<arrow::datatypes::Int64Type>();
-    let sums: Int64Array = (0..list.len())
-        .map(|row| {
-            let (start, length) = (list.value_offsets()[row] as usize, list.value_length(row) as usize);
-            let kept = (start..start + length).filter(|at| values.is_valid(*at));
-            Some(kept.fold(0_i64, |sum, at| sum.wrapping_add(values.value(at))))
-        })
-        .collect();
-    Ok(cast(&sums, &call.ty.query_type())?)
-}
-
 /// The least or greatest item; the zero value of an empty array.
 fn extreme(call: &Call<'_>, descending: bool) -> Result<ArrayRef> {
     let list = list(call, 0)?;
     let mut rows = Vec::with_capacity(list.len());
     for row in 0..list.len() {
-        let sorted = sort(&list.value(row), Some(SortOptions { descending, nulls_first: false }))?;
-        rows.push(if sorted.is_empty() || sorted.is_null(0) {
-            zero(call.ty)?.to_array()?
-        } else {
-            sorted.slice(0, 1)
+        let items = list.value(row);
+        // NaN is behind all numbers, NULL behind NaN.
+        rows.push(match order(&items, descending)?.first() {
+            Some(best) if items.is_valid(*best) => items.slice(*best, 1),
+            _ => zero(call.ty)?.to_array()?,
         });
     }
     let rows: Result<Vec<ArrayRef>> = rows.iter().map(|row| Ok(cast(row, &call.ty.query_type())?)).collect();
@@ -204,6 +174,11 @@ pub(super) fn order(values: &ArrayRef, descending: bool) -> Result<Vec<usize>> {
 /// The items at these places.
 pub(super) fn picked(values: &ArrayRef, order: impl Iterator<Item = usize>) -> Result<ArrayRef> {
     Ok(take(values, &UInt32Array::from_iter_values(order.map(|at| at as u32)), None)?)
+}
+
+/// The items from the last on.
+pub(crate) fn reversed(call: &Call<'_>) -> Result<ArrayRef> {
+    each(call, |values, _| picked(&values, (0..values.len()).rev()))
 }
 
 fn distinct(call: &Call<'_>) -> Result<ArrayRef> {
@@ -341,7 +316,7 @@ pub(crate) const ROWS: &[Row] = &[
         &[],
         "arraySum(a)",
         "Sum of the items.",
-        Plan::Scalar(Scalar::pure((1, 1), |args| Ok(sum_type(&item(args, 0)?)), sum)),
+        Plan::Scalar(Scalar::pure((1, 1), |args| Ok(sum_type(&number_item(args)?)), sum)),
     ),
     row(
         "arrayAvg",
@@ -350,8 +325,12 @@ pub(crate) const ROWS: &[Row] = &[
         "Mean of the items.",
         Plan::Scalar(Scalar::pure(
             (1, 1),
-            |_| Ok(ColumnType::Float64),
-            |call| fold(call, |values| values.iter().sum::<f64>() / values.len() as f64),
+            |args| number_item(args).map(|_| ColumnType::Float64),
+            |call| {
+                fold(call, |values| {
+                    values.iter().fold(0.0, |sum, value| sum + value) / values.len().max(1) as f64
+                })
+            },
         )),
     ),
     row(
@@ -395,9 +374,7 @@ pub(crate) const ROWS: &[Row] = &[
         &[],
         "arrayReverse(a)",
         "The items from the last on.",
-        Plan::Scalar(Scalar::pure((1, 1), first_type, |call| {
-            each(call, |values, _| picked(&values, (0..values.len()).rev()))
-        })),
+        Plan::Scalar(Scalar::pure((1, 1), first_type, reversed)),
     ),
     row(
         "arrayDistinct",

@@ -89,7 +89,7 @@ fn date_time64_type(args: &Arguments<'_>) -> Result<ColumnType> {
     };
     let digits = args.int(1).unwrap_or(3);
     if !(0..=9).contains(&digits) {
-        return Err(fault(ErrorCode::BadArguments, "DateTime64 has 0 to 9 digits"));
+        return Err(fault(ErrorCode::ArgumentOutOfBound, "DateTime64 has 0 to 9 digits"));
     }
     Ok(ColumnType::DateTime64(digits as u8, args.text(2).map(Arc::from).or(own)))
 }
@@ -100,7 +100,7 @@ fn decimal_type(args: &Arguments<'_>, precision: u8) -> Result<ColumnType> {
             Ok(ColumnType::Decimal(precision, scale as u8))
         }
         _ => Err(fault(
-            ErrorCode::BadArguments,
+            ErrorCode::ArgumentOutOfBound,
             "The scale of a Decimal must be a constant within its precision",
         )),
     }

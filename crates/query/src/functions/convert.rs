@@ -66,7 +66,11 @@ pub(crate) fn convert(
         }
         T::Uuid => to_uuid(array, on_fault),
         T::Decimal(..) => to_decimal(array, from, target, on_fault),
-        T::Array(of) => to_array(array, from, of, on_fault),
+        T::Array(of) => super::written::to_array(array, from, of, on_fault),
+        T::Tuple(of) if matches!(from, T::String | T::Symbol) => super::written::tuples(array, of, on_fault),
+        T::Map(..) if matches!(from, T::String | T::Symbol) => {
+            Err(fault(ErrorCode::TypeMismatch, format!("Unsupported types to CAST AS Map: {from}, {target}")))
+        }
         target if target.is_number() => to_number(array, from, target, on_fault),
         _ => Ok(cast(array, &to.query_type())?),
     }
@@ -146,8 +150,31 @@ pub(crate) trait Wrap: Copy {
     fn of_i128(value: i128) -> Self;
 }
 
+/// A float as the machine makes an integer of it: what does not fit is the least one.
+fn machine_i64(value: f64) -> i64 {
+    if (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&value) {
+        value as i64
+    } else {
+        i64::MIN
+    }
+}
+
+/// The same in 32 bits.
+fn machine_i32(value: f64) -> i32 {
+    let whole = value.trunc();
+    if (-2_147_483_648.0..2_147_483_648.0).contains(&whole) { whole as i32 } else { i32::MIN }
+}
+
+fn machine_u64(value: f64) -> u64 {
+    if (0.0..18_446_744_073_709_551_616.0).contains(&value) {
+        value as u64
+    } else {
+        machine_i64(value) as u64
+    }
+}
+
 macro_rules! wrap {
-    ($($ty:ty)*) => {$(
+    ($($ty:ty: $of_float:expr;)*) => {$(
         impl Wrap for $ty {
             fn of_i64(value: i64) -> Self {
                 value as Self
@@ -156,7 +183,7 @@ macro_rules! wrap {
                 value as Self
             }
             fn of_f64(value: f64) -> Self {
-                value as Self
+                $of_float(value) as Self
             }
             fn of_i128(value: i128) -> Self {
                 value as Self
@@ -165,7 +192,18 @@ macro_rules! wrap {
     )*};
 }
 
-wrap! { i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 }
+wrap! {
+    i8: machine_i32;
+    i16: machine_i32;
+    i32: machine_i32;
+    i64: machine_i64;
+    u8: machine_i32;
+    u16: machine_i32;
+    u32: machine_i64;
+    u64: machine_u64;
+    f32: std::convert::identity;
+    f64: std::convert::identity;
+}
 
 fn to_number(array: &ArrayRef, from: &ColumnType, to: &ColumnType, on_fault: OnFault) -> Result<ArrayRef> {
     use ColumnType as T;
@@ -447,17 +485,4 @@ fn to_uuid(array: &ArrayRef, on_fault: OnFault) -> Result<ArrayRef> {
         }
     }
     Ok(Arc::new(out.finish()))
-}
-
-fn to_array(array: &ArrayRef, from: &ColumnType, of: &ColumnType, on_fault: OnFault) -> Result<ArrayRef> {
-    let (Some(list), ColumnType::Array(inner)) = (array.as_list_opt::<i32>(), from) else {
-        let message = format!("Cannot convert {from} to Array({of})");
-        return Err(fault(ErrorCode::CannotConvertType, message));
-    };
-    let values = convert(list.values(), inner, of, on_fault)?;
-    let DataType::List(field) = ColumnType::Array(Box::new(of.clone())).query_type() else {
-        return Err(fault(ErrorCode::LogicalError, "An array's query type is a list"));
-    };
-    let (offsets, nulls) = (list.offsets().clone(), list.nulls().cloned());
-    Ok(Arc::new(arrow::array::ListArray::try_new(field, offsets, values, nulls)?))
 }

@@ -13,13 +13,13 @@ use zepto_common::ErrorCode;
 use zepto_common::types::{ColumnType, ticks_per_second, unit_of};
 
 use super::bucket::days_in;
-use super::calendar::{DAY, Zone, civil_of, days_of, parse, parse_best_effort, weekday};
+use super::calendar::{DAY, Zone, civil_of, days_of, parse_best_effort, weekday};
 use super::convert::{OnFault, convert, parse_times};
-use super::scalar::{Arguments, Call, Scalar, fault};
+use super::scalar::{Arguments, Call, Scalar, fault, int_of};
 use super::timestamps::{from_days, from_ticks, rescale, ticks, unit_and_zone};
 use super::{Plan, Row, row};
 use pattern::format;
-use shift::{add, add_type, difference, subtract, subtract_type};
+use shift::{add, add_type, difference, difference_type, subtract, subtract_type};
 
 fn zone_for(call: &Call<'_>, at: usize) -> Result<Zone> {
     match call.literal_text(at) {
@@ -28,14 +28,41 @@ fn zone_for(call: &Call<'_>, at: usize) -> Result<Zone> {
     }
 }
 
-/// A part of the local date.
-fn day_part(call: &Call<'_>, part: fn(i64) -> i64) -> Result<ArrayRef> {
-    let zone = match call.literal_text(1) {
+/// Days since 1970 in the zone that argument `at` names, else in the time's own.
+fn days_by(call: &Call<'_>, at: usize) -> Result<Int64Array> {
+    let zone = match call.literal_text(at) {
         Some(name) => Some(Arc::from(name)),
         None => unit_and_zone(&call.base(0)).and_then(|(_, zone)| zone),
     };
-    let days = days_in(call, zone.as_deref())?;
-    Ok(cast(&days.unary::<_, Int64Type>(part), &call.ty.query_type())?)
+    days_in(call, zone.as_deref())
+}
+
+/// A part of the local date.
+fn day_part(call: &Call<'_>, part: fn(i64) -> i64) -> Result<ArrayRef> {
+    Ok(cast(&days_by(call, 1)?.unary::<_, Int64Type>(part), &call.ty.query_type())?)
+}
+
+/// `toDayOfWeek(ts[, mode[, zone]])`: from Monday or, by the mode's second bit, Sunday; from 1 or, by its lower bits, 0.
+fn day_of_week(call: &Call<'_>) -> Result<ArrayRef> {
+    let mode = call.literal(1).and_then(int_of).unwrap_or(0) & 3;
+    let days = days_by(call, 2)?.unary::<_, Int64Type>(|day| match mode {
+        0 => weekday(day),
+        1 => weekday(day) - 1,
+        2 => weekday(day) % 7,
+        _ => weekday(day) % 7 + 1,
+    });
+    Ok(cast(&days, &call.ty.query_type())?)
+}
+
+/// A mode of weeks is a UInt8.
+fn week_type(args: &Arguments<'_>, ty: ColumnType) -> Result<ColumnType> {
+    match args.base(1) {
+        ColumnType::UInt8 | ColumnType::Nothing => Ok(ty),
+        other => {
+            let message = format!("Illegal type {other} of the mode of weeks: it must be UInt8");
+            Err(fault(ErrorCode::IllegalTypeOfArgument, message))
+        }
+    }
 }
 
 /// A part of the local time of day, from its seconds.
@@ -72,10 +99,8 @@ fn iso_year(day: i64) -> i64 {
 
 /// `toWeek(ts[, mode])`.
 fn week(call: &Call<'_>) -> Result<ArrayRef> {
-    let mode = super::words::week_mode(call)?;
-    let zone = unit_and_zone(&call.base(0)).and_then(|(_, zone)| zone);
-    let days = days_in(call, zone.as_deref())?;
-    let weeks = days.unary::<_, Int64Type>(|day| super::words::week_of(day, mode).1);
+    let mode = super::words::week_mode(call);
+    let weeks = days_by(call, 2)?.unary::<_, Int64Type>(|day| super::words::week_of(day, mode).1);
     Ok(cast(&weeks, &call.ty.query_type())?)
 }
 
@@ -166,8 +191,10 @@ fn make_date(call: &Call<'_>) -> Result<ArrayRef> {
     let made: Int64Array = (0..call.rows)
         .map(|row| {
             let (year, month, day) = (years.value(row), months.value(row), days.value(row));
-            let text = format!("{year:04}-{month:02}-{day:02}");
-            Some(parse(&text).map_or(0, |at| at.seconds.div_euclid(DAY)))
+            // A day behind a short month's end is one of the next month.
+            let fits = (1970..=2149).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
+            let made = || days_of(year, month, 1) + day - 1;
+            Some(if fits { made() } else { 0 })
         })
         .collect();
     from_days(&made)
@@ -217,15 +244,21 @@ pub(crate) const ROWS: &[Row] = &[
         "1 to 366.",
         day!(UInt16, |day| day - days_of(civil_of(day).0, 1, 1) + 1),
     ),
-    row("toDayOfWeek", &["DAYOFWEEK"], "toDayOfWeek(ts)", "1 (Monday) to 7.", day!(UInt8, weekday)),
+    row(
+        "toDayOfWeek",
+        &["DAYOFWEEK"],
+        "toDayOfWeek(ts[, mode[, zone]])",
+        "1 (Monday) to 7; by the mode from 0 or from Sunday.",
+        Plan::Scalar(Scalar::pure((1, 3), |args| week_type(args, ColumnType::UInt8), day_of_week)),
+    ),
     row("toISOWeek", &[], "toISOWeek(ts)", "Week of the year by ISO 8601.", day!(UInt8, iso_week)),
     row("toISOYear", &[], "toISOYear(ts)", "Year of the ISO week.", day!(UInt16, iso_year)),
     row(
         "toWeek",
         &[],
-        "toWeek(ts[, mode])",
+        "toWeek(ts[, mode[, zone]])",
         "Week of the year; mode 0 counts Sundays, mode 3 is ISO 8601.",
-        Plan::Scalar(Scalar::pure((1, 2), |_| Ok(ColumnType::UInt8), week)),
+        Plan::Scalar(Scalar::pure((1, 3), |args| week_type(args, ColumnType::UInt8), week)),
     ),
     row("toHour", &["HOUR"], "toHour(ts)", "0 to 23.", clock!(|clock| clock / 3_600)),
     row("toMinute", &["MINUTE"], "toMinute(ts)", "0 to 59.", clock!(|clock| clock / 60 % 60)),
@@ -270,13 +303,10 @@ pub(crate) const ROWS: &[Row] = &[
             (1, 2),
             |_| Ok(ColumnType::Date),
             |call| {
-                from_days(
-                    &days_in(call, unit_and_zone(&call.base(0)).and_then(|(_, zone)| zone).as_deref())?
-                        .unary::<_, Int64Type>(|day| {
-                        let (y, m, _) = civil_of(day);
-                        days_of(y, m, super::calendar::month_days(y, m))
-                    }),
-                )
+                from_days(&days_by(call, 1)?.unary::<_, Int64Type>(|day| {
+                    let (y, m, _) = civil_of(day);
+                    days_of(y, m, super::calendar::month_days(y, m))
+                }))
             },
         )),
     ),
@@ -357,8 +387,9 @@ pub(crate) const ROWS: &[Row] = &[
         &["date_diff", "DATE_DIFF", "timestampDiff", "TIMESTAMP_DIFF"],
         "dateDiff('unit', from, to)",
         "Borders of the unit between two times.",
-        Plan::Scalar(Scalar::pure((3, 4), |_| Ok(ColumnType::Int64), difference)),
+        Plan::Ast(super::rewrites::date_difference),
     ),
+    row("__date_diff", &[], "", "", Plan::Scalar(Scalar::pure((3, 4), difference_type, difference))),
     row(
         "now",
         &["current_timestamp", "NOW"],

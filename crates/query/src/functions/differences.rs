@@ -3,7 +3,6 @@
 
 /// A function and why it differs.
 const DIFFERENCES: &[(&str, &str)] = &[
-    ("approx_top_k", "values without counts; exact"),
     ("arrayReduce", "knows sum, min, max, avg, count, uniq and any"),
     ("arrayPartialSort", "sorts the whole"),
     ("avgWeighted", "keeps the fraction of x with a whole weight"),

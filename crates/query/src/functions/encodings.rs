@@ -1,9 +1,8 @@
 //! Texts as digits and letters and back: base64, base58, hexadecimal and binary digits. Bytes that are no text are refused.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
-use arrow::array::{ArrayRef, StringViewArray};
+use arrow::array::ArrayRef;
 use base64::Engine;
 use base64::engine::general_purpose::{GeneralPurpose, STANDARD, URL_SAFE_NO_PAD};
 use base64::engine::{DecodePaddingMode, GeneralPurposeConfig};
@@ -15,7 +14,7 @@ use zepto_common::types::ColumnType;
 use super::hashes::of_digest;
 use super::rewrites::call as call_of;
 use super::scalar::{Arguments, Call, Scalar, fault};
-use super::text::map;
+use super::text::{by_bytes, map, text_of_bytes};
 use super::{Plan, Row, row};
 
 /// Reads with and without padding.
@@ -119,20 +118,6 @@ fn check_base58(call: &Call<'_>) -> Result<()> {
     }
 }
 
-/// `bin(x)`: the bits of a text's bytes, or of a whole number from its highest byte that is not 0.
-fn bin(call: &Call<'_>) -> Result<ArrayRef> {
-    if call.base(0).is_number() && !matches!(call.base(0), ColumnType::Float32 | ColumnType::Float64) {
-        let texts = call.bits(0)?;
-        let texts = texts.iter().map(|number| {
-            let number = number.unwrap_or_default();
-            let bytes = (8 - number.leading_zeros() as usize / 8).clamp(1, 8);
-            format!("{number:0width$b}", width = bytes * 8)
-        });
-        return Ok(Arc::new(StringViewArray::from_iter_values(texts)));
-    }
-    encoded(call, |bytes| bytes.iter().map(|byte| format!("{byte:08b}")).collect())
-}
-
 fn unbin(text: &str) -> Option<Vec<u8>> {
     let digits: Vec<u8> = text.bytes().collect();
     let byte = |bits: &[u8]| {
@@ -158,8 +143,24 @@ macro_rules! text_row {
 /// Encodings.
 pub(crate) const ROWS: &[Row] = &[
     row("hex", &[], "hex(s)", "The bytes in hexadecimal digits.", Plan::Ast(hex)),
-    row("__hex", &[], "", "", Plan::Scalar(Scalar::pure((1, 1), STRING, super::text::hex))),
-    text_row!("bin", &[], "The bits.", bin),
+    row(
+        "__hex",
+        &[],
+        "",
+        "",
+        Plan::Scalar(Scalar::pure((1, 1), text_of_bytes, |call| {
+            by_bytes(call, |bytes| bytes.iter().map(|byte| format!("{byte:02X}")).collect())
+        })),
+    ),
+    row(
+        "bin",
+        &[],
+        "bin(s)",
+        "The bits.",
+        Plan::Scalar(Scalar::pure((1, 1), text_of_bytes, |call| {
+            by_bytes(call, |bytes| bytes.iter().map(|byte| format!("{byte:08b}")).collect())
+        })),
+    ),
     text_row!("unbin", &[], "The text of bits.", |call| decoded(call, false, unbin)),
     row("base64Encode", &["TO_BASE64"], "base64Encode(s)", "Base 64.", Plan::Ast(base64_encode)),
     row(

@@ -331,7 +331,12 @@ pub(crate) const ROWS: &[Row] = &[
     ),
     inner!("__at_level", (2, 2), |args| item(args, 0), |call| at_level(call, level_place)),
     by!("sumArray", "sumArray(a)", "Sum of the arrays' items.", "arraySum(arrayFlatten(groupArray($1)))"),
-    by!("avgArray", "avgArray(a)", "Mean of the arrays' items.", "arrayAvg(arrayFlatten(groupArray($1)))"),
+    by!(
+        "avgArray",
+        "avgArray(a)",
+        "Mean of the arrays' items.",
+        "arrayReduce('avg', arrayFlatten(groupArray($1)))"
+    ),
     by!("minArray", "minArray(a)", "The least item.", "arrayMin(arrayFlatten(groupArray($1)))"),
     by!("maxArray", "maxArray(a)", "The greatest item.", "arrayMax(arrayFlatten(groupArray($1)))"),
     by!("groupArrayLast", "groupArrayLast(n)(x)", "The last n values.", "arraySlice(groupArray($1), -($2))"),

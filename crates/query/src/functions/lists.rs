@@ -3,22 +3,24 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, ListArray, StructArray, UInt32Array,
+    Array, ArrayRef, AsArray, BooleanArray, Float64Array, ListArray, StructArray, UInt32Array,
 };
 use arrow::compute::{cast, concat as concat_arrays};
-use arrow::datatypes::{DataType, Float64Type, Int64Type};
+use arrow::datatypes::{DataType, Float64Type};
 use datafusion::common::Result;
 use sqlparser::ast::{Expr, Value};
 use zepto_common::types::ColumnType;
 use zepto_common::{Error, ErrorCode};
 
-use super::arrays::{each, item, item_field, list, of_rows, picked};
+use super::arrays::{
+    difference_type, differences, each, item, item_field, list, number_item, of_rows, picked, running_sum,
+};
 use super::meter::{copied_bytes, item_bytes};
 use super::render;
-use super::rewrites::call as ast_call;
+use super::rewrites::{call as ast_call, parse_template};
 use super::scalar::{Arguments, Call, MANY, Scalar, fault};
 use super::{Plan, RANGE_MAX, Row, row};
-use crate::semantics::numbers::{is_float, sum_type, zero};
+use crate::semantics::numbers::{sum_type, zero};
 
 pub(super) fn first_array(args: &Arguments<'_>) -> Result<ColumnType> {
     item(args, 0)?;
@@ -139,55 +141,6 @@ pub(super) fn numbers(values: &ArrayRef) -> Result<Float64Array> {
     Ok(cast(values, &DataType::Float64)?.as_primitive::<Float64Type>().clone())
 }
 
-fn wholes(values: &ArrayRef) -> Result<Int64Array> {
-    Ok(cast(values, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
-}
-
-fn running_sum(call: &Call<'_>) -> Result<ArrayRef> {
-    let floats = matches!(call.ty, ColumnType::Array(of) if is_float(of));
-    each(call, |values, _| {
-        if floats {
-            let values = numbers(&values)?;
-            let sums = values.iter().scan(0.0, |sum, value| {
-                *sum += value.unwrap_or(0.0);
-                Some(*sum)
-            });
-            return Ok(Arc::new(Float64Array::from_iter_values(sums)));
-        }
-        let values = wholes(&values)?;
-        let sums = values.iter().scan(0_i64, |sum, value| {
-            *sum = sum.wrapping_add(value.unwrap_or(0));
-            Some(*sum)
-        });
-        Ok(Arc::new(Int64Array::from_iter_values(sums)))
-    })
-}
-
-fn difference_type(args: &Arguments<'_>) -> Result<ColumnType> {
-    let of = item(args, 0)?;
-    Ok(array_of(if is_float(&of) {
-        ColumnType::Float64
-    } else {
-        crate::semantics::numbers::sum(&of, &of, true)
-    }))
-}
-
-fn differences(call: &Call<'_>) -> Result<ArrayRef> {
-    let floats = matches!(call.ty, ColumnType::Array(of) if is_float(of));
-    each(call, |values, _| {
-        if floats {
-            let values = numbers(&values)?;
-            let steps = (0..values.len())
-                .map(|at| if at == 0 { 0.0 } else { values.value(at) - values.value(at - 1) });
-            return Ok(Arc::new(Float64Array::from_iter_values(steps)));
-        }
-        let values = wholes(&values)?;
-        let steps = (0..values.len())
-            .map(|at| if at == 0 { 0 } else { values.value(at).wrapping_sub(values.value(at - 1)) });
-        Ok(Arc::new(Int64Array::from_iter_values(steps)))
-    })
-}
-
 pub(super) fn bounded(size: i64) -> Result<usize> {
     usize::try_from(size).ok().filter(|size| *size as i64 <= RANGE_MAX).ok_or_else(|| {
         fault(ErrorCode::ArgumentOutOfBound, format!("An array of {size} items is too large or negative"))
@@ -248,7 +201,10 @@ fn shifted(call: &Call<'_>) -> Result<ArrayRef> {
 fn product(call: &Call<'_>) -> Result<ArrayRef> {
     let list = list(call, 0)?;
     let products: Result<Float64Array> = (0..list.len())
-        .map(|row| Ok(Some(numbers(&list.value(row))?.iter().flatten().product::<f64>())))
+        .map(|row| {
+            let items = numbers(&list.value(row))?;
+            Ok(Some(if items.is_empty() { 0.0 } else { items.iter().flatten().product::<f64>() }))
+        })
         .collect();
     Ok(Arc::new(products?))
 }
@@ -265,7 +221,9 @@ fn reduce(args: Vec<Expr>) -> zepto_common::Result<Expr> {
         "sum" => "arraySum",
         "min" => "arrayMin",
         "max" => "arrayMax",
-        "avg" => "arrayAvg",
+        "avg" => {
+            return parse_template("arrayReduce", "if(empty($1), 0 / 0, arrayAvg($1))", &[array.clone()]);
+        }
         "count" => "length",
         "uniq" | "uniqExact" => "length",
         "any" => return Ok(ast_call("arrayElement", vec![array.clone(), super::rewrites::number(1)])),
@@ -366,7 +324,7 @@ pub(crate) const ROWS: &[Row] = &[
         "arrayCumSum([x -> …,] a)",
         "Sums up to each item.",
         (1, 1),
-        |args| Ok(array_of(sum_type(&item(args, 0)?))),
+        |args| Ok(array_of(sum_type(&number_item(args)?))),
         running_sum
     ),
     array_row!(

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, FixedSizeBinaryBuilder, UInt64Array};
+use arrow::array::{Array, ArrayRef, BooleanArray, FixedSizeBinaryBuilder, Int64Array, UInt64Array};
 use arrow::compute::kernels::{cmp, zip::zip};
 use arrow::compute::{and, is_not_null, is_null};
+use arrow::datatypes::DataType;
 use datafusion::common::{Result, ScalarValue};
+use zepto_common::ErrorCode;
 use zepto_common::types::ColumnType;
 
 use super::convert::{OnFault, convert, truth};
-use super::scalar::{Arguments, Call, MANY, Scalar, nullable};
+use super::scalar::{Arguments, Call, MANY, Scalar, fault, nullable};
 use super::{Plan, Row, row};
 use crate::semantics::numbers::{common, is_signed, is_whole, zero};
 
@@ -38,7 +40,7 @@ fn filled(call: &Call<'_>) -> Result<ArrayRef> {
     Ok(zip(&is_null(&array)?, &zeros, &array)?)
 }
 
-fn common_type(args: &Arguments<'_>) -> Result<ColumnType> {
+pub(super) fn common_type(args: &Arguments<'_>) -> Result<ColumnType> {
     let types: Vec<ColumnType> = (0..args.fields.len()).map(|i| args.ty(i)).collect();
     common(&types)
 }
@@ -67,6 +69,29 @@ fn extreme_of(call: &Call<'_>, ty: &ColumnType, greatest: bool) -> Result<ArrayR
     Ok(best)
 }
 
+/// `clamp(x, least, most)`.
+pub(super) fn clamped(call: &Call<'_>) -> Result<ArrayRef> {
+    let side = |i: usize| convert(&call.array(i)?, &call.base(i), call.ty, OnFault::Error);
+    let (value, least, most) = (side(0)?, side(1)?, side(2)?);
+    if cmp::gt(&least, &most)?.iter().flatten().any(|beyond| beyond) {
+        let message = "The minimum value cannot be greater than the maximum value for function clamp";
+        return Err(fault(ErrorCode::BadArguments, message));
+    }
+    let capped = zip(&cmp::gt(&value, &most)?, &most, &value)?;
+    Ok(zip(&cmp::lt(&capped, &least)?, &least, &capped)?)
+}
+
+/// An aggregate's answer, or the zero value where it had no values and is no NULL.
+fn or_default(call: &Call<'_>) -> Result<ArrayRef> {
+    let value = call.array(0)?;
+    if ColumnType::of_field(&call.fields[0]).is_nullable() {
+        return Ok(value);
+    }
+    let none = cmp::eq(&call.cast(1, &DataType::Int64)?, &Int64Array::new_scalar(0))?;
+    let zeros = zero(call.ty)?.to_array_of_size(value.len())?;
+    Ok(zip(&none, &zeros, &value)?)
+}
+
 /// Whether UInt64 stands beside numbers with a sign, all of them whole.
 fn is_mixed(types: impl Iterator<Item = ColumnType>) -> bool {
     let types: Vec<ColumnType> = types.filter(|ty| *ty != ColumnType::Nothing).collect();
@@ -76,15 +101,13 @@ fn is_mixed(types: impl Iterator<Item = ColumnType>) -> bool {
 /// The greatest of UInt64 and signed numbers is never below the UInt64, the least never above the signed one.
 fn extreme_type(args: &Arguments<'_>, greatest: bool) -> Result<ColumnType> {
     let bases = || (0..args.fields.len()).map(|i| args.base(i));
-    let ty = match is_mixed(bases()) {
+    Ok(match is_mixed(bases()) {
         true => {
             let ty = if greatest { ColumnType::UInt64 } else { ColumnType::Int64 };
             if args.any_nullable() { ty.nullable() } else { ty }
         }
         false => common_type(args)?,
-    };
-    let all_null = (0..args.fields.len()).all(|i| args.ty(i).is_nullable());
-    Ok(if all_null { ty } else { ty.inner().clone() })
+    })
 }
 
 fn type_name(call: &Call<'_>) -> Result<ArrayRef> {
@@ -176,6 +199,14 @@ pub(crate) const ROWS: &[Row] = &[
         "x as a type that is not Nullable; NULL becomes the zero value.",
         Plan::Scalar(Scalar::pure((1, 1), |args| Ok(args.base(0)), filled).own_nulls()),
     ),
+    row(
+        "__beside",
+        &[],
+        "",
+        "",
+        Plan::Scalar(Scalar::pure((2, 2), |args| Ok(args.base(1)), |call| call.array(1))),
+    ),
+    row("__or_default", &[], "", "", Plan::Scalar(Scalar::pure((2, 2), own_type, or_default).own_nulls())),
     row(
         "__joined_key",
         &[],

@@ -1,5 +1,6 @@
 //! Arithmetic and mathematics.
 
+mod bits;
 mod division;
 mod random;
 mod rounding;
@@ -19,6 +20,7 @@ use super::decimal_math::{Operation, compute, result_type};
 use super::scalar::{Arguments, Call, MANY, Scalar, fault};
 use super::{Plan, Row, row};
 use crate::semantics::numbers::{bits_of, is_signed, of_bits, remainder, unsigned, whole_quotient};
+use bits::{bit_not, bit_not_type, bit_test, shift};
 use division::{int_div, int_div_or_zero};
 use random::{random, random_float, width_bucket};
 use rounding::{round_type, rounded};
@@ -32,7 +34,7 @@ fn is_float(ty: &ColumnType) -> bool {
 }
 
 /// Does `body` on i128, wide enough for Int64 and UInt64 alike; the result wraps into the planned type.
-fn wide(call: &Call<'_>, body: impl Fn(i128, i128) -> Result<i128>) -> Result<ArrayRef> {
+pub(super) fn wide(call: &Call<'_>, body: impl Fn(i128, i128) -> Result<i128>) -> Result<ArrayRef> {
     let (left, right) = (wide_column(call, 0)?, wide_column(call, 1)?);
     let out: Result<Vec<i128>> = (0..call.rows)
         .map(|row| {
@@ -65,7 +67,7 @@ pub(super) fn wide_column(call: &Call<'_>, i: usize) -> Result<Decimal128Array> 
     Ok(out)
 }
 
-fn narrow(values: Vec<i128>, ty: &ColumnType) -> Result<ArrayRef> {
+pub(super) fn narrow(values: Vec<i128>, ty: &ColumnType) -> Result<ArrayRef> {
     let target = ty.query_type();
     if matches!(target, DataType::UInt64) {
         return Ok(Arc::new(UInt64Array::from_iter_values(values.into_iter().map(|value| value as u64))));
@@ -224,12 +226,8 @@ macro_rules! bits {
     };
 }
 
-fn left_type(args: &Arguments<'_>) -> Result<ColumnType> {
+pub(super) fn left_type(args: &Arguments<'_>) -> Result<ColumnType> {
     Ok(args.base(0))
-}
-
-fn bit_not(call: &Call<'_>) -> Result<ArrayRef> {
-    narrow(wide_column(call, 0)?.values().iter().map(|value| !value).collect(), call.ty.inner())
 }
 
 fn bit_count(call: &Call<'_>) -> Result<ArrayRef> {
@@ -410,32 +408,28 @@ pub(crate) const ROWS: &[Row] = &[
         &[],
         "bitNot(a)",
         "All bits turned.",
-        Plan::Scalar(Scalar::pure((1, 1), left_type, bit_not)),
+        Plan::Scalar(Scalar::pure((1, 1), bit_not_type, bit_not)),
     ),
     row(
         "bitShiftLeft",
         &[],
         "bitShiftLeft(a, n)",
         "Bits moved up.",
-        Plan::Scalar(Scalar::pure((2, 2), left_type, |call| wide(call, |a, n| Ok(a << n.clamp(0, 64))))),
+        Plan::Scalar(Scalar::pure((2, 2), left_type, |call| wide(call, |a, n| Ok(a << shift(n)?)))),
     ),
     row(
         "bitShiftRight",
         &[],
         "bitShiftRight(a, n)",
         "Bits moved down.",
-        Plan::Scalar(Scalar::pure((2, 2), left_type, |call| wide(call, |a, n| Ok(a >> n.clamp(0, 127))))),
+        Plan::Scalar(Scalar::pure((2, 2), left_type, |call| wide(call, |a, n| Ok(a >> shift(n)?)))),
     ),
     row(
         "bitTest",
         &[],
         "bitTest(a, n)",
         "Bit n.",
-        Plan::Scalar(Scalar::pure(
-            (2, 2),
-            |_| Ok(ColumnType::UInt8),
-            |call| wide(call, |a, n| Ok(a >> n.clamp(0, 127) & 1)),
-        )),
+        Plan::Scalar(Scalar::pure((2, 2), |_| Ok(ColumnType::UInt8), bit_test)),
     ),
     row(
         "bitCount",

@@ -1,6 +1,8 @@
 //! What dashboards and drivers use beside the topics of the other tables: checks, lookups, addresses, names of days,
 //! and aggregates that are a function of a group's values.
 
+mod readable;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -14,16 +16,17 @@ use datafusion::functions_aggregate::bit_and_or_xor as bits;
 use zepto_common::ErrorCode;
 use zepto_common::types::ColumnType;
 
-use super::aggregates::same;
+use super::aggregates::of_bits;
 use super::arrays::{item, list};
 use super::calendar::civil_of;
 use super::convert::{OnFault, convert, truth};
 use super::render;
 use super::scalar::{Arguments, Call, MANY, Scalar, fault};
-use super::text::map;
+use super::text::{compile, map};
 use super::timestamps::{seconds, ticks, zone_of};
 use super::{Plan, Row, row};
 use crate::semantics::numbers::common;
+use readable::{readable_quantity, readable_size};
 
 fn throw_if(call: &Call<'_>) -> Result<ArrayRef> {
     let held = truth(&call.array(0)?)?;
@@ -36,7 +39,7 @@ fn throw_if(call: &Call<'_>) -> Result<ArrayRef> {
 
 /// `transform(x, from, to, default)`; without a default the value stays.
 fn transform_type(args: &Arguments<'_>) -> Result<ColumnType> {
-    let other = if args.fields.len() > 3 { args.base(3) } else { args.base(0) };
+    let other = if args.fields.len() > 3 { args.ty(3) } else { args.ty(0) };
     common(&[item(args, 2)?, other])
 }
 
@@ -54,7 +57,14 @@ fn transform(call: &Call<'_>) -> Result<ArrayRef> {
     let order: Vec<(usize, usize)> = (0..call.rows)
         .map(|row| {
             let (start, length) = (from.value_offsets()[row] as usize, from.value_length(row) as usize);
-            let found = (0..length).find(|at| known.value(start + at) == wanted.value(row));
+            let same = |at: &usize| {
+                let (known, wanted) = ((&known, start + at), (&wanted, row));
+                match (known.0.is_valid(known.1), wanted.0.is_valid(wanted.1)) {
+                    (true, true) => known.0.value(known.1) == wanted.0.value(wanted.1),
+                    (known, wanted) => known == wanted,
+                }
+            };
+            let found = (0..length).find(same);
             found.map_or((1, row), |at| (0, to.value_offsets()[row] as usize + at))
         })
         .collect();
@@ -79,22 +89,39 @@ pub(super) fn lists(
     Ok(Arc::new(out.finish()))
 }
 
-pub(super) fn regex(pattern: &str) -> Result<regex::Regex> {
-    regex::Regex::new(pattern).map_err(|error| fault(ErrorCode::CannotCompileRegexp, error.to_string()))
-}
-
 fn extract_all(call: &Call<'_>) -> Result<ArrayRef> {
     let patterns = call.texts(1)?;
     lists(call, 0, |text, row| {
-        let regex = regex(patterns.value(row))?;
-        let found = regex.captures_iter(text).filter_map(|all| all.get(usize::from(all.len() > 1)));
-        Ok(found.map(|part| part.as_str().to_owned()).collect())
+        let regex = compile(patterns.value(row))?;
+        let mut found = Vec::new();
+        for all in regex.captures_iter(text) {
+            // A match of nothing ends the search.
+            if all.get_match().is_empty() {
+                break;
+            }
+            let part = all.get(usize::from(all.len() > 1));
+            found.push(part.map_or_else(String::new, |part| part.as_str().to_owned()));
+        }
+        Ok(found)
     })
 }
 
 fn split_by_regex(call: &Call<'_>) -> Result<ArrayRef> {
     let patterns = call.texts(0)?;
-    lists(call, 1, |text, row| Ok(regex(patterns.value(row))?.split(text).map(str::to_owned).collect()))
+    lists(call, 1, |text, row| {
+        if patterns.value(row).is_empty() {
+            return Ok(text.chars().map(String::from).collect());
+        }
+        let regex = compile(patterns.value(row))?;
+        let (mut pieces, mut start) = (Vec::new(), 0);
+        // A match of nothing ends the search.
+        for found in regex.find_iter(text).take_while(|found| !found.is_empty()) {
+            pieces.push(text[start..found.start()].to_owned());
+            start = found.end();
+        }
+        pieces.push(text[start..].to_owned());
+        Ok(pieces)
+    })
 }
 
 fn any_of(call: &Call<'_>) -> Result<ArrayRef> {
@@ -133,19 +160,6 @@ fn url_decoded(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-pub(super) fn domain(url: &str) -> String {
-    let rest = url.split_once("//").map_or(url, |(_, rest)| rest);
-    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = host.rsplit('@').next().unwrap_or_default();
-    host.split(':').next().unwrap_or_default().to_owned()
-}
-
-fn path(url: &str) -> String {
-    let rest = url.split_once("//").map_or(url, |(_, rest)| rest);
-    let path = rest.find('/').map_or("", |at| &rest[at..]);
-    path.split(['?', '#']).next().unwrap_or_default().to_owned()
-}
-
 fn unhexed(text: &str) -> String {
     let digits: Vec<u8> = text.bytes().collect();
     let bytes = digits.rchunks(2).rev().filter_map(|pair| {
@@ -160,28 +174,6 @@ fn before_nth(text: &str, separator: &str, count: i64) -> String {
     let wanted = (count.unsigned_abs() as usize).min(parts.len());
     let kept = if count >= 0 { &parts[..wanted] } else { &parts[parts.len() - wanted..] };
     kept.join(separator)
-}
-
-fn readable_size(bytes: f64) -> String {
-    let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    let mut unit = 0;
-    let mut size = bytes;
-    while size.abs() >= 1024.0 && unit + 1 < units.len() {
-        size /= 1024.0;
-        unit += 1;
-    }
-    format!("{size:.2} {}", units[unit])
-}
-
-fn readable_quantity(number: f64) -> String {
-    let units = ["", " thousand", " million", " billion", " trillion", " quadrillion"];
-    let mut unit = 0;
-    let mut size = number;
-    while size.abs() >= 1000.0 && unit + 1 < units.len() {
-        size /= 1000.0;
-        unit += 1;
-    }
-    format!("{size:.2}{}", units[unit])
 }
 
 fn readable(call: &Call<'_>, body: fn(f64) -> String) -> Result<ArrayRef> {
@@ -308,13 +300,12 @@ pub(crate) const ROWS: &[Row] = &[
         "An error when the condition holds, else 0.",
         Plan::Scalar(Scalar::test((1, 2), throw_if).own_nulls()),
     ),
-    scalar!(
+    row(
         "transform",
+        &[],
         "transform(x, from, to[, default])",
         "The item of `to` at the place of x in `from`.",
-        (3, 4),
-        transform_type,
-        transform
+        Plan::Scalar(Scalar::pure((3, 4), transform_type, transform).own_nulls()),
     ),
     or_default!("toInt64OrDefault"),
     or_default!("toInt16OrDefault"),
@@ -347,8 +338,6 @@ pub(crate) const ROWS: &[Row] = &[
         .collect::<String>()),
     of_text!("encodeURLComponent", &[], "Escaped for a URL.", url_encoded),
     of_text!("decodeURLComponent", &[], "What %41 and its like stand for.", url_decoded),
-    of_text!("domain", &[], "The host of a URL.", domain),
-    of_text!("path", &[], "The path of a URL.", path),
     of_text!("unhex", &[], "The text of hexadecimal digits.", unhexed),
     of_text!("toValidUTF8", &[], "The text; it is always valid here.", str::to_owned),
     row(
@@ -431,21 +420,21 @@ pub(crate) const ROWS: &[Row] = &[
         &["BIT_AND"],
         "groupBitAnd(x)",
         "Bits that all values have.",
-        Plan::Aggregate(|name| same(name, bits::bit_and_udaf())),
+        Plan::Aggregate(|name| of_bits(name, bits::bit_and_udaf(), true)),
     ),
     row(
         "groupBitOr",
         &["BIT_OR"],
         "groupBitOr(x)",
         "Bits that one value has.",
-        Plan::Aggregate(|name| same(name, bits::bit_or_udaf())),
+        Plan::Aggregate(|name| of_bits(name, bits::bit_or_udaf(), false)),
     ),
     row(
         "groupBitXor",
         &["BIT_XOR"],
         "groupBitXor(x)",
         "Bits that an odd number of values have.",
-        Plan::Aggregate(|name| same(name, bits::bit_xor_udaf())),
+        Plan::Aggregate(|name| of_bits(name, bits::bit_xor_udaf(), false)),
     ),
     row("__group_array_of", &[], "", "", Plan::AggregateSql("arraySlice(groupArray($1), 1, $2)")),
     row("__group_uniq_array_of", &[], "", "", Plan::AggregateSql("arraySlice(groupUniqArray($1), 1, $2)")),
@@ -472,16 +461,24 @@ pub(crate) const ROWS: &[Row] = &[
     ),
     row(
         "topK",
-        &["approx_top_k"],
-        "topK(n)(x)",
-        "The n most frequent values; exact.",
-        Plan::AggregateSql("__top(groupArray($1), $2)"),
+        &[],
+        "topK[(n)](x)",
+        "The n most frequent values, 10 without a number; exact.",
+        Plan::AggregateSql("__top(groupArray($1), 10)"),
     ),
+    row("__top_k_of", &[], "", "", Plan::AggregateSql("__top(groupArray($1), $2)")),
     row(
         "topKWeighted",
         &[],
-        "topKWeighted(n)(x, weight)",
+        "topKWeighted[(n)](x, weight)",
         "The n values with the most weight; exact.",
+        Plan::AggregateSql("__top_weighted(groupArray(tuple($1, $2)), 10)"),
+    ),
+    row(
+        "__top_k_weighted_of",
+        &[],
+        "",
+        "",
         Plan::AggregateSql("__top_weighted(groupArray(tuple($1, $2)), $3)"),
     ),
     row(

@@ -4,11 +4,9 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use parking_lot::Mutex;
-use sqlparser::ast::helpers::attached_token::AttachedToken;
 use sqlparser::ast::{
-    BinaryOperator, CaseWhen, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentList, FunctionArguments, Ident, Interval, ObjectName, UnaryOperator, Value, VisitMut,
-    VisitorMut, helpers,
+    BinaryOperator, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, Ident, Interval, ObjectName, UnaryOperator, Value, VisitMut, VisitorMut,
 };
 use sqlparser::dialect::ClickHouseDialect;
 use sqlparser::parser::Parser;
@@ -215,24 +213,36 @@ pub(crate) fn multi_if(args: Vec<Expr>) -> Result<Expr> {
     if args.len() < 3 || args.len().is_multiple_of(2) {
         return count("multiIf", &args, usize::MAX, usize::MAX).map(|()| number(0));
     }
-    let mut conditions = Vec::new();
-    let mut args = args.into_iter();
-    loop {
-        match (args.next(), args.next()) {
-            (Some(condition), Some(result)) => {
-                conditions.push(CaseWhen { condition: truth(condition), result: flag(result) });
-            }
-            (otherwise, _) => {
-                return Ok(Expr::Case {
-                    case_token: helpers::attached_token::AttachedToken::empty(),
-                    end_token: helpers::attached_token::AttachedToken::empty(),
-                    operand: None,
-                    conditions,
-                    else_result: otherwise.map(flag).map(Box::new),
-                });
+    let last = args.len() - 1;
+    let side = |(at, arg): (usize, Expr)| if at < last && at % 2 == 0 { truth(arg) } else { flag(arg) };
+    Ok(cases(args.into_iter().enumerate().map(side).collect()))
+}
+
+/// The name of the function that stands for CASE until the plan is there: unlike DataFusion's CASE, it has the type of all
+/// its values from the start.
+pub(crate) const CASES: &str = "__case";
+
+/// CASE from conditions, each with its value behind it, and the ELSE. A CASE in ELSE is a part of it: nested, each level
+/// would be planned twice.
+pub(crate) fn cases(mut args: Vec<Expr>) -> Expr {
+    let bare = |expr: Expr| match expr {
+        Expr::Nested(inner) => *inner,
+        other => other,
+    };
+    match args.pop() {
+        Some(Expr::Function(rest)) if is_cases(&rest) => args.extend(items(rest)),
+        Some(Expr::Nested(inner)) if matches!(&*inner, Expr::Function(rest) if is_cases(rest)) => {
+            if let Expr::Function(rest) = bare(*inner) {
+                args.extend(items(rest));
             }
         }
+        last => args.extend(last),
     }
+    call(CASES, args)
+}
+
+fn is_cases(function: &Function) -> bool {
+    function.name.to_string().trim_matches('"') == CASES
 }
 
 fn chain(args: Vec<Expr>, op: BinaryOperator) -> Result<Expr> {
@@ -271,15 +281,7 @@ pub(crate) fn in_without_null(expr: Expr, list: Vec<Expr>, negated: bool) -> Exp
     let is_null = |item: &Expr| matches!(item, Expr::Value(value) if value.value == Value::Null);
     if !list.is_empty() && list.iter().all(is_null) {
         // Nothing is in it, and of NULL it is not known.
-        let unknown =
-            CaseWhen { condition: Expr::IsNull(Box::new(expr)), result: Expr::Value(Value::Null.into()) };
-        return Expr::Nested(Box::new(Expr::Case {
-            case_token: AttachedToken::empty(),
-            end_token: AttachedToken::empty(),
-            operand: None,
-            conditions: vec![unknown],
-            else_result: Some(Box::new(number(u8::from(negated)))),
-        }));
+        return call("__beside", vec![expr, crate::semantics::typed(number(u8::from(negated)))]);
     }
     let list = list.into_iter().filter(|item| !is_null(item)).collect();
     Expr::InList { expr: Box::new(expr), list, negated }
@@ -390,14 +392,13 @@ pub(crate) fn shift_call(name: &str, args: &[Expr]) -> Option<Expr> {
     Some(call("__add_interval", vec![args[0].clone(), count, text(unit)]))
 }
 
-/// The name of a function when it has parameters: `groupArray(2)(x)` is another than `groupArray(x)`.
-pub(crate) fn with_parameters(name: &str) -> &str {
-    match name.to_ascii_lowercase().as_str() {
-        "grouparray" => "__group_array_of",
-        "groupuniqarray" => "__group_uniq_array_of",
-        "groupconcat" => "__group_concat_by",
-        _ => name,
+/// `dateDiff(day, a, b)`: the unit may be a bare word.
+pub(crate) fn date_difference(mut args: Vec<Expr>) -> Result<Expr> {
+    count("dateDiff", &args, 3, 4)?;
+    if let Some(Expr::Identifier(unit)) = args.first() {
+        args[0] = text(unit.value.to_ascii_lowercase());
     }
+    Ok(call("__date_diff", args))
 }
 
 /// `dateAdd(day, 1, ts)`, `date_sub(ts, INTERVAL 1 DAY)` and their other names; None for other functions.

@@ -160,16 +160,29 @@ impl Call<'_> {
 
     /// Argument `i` as floats.
     pub(crate) fn floats(&self, i: usize) -> Result<Float64Array> {
+        self.refuse_text(i)?;
         Ok(self.cast(i, &DataType::Float64)?.as_primitive().clone())
     }
 
     /// Argument `i` as integers; an unsigned one beyond them is the largest.
     pub(crate) fn ints(&self, i: usize) -> Result<Int64Array> {
+        self.refuse_text(i)?;
         let array = self.array(i)?;
         if let Some(unsigned) = array.as_primitive_opt::<UInt64Type>() {
             return Ok(unsigned.unary(|value| i64::try_from(value).unwrap_or(i64::MAX)));
         }
         Ok(self.cast(i, &DataType::Int64)?.as_primitive().clone())
+    }
+
+    /// A text is no number: a cast would make NULL of it.
+    fn refuse_text(&self, i: usize) -> Result<()> {
+        match self.base(i) {
+            ty @ (ColumnType::String | ColumnType::Symbol) => {
+                let message = format!("Illegal type {ty} of argument {}: expected a number", i + 1);
+                Err(fault(ErrorCode::IllegalTypeOfArgument, message))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The bits of argument `i`, a whole number: a negative one has as many as its type.

@@ -19,12 +19,14 @@ use super::scalar::{Call, MANY, Scalar};
 use super::{Plan, Row, row};
 pub(super) use bytes::OF_TEXT;
 use bytes::char_of;
-pub(super) use bytes::hex;
+pub(super) use bytes::{by_bytes, text_of_bytes};
 pub(crate) use patterns::GROUPS;
+pub(super) use patterns::compile;
 use patterns::{extract, matches, replace_regex};
-use pieces::{pieces, split};
+pub(crate) use pieces::PARTS;
+use pieces::{pieces, split, split_by_char};
 pub(crate) use shape::PADS;
-use shape::{ends, format, pad, repeat, substring};
+use shape::{ends, format, pad, repeat, reversed, reversed_type, substring};
 
 /// Each text of argument 0 through a function of it and its row.
 pub(super) fn map(
@@ -73,6 +75,12 @@ fn length(call: &Call<'_>) -> Result<ArrayRef> {
 }
 
 fn is_empty(call: &Call<'_>, wanted: bool) -> Result<ArrayRef> {
+    if call.base(0) == ColumnType::Uuid {
+        let ids = call.array(0)?;
+        let ids = arrow::array::AsArray::as_fixed_size_binary(&ids);
+        let empty = ids.iter().map(|id| id.map(|id| id.iter().all(|byte| *byte == 0) == wanted));
+        return Ok(Arc::new(empty.collect::<BooleanArray>()));
+    }
     let lengths = cast(&length(call)?, &DataType::Int64)?;
     let lengths: &Int64Array = arrow::array::AsArray::as_primitive(&lengths);
     Ok(Arc::new(BooleanArray::from_unary(lengths, |length| (length == 0) == wanted)))
@@ -132,12 +140,6 @@ fn replace(call: &Call<'_>, all: bool) -> Result<ArrayRef> {
     })
 }
 
-fn test_pair(call: &Call<'_>, test: fn(&str, &str) -> bool) -> Result<ArrayRef> {
-    let (texts, others) = (call.texts(0)?, call.texts(1)?);
-    let pairs = texts.iter().zip(&others);
-    Ok(Arc::new(pairs.map(|(a, b)| Some(test(a?, b?))).collect::<BooleanArray>()))
-}
-
 macro_rules! split {
     ($cut:expr) => {
         Plan::Scalar(Scalar::pure(
@@ -145,12 +147,6 @@ macro_rules! split {
             |_| Ok(ColumnType::Array(Box::new(ColumnType::String))),
             |call| split(call, $cut),
         ))
-    };
-}
-
-macro_rules! pair {
-    ($test:expr) => {
-        Plan::Scalar(Scalar::test((2, 2), |call| test_pair(call, $test)))
     };
 }
 
@@ -239,8 +235,8 @@ pub(crate) const ROWS: &[Row] = &[
         "reverse",
         &[],
         "reverse(s)",
-        "The text from its end.",
-        text!(|text: &str| text.chars().rev().collect::<String>()),
+        "The text or the array from its end.",
+        Plan::Scalar(Scalar::pure((1, 1), reversed_type, reversed)),
     ),
     row(
         "length",
@@ -381,27 +377,6 @@ pub(crate) const ROWS: &[Row] = &[
     row("ilike", &[], "ilike(s, pattern)", "ILIKE.", Plan::Sql("($1 ILIKE $2)")),
     row("notILike", &[], "notILike(s, pattern)", "NOT ILIKE.", Plan::Sql("($1 NOT ILIKE $2)")),
     row(
-        "startsWith",
-        &[],
-        "startsWith(s, prefix)",
-        "Whether a text begins so.",
-        pair!(|text, other| text.starts_with(other)),
-    ),
-    row(
-        "endsWith",
-        &[],
-        "endsWith(s, suffix)",
-        "Whether a text ends so.",
-        pair!(|text, other| text.ends_with(other)),
-    ),
-    row(
-        "hasSubstr",
-        &[],
-        "hasSubstr(s, needle)",
-        "Whether a text has the needle in it.",
-        pair!(|text, other| text.contains(other)),
-    ),
-    row(
         "leftPad",
         &["lpad"],
         "leftPad(s, length[, fill])",
@@ -430,7 +405,17 @@ pub(crate) const ROWS: &[Row] = &[
         "The pattern with {} and {0} filled in.",
         Plan::Scalar(Scalar::pure((1, MANY), STRING, format)),
     ),
-    row("splitByChar", &[], "splitByChar(separator, s)", "The pieces between separators.", split!(pieces)),
+    row(
+        "splitByChar",
+        &[],
+        "splitByChar(separator, s)",
+        "The pieces between separators.",
+        Plan::Scalar(Scalar::pure(
+            (2, 2),
+            |_| Ok(ColumnType::Array(Box::new(ColumnType::String))),
+            split_by_char,
+        )),
+    ),
     row(
         "splitByString",
         &[],

@@ -3,6 +3,7 @@
 
 mod addresses;
 mod calls;
+mod hosts;
 mod letters;
 mod times;
 
@@ -130,7 +131,7 @@ fn not_matched(call: &Call<'_>) -> Result<ArrayRef> {
         .zip(&patterns)
         .map(|pair| match pair {
             (Some(text), Some(pattern)) => {
-                super::more::regex(pattern).map(|regex| Some(!regex.is_match(text)))
+                super::text::compile(pattern).map(|regex| Some(!regex.is_match(text)))
             }
             _ => Ok(None),
         })
@@ -155,7 +156,7 @@ pub(crate) const ROWS: &[Row] = &[
         &[],
         "countMatches(s, pattern)",
         "How often a pattern matches.",
-        "length(extractAll($1, concat('(', $2, ')')))"
+        "__count_matches($1, $2)"
     ),
     sql!(
         "matchCaseInsensitive",
@@ -256,7 +257,13 @@ pub(crate) const ROWS: &[Row] = &[
         "A bar of blocks.",
         Plan::Scalar(Scalar::pure((3, 4), STRING, bar)),
     ),
-    sql!("clamp", &[], "clamp(x, least, most)", "x within two bounds.", "greatest(least($1, $3), $2)"),
+    row(
+        "clamp",
+        &[],
+        "clamp(x, least, most)",
+        "x within two bounds.",
+        Plan::Scalar(Scalar::pure((3, 3), super::logic::common_type, super::logic::clamped)),
+    ),
     sql!(
         "divideOrNull",
         &[],
@@ -373,9 +380,9 @@ pub(crate) const ROWS: &[Row] = &[
     row(
         "toYearWeek",
         &["yearweek"],
-        "toYearWeek(ts[, mode])",
+        "toYearWeek(ts[, mode[, zone]])",
         "Year and week as one number.",
-        Plan::Scalar(Scalar::pure((1, 2), |_| Ok(ColumnType::UInt32), times::year_week)),
+        Plan::Scalar(Scalar::pure((1, 3), |_| Ok(ColumnType::UInt32), times::year_week)),
     ),
     sql!(
         "toDaysInMonth",

@@ -5,16 +5,21 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, OrderBy, OrderByKind, Query, Select,
-    SelectItem, TableWithJoins, VisitMut, VisitorMut,
+    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, OrderBy, OrderByKind, Query,
+    Select, SelectItem, TableWithJoins, VisitMut, VisitorMut,
 };
+use zepto_common::error::{Error, ErrorCode, Result};
 
-use super::array_join::{derived, except, items, name_of};
+use super::array_join::{ITEMS, derived, except, items, name_of};
 use crate::filters::rows_of;
 use crate::semantics::{has_aggregate, name_of as name_of_expr};
 
-/// Puts a subquery with the items into FROM, if a clause or an aggregate needs it.
-pub(crate) fn rows_for_calls(select: &mut Select, order: Option<&mut OrderBy>) {
+/// Puts a subquery with the items into FROM, if a clause, an aggregate or another call needs it: calls of different
+/// arrays multiply the rows, the same call is the same item wherever it stands.
+///
+/// # Errors
+/// `NotImplemented` for calls of different arrays where no such subquery can be made.
+pub(crate) fn rows_for_calls(select: &mut Select, order: Option<&mut OrderBy>) -> Result<()> {
     let mut order = order;
     let mut calls = Calls::default();
     let aggregates = in_columns(select, &mut calls);
@@ -22,19 +27,57 @@ pub(crate) fn rows_for_calls(select: &mut Select, order: Option<&mut OrderBy>) {
     in_clauses(select, order.as_deref_mut(), &mut calls);
     // What is sorted by has to be there beside the items.
     let hidden = order.as_deref().is_some_and(|order| sorts_by_others(select, order));
-    let needed = calls.found.len() > columns || (columns > 0 && (aggregates || hidden));
+    let mut different: Vec<Expr> = Vec::new();
+    for call in &calls.found {
+        if !different.contains(call) {
+            different.push(call.clone());
+        }
+    }
+    let needed =
+        calls.found.len() > columns || (columns > 0 && (aggregates || hidden)) || different.len() > 1;
     let plain = select.from.len() <= 1 && select.from.iter().all(|from| from.joins.is_empty());
     let qualified = |item: &SelectItem| {
         matches!(item, SelectItem::QualifiedWildcard(..) | SelectItem::ExprWithAliases { .. })
     };
-    let Some(call) = calls.found.first().cloned() else { return };
-    let several = calls.found.iter().any(|other| *other != call);
     // The items of an aggregate's array are made after the rows were grouped.
-    let of_aggregate = has_aggregate(&call);
-    if !needed || several || of_aggregate || !plain || select.projection.iter().any(qualified) {
-        return;
+    let of_aggregate = different.iter().any(has_aggregate);
+    if !needed || different.is_empty() {
+        return Ok(());
     }
-    let item = SelectItem::ExprWithAlias { expr: call.clone(), alias: items() };
+    if of_aggregate || !plain || select.projection.iter().any(qualified) {
+        if different.len() == 1 {
+            return Ok(());
+        }
+        let message =
+            "Several calls of arrayJoin over a join, an aggregate or `t.*` need a subquery around that one";
+        return Err(Error::new(ErrorCode::NotImplemented, message));
+    }
+    let mut names: Vec<Ident> = Vec::new();
+    for at in 0..different.len() {
+        let name = Ident::with_quote('"', format!("{ITEMS}{at}"));
+        let item = SelectItem::ExprWithAlias { expr: different[at].clone(), alias: name.clone() };
+        add_layer(select, item);
+        let mut put =
+            Calls { put: Some((different[at].clone(), Expr::Identifier(name.clone()))), ..Calls::default() };
+        in_columns(select, &mut put);
+        in_clauses(select, order.as_deref_mut(), &mut put);
+        for later in &mut different[at + 1..] {
+            let _ = later.visit(&mut put);
+        }
+        names.push(name);
+    }
+    for item in &mut select.projection {
+        if let SelectItem::Wildcard(options) = item
+            && options.opt_except.is_none()
+        {
+            options.opt_except = except(names.iter());
+        }
+    }
+    Ok(())
+}
+
+/// One more subquery in FROM that has this column too.
+fn add_layer(select: &mut Select, item: SelectItem) {
     select.from = vec![match select.from.pop() {
         Some(from) => {
             let name = name_of(&from.relation);
@@ -54,16 +97,6 @@ pub(crate) fn rows_for_calls(select: &mut Select, order: Option<&mut OrderBy>) {
             TableWithJoins { relation: derived(inner, &items()), joins: vec![] }
         }
     }];
-    let mut put = Calls { put: Some(Expr::Identifier(items())), ..Calls::default() };
-    in_columns(select, &mut put);
-    in_clauses(select, order, &mut put);
-    for item in &mut select.projection {
-        if let SelectItem::Wildcard(options) = item
-            && options.opt_except.is_none()
-        {
-            options.opt_except = except(std::iter::once(&items()));
-        }
-    }
 }
 
 /// Whether something is sorted by that is no column of the list.
@@ -110,8 +143,8 @@ fn in_clauses(select: &mut Select, order: Option<&mut OrderBy>, calls: &mut Call
 #[derive(Default)]
 struct Calls {
     found: Vec<Expr>,
-    /// What to put in their place.
-    put: Option<Expr>,
+    /// Which call is to be something else, and what.
+    put: Option<(Expr, Expr)>,
     depth: usize,
 }
 
@@ -130,9 +163,9 @@ impl VisitorMut for Calls {
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         if self.depth == 0 && is_call(expr) {
-            self.found.push(expr.clone());
-            if let Some(put) = &self.put {
-                *expr = put.clone();
+            match &self.put {
+                Some((call, put)) if expr == call => *expr = put.clone(),
+                _ => self.found.push(expr.clone()),
             }
         }
         ControlFlow::Continue(())

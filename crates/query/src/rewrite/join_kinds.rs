@@ -32,7 +32,35 @@ fn refused(message: impl Into<String>) -> Error {
     Error::new(ErrorCode::NotImplemented, message.into())
 }
 
+/// A join without ON and USING would have all pairs of rows; only CROSS JOIN and the comma may.
+fn check_condition(operator: &JoinOperator) -> Result<()> {
+    use JoinOperator as J;
+    let constraint = match operator {
+        J::Join(constraint) | J::Inner(constraint) | J::Left(constraint) | J::LeftOuter(constraint) => {
+            constraint
+        }
+        J::Right(constraint) | J::RightOuter(constraint) | J::FullOuter(constraint) => constraint,
+        J::Semi(constraint) | J::LeftSemi(constraint) | J::RightSemi(constraint) => constraint,
+        J::Anti(constraint) | J::LeftAnti(constraint) | J::RightAnti(constraint) => constraint,
+        J::CrossJoin(JoinConstraint::None) => return Ok(()),
+        J::CrossJoin(_) => {
+            return Err(Error::new(
+                ErrorCode::SyntaxError,
+                "Syntax error: CROSS JOIN has no ON and no USING",
+            ));
+        }
+        _ => return Ok(()),
+    };
+    match constraint {
+        JoinConstraint::None => {
+            Err(Error::new(ErrorCode::SyntaxError, "Syntax error: JOIN needs ON or USING"))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn rewrite_join(from: &mut TableWithJoins, at: usize, has_wildcard: bool) -> Result<()> {
+    check_condition(&from.joins[at].join_operator)?;
     let (kind, constraint) = match &from.joins[at].join_operator {
         JoinOperator::Semi(constraint) => ("ANY LEFT", constraint.clone()),
         JoinOperator::Anti(constraint) => ("ANY INNER", constraint.clone()),

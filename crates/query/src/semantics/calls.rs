@@ -1,4 +1,4 @@
-//! Function calls: ClickHouse's names in any case, parameters, and the combinators `…If`, `…Distinct`, `…OrNull`.
+//! Function calls: ClickHouse's names in any case, and parameters.
 
 use std::ops::ControlFlow;
 
@@ -10,10 +10,10 @@ use zepto_common::{Error, ErrorCode, Result};
 
 use super::null_last;
 use super::syntax::typed;
-use crate::functions::rewrites::{self, call, truth};
-use crate::functions::{self, Plan, ROW_KEY, Row};
+use crate::functions::rewrites::{self, call};
+use crate::functions::{self, Plan, ROW_KEY, Row, parameters as parameters_of};
 
-fn list(arguments: &mut FunctionArguments) -> Option<&mut FunctionArgumentList> {
+pub(super) fn list(arguments: &mut FunctionArguments) -> Option<&mut FunctionArgumentList> {
     match arguments {
         FunctionArguments::List(list) => Some(list),
         _ => None,
@@ -32,17 +32,20 @@ fn rename(function: &mut Function, name: &str) {
 }
 
 /// The arguments that are expressions. A `*` is left out.
-fn expressions(function: &Function) -> Vec<Expr> {
+pub(super) fn expressions(function: &Function) -> Vec<Expr> {
     let FunctionArguments::List(list) = &function.args else { return Vec::new() };
-    let args = list.args.iter().filter_map(|arg| match arg {
+    list.args.iter().filter_map(expression).collect()
+}
+
+fn expression(arg: &FunctionArg) -> Option<Expr> {
+    match arg {
         FunctionArg::Unnamed(FunctionArgExpr::Expr(expr))
         | FunctionArg::Named { arg: FunctionArgExpr::Expr(expr), .. } => Some(expr.clone()),
         _ => None,
-    });
-    args.collect()
+    }
 }
 
-fn set_expressions(function: &mut Function, args: Vec<Expr>) {
+pub(super) fn set_expressions(function: &mut Function, args: Vec<Expr>) {
     let args: Vec<FunctionArg> =
         args.into_iter().map(|arg| FunctionArg::Unnamed(FunctionArgExpr::Expr(arg))).collect();
     match list(&mut function.args) {
@@ -83,16 +86,18 @@ pub(super) fn rewritten(mut function: Function) -> Result<Expr> {
         std::mem::replace(&mut function.parameters, FunctionArguments::None)
     {
         parameters = given.args.len();
+        let exprs: Vec<Expr> = given.args.iter().filter_map(expression).collect();
+        parameters_of::check_parameters(&name, &exprs)?;
         for parameter in given.args {
             if let Some(list) = list(&mut function.args) {
                 list.args.push(parameter);
             }
         }
     }
-    let name = if parameters > 0 { rewrites::with_parameters(&name) } else { &name };
+    let name = if parameters > 0 { parameters_of::with_parameters(&name) } else { &name };
     match functions::find(name) {
         Some(row) => planned(function, row),
-        None => combined(function, name, parameters),
+        None => super::combinators::combined(function, name, parameters),
     }
 }
 
@@ -220,62 +225,4 @@ fn hand_over(expr: &mut Expr, outer: &Function) {
         }
     }
     let _ = VisitMut::visit(expr, &mut Hand(outer));
-}
-
-/// A name that is a row's with a combinator after it; other names are DataFusion's.
-fn combined(mut function: Function, name: &str, parameters: usize) -> Result<Expr> {
-    let aggregate = |stem: &str| {
-        functions::find(stem).filter(|row| matches!(row.plan(), Plan::Aggregate(_) | Plan::AggregateSql(_)))
-    };
-    let strip = |suffix: &str| {
-        let at = name.len().checked_sub(suffix.len())?;
-        name.get(at..)?.eq_ignore_ascii_case(suffix).then(|| &name[..at])
-    };
-    if let Some(stem) = strip("If").filter(|stem| aggregate(stem).is_some() || stem_combines(stem)) {
-        let mut args = expressions(&function);
-        // Parameters were put after the arguments; the condition is the last that was an argument.
-        let at = args.len().checked_sub(1 + parameters);
-        let Some(at) = at else {
-            let message = format!("Function {name} needs a condition");
-            return Err(Error::new(ErrorCode::NumberOfArgumentsDoesntMatch, message));
-        };
-        let condition = truth(args.remove(at));
-        set_expressions(&mut function, args);
-        function.filter = Some(Box::new(match function.filter.take() {
-            Some(filter) => rewrites::all_of(vec![*filter, condition])?,
-            None => condition,
-        }));
-        let stem = if parameters > 0 { rewrites::with_parameters(stem) } else { stem };
-        function.name = ObjectName::from(vec![Ident::new(stem)]);
-        return rewritten(function);
-    }
-    if let Some(stem) = strip("Distinct").filter(|stem| aggregate(stem).is_some()) {
-        if let Some(list) = list(&mut function.args) {
-            list.duplicate_treatment = Some(DuplicateTreatment::Distinct);
-        }
-        function.name = ObjectName::from(vec![Ident::new(stem)]);
-        return rewritten(function);
-    }
-    if let Some(stem) = strip("OrNull").filter(|stem| aggregate(stem).is_some()) {
-        let mut args = expressions(&function);
-        if let Some(first) = args.first_mut() {
-            *first = call("toNullable", vec![std::mem::replace(first, Expr::Value(Value::Null.into()))]);
-        }
-        set_expressions(&mut function, args);
-        function.name = ObjectName::from(vec![Ident::new(stem)]);
-        return rewritten(function);
-    }
-    if let Some(stem) = strip("OrDefault").filter(|stem| aggregate(stem).is_some()) {
-        function.name = ObjectName::from(vec![Ident::new(stem)]);
-        return rewritten(function);
-    }
-    Ok(Expr::Function(function))
-}
-
-/// `sumOrNullIf`, `sumDistinctIf`.
-fn stem_combines(stem: &str) -> bool {
-    ["Distinct", "OrNull", "OrDefault"].iter().any(|suffix| {
-        let at = stem.len().checked_sub(suffix.len());
-        at.and_then(|at| stem.get(at..)).is_some_and(|end| end.eq_ignore_ascii_case(suffix))
-    })
 }

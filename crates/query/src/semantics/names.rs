@@ -8,7 +8,7 @@ use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use sqlparser::ast::{
     BinaryOperator, CastKind, CeilFloorKind, DuplicateTreatment, Expr, Function, FunctionArg,
     FunctionArgExpr, FunctionArguments, Ident, Interval, Select, SelectItem, UnaryOperator, Value,
-    WindowType,
+    WindowFrameBound, WindowType,
 };
 use zepto_common::types::ColumnType;
 
@@ -102,6 +102,7 @@ fn operator(op: &BinaryOperator) -> Option<&'static str> {
         B::And => "and",
         B::Or => "or",
         B::Xor => "xor",
+        B::Spaceship => "isNotDistinctFrom",
         B::DuckIntegerDivide | B::MyIntegerDivide => "intDiv",
         _ => return None,
     })
@@ -221,7 +222,14 @@ fn name_of_form(expr: &Expr) -> String {
             let params: Vec<&str> = lambda.params.iter().map(|param| param.name.value.as_str()).collect();
             format!("lambda(tuple({}), {})", params.join(", "), name_of(&lambda.body))
         }
-        Expr::Extract { field, expr, .. } => format!("to{}({})", capital(&field.to_string()), name_of(expr)),
+        Expr::Extract { field, expr, .. } => match super::syntax::part(field) {
+            Ok((name, Some(mode))) => format!("{name}({}, {mode})", name_of(expr)),
+            Ok((name, None)) => list(name, &[expr]),
+            Err(_) => expr.to_string(),
+        },
+        Expr::IsDistinctFrom(left, right) => list("isDistinctFrom", &[left, right]),
+        Expr::IsNotDistinctFrom(left, right) => list("isNotDistinctFrom", &[left, right]),
+        Expr::RLike { expr, pattern, .. } => list("match", &[expr, pattern]),
         Expr::Ceil { expr, field } => rounding("ceil", expr, field),
         Expr::Floor { expr, field } => rounding("floor", expr, field),
         Expr::Position { expr, r#in } => list("position", &[r#in, expr]),
@@ -231,11 +239,12 @@ fn name_of_form(expr: &Expr) -> String {
             parts.extend(substring_for.as_deref());
             list(if *shorthand { "substr" } else { "substring" }, &parts)
         }
-        Expr::Trim { expr, trim_where, trim_what, .. } => {
+        Expr::Trim { expr, trim_where, trim_what, trim_characters } => {
             let side = trim_where.map_or_else(|| "Both".to_owned(), |side| capital(&side.to_string()));
             let side = side.replace("Leading", "Left").replace("Trailing", "Right");
             let mut parts: Vec<&Expr> = vec![expr];
             parts.extend(trim_what.as_deref());
+            parts.extend(trim_characters.iter().flatten());
             list(&format!("trim{side}"), &parts)
         }
         Expr::CompoundFieldAccess { root, access_chain } => {
@@ -261,20 +270,25 @@ fn bracketed(open: char, items: &[Expr], close: char) -> String {
 
 /// Whole numbers beside floats are floats: `[1, 2.5]` is `[1., 2.5]`.
 fn array_name(items: &[Expr]) -> String {
-    let digits = |expr: &Expr| match expr {
-        Expr::Value(value) => match &value.value {
-            Value::Number(digits, _) => Some(number_name(digits)),
-            _ => None,
+    let constant = |expr: &Expr| match expr {
+        Expr::Value(value) => matches!(&value.value, Value::Number(..) | Value::Null),
+        Expr::Identifier(name) => super::syntax::is_float_word(&name.value),
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => match &**expr {
+            Expr::Value(value) => matches!(&value.value, Value::Number(..)),
+            Expr::Identifier(name) => super::syntax::is_float_word(&name.value),
+            _ => false,
         },
-        _ => None,
+        _ => false,
     };
-    let numbers: Option<Vec<String>> = items.iter().map(digits).collect();
-    match numbers {
-        Some(numbers) if numbers.iter().any(|number| number.contains('.')) => {
-            let float = |number: String| if number.contains(['.', 'e']) { number } else { number + "." };
-            format!("[{}]", numbers.into_iter().map(float).collect::<Vec<_>>().join(", "))
+    let names: Vec<String> = items.iter().map(name_of).collect();
+    let is_whole = |name: &String| name.trim_start_matches('-').bytes().all(|byte| byte.is_ascii_digit());
+    let is_float = |name: &String| !is_whole(name) && name != "NULL";
+    match items.iter().all(constant) && names.iter().any(is_float) {
+        true => {
+            let float = |name: String| if is_whole(&name) { name + "." } else { name };
+            format!("[{}]", names.into_iter().map(float).collect::<Vec<_>>().join(", "))
         }
-        _ => bracketed('[', items, ']'),
+        false => bracketed('[', items, ']'),
     }
 }
 
@@ -359,10 +373,24 @@ fn shaped(function: &Function, args: &[String]) -> Option<String> {
     match (function.name.to_string().to_ascii_lowercase().as_str(), args) {
         ("tuple", [_, ..]) => Some(format!("({})", args.join(", "))),
         ("array", _) => Some(format!("[{}]", args.join(", "))),
-        ("ltrim", [text]) => Some(format!("trimLeft({text})")),
-        ("rtrim", [text]) => Some(format!("trimRight({text})")),
-        ("date_diff" | "timestampdiff" | "timestamp_diff", _) => {
-            Some(format!("dateDiff({})", args.join(", ")))
+        ("ltrim", [_, ..]) => Some(format!("trimLeft({})", args.join(", "))),
+        ("rtrim", [_, ..]) => Some(format!("trimRight({})", args.join(", "))),
+        ("datediff" | "date_diff" | "timestampdiff" | "timestamp_diff", [unit, rest @ ..]) => {
+            let unit = if unit.starts_with('\'') {
+                unit.clone()
+            } else {
+                format!("'{}'", unit.to_ascii_lowercase())
+            };
+            Some(format!(
+                "dateDiff({})",
+                std::iter::once(unit).chain(rest.iter().cloned()).collect::<Vec<_>>().join(", ")
+            ))
+        }
+        ("dateadd" | "date_add" | "timestampadd" | "timestamp_add", [time, interval]) => {
+            Some(format!("plus({time}, {interval})"))
+        }
+        ("datesub" | "date_sub" | "timestampsub" | "timestamp_sub", [time, interval]) => {
+            Some(format!("minus({time}, {interval})"))
         }
         ("dateadd" | "date_add" | "timestampadd" | "timestamp_add", [unit, count, time]) => {
             Some(format!("plus({time}, toInterval{}({count}))", capital(unit)))
@@ -402,6 +430,9 @@ fn function_name(function: &Function) -> String {
             let mut spec = spec.clone();
             for order in &mut spec.order_by {
                 order.options.asc = order.options.asc.or(Some(true));
+            }
+            if let Some(frame) = &mut spec.window_frame {
+                frame.end_bound = frame.end_bound.take().or(Some(WindowFrameBound::CurrentRow));
             }
             let _ = write!(out, " OVER ({spec})");
         }

@@ -129,6 +129,8 @@ fn pair(left: &ColumnType, right: &ColumnType) -> Result<ColumnType> {
             of_bits(width(a).max(width(b)).min(64), signed)
         }
         (T::Decimal(p, s), T::Decimal(q, t)) => T::Decimal(*p.max(q), *s.max(t)),
+        // Float32 holds what is not wider than 16 bits.
+        (T::Float32, whole) | (whole, T::Float32) if is_whole(whole) && bits_of(whole) <= 16 => T::Float32,
         (a, b) if (is_float(a) || is_float(b)) && a.is_number() && b.is_number() => T::Float64,
         (decimal @ T::Decimal(..), b) if is_whole(b) => decimal.clone(),
         (a, decimal @ T::Decimal(..)) if is_whole(a) => decimal.clone(),

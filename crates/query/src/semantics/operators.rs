@@ -12,6 +12,8 @@ use sqlparser::ast::BinaryOperator;
 use zepto_common::ErrorCode;
 use zepto_common::types::{ColumnType, ticks_per_second, unit_of};
 
+use super::exact::exact;
+use super::nan::without_nan;
 use super::numbers::{is_float, is_whole, of_literal, sum};
 use super::supertypes::loses_digits;
 use super::syntax::TYPED;
@@ -146,7 +148,7 @@ pub(super) fn binary(left: Expr, operator: Operator, right: Expr) -> Expr {
     Expr::BinaryExpr(BinaryExpr::new(Box::new(left), operator, Box::new(right)))
 }
 
-fn function(name: &str, args: Vec<Expr>) -> Result<Expr> {
+pub(super) fn function(name: &str, args: Vec<Expr>) -> Result<Expr> {
     Ok(Expr::ScalarFunction(ScalarFunction::new_udf(scalar_function(name)?, args)))
 }
 
@@ -286,14 +288,19 @@ pub(super) fn compared(
         let double = |side: &Expr| as_arrow(side.clone(), &DataType::Float64);
         return Some(binary(double(left), operator, double(right)));
     }
-    exact(operator, &expr, left_type, right_type)
-        .or_else(|| comparison(operator, &expr, left_type, right_type))
+    let planned = exact(operator, &expr, left_type, right_type)
+        .or_else(|| comparison(operator, &expr, left_type, right_type));
+    if !is_float(left_type) && !is_float(right_type) {
+        return planned;
+    }
+    let planned = planned.unwrap_or_else(|| binary(left.clone(), operator, right.clone()));
+    Some(without_nan(operator, planned, (left, left_type), (right, right_type)))
 }
 
 /// The operands of a comparison.
-struct Sides<'a> {
-    left: &'a Expr,
-    right: &'a Expr,
+pub(super) struct Sides<'a> {
+    pub(super) left: &'a Expr,
+    pub(super) right: &'a Expr,
 }
 
 fn comparison(operator: Operator, expr: &Sides<'_>, left: &ColumnType, right: &ColumnType) -> Option<Expr> {
@@ -331,60 +338,6 @@ fn comparison(operator: Operator, expr: &Sides<'_>, left: &ColumnType, right: &C
         return Some(binary(whole(expr.left, bool_left), operator, whole(expr.right, bool_right)));
     }
     times(operator, expr, left, right)
-}
-
-/// Decimals with floats, and UUIDs with texts.
-fn exact(operator: Operator, expr: &Sides<'_>, left: &ColumnType, right: &ColumnType) -> Option<Expr> {
-    let (a, b) = match (left.inner(), right.inner()) {
-        (ColumnType::Decimal(p, s), float) if is_float(float) => with_float(expr.left, (*p, *s), expr.right),
-        (float, ColumnType::Decimal(p, s)) if is_float(float) => {
-            let (b, a) = with_float(expr.right, (*p, *s), expr.left);
-            (a, b)
-        }
-        (ColumnType::Uuid, ColumnType::String) => (expr.left.clone(), as_uuid(expr.right)?),
-        (ColumnType::String, ColumnType::Uuid) => (as_uuid(expr.left)?, expr.right.clone()),
-        _ => return None,
-    };
-    Some(binary(a, operator, b))
-}
-
-fn as_uuid(text: &Expr) -> Option<Expr> {
-    function("toUUID", vec![text.clone()]).ok()
-}
-
-/// A decimal beside a float: a constant is the decimal that was written, anything else compares as float.
-fn with_float(decimal: &Expr, (precision, scale): (u8, u8), float: &Expr) -> (Expr, Expr) {
-    let constant = match float {
-        Expr::Literal(ScalarValue::Float64(Some(value)), _) => written(*value, precision, scale),
-        _ => None,
-    };
-    match constant {
-        Some(constant) => (decimal.clone(), Expr::Literal(constant, None)),
-        None => {
-            let as_float = |side: &Expr| as_arrow(side.clone(), &DataType::Float64);
-            (as_float(decimal), as_float(float))
-        }
-    }
-}
-
-/// The shortest decimal that reads as this float, of the other side's type if it fits there; None when no decimal
-/// holds both.
-fn written(value: f64, precision: u8, scale: u8) -> Option<ScalarValue> {
-    const DIGITS_MAX: usize = 38;
-    if !value.is_finite() {
-        return None;
-    }
-    let text = value.to_string();
-    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
-    let whole_digits = whole.trim_start_matches('-').trim_start_matches('0').len();
-    let places = fraction.len().max(usize::from(scale));
-    if whole_digits.max(usize::from(precision - scale)) + places > DIGITS_MAX {
-        return None;
-    }
-    let digits = format!("{whole}{fraction:0<places$}").parse().ok()?;
-    let fits = places == usize::from(scale) && whole_digits <= usize::from(precision - scale);
-    let precision = if fits { precision } else { (whole_digits + places).max(1) as u8 };
-    Some(ScalarValue::Decimal128(Some(digits), precision, places as i8))
 }
 
 /// A text as a constant of a type; None leaves the comparison to DataFusion.

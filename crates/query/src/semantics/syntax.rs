@@ -3,13 +3,16 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    AccessExpr, BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DateTimeField, Expr, Query, Select,
-    SelectItem, Subscript, TrimWhereField, TypedString, UnaryOperator, Value, VisitorMut,
+    AccessExpr, BinaryOperator, CaseWhen, CastKind, CeilFloorKind, DateTimeField, Expr, JoinConstraint,
+    JoinOperator, Query, Select, SelectItem, Subscript, TrimWhereField, TypedString, UnaryOperator, Value,
+    VisitorMut,
 };
 use zepto_common::{Error, ErrorCode, Result};
 
 use super::{calls, null_last};
-use crate::functions::rewrites::{call, flag, in_without_null, interval_parts, negated, text, truth};
+use crate::functions::rewrites::{
+    call, cases, flag, in_without_null, interval_parts, negated, number, text, truth,
+};
 
 /// The operator that marks a whole literal whose smallest type matters; see [`super::operators`].
 pub(super) const TYPED: &str = "__typed";
@@ -29,6 +32,10 @@ impl VisitorMut for Expressions {
         for expr in select.prewhere.iter_mut().chain(&mut select.selection).chain(&mut select.having) {
             *expr = truth(std::mem::replace(expr, Expr::Value(Value::Null.into())));
         }
+        let joins = select.from.iter_mut().flat_map(|from| &mut from.joins);
+        for condition in joins.filter_map(|join| condition_of(&mut join.join_operator)) {
+            *condition = truth(std::mem::replace(condition, Expr::Value(Value::Null.into())));
+        }
         for window in &mut select.named_window {
             if let sqlparser::ast::NamedWindowExpr::WindowSpec(spec) = &mut window.1 {
                 spec.order_by.iter_mut().for_each(null_last);
@@ -45,11 +52,28 @@ impl VisitorMut for Expressions {
         let old = std::mem::replace(expr, Expr::Value(Value::Null.into()));
         match rewritten(old) {
             Ok(new) => {
-                *expr = one_case(new);
+                *expr = new;
                 ControlFlow::Continue(())
             }
             Err(error) => ControlFlow::Break(error),
         }
+    }
+}
+
+/// The condition behind ON; a constant is one, too.
+fn condition_of(operator: &mut JoinOperator) -> Option<&mut Expr> {
+    use JoinOperator as J;
+    match operator {
+        J::Join(constraint)
+        | J::Inner(constraint)
+        | J::Left(constraint)
+        | J::LeftOuter(constraint)
+        | J::RightOuter(constraint)
+        | J::FullOuter(constraint) => match constraint {
+            JoinConstraint::On(condition) => Some(condition),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -113,7 +137,18 @@ fn rewritten(expr: Expr) -> Result<Expr> {
             Expr::Between { expr, negated, low, high }
         }
         Expr::InSubquery { expr, subquery, negated } => super::tuple_in::rewritten(expr, subquery, negated)?,
-        Expr::Extract { field, expr, .. } => call(part(&field)?, vec![*expr]),
+        Expr::Extract { field, expr, .. } => {
+            let (name, mode) = part(&field)?;
+            call(name, std::iter::once(*expr).chain(mode.map(|mode| typed(number(mode)))).collect())
+        }
+        Expr::RLike { negated: false, expr, pattern, .. } => call("match", vec![*expr, *pattern]),
+        Expr::RLike { .. } => {
+            return Err(Error::new(ErrorCode::SyntaxError, "Syntax error: REGEXP stands behind no NOT"));
+        }
+        Expr::Interval(interval) => {
+            interval_parts(&interval)?;
+            Expr::Interval(interval)
+        }
         Expr::Position { expr, r#in } => call("position", vec![*r#in, *expr]),
         Expr::Substring { expr, substring_from, substring_for, .. } => {
             substring(*expr, substring_from.map(|from| *from), substring_for.map(|length| *length))
@@ -131,47 +166,26 @@ fn rewritten(expr: Expr) -> Result<Expr> {
         Expr::Array(array) => call("array", array.elem.into_iter().map(typed).collect()),
         Expr::Tuple(items) => call("tuple", items.into_iter().map(typed).collect()),
         Expr::CompoundFieldAccess { root, access_chain } => return accessed(*root, access_chain),
-        Expr::Case { case_token, end_token, mut operand, mut conditions, else_result } => {
-            if conditions.iter().any(|when| !is_value(&when.condition))
-                && let Some(operand) = operand.take()
-            {
-                for when in &mut conditions {
-                    let value = std::mem::replace(&mut when.condition, Expr::Value(Value::Null.into()));
-                    when.condition = same(&operand, value);
-                }
-            }
-            for when in &mut conditions {
-                let condition = std::mem::replace(&mut when.condition, Expr::Value(Value::Null.into()));
-                when.condition = if operand.is_some() { condition } else { truth(condition) };
-                when.result =
-                    typed(flag(std::mem::replace(&mut when.result, Expr::Value(Value::Null.into()))));
-            }
-            let else_result = else_result.map(|expr| Box::new(typed(flag(*expr))));
-            Expr::Case { case_token, end_token, operand, conditions, else_result }
+        Expr::Case { operand, conditions, else_result, .. } => {
+            case(operand.as_deref(), conditions, else_result)
         }
         other => other,
     })
 }
 
-/// A chain of ELSE as one CASE: nested, each level would be planned twice.
-fn one_case(expr: Expr) -> Expr {
-    match expr {
-        Expr::Case { case_token, end_token, operand: None, mut conditions, else_result: Some(rest) } => {
-            let (more, else_result) = branches(rest);
-            conditions.extend(more);
-            Expr::Case { case_token, end_token, operand: None, conditions, else_result }
-        }
-        other => other,
+/// CASE as a function of its conditions and values.
+fn case(operand: Option<&Expr>, conditions: Vec<CaseWhen>, else_result: Option<Box<Expr>>) -> Expr {
+    let mut args = Vec::with_capacity(conditions.len() * 2 + 1);
+    for when in conditions {
+        args.push(match operand {
+            Some(operand) if is_value(&when.condition) => equal(operand, when.condition),
+            Some(operand) => same(operand, when.condition),
+            None => truth(when.condition),
+        });
+        args.push(typed(flag(when.result)));
     }
-}
-
-/// The branches of a CASE without operand, and its ELSE; anything else is the ELSE itself.
-fn branches(expr: Box<Expr>) -> (Vec<CaseWhen>, Option<Box<Expr>>) {
-    match *expr {
-        Expr::Case { operand: None, conditions, else_result, .. } => (conditions, else_result),
-        Expr::Nested(inner) if matches!(&*inner, Expr::Case { operand: None, .. }) => branches(inner),
-        other => (Vec::new(), Some(Box::new(other))),
-    }
+    args.push(else_result.map_or(Expr::Value(Value::Null.into()), |expr| typed(flag(*expr))));
+    cases(args)
 }
 
 /// Only `FOR` without `FROM` begins at 1; with neither, an argument is missing.
@@ -192,9 +206,17 @@ fn is_value(expr: &Expr) -> bool {
     }
 }
 
+fn nested(expr: Expr) -> Expr {
+    Expr::Nested(Box::new(expr))
+}
+
+fn equal(operand: &Expr, value: Expr) -> Expr {
+    let (left, right) = (Box::new(nested(operand.clone())), Box::new(nested(value)));
+    nested(Expr::BinaryOp { left, op: BinaryOperator::Eq, right })
+}
+
 /// The test of a CASE with an operand: NULL is the same as NULL.
 fn same(operand: &Expr, value: Expr) -> Expr {
-    let nested = |expr: Expr| Expr::Nested(Box::new(expr));
     let is_null = |expr: Expr| Expr::IsNull(Box::new(nested(expr)));
     if matches!(&value, Expr::Value(null) if null.value == Value::Null) {
         return is_null(operand.clone());
@@ -202,9 +224,9 @@ fn same(operand: &Expr, value: Expr) -> Expr {
     let both = |left: Expr, op: BinaryOperator, right: Expr| {
         nested(Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) })
     };
-    let equal = both(nested(operand.clone()), BinaryOperator::Eq, nested(value.clone()));
+    let equals = equal(operand, value.clone());
     let nulls = both(is_null(operand.clone()), BinaryOperator::And, is_null(value));
-    both(equal, BinaryOperator::Or, nulls)
+    both(equals, BinaryOperator::Or, nulls)
 }
 
 /// `DATE '…'` and its like.
@@ -260,14 +282,17 @@ fn rounded(name: &str, expr: Expr, field: CeilFloorKind) -> Expr {
     }
 }
 
-fn part(field: &DateTimeField) -> Result<&'static str> {
-    Ok(match field.to_string().to_ascii_uppercase().trim_end_matches('S') {
+/// The function of a part of a time, and its second argument.
+pub(super) fn part(field: &DateTimeField) -> Result<(&'static str, Option<u8>)> {
+    let name = match field.to_string().to_ascii_uppercase().trim_end_matches('S') {
         "YEAR" => "toYear",
         "QUARTER" => "toQuarter",
         "MONTH" => "toMonth",
         "WEEK" => "toISOWeek",
         "DAY" => "toDayOfMonth",
-        "DOW" | "DAYOFWEEK" => "toDayOfWeek",
+        "DOW" => return Ok(("toDayOfWeek", Some(2))),
+        "ISODOW" | "DAYOFWEEK" => "toDayOfWeek",
+        "ISOYEAR" => "toISOYear",
         "DOY" | "DAYOFYEAR" => "toDayOfYear",
         "HOUR" => "toHour",
         "MINUTE" => "toMinute",
@@ -280,7 +305,8 @@ fn part(field: &DateTimeField) -> Result<&'static str> {
                 format!("EXTRACT({other} FROM …) is not known"),
             ));
         }
-    })
+    };
+    Ok((name, None))
 }
 
 fn accessed(root: Expr, chain: Vec<AccessExpr>) -> Result<Expr> {

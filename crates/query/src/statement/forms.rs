@@ -43,7 +43,13 @@ pub(crate) fn rewrite(tokens: Tokens) -> Tokens {
                 // `0b101` comes as a zero and a word.
                 let number =
                     digits.value.strip_prefix('b').and_then(|digits| u64::from_str_radix(digits, 2).ok());
-                if let (Some(number), Some(zero)) = (number, out.last_mut()) {
+                if digits.quote_style.is_none()
+                    && number.is_none()
+                    && digits.value.starts_with(['b', 'B', 'x', 'X'])
+                {
+                    // No column's name: the parser refuses two numbers in a row.
+                    token.token = Token::Number("0".to_owned(), false);
+                } else if let (Some(number), Some(zero)) = (number, out.last_mut()) {
                     zero.token = Token::Number(number.to_string(), false);
                     zero.span.end = token.span.end;
                     continue;

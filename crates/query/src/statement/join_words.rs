@@ -40,7 +40,7 @@ const WORDS: [(&[&str], &[&str]); 22] = [
 /// Rewrites a query's tokens.
 ///
 /// # Errors
-/// `NotImplemented` for ANY with FULL.
+/// `NotImplemented` for ANY with FULL and for PASTE.
 pub(crate) fn rewrite(tokens: Tokens) -> Result<Tokens> {
     let mut out = Vec::with_capacity(tokens.len());
     let mut i = 0;
@@ -50,6 +50,9 @@ pub(crate) fn rewrite(tokens: Tokens) -> Result<Tokens> {
             out.extend(instead.iter().map(|name| TokenWithSpan { token: word(name), span }));
             i += written.len();
             continue;
+        }
+        if sees(&tokens[i..], &["PASTE", "JOIN"]) {
+            return Err(Error::new(ErrorCode::NotImplemented, "PASTE JOIN is not supported"));
         }
         if sees(&tokens[i..], &["ANY", "FULL"]) || sees(&tokens[i..], &["FULL", "ANY", "JOIN"]) {
             return Err(Error::new(ErrorCode::NotImplemented, "ANY FULL JOIN is not supported"));

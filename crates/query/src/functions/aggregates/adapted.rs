@@ -15,13 +15,14 @@ use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, ReversedUDAF, SetMonotonicity,
     Signature, StatisticsArgs, Volatility,
 };
+use zepto_common::ErrorCode;
 use zepto_common::types::ColumnType;
 
 use super::extreme::{Extreme, Extremes};
 use super::sliding::{Bounds, OfBounds, OfTotal, Sliding, Total, WholeTotal};
 use super::spread::{Measure, Pairs, Values, of_states};
-use crate::functions::scalar::{check_count, field_of, text_as_view};
-use crate::semantics::numbers::{sum_type, zero_of};
+use crate::functions::scalar::{check_count, fault, field_of, text_as_view};
+use crate::semantics::numbers::{is_whole, sum_type, zero_of};
 use crate::window_memory;
 
 /// How an aggregate of DataFusion is changed.
@@ -31,6 +32,10 @@ pub(super) enum Kind {
     Count,
     /// The type and nullability of the argument; the zero value when empty.
     Same,
+    /// The same of whole numbers alone; all bits set when empty.
+    AllBits,
+    /// The same; no bit set when empty.
+    Bits,
     /// Float64; NaN when empty.
     Mean,
     /// A sum of floats or decimals; zero when empty.
@@ -133,6 +138,18 @@ pub(super) fn fill_zero(values: ArrayRef, nullable: bool, zero: &ScalarValue) ->
     Ok(zip(&is_null(&values)?, &zeros, &values)?)
 }
 
+/// The whole number of a type that has every bit.
+fn all_bits(ty: &DataType) -> Result<ScalarValue> {
+    let unsigned = match ty {
+        DataType::UInt8 => u64::from(u8::MAX),
+        DataType::UInt16 => u64::from(u16::MAX),
+        DataType::UInt32 => u64::from(u32::MAX),
+        DataType::UInt64 => u64::MAX,
+        signed => return ScalarValue::Int64(Some(-1)).cast_to(signed),
+    };
+    ScalarValue::UInt64(Some(unsigned)).cast_to(ty)
+}
+
 /// A frame's sum of whole numbers; `distinct` is what sums the different ones.
 pub(super) fn sliding_whole_sum(
     args: &AccumulatorArgs<'_>,
@@ -154,8 +171,11 @@ struct Finish {
 impl Finish {
     fn array(&self, values: ArrayRef) -> Result<ArrayRef> {
         let wanted = self.field.data_type();
-        let empty =
-            if self.kind == Kind::Mean { ScalarValue::Float64(Some(f64::NAN)) } else { zero_of(wanted)? };
+        let empty = match self.kind {
+            Kind::Mean => ScalarValue::Float64(Some(f64::NAN)),
+            Kind::AllBits => all_bits(wanted)?,
+            _ => zero_of(wanted)?,
+        };
         let nullable = self.field.is_nullable();
         let values = if self.kind == Kind::Items { relist(&values, wanted)? } else { values };
         let values = fill_zero(values, nullable, &empty)?;
@@ -219,7 +239,21 @@ impl AggregateUDFImpl for Adapted {
         let ty = match self.kind {
             Kind::Count => ColumnType::UInt64,
             Kind::Same if *first.inner() == ColumnType::Symbol => plain_text(&first),
-            Kind::Same => return Ok(Arc::new(fields[0].as_ref().clone().with_name(self.name))),
+            Kind::AllBits | Kind::Bits if *first.inner() == ColumnType::Bool => {
+                if nullable {
+                    ColumnType::UInt8.nullable()
+                } else {
+                    ColumnType::UInt8
+                }
+            }
+            Kind::AllBits | Kind::Bits if !is_whole(&first) && *first.inner() != ColumnType::Nothing => {
+                let message =
+                    format!("Illegal type {first} of argument for aggregate function {}", self.name);
+                return Err(fault(ErrorCode::IllegalTypeOfArgument, message));
+            }
+            Kind::Same | Kind::AllBits | Kind::Bits => {
+                return Ok(Arc::new(fields[0].as_ref().clone().with_name(self.name)));
+            }
             Kind::Mean if nullable => ColumnType::Float64.nullable(),
             Kind::Mean => ColumnType::Float64,
             Kind::Sum if nullable => sum_type(&first).nullable(),
@@ -232,6 +266,10 @@ impl AggregateUDFImpl for Adapted {
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
         Ok(match self.kind {
             Kind::Mean => vec![DataType::Float64; types.len()],
+            Kind::AllBits | Kind::Bits => types
+                .iter()
+                .map(|ty| if *ty == DataType::Boolean { DataType::UInt8 } else { ty.clone() })
+                .collect(),
             _ => types.iter().map(text_as_view).collect(),
         })
     }

@@ -31,14 +31,27 @@ pub(super) struct Values {
     nullable: bool,
 }
 
-/// A constant level from 0 to 1, or from 0 to 100.
+/// A constant level from 0 to 1.
 pub(super) fn level(args: &AccumulatorArgs<'_>, at: usize) -> Result<f64> {
-    let bad = || fault(ErrorCode::BadArguments, "The level of a quantile must be a constant from 0 to 1");
+    let bad = || fault(ErrorCode::BadArguments, "The level of a quantile must be a constant number");
     let value = args.exprs.get(at).and_then(|expr| expr.downcast_ref::<Literal>()).ok_or_else(bad)?.value();
     match value.cast_to(&DataType::Float64) {
         Ok(ScalarValue::Float64(Some(level))) if (0.0..=1.0).contains(&level) => Ok(level),
-        Ok(ScalarValue::Float64(Some(level))) if (1.0..=100.0).contains(&level) => Ok(level / 100.0),
+        Ok(ScalarValue::Float64(Some(_))) => {
+            Err(fault(ErrorCode::ParameterOutOfBound, "Quantile level is out of range [0..1]"))
+        }
         _ => Err(bad()),
+    }
+}
+
+/// A level from 0 to 1, or in percent from 1 to 100.
+fn percent(args: &AccumulatorArgs<'_>, at: usize) -> Result<f64> {
+    let value = args.exprs.get(at).and_then(|expr| expr.downcast_ref::<Literal>()).map(Literal::value);
+    match value.and_then(|value| value.cast_to(&DataType::Float64).ok()) {
+        Some(ScalarValue::Float64(Some(percent))) if (1.0..=100.0).contains(&percent) && percent != 1.0 => {
+            Ok(percent / 100.0)
+        }
+        _ => level(args, at),
     }
 }
 
@@ -76,20 +89,27 @@ fn state(_: &[FieldRef], _: &FieldRef) -> Vec<FieldRef> {
     vec![field("values", DataType::List(field("item", DataType::Float64, true)), true)]
 }
 
+/// `percentile(x, p)`.
+pub(super) fn percentile_rule() -> Rule<Values> {
+    Rule { arguments: (2, 2), make: |args| Ok(one_level(args, percent(args, 1)?)), ..quantile_rule() }
+}
+
+fn one_level(args: &AccumulatorArgs<'_>, level: f64) -> Values {
+    Values {
+        levels: vec![level],
+        items: None,
+        value: args.return_field.data_type().clone(),
+        nullable: args.return_field.is_nullable(),
+    }
+}
+
 pub(super) fn quantile_rule() -> Rule<Values> {
     Rule {
         arguments: (1, 2),
         coerce,
         returns: |name, fields| Ok(Arc::new(field_of(name, &quantile_type(fields)?))),
         state,
-        make: |args| {
-            Ok(Values {
-                levels: vec![if args.exprs.len() > 1 { level(args, 1)? } else { 0.5 }],
-                items: None,
-                value: args.return_field.data_type().clone(),
-                nullable: args.return_field.is_nullable(),
-            })
-        },
+        make: |args| Ok(one_level(args, if args.exprs.len() > 1 { level(args, 1)? } else { 0.5 })),
     }
 }
 

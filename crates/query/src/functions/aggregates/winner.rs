@@ -14,7 +14,7 @@ use zepto_common::types::ColumnType;
 
 use super::fold::{Fold, Rule};
 use super::folds::field;
-use crate::functions::scalar::{field_of, text_as_view};
+use crate::functions::scalar::{field_of, nullable, text_as_view};
 use crate::semantics::numbers::zero_of;
 
 /// Which row wins.
@@ -251,6 +251,10 @@ impl Fold for Winner {
 
 fn value_field(name: &str, fields: &[FieldRef]) -> Result<FieldRef> {
     let ty = ColumnType::of_field(&fields[0]);
+    // A key that may be NULL may be so in every row.
+    if fields.iter().skip(1).any(|key| key.is_nullable()) && !ty.is_nullable() {
+        return Ok(Arc::new(field_of(name, &nullable(super::adapted::plain_text(&ty)))));
+    }
     if *ty.inner() == ColumnType::Symbol {
         return Ok(Arc::new(field_of(name, &super::adapted::plain_text(&ty))));
     }

@@ -138,6 +138,18 @@ pub(super) fn subtract(call: &Call<'_>) -> Result<ArrayRef> {
     Ok(cast(&seconds.unary::<_, Int64Type>(|seconds| seconds / unit), &DataType::Int32)?)
 }
 
+/// Numbers are no times.
+pub(super) fn difference_type(args: &Arguments<'_>) -> Result<ColumnType> {
+    for side in [args.base(1), args.base(2)] {
+        if side.is_number() || side == ColumnType::Bool {
+            let message =
+                format!("Illegal type {side} of argument of function dateDiff: expected a date or a time");
+            return Err(fault(ErrorCode::IllegalTypeOfArgument, message));
+        }
+    }
+    Ok(ColumnType::Int64)
+}
+
 /// `dateDiff('unit', from, to[, zone])`: unit borders crossed.
 pub(super) fn difference(call: &Call<'_>) -> Result<ArrayRef> {
     let unit = call.literal_text(0).unwrap_or_default().to_owned();

@@ -1,5 +1,6 @@
 //! Rounding.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
@@ -55,16 +56,16 @@ fn step(value: i128, unit: i128, whole: fn(f64) -> f64, halves_away: bool) -> i1
     if halves_away && rest * 2 == unit {
         return if value < 0 { down } else { down + unit };
     }
-    let fraction = if halves_away && rest * 2 > unit {
-        0.75
-    } else if halves_away {
-        0.25
-    } else {
-        0.5
+    let fraction = match (rest * 2).cmp(&unit) {
+        Ordering::Less => 0.25,
+        Ordering::Equal => 0.5,
+        Ordering::Greater => 0.75,
     };
-    // The fraction stands for where the value lies between two multiples; its sign matters to truncation.
-    let position = if value < 0 { whole(fraction - 1.0) + 1.0 } else { whole(fraction) };
-    down + position as i128 * unit
+    // A small number that lies between two whole ones as the value does between two multiples: of the same sign, which
+    // matters to truncation, and as even, which matters to halves.
+    let odd = (down / unit).rem_euclid(2) as f64;
+    let base = if value < 0 { odd - 2.0 } else { odd };
+    down + (whole(base + fraction) - base) as i128 * unit
 }
 
 pub(super) fn round_type(args: &Arguments<'_>) -> Result<ColumnType> {

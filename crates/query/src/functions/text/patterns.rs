@@ -1,9 +1,10 @@
 //! Regular expressions.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, StringViewArray};
+use arrow::array::{Array, ArrayRef, BooleanArray, StringViewArray, UInt64Array};
 use datafusion::common::Result;
 use regex::{Match, Regex};
 use zepto_common::ErrorCode;
@@ -14,11 +15,56 @@ use crate::functions::more::lists;
 use crate::functions::scalar::{Call, Scalar, fault};
 use crate::functions::{Plan, Row, row};
 
-fn compile(pattern: &str) -> Result<Regex> {
+/// A pattern as RE2 reads it, in ClickHouse's way.
+pub(crate) fn compile(pattern: &str) -> Result<Regex> {
     // ClickHouse's `.` matches a line's end too.
-    Regex::new(&format!("(?s){pattern}")).map_err(|error| {
+    Regex::new(&format!("(?s){}", as_re2(pattern))).map_err(|error| {
         fault(ErrorCode::CannotCompileRegexp, format!("Cannot compile '{pattern}': {error}"))
     })
+}
+
+/// RE2's classes and borders of words are ASCII's, and in its brackets there are neither sets in sets nor operations of sets.
+fn as_re2(pattern: &str) -> Cow<'_, str> {
+    if !pattern.contains(['\\', '[']) {
+        return Cow::Borrowed(pattern);
+    }
+    let mut out = String::with_capacity(pattern.len() + 16);
+    let mut letters = pattern.chars().peekable();
+    let (mut inside, mut first) = (false, false);
+    while let Some(letter) = letters.next() {
+        let begins = std::mem::take(&mut first);
+        match letter {
+            '\\' => match letters.next() {
+                Some('d') => out.push_str("[0-9]"),
+                Some('D') => out.push_str("[^0-9]"),
+                Some('w') => out.push_str("[0-9A-Za-z_]"),
+                Some('W') => out.push_str("[^0-9A-Za-z_]"),
+                Some('s') => out.push_str("[\\t\\n\\f\\r ]"),
+                Some('S') => out.push_str("[^\\t\\n\\f\\r ]"),
+                Some(border @ ('b' | 'B')) if !inside => {
+                    out.extend(["(?-u:\\", border.encode_utf8(&mut [0; 4]), ")"])
+                }
+                Some(other) => out.extend(['\\', other]),
+                None => out.push('\\'),
+            },
+            '[' if inside && letters.peek() == Some(&':') => out.push('['),
+            '[' if inside => out.push_str("\\["),
+            '[' => {
+                (inside, first) = (true, true);
+                out.push('[');
+                if letters.next_if_eq(&'^').is_some() {
+                    out.push('^');
+                }
+            }
+            ']' if inside && !begins => {
+                inside = false;
+                out.push(']');
+            }
+            '&' | '~' if inside => out.extend(['\\', letter]),
+            other => out.push(other),
+        }
+    }
+    Cow::Owned(out)
 }
 
 /// One compiled pattern per run of equal patterns: they are nearly always constant.
@@ -69,6 +115,11 @@ pub(super) fn replace_regex(call: &Call<'_>, all: bool) -> Result<ArrayRef> {
     let mut meter = call.meter();
     let made = with_regex(&patterns, call.rows, |regex, row| {
         let text = if texts.is_valid(row) { texts.value(row) } else { "" };
+        // Without a pattern there is nothing to be replaced.
+        if patterns.value(row).is_empty() {
+            meter.take(text.len())?;
+            return Ok(text.to_owned());
+        }
         let to = regex_replacement(if to.is_valid(row) { to.value(row) } else { "" });
         if all {
             // Each place becomes the replacement, with its groups, none of which is longer than the place.
@@ -106,6 +157,16 @@ fn regex_replacement(text: &str) -> String {
     out
 }
 
+/// `countMatches(s, pattern)`: matches of nothing do not count.
+fn count_matches(call: &Call<'_>) -> Result<ArrayRef> {
+    let (texts, patterns) = (call.texts(0)?, call.texts(1)?);
+    let counts = with_regex(&patterns, call.rows, |regex, row| {
+        let text = if texts.is_valid(row) { texts.value(row) } else { "" };
+        Ok(regex.find_iter(text).filter(|found| !found.is_empty()).count() as u64)
+    })?;
+    Ok(Arc::new(UInt64Array::from_iter(counts)))
+}
+
 /// The groups of the first match.
 fn groups(call: &Call<'_>) -> Result<ArrayRef> {
     let patterns = call.texts(1)?;
@@ -127,10 +188,19 @@ fn groups(call: &Call<'_>) -> Result<ArrayRef> {
 }
 
 /// Groups of patterns.
-pub(crate) const GROUPS: &[Row] = &[row(
-    "extractGroups",
-    &[],
-    "extractGroups(s, pattern)",
-    "The groups of the first match.",
-    Plan::Scalar(Scalar::pure((2, 2), |_| Ok(ColumnType::Array(Box::new(ColumnType::String))), groups)),
-)];
+pub(crate) const GROUPS: &[Row] = &[
+    row(
+        "extractGroups",
+        &[],
+        "extractGroups(s, pattern)",
+        "The groups of the first match.",
+        Plan::Scalar(Scalar::pure((2, 2), |_| Ok(ColumnType::Array(Box::new(ColumnType::String))), groups)),
+    ),
+    row(
+        "__count_matches",
+        &[],
+        "",
+        "",
+        Plan::Scalar(Scalar::pure((2, 2), |_| Ok(ColumnType::UInt64), count_matches)),
+    ),
+];

@@ -10,7 +10,7 @@ use zepto_common::types::ColumnType;
 use super::map;
 use crate::functions::meter::Meter;
 use crate::functions::render;
-use crate::functions::scalar::{Call, Scalar, fault};
+use crate::functions::scalar::{Arguments, Call, Scalar, fault};
 use crate::functions::{Plan, Row, row};
 
 /// Longest text that a repeating or padding function makes.
@@ -141,6 +141,21 @@ pub(super) fn format(call: &Call<'_>) -> Result<ArrayRef> {
         out.push_str(rest);
         Ok(Cow::Owned(out))
     })
+}
+
+/// An array keeps its type.
+pub(super) fn reversed_type(args: &Arguments<'_>) -> Result<ColumnType> {
+    match args.base(0) {
+        array @ ColumnType::Array(_) => Ok(array),
+        _ => Ok(ColumnType::String),
+    }
+}
+
+pub(super) fn reversed(call: &Call<'_>) -> Result<ArrayRef> {
+    match call.base(0) {
+        ColumnType::Array(_) => crate::functions::arrays::reversed(call),
+        _ => map(call, |text, _| Ok(Cow::Owned(text.chars().rev().collect::<String>()))),
+    }
 }
 
 pub(super) fn ends(call: &Call<'_>, left: bool) -> Result<ArrayRef> {

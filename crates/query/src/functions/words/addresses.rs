@@ -5,8 +5,7 @@ use std::borrow::Cow;
 use datafusion::common::Result;
 use zepto_common::types::ColumnType;
 
-use super::letters;
-use crate::functions::more::domain;
+use super::{hosts, letters};
 use crate::functions::scalar::{Arguments, Scalar};
 use crate::functions::text::map;
 use crate::functions::{Plan, Row, row};
@@ -29,23 +28,13 @@ macro_rules! of_text {
 
 /// Addresses.
 pub(crate) const ROWS: &[Row] = &[
-    of_text!("protocol", "The protocol of an address.", letters::protocol),
-    of_text!("domainWithoutWWW", "The host without its www.", |url: &str| {
-        let host = domain(url);
-        host.strip_prefix("www.").map_or(host.clone(), str::to_owned)
-    }),
-    of_text!("topLevelDomain", "What stands behind the host's last dot.", |url: &str| {
-        let host = domain(url);
-        host.rsplit_once('.').map_or(String::new(), |(_, last)| last.to_owned())
-    }),
-    of_text!("netloc", "Who and where: user, host and port.", |url: &str| {
-        let rest = url.split_once("//").map_or(url, |(_, rest)| rest);
-        rest.split(['/', '?', '#']).next().unwrap_or_default().to_owned()
-    }),
-    of_text!("pathFull", "The path with all that follows it.", |url: &str| {
-        let rest = url.split_once("//").map_or(url, |(_, rest)| rest);
-        rest.find('/').map_or("", |at| &rest[at..]).to_owned()
-    }),
+    of_text!("protocol", "The protocol of an address.", hosts::scheme),
+    of_text!("domain", "The host of an address.", hosts::host),
+    of_text!("path", "The path of an address.", hosts::path),
+    of_text!("domainWithoutWWW", "The host without its www.", hosts::without_www),
+    of_text!("topLevelDomain", "What stands behind the host's last dot.", hosts::top_level),
+    of_text!("netloc", "Who and where: user, host and port.", hosts::netloc),
+    of_text!("pathFull", "The path with all that follows it.", hosts::path_with_rest),
     of_text!("queryString", "What stands between ? and #.", |url: &str| letters::parts(url).1.to_owned()),
     of_text!("fragment", "What stands behind #.", |url: &str| letters::parts(url).2.to_owned()),
     of_text!("cutQueryString", "The address without its ? part.", letters::without_query),

@@ -177,7 +177,12 @@ pub(super) fn json_extract(mut args: Vec<Expr>) -> Made {
             return Err(Error::new(ErrorCode::NotImplemented, message));
         }
     };
-    Ok(call("CAST", vec![call(of, args), text(name)]))
+    // A number that the type cannot hold is none.
+    if matches!(ty, ColumnType::Float32 | ColumnType::Float64 | ColumnType::Bool) {
+        return Ok(call("CAST", vec![call(of, args), text(name)]));
+    }
+    let held = call("accurateCastOrNull", vec![call(of, args), text(name)]);
+    Ok(call("assumeNotNull", vec![held]))
 }
 
 /// Whole numbers keep their type.

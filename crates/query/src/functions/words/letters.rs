@@ -117,18 +117,6 @@ pub(super) fn soundex(text: &str) -> String {
     out.into_iter().map(char::from).collect()
 }
 
-/// What stands before `://`.
-pub(super) fn protocol(url: &str) -> String {
-    match url.split_once(':') {
-        Some((name, rest)) if rest.starts_with("//") => {
-            let fits =
-                !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
-            if fits { name.to_owned() } else { String::new() }
-        }
-        _ => String::new(),
-    }
-}
-
 /// What stands before `?` or `#`, between them, and behind `#`.
 pub(super) fn parts(url: &str) -> (&str, &str, &str) {
     let (front, fragment) = url.split_once('#').unwrap_or((url, ""));
@@ -145,6 +133,6 @@ pub(super) fn without_query(url: &str) -> String {
 
 /// The parameters of an address, in their order.
 pub(super) fn parameters(url: &str) -> impl Iterator<Item = (&str, &str)> {
-    let query = url.split_once('?').map_or("", |(_, query)| query.split('#').next().unwrap_or_default());
-    query.split('&').filter_map(|pair| pair.split_once('='))
+    let query = url.split_once(['?', '#']).map_or("", |(_, query)| query);
+    query.split(['&', '?', '#']).filter_map(|pair| pair.split_once('='))
 }

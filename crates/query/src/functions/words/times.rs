@@ -146,19 +146,19 @@ fn week_with_first_day(day: i64, monday_first: bool) -> (i64, i64) {
 }
 
 /// The mode of `toWeek` and `toYearWeek`.
-pub(crate) fn week_mode(call: &Call<'_>) -> Result<i64> {
+pub(crate) fn week_mode(call: &Call<'_>) -> i64 {
     let mode = call.literal(1).and_then(int_of).unwrap_or(0);
-    match mode {
-        0..=9 => Ok(mode),
-        _ => Err(fault(ErrorCode::NotImplemented, format!("Weeks have the modes 0 to 9, not {mode}"))),
-    }
+    mode & 15
 }
 
 /// `toYearWeek(ts[, mode])`: a week that belongs to the year before is counted there.
 pub(crate) fn year_week(call: &Call<'_>) -> Result<ArrayRef> {
-    let mode = week_mode(call)? | 2;
+    let mode = week_mode(call) | 2;
     let (values, per_second) = ticks(&call.array(0)?)?;
-    let mut zone = zone_of(&call.base(0))?;
+    let mut zone = match call.literal_text(2) {
+        Some(name) => Zone::named(Some(name))?,
+        None => zone_of(&call.base(0))?,
+    };
     let weeks = values.iter().map(|tick| {
         let day = zone.local(tick?.div_euclid(per_second)).div_euclid(DAY);
         let (year, week) = week_of(day, mode);
