@@ -220,3 +220,7 @@ SELECT CAST('{}' AS Map(String, UInt8));
 SELECT arraySum(['a']);
 SELECT 0b102;
 SELECT INTERVAL 1 FOO;
+SELECT 1 = 'a';
+SELECT 1 IN ('a');
+SELECT toDate('2024-01-01') = 'x';
+SELECT toDateTime('2024-01-01 00:00:00') > 'abc';

@@ -1182,6 +1182,10 @@ SELECT avgOrDefault(price), quantileOrDefault(0.5)(price), stddevPopOrDefault(pr
 SELECT avgIfOrNull(price, 0), avgOrNullIf(price, 0), avgOrDefaultIf(price, 0), sumDistinctIf(flags, 1), sumIfDistinct(flags, 1) FROM trades;
 SELECT 1 IN (NULL), toTypeName(1 IN (NULL));
 
+SELECT toDateTime(5000000000), toDateTime(-1), toDateTime(-5.5), toDateTime(5e9), toDate(-1), toDate(5000000000), CAST(-1 AS DateTime), CAST(-1 AS Date), fromUnixTimestamp(5000000000);
+SELECT regr_r2(price, volume) FROM trades WHERE 0;
+SELECT parseDateTimeBestEffort('13:04:05 2024-01-07');
+
 -- section: forms
 SELECT '[1,2]'::Array(UInt8), CAST('[''a'',''b c'', \'d\']' AS Array(String)), CAST('[[1],[2,3]]' AS Array(Array(UInt8))), CAST('[1,NULL]' AS Array(Nullable(UInt8))), CAST('[]' AS Array(String));
 SELECT CAST('(1,''a'')' AS Tuple(UInt8, String));

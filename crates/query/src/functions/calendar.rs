@@ -301,12 +301,16 @@ fn parse_words(text: &str) -> Option<Parsed> {
     for word in text.split([' ', ',', '-', '/']).filter(|word| !word.is_empty()) {
         let lower = word.to_ascii_lowercase();
         if let Some(at) = MONTHS.iter().position(|name| lower.starts_with(name)) {
+            // `2024 7 Jan`: the number was no month.
+            day = day.or(month);
             month = Some(at as i64 + 1);
         } else if word.contains(':') {
             clock = Some(word);
         } else if let Some(number) = digits(word) {
             match (word.len(), day, month) {
                 (4, ..) => year = Some(number),
+                // Behind the year stands the month.
+                (_, None, None) if year.is_some() => month = Some(number),
                 (_, None, _) => day = Some(number),
                 (_, Some(_), None) => month = Some(number),
                 _ => return None,

@@ -342,7 +342,8 @@ fn to_date(array: &ArrayRef, from: &ColumnType, on_fault: OnFault) -> Result<Arr
         // Small numbers are days, others seconds.
         let numbers = cast(array, &DataType::Int64)?;
         let days = numbers.as_primitive::<Int64Type>();
-        let days: Int64Array = days.unary(|n| if n > 65_535 { n.div_euclid(DAY) } else { n });
+        let days: Int64Array =
+            days.unary(|n| if n > 65_535 { n.min(i64::from(u32::MAX)).div_euclid(DAY) } else { n.max(0) });
         return from_days(&days);
     }
     let texts = cast(array, &DataType::Utf8View)?;
@@ -391,7 +392,11 @@ fn to_time(
         }
         ty if ty.is_number() || *ty == T::Bool => {
             let seconds = cast(array, &DataType::Int64)?;
-            rescale(seconds.as_primitive(), 1, to)?
+            match unit {
+                // DateTime ends at its first or last second.
+                TimeUnit::Second => seconds.as_primitive::<Int64Type>().unary(in_seconds),
+                _ => rescale(seconds.as_primitive(), 1, to)?,
+            }
         }
         _ => {
             let texts = cast(array, &DataType::Utf8View)?;
@@ -408,6 +413,11 @@ fn parse_moment(text: &str) -> Option<Parsed> {
     if few { None } else { parse(text) }
 }
 
+/// A number of seconds within what DateTime holds.
+pub(super) fn in_seconds(seconds: i64) -> i64 {
+    seconds.clamp(0, i64::from(u32::MAX))
+}
+
 /// Seconds with a fraction as ticks. Whole seconds end at the first or last that there is, as ClickHouse's DateTime does;
 /// DateTime64 refuses what it cannot hold.
 fn of_fractions(
@@ -419,6 +429,7 @@ fn of_fractions(
         let ticks = seconds * per_second as f64;
         let held = per_second == 1 || (i64::MIN as f64..i64::MAX as f64).contains(&ticks);
         match on_fault {
+            _ if per_second == 1 => Ok(Some(in_seconds(ticks as i64))),
             _ if held => Ok(Some(ticks as i64)),
             OnFault::Null => Ok(None),
             OnFault::Zero => Ok(Some(0)),

@@ -127,7 +127,9 @@ fn unix(call: &Call<'_>, per_second: i64) -> Result<ArrayRef> {
 /// A number of ticks since 1970 as a time.
 fn from_unix(call: &Call<'_>, digits: u8) -> Result<ArrayRef> {
     let zone = unit_and_zone(call.ty).and_then(|(_, zone)| zone);
-    Ok(from_ticks(call.ints(0)?, unit_of(digits), zone))
+    let ticks = call.ints(0)?;
+    let ticks = if digits == 0 { ticks.unary(super::convert::in_seconds) } else { ticks };
+    Ok(from_ticks(ticks, unit_of(digits), zone))
 }
 
 fn zone_argument(args: &Arguments<'_>, at: usize) -> Option<Arc<str>> {

@@ -105,6 +105,9 @@ fn intercept(points: &[(f64, f64)]) -> f64 {
 
 fn explained(points: &[(f64, f64)]) -> f64 {
     let line = line(points);
+    if points.is_empty() {
+        return f64::NAN;
+    }
     if line.yy == 0.0 { 1.0 } else { line.xy * line.xy / (line.xx * line.yy) }
 }
 

@@ -2,6 +2,7 @@
 //! The call becomes a column of a subquery, so that all places that have it see the same item. One call in the list
 //! alone needs none of this.
 
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
@@ -53,15 +54,15 @@ pub(crate) fn rows_for_calls(select: &mut Select, order: Option<&mut OrderBy>) -
         return Err(Error::new(ErrorCode::NotImplemented, message));
     }
     let mut names: Vec<Ident> = Vec::new();
-    for at in 0..different.len() {
-        let name = Ident::with_quote('"', format!("{ITEMS}{at}"));
-        let item = SelectItem::ExprWithAlias { expr: different[at].clone(), alias: name.clone() };
-        add_layer(select, item);
-        let mut put =
-            Calls { put: Some((different[at].clone(), Expr::Identifier(name.clone()))), ..Calls::default() };
+    let mut rest = VecDeque::from(different);
+    while let Some(call) = rest.pop_front() {
+        let name = Ident::with_quote('"', format!("{ITEMS}{}", names.len()));
+        add_layer(select, SelectItem::ExprWithAlias { expr: call.clone(), alias: name.clone() });
+        let mut put = Calls { put: Some((call, Expr::Identifier(name.clone()))), ..Calls::default() };
         in_columns(select, &mut put);
         in_clauses(select, order.as_deref_mut(), &mut put);
-        for later in &mut different[at + 1..] {
+        // A call may have others in it.
+        for later in &mut rest {
             let _ = later.visit(&mut put);
         }
         names.push(name);
