@@ -53,7 +53,8 @@ fn unknown(text: &str) -> Error {
     if NOT_HERE.contains(&family.as_str()) {
         return Error::new(ErrorCode::NotImplemented, format!("Data type {text} is not supported"));
     }
-    let named = text.split_once(' ').is_some_and(|(_, ty)| ty.parse::<ColumnType>().is_ok());
+    let is_type = |text: &str| text.parse::<ColumnType>().is_ok();
+    let named = text.split_once(' ').is_some_and(|(name, ty)| !is_type(name) && is_type(ty));
     if named {
         let message = format!("{text}: elements of a Tuple have no names here");
         return Error::new(ErrorCode::NotImplemented, message);

@@ -33,8 +33,8 @@ fn an_unknown_setting_is_refused_by_name() {
 
 #[test]
 fn a_setting_that_is_not_done_is_taken_only_with_its_neutral_value() {
-    assert!(read("input_format_allow_errors_num=0").is_ok());
-    assert_eq!(read("input_format_allow_errors_num=10").unwrap_err().code, ErrorCode::NotImplemented);
+    assert!(read("transform_null_in=0").is_ok());
+    assert_eq!(read("input_format_import_nested_json=1").unwrap_err().code, ErrorCode::NotImplemented);
     assert_eq!(read("transform_null_in=1").unwrap_err().code, ErrorCode::NotImplemented);
 }
 
