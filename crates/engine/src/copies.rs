@@ -29,6 +29,7 @@ use zepto_common::partition::in_one_form;
 use crate::chunk::Chunk;
 use crate::store::write::encode_rows;
 
+pub(crate) use block::decode_rows;
 pub use block::{Block, Part};
 pub use change::RowChange;
 pub use pinned::{Pieces, Pinned};

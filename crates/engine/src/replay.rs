@@ -2,13 +2,11 @@
 //! would take too much memory they are flushed on the way, so a start needs no more memory than running does.
 
 use std::collections::{BTreeSet, HashMap};
-use std::io::Cursor;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
 use arrow::array::{RecordBatch, UInt64Array};
-use arrow::ipc::reader::StreamReader;
 use bytes::Bytes;
 use zepto_common::clock::wall_nanos;
 use zepto_common::schema::TableSchema;
@@ -19,6 +17,7 @@ use zepto_replication::LogOp;
 use crate::background::Background;
 use crate::chunk::Chunk;
 use crate::copies::data::{CopyData, Next};
+use crate::copies::decode_rows;
 use crate::copies::frames::LogPlace;
 use crate::copies::shown::Shown;
 use crate::dedup::{BatchKey, Content, PartRows, Window, WindowLimits};
@@ -460,15 +459,6 @@ fn windows_of(background: &Background) -> Result<HashMap<(usize, TableId), Windo
         }
     }
     Ok(windows)
-}
-
-/// The one batch of a payload.
-pub(crate) fn decode_rows(payload: &[u8]) -> Result<RecordBatch> {
-    let mut batches = StreamReader::try_new(Cursor::new(payload), None)?;
-    match batches.next() {
-        Some(batch) => Ok(batch?),
-        None => Err(Error::internal("a rows frame without rows")),
-    }
 }
 
 /// The rows that these items name.

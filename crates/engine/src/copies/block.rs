@@ -2,15 +2,15 @@
 //! They are encoded once; the entry of each partition refers to its own rows ([`Part`]), in memory, in the log and
 //! between nodes.
 
+use std::io::Cursor;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::RecordBatch;
+use arrow::ipc::reader::StreamReader;
 use bytes::Bytes;
 use zepto_common::placement::Replica;
 use zepto_common::{Error, Result, SchemaVersion, TableId};
-
-use crate::replay::decode_rows;
 
 /// Rows of several partitions.
 #[derive(Debug)]
@@ -102,5 +102,14 @@ impl Part {
                 Err(Error::internal(format!("{rows} rows from row {first} of a block of {of}")))
             }
         }
+    }
+}
+
+/// The one batch of a payload.
+pub(crate) fn decode_rows(payload: &[u8]) -> Result<RecordBatch> {
+    let mut batches = StreamReader::try_new(Cursor::new(payload), None)?;
+    match batches.next() {
+        Some(batch) => Ok(batch?),
+        None => Err(Error::internal("a rows frame without rows")),
     }
 }

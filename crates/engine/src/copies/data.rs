@@ -13,9 +13,9 @@ use super::shown::Rows;
 use super::state::CopyState;
 use super::{Form, Payload, positions};
 use crate::chunk::{Chunk, check_columns};
+use crate::copies::decode_rows;
 use crate::dedup::marks::Resume;
 use crate::dedup::{BatchKey, Changed, Content, Window, WindowLimits};
-use crate::replay::decode_rows;
 use crate::store::shared::Shared;
 use crate::table::TableData;
 
