@@ -21,9 +21,9 @@ use zepto_common::service::{RowSink, WriteRequest};
 use zepto_common::types::ColumnType;
 use zepto_common::{BatchId, ColumnId, Epoch, Error, NodeId, PartitionId, Result, Token};
 use zepto_engine::catalog::NewTable;
-use zepto_engine::copies::{CopyOptions, Leave, PeerMessage, Peers, SystemClock};
+use zepto_engine::copies::{CopyOptions, CopyStatus, Leave, PeerMessage, Peers, SystemClock};
 use zepto_engine::{Store, StoreOptions};
-use zepto_replication::{Alarm, Change, Timing};
+use zepto_replication::{Alarm, Change, Phase, Timing};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -31,6 +31,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const WRITERS: usize = 4;
 const PARTITIONS: u16 = 256;
 const LEASE: Duration = Duration::from_secs(2);
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Hands what one store's copies say to the other store.
 #[derive(Debug, Default)]
@@ -52,9 +54,7 @@ impl Peers for Wire {
 
     fn unwanted(&self, _partition: PartitionId, _owner: Replica, _leave: Leave) {}
 
-    fn alarm(&self, partition: PartitionId, alarm: Alarm) {
-        println!("partition {partition}: {alarm:?}");
-    }
+    fn alarm(&self, _partition: PartitionId, _alarm: Alarm) {}
 }
 
 fn table() -> NewTable {
@@ -167,6 +167,20 @@ fn stores(folder: &Path, copies: usize) -> Result<Vec<Arc<Store>>> {
     Ok(stores)
 }
 
+/// Waits until every copy of a store is so.
+async fn all(store: &Store, is_so: impl Fn(&CopyStatus) -> bool) -> Result<()> {
+    let until = Instant::now() + PATIENCE;
+    for partition in (0..PARTITIONS).map(PartitionId) {
+        while !is_so(&store.copy_status(partition).await?) {
+            if Instant::now() > until {
+                return Err(Error::internal(format!("partition {partition} does not come on")));
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    Ok(())
+}
+
 fn round(folder: &Path, copies: usize, shape: (usize, usize), blocks: usize) -> Result<[f64; 4]> {
     let fault = |error: std::io::Error| Error::internal(error.to_string());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(fault)?;
@@ -177,8 +191,7 @@ fn round(folder: &Path, copies: usize, shape: (usize, usize), blocks: usize) -> 
     }
     let schema = schema.ok_or_else(|| Error::internal("no store"))?;
     if copies > 1 {
-        // The owner begins when nobody older can hold a lease.
-        std::thread::sleep(LEASE * 2);
+        runtime.block_on(all(&stores[0], |status| status.phase == Some(Phase::Serving)))?;
     }
     let made: Vec<RecordBatch> = (0..blocks).map(|it| block(&schema, it, shape)).collect::<Result<_>>()?;
     let drains_before = nanos_of_threads("zepto-drain");
@@ -192,8 +205,7 @@ fn round(folder: &Path, copies: usize, shape: (usize, usize), blocks: usize) -> 
     });
     let acknowledged = start.elapsed();
     if copies > 1 {
-        // The follower shows what it hears to be committed.
-        std::thread::sleep(LEASE / 4);
+        runtime.block_on(all(&stores[1], |status| status.applied == status.end))?;
     }
     let drain = nanos_of_threads("zepto-drain") - drains_before;
     stores.iter().try_for_each(|store| runtime.block_on(store.checkpoint()))?;
@@ -205,6 +217,7 @@ fn round(folder: &Path, copies: usize, shape: (usize, usize), blocks: usize) -> 
     Ok(figures.map(|nanos| nanos / rows))
 }
 
+#[expect(clippy::print_stdout, reason = "the figures are this program's result")]
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1).map(|it| it.parse::<usize>().unwrap_or(0));
     let (keys, rows) = (arguments.next().unwrap_or(33), arguments.next().unwrap_or(3_333));

@@ -280,7 +280,9 @@ impl RowFormat for Csv {
             match self.header.target(at, block) {
                 Some(index) => read_column(cursor, delimiter, index, block)
                     .map_err(|stop| in_column(stop, &block.columns[index].name))?,
-                None => drop(read_field(cursor, delimiter)?),
+                None => {
+                    read_field(cursor, delimiter)?;
+                }
             }
         }
         end_of_line(cursor, delimiter)?;

@@ -84,8 +84,8 @@ fn of_arrow(error: &ArrowError) -> Error {
         // Texts beside dates, times and numbers; conversions that are asked for have their own faults.
         ArrowError::CastError(text) if text.contains("to value of Date32") => ErrorCode::CannotParseDate,
         ArrowError::ParseError(text) if text.contains("parsing timestamp") => ErrorCode::CannotParseDateTime,
-        ArrowError::CastError(text) if text.starts_with("Cannot cast string") => ErrorCode::TypeMismatch,
         ArrowError::CastError(text) if text.contains("Float") => ErrorCode::CannotParseNumber,
+        ArrowError::CastError(text) if text.starts_with("Cannot cast string") => ErrorCode::TypeMismatch,
         ArrowError::CastError(_) | ArrowError::ParseError(_) => ErrorCode::CannotParseText,
         ArrowError::NotYetImplemented(_) => ErrorCode::NotImplemented,
         ArrowError::MemoryError(_) => ErrorCode::MemoryLimitExceeded,

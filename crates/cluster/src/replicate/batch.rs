@@ -25,14 +25,19 @@ impl Batch {
         self.messages.is_empty()
     }
 
-    /// Takes a message if there is room for it, else gives it back.
-    pub(super) fn take(&mut self, said: Said) -> Result<(), Said> {
+    /// Whether there is room for a message: for one always.
+    pub(super) fn has_room(&self, said: &Said) -> bool {
+        self.is_empty() || self.bytes + self.bytes_with(said) <= BATCH_BYTES
+    }
+
+    fn bytes_with(&self, said: &Said) -> usize {
         let fresh = said.blocks.iter().filter(|block| self.find(block).is_none());
-        let more = bytes_of(&said.message) + fresh.map(|block| block.ipc.len()).sum::<usize>();
-        if !self.is_empty() && self.bytes + more > BATCH_BYTES {
-            return Err(said);
-        }
-        self.bytes += more;
+        bytes_of(&said.message) + fresh.map(|block| block.ipc.len()).sum::<usize>()
+    }
+
+    /// Takes a message.
+    pub(super) fn take(&mut self, said: Said) {
+        self.bytes += self.bytes_with(&said);
         let Said { mut message, blocks } = said;
         let mut numbers = Vec::with_capacity(blocks.len());
         for block in blocks {
@@ -47,7 +52,6 @@ impl Batch {
             }
         }
         self.messages.push(message);
-        Ok(())
     }
 
     /// The number of a block that is in it; the newest are the likely ones.
@@ -85,12 +89,12 @@ mod tests {
         let (one, other) = (Bytes::from(vec![1; 10]), Bytes::from(vec![2; 10]));
         let mut batch = Batch::default();
         for it in [said(&[&one]), said(&[]), said(&[&other, &one]), said(&[&other])] {
-            batch.take(it).unwrap();
+            batch.take(it);
         }
         assert_eq!(batch.blocks.iter().map(|it| it.ipc[0]).collect::<Vec<_>>(), [1, 2]);
         assert_eq!(numbers(&mut batch), [vec![0], vec![], vec![1, 0], vec![1]]);
         // Equal bytes elsewhere are another block.
-        batch.take(said(&[&Bytes::from(vec![1; 10])])).unwrap();
+        batch.take(said(&[&Bytes::from(vec![1; 10])]));
         assert_eq!(batch.blocks.len(), 3);
     }
 
@@ -99,11 +103,10 @@ mod tests {
         let large = Bytes::from(vec![0; BATCH_BYTES - 10_000]);
         let mut batch = Batch::default();
         for _ in 0..4 {
-            batch.take(said(&[&large])).unwrap();
+            assert!(batch.has_room(&said(&[&large])));
+            batch.take(said(&[&large]));
         }
-        let back = batch.take(said(&[&Bytes::from(vec![0; 20_000])])).unwrap_err();
-        assert_eq!((batch.messages.len(), back.blocks.len()), (4, 1));
-        let mut alone = Batch::default();
-        alone.take(said(&[&Bytes::from(vec![0; BATCH_BYTES * 2])])).unwrap();
+        assert!(!batch.has_room(&said(&[&Bytes::from(vec![0; 20_000])])));
+        assert!(Batch::default().has_room(&said(&[&Bytes::from(vec![0; BATCH_BYTES * 2])])));
     }
 }

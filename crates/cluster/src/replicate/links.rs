@@ -203,12 +203,10 @@ impl Queue {
             {
                 let mut waiting = self.waiting.lock();
                 let mut batch = Batch::default();
-                while let Some((said, bytes)) = waiting.messages.pop_front() {
-                    if let Err(said) = batch.take(said) {
-                        waiting.messages.push_front((said, bytes));
-                        break;
-                    }
+                while waiting.messages.front().is_some_and(|(said, _)| batch.has_room(said)) {
+                    let Some((said, bytes)) = waiting.messages.pop_front() else { break };
                     waiting.bytes = waiting.bytes.saturating_sub(bytes);
+                    batch.take(said);
                 }
                 if !batch.is_empty() {
                     return batch;

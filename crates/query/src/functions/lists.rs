@@ -222,7 +222,11 @@ fn reduce(args: Vec<Expr>) -> zepto_common::Result<Expr> {
         "min" => "arrayMin",
         "max" => "arrayMax",
         "avg" => {
-            return parse_template("arrayReduce", "if(empty($1), 0 / 0, arrayAvg($1))", &[array.clone()]);
+            return parse_template(
+                "arrayReduce",
+                "if(empty($1), 0 / 0, arrayAvg($1))",
+                std::slice::from_ref(array),
+            );
         }
         "count" => "length",
         "uniq" | "uniqExact" => "length",

@@ -64,7 +64,7 @@ pub(crate) fn check_parameters(name: &str, parameters: &[Expr]) -> Result<()> {
         _ => None,
     };
     match parameters.first() {
-        Some(first) if of_a_count && !count(first).is_some_and(|count| count > 0) => {
+        Some(first) if of_a_count && count(first).is_none_or(|count| count == 0) => {
             let code = if stem.starts_with("topk") {
                 ErrorCode::ArgumentOutOfBound
             } else {

@@ -167,7 +167,7 @@ fn first_value(
     if let Some(ty) = &ty {
         call.args = call.args.into_iter().map(|value| fitted(value, known, ty)).collect::<Result<_>>()?;
     }
-    let ends = call.args.last().is_some_and(|value| never_null(value));
+    let ends = call.args.last().is_some_and(never_null);
     let changed = cut || ty.is_some() || ends;
     let mut call = Expr::ScalarFunction(call);
     if ends {

@@ -43,11 +43,14 @@ pub(super) fn pieces(text: &str, separator: &str) -> Vec<String> {
     text.split(separator).map(str::to_owned).collect()
 }
 
+/// The items of an array as texts; None is NULL.
+type Items<'a> = &'a [Option<String>];
+
 /// Whether one text or array is a part of the other in a way.
 fn part(
     call: &Call<'_>,
     of_texts: fn(&str, &str) -> bool,
-    of_items: fn(&[Option<String>], &[Option<String>]) -> bool,
+    of_items: fn(Items<'_>, Items<'_>) -> bool,
 ) -> Result<ArrayRef> {
     if matches!((call.base(0), call.base(1)), (ColumnType::Array(_), ColumnType::Array(_))) {
         let tests: Result<BooleanArray> = (0..call.rows)
