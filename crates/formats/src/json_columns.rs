@@ -51,8 +51,8 @@ impl JsonColumns {
     }
 
     /// Checks a whole document and finds its columns.
-    fn find(&self, data: &[u8], block: &Block) -> Scan<Document> {
-        let mut cursor = Cursor::new(data, true);
+    fn find(&self, from: &Cursor<'_>, block: &Block) -> Scan<Document> {
+        let mut cursor = Cursor { data: from.data, at: from.at, last: true };
         let mut found = Document::default();
         cursor.skip_space();
         if cursor.rest().is_empty() {
@@ -159,7 +159,7 @@ impl RowFormat for JsonColumns {
             return Err(Stop::More);
         }
         if self.document.is_none() {
-            self.document = Some(self.find(cursor.data, block)?);
+            self.document = Some(self.find(cursor, block)?);
         }
         let Some(document) = self.document.as_mut().filter(|found| found.rows.is_some_and(|rows| rows > 0))
         else {
