@@ -61,17 +61,24 @@ impl Shard {
         if copies.group.as_ref().is_some_and(|group| !group.takes(&frame.op)) {
             self.close_group(copies)?;
         }
-        let op = frame.op.clone();
-        let at = match (&mut copies.group, block_of(&op)) {
+        let (at, op) = match (&mut copies.group, block_of(&frame.op).cloned()) {
             (Some(group), _) => {
+                let op = frame.op.clone();
                 group.entries.push(frame);
-                NOWHERE
+                (NOWHERE, op)
             }
             (None, Some(block)) => {
-                copies.group = Some(OpenGroup { block: block.clone(), entries: vec![frame] });
-                NOWHERE
+                let op = frame.op.clone();
+                copies.group = Some(OpenGroup { block, entries: vec![frame] });
+                (NOWHERE, op)
             }
-            (None, None) => self.append_frame(&Frame::Copy(Box::new(frame)))?,
+            (None, None) => {
+                let frame = Frame::Copy(Box::new(frame));
+                let at = self.append_frame(&frame)?;
+                // Rows that are no part of a block come back as they were: copying them is dear.
+                let Frame::Copy(logged) = frame else { return Ok(()) };
+                (at, logged.op)
+            }
         };
         let Some(held) = copies.held.get_mut(&partition) else { return Ok(()) };
         let bytes = match &op {
