@@ -5,6 +5,8 @@
 //! The figures are nanoseconds of processor time per row by group of threads: the edge (regrouping, IPC), the drain threads of
 //! all stores, the background.
 
+mod shared;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, OnceLock, Weak};
@@ -16,14 +18,14 @@ use arrow::array::{
 use arrow::compute::cast;
 use zepto_common::ids::{PlacementVersion, SetVersion};
 use zepto_common::placement::{Assignment, Grant, InSyncSet, Placement, Replica};
-use zepto_common::schema::{Column, ColumnDefault, TableName, TableSchema};
+use zepto_common::schema::TableSchema;
 use zepto_common::service::{RowSink, WriteRequest};
-use zepto_common::types::ColumnType;
-use zepto_common::{BatchId, ColumnId, Epoch, Error, NodeId, PartitionId, Result, Token};
-use zepto_engine::catalog::NewTable;
+use zepto_common::{BatchId, Epoch, Error, NodeId, PartitionId, Result, Token};
 use zepto_engine::copies::{CopyOptions, CopyStatus, Leave, PeerMessage, Peers, SystemClock};
 use zepto_engine::{Store, StoreOptions};
 use zepto_replication::{Alarm, Change, Phase, Timing};
+
+use shared::{nanos_of, nanos_of_threads, table};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -57,32 +59,6 @@ impl Peers for Wire {
     fn alarm(&self, _partition: PartitionId, _alarm: Alarm) {}
 }
 
-fn table() -> NewTable {
-    let column = |(name, ty): (&str, ColumnType)| Column {
-        id: ColumnId(0),
-        name: name.to_owned(),
-        ty,
-        default: ColumnDefault::Zero,
-        comment: String::new(),
-    };
-    let columns = [
-        ("symbol", ColumnType::Symbol),
-        ("timestamp", ColumnType::DateTime64(9, None)),
-        ("price", ColumnType::Float64),
-        ("volume", ColumnType::Int64),
-    ];
-    NewTable {
-        name: TableName::new("default", "ticks"),
-        columns: columns.into_iter().map(column).collect(),
-        key: Some("symbol".to_owned()),
-        time: Some("timestamp".to_owned()),
-        order_by: vec!["symbol".to_owned(), "timestamp".to_owned()],
-        ttl_seconds: None,
-        engine: "MergeTree".to_owned(),
-        comment: String::new(),
-    }
-}
-
 /// Block number `number`: its rows walk through the keys.
 fn block(schema: &TableSchema, number: usize, (keys, rows): (usize, usize)) -> Result<RecordBatch> {
     let names = StringArray::from_iter_values((0..keys).map(|key| format!("S{key:05}")));
@@ -96,21 +72,6 @@ fn block(schema: &TableSchema, number: usize, (keys, rows): (usize, usize)) -> R
         Arc::new(Int64Array::from_iter_values((0..rows).map(|row| (row % 97) as i64))),
     ];
     Ok(RecordBatch::try_new(schema.storage_schema(), columns)?)
-}
-
-/// Nanoseconds that a thread has spent on a processor; the folder is below `/proc`.
-fn nanos_of(task: &Path) -> u64 {
-    let stat = std::fs::read_to_string(task.join("schedstat")).unwrap_or_default();
-    stat.split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or(0)
-}
-
-/// Nanoseconds of all live threads whose name begins so (the kernel keeps fifteen letters).
-fn nanos_of_threads(name: &str) -> u64 {
-    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten().map(|task| task.path());
-    let named = |task: &std::path::PathBuf| {
-        std::fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.starts_with(name))
-    };
-    tasks.filter(named).map(|task| nanos_of(&task)).sum()
 }
 
 fn write_all(store: &Store, schema: &Arc<TableSchema>, writer: usize, blocks: &[RecordBatch]) -> Result<u64> {

@@ -6,6 +6,8 @@
 //! (decoding, partitions, regrouping, IPC), the drain threads (log, memtable) and the background (sorting,
 //! indexes, Parquet).
 
+mod shared;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,13 +18,13 @@ use arrow::array::{
     TimestampNanosecondArray,
 };
 use arrow::ipc::writer::StreamWriter;
-use zepto_common::schema::{Column, ColumnDefault, TableName, TableSchema};
+use zepto_common::schema::TableSchema;
 use zepto_common::service::{RowSink, WriteRequest};
-use zepto_common::types::ColumnType;
-use zepto_common::{ColumnId, Error, Result};
-use zepto_engine::catalog::NewTable;
+use zepto_common::{Error, Result};
 use zepto_engine::{Store, StoreOptions};
 use zepto_formats::{Format, FormatSettings, decoder};
+
+use shared::{nanos_of, nanos_of_threads, table};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -33,32 +35,6 @@ const BATCH_ROWS: usize = 10_000;
 const PUSH_BYTES: usize = 256 << 10;
 /// First tick.
 const START: i64 = 1_704_205_800_000_000_000;
-
-fn table() -> NewTable {
-    let column = |(name, ty): (&str, ColumnType)| Column {
-        id: ColumnId(0),
-        name: name.to_owned(),
-        ty,
-        default: ColumnDefault::Zero,
-        comment: String::new(),
-    };
-    let columns = [
-        ("symbol", ColumnType::Symbol),
-        ("timestamp", ColumnType::DateTime64(9, None)),
-        ("price", ColumnType::Float64),
-        ("volume", ColumnType::Int64),
-    ];
-    NewTable {
-        name: TableName::new("default", "ticks"),
-        columns: columns.into_iter().map(column).collect(),
-        key: Some("symbol".to_owned()),
-        time: Some("timestamp".to_owned()),
-        order_by: vec!["symbol".to_owned(), "timestamp".to_owned()],
-        ttl_seconds: None,
-        engine: "MergeTree".to_owned(),
-        comment: String::new(),
-    }
-}
 
 /// Made-up rows of one writer.
 struct Maker {
@@ -116,21 +92,6 @@ fn arrow_stream(rows: &[(u64, i64, f64, i64)]) -> Result<Vec<u8>> {
     let mut writer = StreamWriter::try_new(Vec::new(), &batch.schema())?;
     writer.write(&batch)?;
     Ok(writer.into_inner()?)
-}
-
-/// Nanoseconds that a thread has spent on a processor; the folder is below `/proc`.
-fn nanos_of(task: &Path) -> u64 {
-    let stat = std::fs::read_to_string(task.join("schedstat")).unwrap_or_default();
-    stat.split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or(0)
-}
-
-/// Nanoseconds of all live threads whose name begins so (the kernel keeps fifteen letters).
-fn nanos_of_threads(name: &str) -> u64 {
-    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten().map(|task| task.path());
-    let named = |task: &std::path::PathBuf| {
-        std::fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.starts_with(name))
-    };
-    tasks.filter(named).map(|task| nanos_of(&task)).sum()
 }
 
 /// Sends the bodies of one writer; the processor time that its thread took.

@@ -3,49 +3,24 @@
 //! answers come. 64 writers send one row at a time by schedule; the figures are the time from when a row was due to its
 //! acknowledgement, and the processor time per row of the drain threads and of the writers.
 
-use std::path::Path;
+mod shared;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow::compute::cast;
-use zepto_common::schema::{Column, ColumnDefault, TableName, TableSchema};
+use zepto_common::schema::TableSchema;
 use zepto_common::service::{RowSink, WriteRequest};
-use zepto_common::types::ColumnType;
-use zepto_common::{ColumnId, Error, Result};
-use zepto_engine::catalog::NewTable;
+use zepto_common::{Error, Result};
 use zepto_engine::{Store, StoreOptions};
+
+use shared::{nanos_of_threads, table};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const WRITERS: u32 = 64;
-
-fn table() -> NewTable {
-    let column = |(name, ty): (&str, ColumnType)| Column {
-        id: ColumnId(0),
-        name: name.to_owned(),
-        ty,
-        default: ColumnDefault::Zero,
-        comment: String::new(),
-    };
-    let columns = [
-        ("symbol", ColumnType::Symbol),
-        ("timestamp", ColumnType::DateTime64(9, None)),
-        ("price", ColumnType::Float64),
-        ("volume", ColumnType::Int64),
-    ];
-    NewTable {
-        name: TableName::new("default", "ticks"),
-        columns: columns.into_iter().map(column).collect(),
-        key: Some("symbol".to_owned()),
-        time: Some("timestamp".to_owned()),
-        order_by: vec!["symbol".to_owned(), "timestamp".to_owned()],
-        ttl_seconds: None,
-        engine: "MergeTree".to_owned(),
-        comment: String::new(),
-    }
-}
 
 fn row(schema: &TableSchema, writer: u32, tick: i64) -> Result<RecordBatch> {
     let storage = schema.storage_schema();
@@ -58,14 +33,6 @@ fn row(schema: &TableSchema, writer: u32, tick: i64) -> Result<RecordBatch> {
     let columns: std::result::Result<Vec<ArrayRef>, _> =
         columns.iter().zip(storage.fields()).map(|(column, field)| cast(column, field.data_type())).collect();
     Ok(RecordBatch::try_new(storage.clone(), columns?)?)
-}
-
-/// Nanoseconds on a processor of all live threads whose name begins so.
-fn spent(name: &str) -> u64 {
-    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten().map(|task| task.path());
-    let read = |task: &Path, file: &str| std::fs::read_to_string(task.join(file)).unwrap_or_default();
-    let nanos = |task: &Path| read(task, "schedstat").split(' ').next().and_then(|n| n.parse::<u64>().ok());
-    tasks.filter(|task| read(task, "comm").starts_with(name)).filter_map(|task| nanos(&task)).sum()
 }
 
 /// One writer's times.
@@ -118,7 +85,7 @@ fn main() -> Result<()> {
     times.sort_unstable();
     let (rows, syncs) = (times.len() as f64, store.stats().syncs as f64);
     let at = |share: f64| times[((rows * share) as usize).min(times.len() - 1)].as_secs_f64() * 1e3;
-    let micros = |name| spent(name) as f64 / rows / 1e3;
+    let micros = |name| nanos_of_threads(name) as f64 / rows / 1e3;
     println!(
         "{:.1} k/s: p50 {:.2} ms, p99 {:.2} ms; {:.1} rows per sync; drain {:.1} µs per row, writers {:.1}, background {:.1}",
         rows / took.as_secs_f64() / 1e3,
