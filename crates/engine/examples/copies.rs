@@ -5,7 +5,10 @@
 //! The figures are nanoseconds of processor time per row by group of threads: the edge (regrouping, IPC), the drain threads of
 //! all stores, the background.
 
-mod shared;
+#[path = "shared/processor_time.rs"]
+mod processor_time;
+#[path = "shared/ticks.rs"]
+mod ticks;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -25,7 +28,8 @@ use zepto_engine::copies::{CopyOptions, CopyStatus, Leave, PeerMessage, Peers, S
 use zepto_engine::{Store, StoreOptions};
 use zepto_replication::{Alarm, Change, Phase, Timing};
 
-use shared::{nanos_of, nanos_of_threads, table};
+use processor_time::{nanos_of, nanos_of_threads};
+use ticks::table;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

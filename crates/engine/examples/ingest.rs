@@ -6,7 +6,10 @@
 //! (decoding, partitions, regrouping, IPC), the drain threads (log, memtable) and the background (sorting,
 //! indexes, Parquet).
 
-mod shared;
+#[path = "shared/processor_time.rs"]
+mod processor_time;
+#[path = "shared/ticks.rs"]
+mod ticks;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,7 +27,8 @@ use zepto_common::{Error, Result};
 use zepto_engine::{Store, StoreOptions};
 use zepto_formats::{Format, FormatSettings, decoder};
 
-use shared::{nanos_of, nanos_of_threads, table};
+use processor_time::{nanos_of, nanos_of_threads};
+use ticks::table;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

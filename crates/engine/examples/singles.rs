@@ -3,7 +3,10 @@
 //! answers come. 64 writers send one row at a time by schedule; the figures are the time from when a row was due to its
 //! acknowledgement, and the processor time per row of the drain threads and of the writers.
 
-mod shared;
+#[path = "shared/processor_time.rs"]
+mod processor_time;
+#[path = "shared/ticks.rs"]
+mod ticks;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +18,8 @@ use zepto_common::service::{RowSink, WriteRequest};
 use zepto_common::{Error, Result};
 use zepto_engine::{Store, StoreOptions};
 
-use shared::{nanos_of_threads, table};
+use processor_time::nanos_of_threads;
+use ticks::table;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
