@@ -11,7 +11,7 @@ impl FromStr for ColumnType {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        parse(text.trim(), 0)
+        parse(text.trim(), 0, unknown)
     }
 }
 
@@ -53,16 +53,24 @@ fn unknown(text: &str) -> Error {
     if NOT_HERE.contains(&family.as_str()) {
         return Error::new(ErrorCode::NotImplemented, format!("Data type {text} is not supported"));
     }
-    let is_type = |text: &str| text.parse::<ColumnType>().is_ok();
+    // Whether what follows a word is a type is asked once: each word of it would ask again.
+    let is_type = |text: &str| parse(text.trim(), 0, unknown_family).is_ok();
     let named = text.split_once(' ').is_some_and(|(name, ty)| !is_type(name) && is_type(ty));
     if named {
         let message = format!("{text}: elements of a Tuple have no names here");
         return Error::new(ErrorCode::NotImplemented, message);
     }
+    unknown_family(text)
+}
+
+fn unknown_family(text: &str) -> Error {
     Error::new(ErrorCode::UnknownType, format!("Unknown data type family: {text}"))
 }
 
-fn parse(text: &str, depth: usize) -> Result<ColumnType> {
+/// The error for a name that is no type's.
+type Unknown = fn(&str) -> Error;
+
+fn parse(text: &str, depth: usize, unknown: Unknown) -> Result<ColumnType> {
     if depth > DEPTH_MAX {
         return Err(Error::new(ErrorCode::TooDeepAst, "Type is nested too deep"));
     }
@@ -75,12 +83,12 @@ fn parse(text: &str, depth: usize) -> Result<ColumnType> {
     };
     let arguments = arguments.unwrap_or_default();
     match arguments.len() {
-        0 => simple(name),
-        _ => with_arguments(name, &arguments, text, depth),
+        0 => simple(name, unknown),
+        _ => with_arguments(name, &arguments, text, (depth, unknown)),
     }
 }
 
-fn simple(name: &str) -> Result<ColumnType> {
+fn simple(name: &str, unknown: Unknown) -> Result<ColumnType> {
     use ColumnType as T;
     Ok(match name.to_ascii_lowercase().as_str() {
         "bool" | "boolean" => T::Bool,
@@ -108,9 +116,14 @@ fn simple(name: &str) -> Result<ColumnType> {
     })
 }
 
-fn with_arguments(name: &str, arguments: &[&str], text: &str, depth: usize) -> Result<ColumnType> {
+fn with_arguments(
+    name: &str,
+    arguments: &[&str],
+    text: &str,
+    (depth, unknown): (usize, Unknown),
+) -> Result<ColumnType> {
     use ColumnType as T;
-    let nested = |i: usize| parse(arguments[i], depth + 1);
+    let nested = |i: usize| parse(arguments[i], depth + 1, unknown);
     Ok(match (name.to_ascii_lowercase().as_str(), arguments.len()) {
         ("nullable", 1) => match nested(0)? {
             T::Nullable(_) | T::Array(_) | T::Tuple(_) | T::Map(..) => {

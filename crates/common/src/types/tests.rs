@@ -70,3 +70,11 @@ fn a_type_of_clickhouse_that_is_not_here_is_told_from_a_misspelt_one() {
         assert_eq!(code(text), crate::ErrorCode::UnknownType, "{text}");
     }
 }
+
+/// Whoever looked at what follows each word in turn would need a stack frame for each.
+#[test]
+fn a_name_of_many_words_is_told_at_once() {
+    for text in ["a ".repeat(200_000), format!("a Tuple({})", "b ".repeat(200_000)), "a(".repeat(200_000)] {
+        assert_eq!(text.parse::<ColumnType>().unwrap_err().code, crate::ErrorCode::UnknownType);
+    }
+}
