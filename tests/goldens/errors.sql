@@ -146,7 +146,6 @@ SELECT argMax(price) FROM trades;
 SELECT lttb(price, volume) FROM trades;
 SELECT uniq() FROM trades;
 SELECT toInt32(1, 2, 3);
--- differs: values that are read where ClickHouse refuses
 SELECT now('No/Where');
 SELECT count(nothing) FROM trades;
 SELECT map('a');
@@ -222,3 +221,16 @@ SELECT INTERVAL 1 FOO;
 SELECT 1 IN ('a');
 SELECT toDate('2024-01-01') = 'x';
 SELECT toDateTime('2024-01-01 00:00:00') > 'abc';
+
+-- section: sets, formats and ties
+SELECT (1, 2) IN ((1, 2), (3, 4, 5));
+SELECT (symbol, volume) IN (('a', 1, 2)) FROM trades;
+SELECT (symbol, volume) IN (('a', 1), (2)) FROM trades;
+SELECT symbol FROM trades LIMIT 1 WITH TIES;
+ALTER TABLE trades UPDATE ts = now64(9) WHERE 1;
+SELECT bitShiftLeft(1, -1);
+SELECT toStartOfInterval(toDate('2024-01-31'), INTERVAL 1 HOUR);
+SELECT dateTrunc('hour', toDate('2024-01-31'));
+SELECT toStartOfHour(toDate('2024-01-31'));
+SELECT toDateTime(ts, symbol) FROM trades;
+SELECT toHour(ts, symbol) FROM trades;

@@ -1195,3 +1195,53 @@ SELECT exchange REGEXP '^N' FROM trades ORDER BY ts;
 SELECT [1, -2.5], [nan, 1], [1, NULL, 2.5], ltrim('xxa', 'x'), 1 <=> 2;
 SELECT sum(volume) OVER (ORDER BY ts ROWS 1 PRECEDING) FROM trades ORDER BY ts;
 SELECT * FROM (SELECT 1 AS a) x JOIN (SELECT 2 AS b) y ON 1;
+
+-- section: two arguments of all kinds
+SELECT ceil(toFloat32(1.1), 1), round(toFloat32(2.675), 2), floor(toFloat32(0.3), 1), trunc(toFloat32(1.9999), 3), round(true, 1), round(true, -1);
+SELECT round(u16, -5), round(i8, -3), ceil(u8, -3), floor(u32, -10), round(d, -20) FROM narrow ORDER BY i8;
+SELECT bitShiftRight(i8, 8), bitShiftRight(i8, u16), bitShiftLeft(u8, toUInt16(4)), bitShiftLeft(true, 3) FROM narrow WHERE i8 < 0 AND u16 < 100 OR i8 < 0 ORDER BY i8;
+SELECT bitAnd(true, 3), bitOr(ok, flags), bitXor(-1, true), bitNot(ok), bitNot(1.5), bitNot(toFloat32(1)), bitCount(price), bitCount(toFloat32(1.5)), bitCount(ok) FROM trades ORDER BY ts;
+SELECT bitHammingDistance(u32, i16), bitHammingDistance(i8, toUInt8(1)) FROM narrow ORDER BY i8;
+SELECT 12345.678 % 0.1, 7 % inf, -100000 % 2.5, positiveModulo(-5.5, 2.2), price % 0.05 FROM trades ORDER BY ts;
+SELECT greatest(nan, 0), greatest(0, nan), greatest(1, nan, 3), least(1, nan), least(nan, 1, 0.5), max2(nan, 1), min2(1, nan), max2(n, 1) FROM narrow ORDER BY i8;
+SELECT arrayResize([1, NULL], 3), arrayResize([1, 2, 3], -5), arrayResize([1, 2], -3, 9), arrayShiftLeft([1, NULL, 3], 1), arrayShiftRight([1, NULL, 3], 1), arrayElementOrNull([1, 2], -1);
+SELECT range(-5, 1), range(toInt8(0), toInt64(2)), range(0, 5, toInt8(2)), range(1, toUInt16(4));
+SELECT toDateTime('2024-01-01 00:00:00.123', 3), toDateTime(1.5, 2, 'UTC'), parseDateTimeBestEffort('2024-01-01 00:00:00.25', 3), toDateTime('2024-01-01 00:00:00', '');
+SELECT toUInt8OrDefault('300', 7), toUInt8OrDefault(2.5, 7), toUInt8OrDefault(n, 3), toInt64OrDefault(u64, toInt64(-1)), toInt8OrDefault(u16, i8), toFloat32OrDefault(16777217, toFloat32(1)) FROM narrow ORDER BY i8;
+SELECT toDateTime64(-5, 0), toDateTime64(12345678901, 0), toDateTime64(1e10, 0), fromUnixTimestamp64Second(-300);
+SELECT toStartOfSecond(ms, 'Asia/Tokyo'), toStartOfMillisecond(toDateTime64('2024-01-01 00:00:00.123456', 6)), toStartOfMicrosecond(toDateTime64('2024-01-01 00:00:00.123456789', 9)) FROM narrow ORDER BY i8;
+SELECT toStartOfInterval(day, INTERVAL 1 DAY), toStartOfInterval(day, INTERVAL 2 DAY), dateTrunc('day', day), dateTrunc('week', day), toStartOfInterval(day, INTERVAL 1 MONTH) FROM trades ORDER BY ts;
+SELECT fromUnixTimestamp(1706706855, '%Y-%m-%d'), fromUnixTimestamp(1706706855, '%H:%i', 'Asia/Tokyo'), timeSlot(toDateTime('2024-01-31 13:44:15'), 'Asia/Tokyo');
+SELECT has(m, 'a'), has(m, 'z') FROM narrow ORDER BY i8;
+SELECT JSONExtract('{"a":true}', 'a', 'Int64'), JSONExtract('{"a":true}', 'a', 'Float64'), JSONExtract('{"a":true}', 'a', 'UInt8'), JSONExtractInt('{"a":true}', 'a'), JSONExtractFloat('{"a":true}', 'a');
+
+-- section: aggregates of Nullable values
+SELECT entropy(quote), skewPop(quote), skewSamp(quote), kurtPop(quote), kurtSamp(quote) FROM trades WHERE quote IS NULL;
+SELECT medianExactLow(quote), medianExactHigh(quote), quantileExactLow(0.5)(quote), quantileExactHigh(0.9)(quote), uniqCombined(quote), uniqCombined64(quote), groupConcat(quote) FROM (SELECT * FROM trades ORDER BY ts);
+SELECT medianExactLow(quote), medianExactHigh(price), uniqCombined(quote), uniqCombined(price), groupConcat(quote), groupConcat(symbol), skewPop(price) FROM trades WHERE 0;
+SELECT regr_slope(price, quote), boundingRatio(price, quote) FROM trades WHERE 0;
+SELECT entropyOrNull(exchange), groupConcatOrNull(exchange) FROM trades WHERE 0;
+SELECT symbol, kurtPop(quote), medianExactLow(quote) FROM trades GROUP BY symbol ORDER BY symbol;
+SELECT medianExactLow(quote) OVER (PARTITION BY exchange) FROM trades ORDER BY ts;
+SELECT lttb(2)(quote, price), lttb(10)(quote, price) FROM trades;
+SELECT anyHeavy(exchange), anyHeavy(flags), anyHeavy(quote), anyHeavyIf(symbol, price > 100) FROM (SELECT * FROM trades ORDER BY ts);
+SELECT entropy(DISTINCT exchange), kurtPop(DISTINCT volume % 3), length(groupConcat(DISTINCT exchange)), sumKahan(DISTINCT flags % 2), medianExactLow(DISTINCT flags % 3) FROM trades;
+SELECT deltaSum(price) FROM trades WHERE 0;
+SELECT positiveModulo(i32, toUInt8(3)), positiveModulo(i8, i16) FROM narrow ORDER BY i8;
+SELECT toDateTime(u64), toDate(u64) FROM narrow ORDER BY i8;
+SELECT greatest(n, nan), least(n, nan, 100) FROM narrow ORDER BY i8;
+SELECT timestamp('2024-01-31 10:00:00.5'), toDateTime('2024-01-01 00:00:00', 0);
+-- differs: whole quotient of a number without sign and a negative one
+SELECT intDiv(200, -5);
+-- differs: NaN beside NULL in a comparison, NaN beside NaN in `<=>`
+SELECT nan <=> nan;
+-- differs: intervals as values
+SELECT INTERVAL 1 DAY;
+-- differs: bits, variance and sums of Float32
+SELECT varPop(f32) FROM narrow;
+-- differs: bytes of results that are no text
+SELECT hex(substring('é', 1, 1));
+-- differs: common items of whole numbers and fractions
+SELECT arrayIntersect([1, 2], [1.5]);
+-- differs: `nullIf` of Bool
+SELECT nullIf(ok, 5) FROM trades ORDER BY ts;

@@ -133,9 +133,15 @@ impl Format {
         )
     }
 
-    /// The error for a format that exists but not in this direction.
-    pub(crate) fn one_way(self, direction: &str) -> Error {
-        let message = format!("Format {} is not suitable for {direction}", self.name());
-        Error::new(ErrorCode::UnknownFormat, message)
+    /// The error for a format that is written but not read.
+    pub(crate) fn no_input(self) -> Error {
+        let message = format!("Format {} is not suitable for input", self.name());
+        Error::new(ErrorCode::FormatIsNotSuitableForInput, message)
+    }
+
+    /// The same for output.
+    pub(crate) fn no_output(self) -> Error {
+        let message = format!("Format {} is not suitable for output", self.name());
+        Error::new(ErrorCode::FormatIsNotSuitableForOutput, message)
     }
 }

@@ -67,7 +67,7 @@ use json_fields::Form;
 /// A writer of results with this schema.
 ///
 /// # Errors
-/// `UnknownFormat` when the format cannot be written.
+/// `FormatIsNotSuitableForOutput`.
 pub fn encoder(format: Format, schema: SchemaRef, settings: &FormatSettings) -> Result<Box<dyn Encoder>> {
     use Format as F;
     let fields = Fields::new(schema, settings);
@@ -110,7 +110,7 @@ pub fn encoder(format: Format, schema: SchemaRef, settings: &FormatSettings) -> 
         F::MsgPack => Box::new(msgpack_rows::MsgPackWriter::new(fields)),
         F::Vertical => Box::new(pretty::VerticalWriter::new(fields)),
         F::Null => Box::new(encode::NullWriter),
-        F::MsgPackColumns => return Err(format.one_way("output")),
+        F::MsgPackColumns => return Err(format.no_output()),
         _ => Box::new(pretty::PrettyWriter::new(pretty::Look::of(format), fields)),
     })
 }
@@ -121,7 +121,7 @@ pub fn encoder(format: Format, schema: SchemaRef, settings: &FormatSettings) -> 
 /// only when a block reaches `BLOCK_BYTES_MAX`), always at the same row however the bytes are pushed.
 ///
 /// # Errors
-/// `UnknownFormat`, `NoSuchColumnInTable`, `DuplicateColumn`.
+/// `FormatIsNotSuitableForInput`, `NoSuchColumnInTable`, `DuplicateColumn`.
 pub fn decoder(
     format: Format,
     table: &Arc<TableSchema>,
@@ -162,7 +162,7 @@ pub fn decoder(
         F::Parquet => Box::new(parquet_file::ParquetReader::new(block)),
         F::MsgPack => rows(msgpack_rows::MsgPack, block),
         F::MsgPackColumns => rows(msgpack::MsgPackColumns::default(), block),
-        _ => return Err(format.one_way("input")),
+        _ => return Err(format.no_input()),
     })
 }
 

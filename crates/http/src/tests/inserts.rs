@@ -285,7 +285,7 @@ async fn faults_of_the_head_are_told_before_any_row() {
         ("INSERT INTO t (x) VALUES (1)", "16"),
         ("INSERT INTO t (k, k) VALUES (1, 2)", "15"),
         ("INSERT INTO t FORMAT Nonsense\n1", "73"),
-        ("INSERT INTO t FORMAT Pretty\n1", "73"),
+        ("INSERT INTO t FORMAT Pretty\n1", "85"),
         ("INSERT INTO t (k, VALUES (1)", "62"),
         ("INSERT INTO t SETTINGS nonsense = 1 VALUES ('a', 1)", "115"),
         ("INSERT INTO t SETTINGS user = 'x' VALUES ('a', 1)", "115"),

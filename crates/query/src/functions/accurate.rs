@@ -20,8 +20,10 @@ const DATE_SECONDS_MAX: i128 = 4_294_967_295;
 /// What of a number must fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fit {
-    /// All of it.
+    /// All of it; a float may be rounded to a shorter one.
     Whole,
+    /// All of it, but for the fraction of a decimal, as `accurateCast` has it.
+    Exact,
     /// Its size: a fraction is cut off.
     Size,
 }
@@ -60,7 +62,10 @@ pub(crate) fn convert_accurately(
 fn unfit(array: &ArrayRef, from: &ColumnType, to: &ColumnType, fit: Fit) -> Result<Option<BooleanArray>> {
     use ColumnType as T;
     let whole_only =
-        fit == Fit::Whole && to.is_number() && !matches!(to, T::Float32 | T::Float64 | T::Decimal(..));
+        fit != Fit::Size && to.is_number() && !matches!(to, T::Float32 | T::Float64 | T::Decimal(..));
+    if fit == Fit::Exact && matches!(to, T::Float32 | T::Float64) {
+        return rounded(array, from, to);
+    }
     let Some((least, most)) = bounds(to) else { return Ok(None) };
     let fits = |whole: Option<i128>| whole.is_some_and(|whole| (least..=most).contains(&whole));
     let of_float = |value: f64| {
@@ -74,7 +79,10 @@ fn unfit(array: &ArrayRef, from: &ColumnType, to: &ColumnType, fit: Fit) -> Resu
         }
         T::Decimal(_, scale) => {
             let unit = 10_i128.pow(u32::from(*scale));
-            let whole = |value: i128| (!whole_only || value % unit == 0).then(|| value.div_euclid(unit));
+            let whole = |value: i128| match fit {
+                Fit::Exact if whole_only => Some(value / unit),
+                _ => (!whole_only || value % unit == 0).then(|| value.div_euclid(unit)),
+            };
             BooleanArray::from_unary(array.as_primitive::<Decimal128Type>(), |value| !fits(whole(value)))
         }
         T::UInt64 => {
@@ -85,6 +93,30 @@ fn unfit(array: &ArrayRef, from: &ColumnType, to: &ColumnType, fit: Fit) -> Resu
             let values = cast(array, &DataType::Int64)?;
             let values = values.as_primitive::<Int64Type>();
             BooleanArray::from_unary(values, |value| !fits(Some(i128::from(value))))
+        }
+        _ => return Ok(None),
+    }))
+}
+
+/// Which numbers a float type would round.
+fn rounded(array: &ArrayRef, from: &ColumnType, to: &ColumnType) -> Result<Option<BooleanArray>> {
+    use ColumnType as T;
+    let of_float = |value: f64| match to {
+        T::Float32 => !value.is_nan() && f64::from(value as f32) != value,
+        _ => false,
+    };
+    let of_whole = |value: i128| match to {
+        T::Float32 => value as f32 as i128 != value,
+        _ => value as f64 as i128 != value,
+    };
+    Ok(Some(match from {
+        T::Float64 => BooleanArray::from_unary(array.as_primitive::<Float64Type>(), of_float),
+        T::UInt64 => {
+            BooleanArray::from_unary(array.as_primitive::<UInt64Type>(), |value| of_whole(value.into()))
+        }
+        ty if ty.is_number() && !matches!(ty, T::Float32 | T::Decimal(..)) => {
+            let values = cast(array, &DataType::Int64)?;
+            BooleanArray::from_unary(values.as_primitive::<Int64Type>(), |value| of_whole(value.into()))
         }
         _ => return Ok(None),
     }))

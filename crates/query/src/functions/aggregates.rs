@@ -126,18 +126,12 @@ pub(crate) const ROWS: &[Row] = &[
     ),
     row(
         "uniqExact",
-        &["uniq", "uniqCombined", "uniqCombined64", "uniqHLL12", "uniqTheta", "approx_count_distinct"],
+        &["uniq", "uniqHLL12", "uniqTheta", "approx_count_distinct"],
         "uniqExact(x)",
         "How many different values; exact under each of its names.",
         Plan::AggregateSql("count(DISTINCT $1)"),
     ),
-    row(
-        "any",
-        &["any_value", "anyHeavy"],
-        "any(x)",
-        "The first value to arrive that is not NULL.",
-        fold!(winner::any()),
-    ),
+    row("any", &["any_value"], "any(x)", "The first value to arrive that is not NULL.", fold!(winner::any())),
     row(
         "anyLast",
         &[],

@@ -433,17 +433,8 @@ pub(crate) const ROWS: &[Row] = &[
         Plan::Scalar(Scalar::pure(
             (1, 3),
             |args| {
-                Ok(ColumnType::Array(Box::new(
-                    (0..args.fields.len())
-                        .map(|i| args.base(i))
-                        .find(|ty| {
-                            matches!(
-                                ty,
-                                ColumnType::Int8 | ColumnType::Int16 | ColumnType::Int32 | ColumnType::Int64
-                            )
-                        })
-                        .unwrap_or_else(|| args.base(0)),
-                )))
+                let bounds: Vec<ColumnType> = (0..args.fields.len()).map(|i| args.base(i)).collect();
+                Ok(ColumnType::Array(Box::new(common(&bounds)?)))
             },
             range,
         )),

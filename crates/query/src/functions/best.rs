@@ -41,7 +41,7 @@ fn top_weighted(call: &Call<'_>) -> Result<ArrayRef> {
             let (values, weights) = (Arc::clone(pairs.column(0)), numbers(pairs.column(1))?);
             let texts = render::texts(&values, of)?;
             let mut sums: hashbrown::HashMap<&str, (f64, usize)> = hashbrown::HashMap::new();
-            for at in (0..values.len()).filter(|at| texts.is_valid(*at)) {
+            for at in (0..values.len()).filter(|at| texts.is_valid(*at) && weights.is_valid(*at)) {
                 sums.entry(texts.value(at)).or_insert((0.0, at)).0 += weights.value(at);
             }
             best(&values, sums.into_values(), wanted.value(row))
@@ -105,7 +105,9 @@ fn lttb(call: &Call<'_>) -> Result<ArrayRef> {
             let points = points.as_struct();
             let (x, y) = (axis(points.column(0))?, axis(points.column(1))?);
             let order = sort_to_indices(&x, Some(SortOptions::default()), None)?;
-            let order: Vec<usize> = order.values().iter().map(|at| *at as usize).collect();
+            // Points without a place are none.
+            let order = order.values().iter().map(|at| *at as usize);
+            let order: Vec<usize> = order.filter(|at| x.is_valid(*at) && y.is_valid(*at)).collect();
             let line: Vec<(f64, f64)> = order.iter().map(|at| (x.value(*at), y.value(*at))).collect();
             let kept = super::lttb::kept(&line, bounded(wanted.value(row))?);
             let columns: Result<Vec<ArrayRef>> = [(&x, 0), (&y, 1)]

@@ -81,11 +81,11 @@ fn width_of_literal(value: Option<&ScalarValue>) -> Result<Width> {
     value.and_then(Width::of_interval).ok_or_else(bad)
 }
 
-fn zone_name(call: &Call<'_>, at: usize) -> Option<Arc<str>> {
-    match call.literal_text(at) {
+fn zone_name(call: &Call<'_>, at: usize) -> Result<Option<Arc<str>>> {
+    Ok(match call.constant_text(at)? {
         Some(zone) => Some(Arc::from(zone)),
         None => unit_and_zone(&call.base(0)).and_then(|(_, zone)| zone),
-    }
+    })
 }
 
 fn arg_zone(args: &Arguments<'_>, at: usize) -> Option<Arc<str>> {
@@ -98,14 +98,15 @@ fn arg_zone(args: &Arguments<'_>, at: usize) -> Option<Arc<str>> {
 /// ClickHouse's result type of a bucket: Date for weeks and more, DateTime from a second on, else DateTime64.
 fn bucket_type(args: &Arguments<'_>, width: Width, zone_at: usize) -> Result<ColumnType> {
     let base = args.base(0);
-    if unit_and_zone(&base).is_none() {
+    // A date has no parts of a day.
+    let is_fine = base == ColumnType::Date && matches!(width, Width::Nanos(_));
+    if is_fine || unit_and_zone(&base).is_none() {
         let message = format!("Illegal type {base} of argument: expected Date, DateTime or DateTime64");
         return Err(fault(ErrorCode::IllegalTypeOfArgument, message));
     }
     let zone = arg_zone(args, zone_at);
     Ok(match width {
         _ if width.is_date() => ColumnType::Date,
-        Width::Days(_) if base == ColumnType::Date => ColumnType::Date,
         Width::Nanos(nanos) if nanos < 1_000 => ColumnType::DateTime64(9, zone),
         Width::Nanos(nanos) if nanos < 1_000_000 => ColumnType::DateTime64(6, zone),
         Width::Nanos(nanos) if nanos < SECOND => ColumnType::DateTime64(3, zone),
@@ -116,7 +117,7 @@ fn bucket_type(args: &Arguments<'_>, width: Width, zone_at: usize) -> Result<Col
 fn run(call: &Call<'_>, width: Width, zone_at: usize) -> Result<ArrayRef> {
     let array = call.array(0)?;
     let (values, per_second) = ticks(&array)?;
-    let zone_name = zone_name(call, zone_at);
+    let zone_name = zone_name(call, zone_at)?;
     let mut zone = Zone::named(zone_name.as_deref())?;
     if matches!(call.ty.inner(), ColumnType::Date) {
         let days = if call.base(0) == ColumnType::Date {
@@ -159,12 +160,21 @@ fn interval_run(call: &Call<'_>) -> Result<ArrayRef> {
     run(call, width_of_literal(call.literal(1))?, 2)
 }
 
-/// Seconds keep a DateTime64's digits.
-fn second_type(args: &Arguments<'_>) -> Result<ColumnType> {
-    Ok(match args.base(0) {
-        ColumnType::DateTime64(digits, zone) => ColumnType::DateTime64(digits, zone),
-        _ => bucket_type(args, Width::Nanos(SECOND), 1)?,
+/// Seconds and parts of them keep a DateTime64's digits.
+fn fine_type(args: &Arguments<'_>, width: Width) -> Result<ColumnType> {
+    Ok(match (args.base(0), bucket_type(args, width, 1)?) {
+        (ColumnType::DateTime64(own, _), ColumnType::DateTime64(digits, zone)) => {
+            ColumnType::DateTime64(own.max(digits), zone)
+        }
+        (ColumnType::DateTime64(own, _), ColumnType::DateTime(zone)) => ColumnType::DateTime64(own, zone),
+        (_, bucket) => bucket,
     })
+}
+
+macro_rules! fine {
+    ($width:expr) => {
+        Plan::Scalar(Scalar::pure((1, 2), |args| fine_type(args, $width), |call| run(call, $width, 1)))
+    };
 }
 
 fn trunc_width(word: Option<&str>) -> Result<Width> {
@@ -281,8 +291,9 @@ fn bin_run(call: &Call<'_>) -> Result<ArrayRef> {
 
 /// Mode 1, 3, 5 and 7 start weeks on Monday, the others on Sunday.
 fn week_run(call: &Call<'_>) -> Result<ArrayRef> {
+    call.constant_text(1)?;
     let mode = call.literal(1).and_then(super::scalar::int_of).unwrap_or(0);
-    let zone_name = zone_name(call, 2);
+    let zone_name = zone_name(call, 2)?;
     let days = days_in(call, zone_name.as_deref())?;
     let first = i64::from(mode % 2 == 1);
     from_days(&days.unary::<_, Int64Type>(|day| {
@@ -390,21 +401,21 @@ pub(crate) const ROWS: &[Row] = &[
         &[],
         "toStartOfMicrosecond(ts)",
         "Rounds down to microseconds.",
-        fixed!(Width::Nanos(1_000)),
+        fine!(Width::Nanos(1_000)),
     ),
     row(
         "toStartOfMillisecond",
         &[],
         "toStartOfMillisecond(ts)",
         "Rounds down to milliseconds.",
-        fixed!(Width::Nanos(1_000_000)),
+        fine!(Width::Nanos(1_000_000)),
     ),
     row(
         "toStartOfSecond",
         &[],
         "toStartOfSecond(ts)",
         "Rounds down to seconds.",
-        Plan::Scalar(Scalar::pure((1, 2), second_type, |call| run(call, Width::Nanos(SECOND), 1))),
+        fine!(Width::Nanos(SECOND)),
     ),
     row(
         "toStartOfMinute",

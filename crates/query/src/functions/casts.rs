@@ -9,6 +9,7 @@ use zepto_common::ErrorCode;
 use zepto_common::types::ColumnType;
 
 use super::accurate::{Fit, convert_accurately};
+use super::calendar::Zone;
 use super::convert::{OnFault, convert};
 use super::scalar::{Arguments, Call, Scalar, fault, nullable};
 use super::{Plan, Row, row};
@@ -24,7 +25,7 @@ fn run_accurately(call: &Call<'_>, fit: Fit, on_fault: OnFault) -> Result<ArrayR
 /// The second argument is the zone whose calendar tells the day of a time, or in which a text is read.
 fn to_date(call: &Call<'_>) -> Result<ArrayRef> {
     let base = call.base(0);
-    match call.literal_text(1) {
+    match call.constant_text(1)? {
         Some(zone) if base.is_time() => {
             super::timestamps::from_days(&super::bucket::days_in(call, Some(zone))?)
         }
@@ -34,7 +35,7 @@ fn to_date(call: &Call<'_>) -> Result<ArrayRef> {
 
 /// The second argument is the zone in which a time is told.
 fn to_text(call: &Call<'_>) -> Result<ArrayRef> {
-    let Some(zone) = call.literal_text(1) else { return run(call, OnFault::Error) };
+    let Some(zone) = call.constant_text(1)? else { return run(call, OnFault::Error) };
     let zone = Some(Arc::from(zone));
     let there = match call.base(0) {
         ColumnType::DateTime(_) => ColumnType::DateTime(zone),
@@ -74,12 +75,27 @@ fn cast_or_null_type(args: &Arguments<'_>) -> Result<ColumnType> {
     Ok(nullable(cast_type(args)?))
 }
 
+/// A number behind the value are the digits of a DateTime64.
 fn date_time_type(args: &Arguments<'_>) -> Result<ColumnType> {
+    let zone_at = match args.int(1) {
+        None => 1,
+        Some(0) => 2,
+        Some(_) => return date_time64_type(args),
+    };
     let own = match args.base(0) {
         ColumnType::DateTime(zone) | ColumnType::DateTime64(_, zone) => zone,
         _ => None,
     };
-    Ok(ColumnType::DateTime(args.text(1).map(Arc::from).or(own)))
+    Ok(ColumnType::DateTime(named_zone(args, zone_at)?.or(own)))
+}
+
+/// A number behind the text are the digits of a DateTime64.
+pub(super) fn best_effort_type(args: &Arguments<'_>) -> Result<ColumnType> {
+    match args.int(1) {
+        Some(0) => Ok(ColumnType::DateTime(named_zone(args, 2)?)),
+        Some(digits) => date_time64(digits, named_zone(args, 2)?),
+        None => Ok(ColumnType::DateTime(named_zone(args, 1)?)),
+    }
 }
 
 fn date_time64_type(args: &Arguments<'_>) -> Result<ColumnType> {
@@ -87,11 +103,28 @@ fn date_time64_type(args: &Arguments<'_>) -> Result<ColumnType> {
         ColumnType::DateTime(zone) | ColumnType::DateTime64(_, zone) => zone,
         _ => None,
     };
-    let digits = args.int(1).unwrap_or(3);
-    if !(0..=9).contains(&digits) {
-        return Err(fault(ErrorCode::ArgumentOutOfBound, "DateTime64 has 0 to 9 digits"));
+    date_time64(args.int(1).unwrap_or(3), named_zone(args, 2)?.or(own))
+}
+
+/// The zone that an argument names; an empty text names none.
+///
+/// # Errors
+/// `BadArguments`: there is no such zone.
+pub(super) fn named_zone(args: &Arguments<'_>, at: usize) -> Result<Option<Arc<str>>> {
+    let zone = args.text(at).filter(|zone| !zone.is_empty());
+    Zone::named(zone)?;
+    Ok(zone.map(Arc::from))
+}
+
+/// `DateTime64(digits, zone)`.
+///
+/// # Errors
+/// `ArgumentOutOfBound`
+fn date_time64(digits: i64, zone: Option<Arc<str>>) -> Result<ColumnType> {
+    match u8::try_from(digits) {
+        Ok(digits @ 0..=9) => Ok(ColumnType::DateTime64(digits, zone)),
+        _ => Err(fault(ErrorCode::ArgumentOutOfBound, "DateTime64 has 0 to 9 digits")),
     }
-    Ok(ColumnType::DateTime64(digits as u8, args.text(2).map(Arc::from).or(own)))
 }
 
 fn decimal_type(args: &Arguments<'_>, precision: u8) -> Result<ColumnType> {
@@ -114,13 +147,52 @@ macro_rules! time {
                 let ty = $ty(args)?;
                 Ok(if $on_fault == OnFault::Null { nullable(ty) } else { ty })
             },
-            |call| run(call, $on_fault),
+            |call| {
+                (call.constant_text(1)?, call.constant_text(2)?);
+                run(call, $on_fault)
+            },
         ))
+    };
+}
+
+fn or_default(args: &Arguments<'_>, ty: ColumnType) -> ColumnType {
+    if args.ty(1).is_nullable() { ty.nullable() } else { ty }
+}
+
+/// The first argument as the number that the type can hold, or the second; NULL is none.
+fn number_or_default(call: &Call<'_>) -> Result<ArrayRef> {
+    let read = convert_accurately(&call.array(0)?, &call.base(0), call.ty, Fit::Exact, OnFault::Null)?;
+    let fallback = call.cast(1, read.data_type())?;
+    Ok(arrow::compute::kernels::zip::zip(&arrow::compute::is_null(&read)?, &fallback, &read)?)
+}
+
+macro_rules! or_default {
+    ($name:literal, $ty:ident) => {
+        row(
+            $name,
+            &[],
+            concat!($name, "(x, default)"),
+            "The number, or the default where x is none of the type.",
+            Plan::Scalar(
+                Scalar::pure((2, 2), |args| Ok(or_default(args, ColumnType::$ty)), number_or_default)
+                    .own_nulls(),
+            ),
+        )
     };
 }
 
 /// Conversions.
 pub(crate) const ROWS: &[Row] = &[
+    or_default!("toInt64OrDefault", Int64),
+    or_default!("toInt16OrDefault", Int16),
+    or_default!("toInt8OrDefault", Int8),
+    or_default!("toUInt16OrDefault", UInt16),
+    or_default!("toUInt8OrDefault", UInt8),
+    or_default!("toFloat32OrDefault", Float32),
+    or_default!("toInt32OrDefault", Int32),
+    or_default!("toUInt64OrDefault", UInt64),
+    or_default!("toUInt32OrDefault", UInt32),
+    or_default!("toFloat64OrDefault", Float64),
     row(
         "CAST",
         &["_CAST"],
@@ -134,7 +206,7 @@ pub(crate) const ROWS: &[Row] = &[
         "accurateCastOrNull(x, 'Type')",
         "Converts to a type, NULL when it cannot hold the value or the text cannot be read.",
         Plan::Scalar(Scalar::pure((2, 2), cast_or_null_type, |call| {
-            run_accurately(call, Fit::Whole, OnFault::Null)
+            run_accurately(call, Fit::Exact, OnFault::Null)
         })),
     ),
     row(
@@ -142,6 +214,15 @@ pub(crate) const ROWS: &[Row] = &[
         &[],
         "accurateCast(x, 'Type')",
         "Converts to a type, an error when it cannot hold the value.",
+        Plan::Scalar(Scalar::pure((2, 2), cast_type, |call| {
+            run_accurately(call, Fit::Exact, OnFault::Error)
+        })),
+    ),
+    row(
+        "__held",
+        &[],
+        "",
+        "",
         Plan::Scalar(Scalar::pure((2, 2), cast_type, |call| {
             run_accurately(call, Fit::Whole, OnFault::Error)
         })),
@@ -349,11 +430,12 @@ pub(crate) const ROWS: &[Row] = &[
     ),
     row(
         "toDateTime",
-        &["TIMESTAMP"],
-        "toDateTime(x[, zone])",
-        "Converts to DateTime.",
-        time!((1, 2), date_time_type, OnFault::Error),
+        &[],
+        "toDateTime(x[, digits][, zone])",
+        "Converts to DateTime; with digits to DateTime64.",
+        time!((1, 3), date_time_type, OnFault::Error),
     ),
+    row("timestamp", &[], "timestamp(x)", "Converts to DateTime64(6).", Plan::Sql("toDateTime64($1, 6)")),
     row(
         "toDateTimeOrZero",
         &[],

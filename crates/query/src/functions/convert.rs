@@ -23,7 +23,9 @@ use super::calendar::{DAY, Parsed, Zone, compact_date, parse};
 use super::decimals::to_decimal;
 use super::render;
 use super::scalar::fault;
-use super::timestamps::{from_days, from_ticks, rescale, seconds, ticks, unit_and_zone, zone_of};
+use super::timestamps::{
+    from_days, from_ticks, rescale, seconds, ticks, unit_and_zone, whole_numbers, zone_of,
+};
 
 /// A text of fewer digits is no number of seconds since 1970.
 const SECONDS_DIGITS_MIN: usize = 5;
@@ -58,10 +60,10 @@ pub(crate) fn convert(
         T::String | T::Symbol => Ok(Arc::new(render::texts(array, from)?)),
         T::Bool => to_bool(array, from, on_fault),
         T::Date => to_date(array, from, on_fault),
-        T::DateTime(zone) => to_time(array, from, TimeUnit::Second, zone.clone(), on_fault),
+        T::DateTime(zone) => to_time(array, from, (TimeUnit::Second, true), zone.clone(), on_fault),
         T::DateTime64(digits, zone) => {
             let unit = zepto_common::types::unit_of(*digits);
-            let exact = to_time(array, from, unit, zone.clone(), on_fault)?;
+            let exact = to_time(array, from, (unit, false), zone.clone(), on_fault)?;
             truncate_digits(exact, unit, *digits, zone.clone())
         }
         T::Uuid => to_uuid(array, on_fault),
@@ -340,10 +342,8 @@ fn to_date(array: &ArrayRef, from: &ColumnType, on_fault: OnFault) -> Result<Arr
     }
     if from.is_number() {
         // Small numbers are days, others seconds.
-        let numbers = cast(array, &DataType::Int64)?;
-        let days = numbers.as_primitive::<Int64Type>();
-        let days: Int64Array =
-            days.unary(|n| if n > 65_535 { n.min(i64::from(u32::MAX)).div_euclid(DAY) } else { n.max(0) });
+        let days: Int64Array = whole_numbers(array)?
+            .unary(|n| if n > 65_535 { n.min(i64::from(u32::MAX)).div_euclid(DAY) } else { n.max(0) });
         return from_days(&days);
     }
     let texts = cast(array, &DataType::Utf8View)?;
@@ -368,7 +368,7 @@ pub(crate) fn local_days(ticks: &Int64Array, per_second: i64, zone: &mut Zone) -
 fn to_time(
     array: &ArrayRef,
     from: &ColumnType,
-    unit: TimeUnit,
+    (unit, is_date_time): (TimeUnit, bool),
     zone: Option<Arc<str>>,
     on_fault: OnFault,
 ) -> Result<ArrayRef> {
@@ -388,15 +388,11 @@ fn to_time(
         }
         T::Float32 | T::Float64 | T::Decimal(..) => {
             let seconds = cast(array, &DataType::Float64)?;
-            of_fractions(seconds.as_primitive(), to, on_fault)?
+            of_fractions(seconds.as_primitive(), to, is_date_time, on_fault)?
         }
         ty if ty.is_number() || *ty == T::Bool => {
-            let seconds = cast(array, &DataType::Int64)?;
-            match unit {
-                // DateTime ends at its first or last second.
-                TimeUnit::Second => seconds.as_primitive::<Int64Type>().unary(in_seconds),
-                _ => rescale(seconds.as_primitive(), 1, to)?,
-            }
+            let seconds = whole_numbers(array)?;
+            if is_date_time { seconds.unary(in_seconds) } else { rescale(&seconds, 1, to)? }
         }
         _ => {
             let texts = cast(array, &DataType::Utf8View)?;
@@ -418,18 +414,18 @@ pub(super) fn in_seconds(seconds: i64) -> i64 {
     seconds.clamp(0, i64::from(u32::MAX))
 }
 
-/// Seconds with a fraction as ticks. Whole seconds end at the first or last that there is, as ClickHouse's DateTime does;
-/// DateTime64 refuses what it cannot hold.
+/// Seconds with a fraction as ticks. DateTime ends at its first or last second; DateTime64 refuses what it cannot hold.
 fn of_fractions(
     seconds: &arrow::array::Float64Array,
     per_second: i64,
+    is_date_time: bool,
     on_fault: OnFault,
 ) -> Result<Int64Array> {
     let one = |seconds: f64| {
         let ticks = seconds * per_second as f64;
-        let held = per_second == 1 || (i64::MIN as f64..i64::MAX as f64).contains(&ticks);
+        let held = (i64::MIN as f64..i64::MAX as f64).contains(&ticks);
         match on_fault {
-            _ if per_second == 1 => Ok(Some(in_seconds(ticks as i64))),
+            _ if is_date_time => Ok(Some(in_seconds(ticks as i64))),
             _ if held => Ok(Some(ticks as i64)),
             OnFault::Null => Ok(None),
             OnFault::Zero => Ok(Some(0)),

@@ -14,6 +14,7 @@ use zepto_common::types::{ColumnType, ticks_per_second, unit_of};
 
 use super::bucket::days_in;
 use super::calendar::{DAY, Zone, civil_of, days_of, parse_best_effort, weekday};
+use super::casts::{best_effort_type, named_zone};
 use super::convert::{OnFault, convert, parse_times};
 use super::scalar::{Arguments, Call, Scalar, fault, int_of};
 use super::timestamps::{from_days, from_ticks, rescale, ticks, unit_and_zone};
@@ -22,7 +23,7 @@ use pattern::format;
 use shift::{add, add_type, difference, difference_type, subtract, subtract_type};
 
 fn zone_for(call: &Call<'_>, at: usize) -> Result<Zone> {
-    match call.literal_text(at) {
+    match call.constant_text(at)? {
         Some(name) => Zone::named(Some(name)),
         None => super::timestamps::zone_of(&call.base(0)),
     }
@@ -30,7 +31,7 @@ fn zone_for(call: &Call<'_>, at: usize) -> Result<Zone> {
 
 /// Days since 1970 in the zone that argument `at` names, else in the time's own.
 fn days_by(call: &Call<'_>, at: usize) -> Result<Int64Array> {
-    let zone = match call.literal_text(at) {
+    let zone = match call.constant_text(at)? {
         Some(name) => Some(Arc::from(name)),
         None => unit_and_zone(&call.base(0)).and_then(|(_, zone)| zone),
     };
@@ -44,6 +45,7 @@ fn day_part(call: &Call<'_>, part: fn(i64) -> i64) -> Result<ArrayRef> {
 
 /// `toDayOfWeek(ts[, mode[, zone]])`: from Monday or, by the mode's second bit, Sunday; from 1 or, by its lower bits, 0.
 fn day_of_week(call: &Call<'_>) -> Result<ArrayRef> {
+    call.constant_text(1)?;
     let mode = call.literal(1).and_then(int_of).unwrap_or(0) & 3;
     let days = days_by(call, 2)?.unary::<_, Int64Type>(|day| match mode {
         0 => weekday(day),
@@ -115,7 +117,7 @@ fn fraction(call: &Call<'_>, per: i64, ty: &DataType) -> Result<ArrayRef> {
 /// Ticks since 1970 at a resolution.
 fn unix(call: &Call<'_>, per_second: i64) -> Result<ArrayRef> {
     let array = if unit_and_zone(&call.base(0)).is_none() {
-        let zone = call.literal_text(1).map(Arc::from);
+        let zone = call.constant_text(1)?.map(Arc::from);
         convert(&call.array(0)?, &call.base(0), &ColumnType::DateTime(zone), OnFault::Error)?
     } else {
         call.array(0)?
@@ -128,19 +130,16 @@ fn unix(call: &Call<'_>, per_second: i64) -> Result<ArrayRef> {
 fn from_unix(call: &Call<'_>, digits: u8) -> Result<ArrayRef> {
     let zone = unit_and_zone(call.ty).and_then(|(_, zone)| zone);
     let ticks = call.ints(0)?;
-    let ticks = if digits == 0 { ticks.unary(super::convert::in_seconds) } else { ticks };
+    let is_date_time = matches!(call.ty.inner(), ColumnType::DateTime(_));
+    let ticks = if is_date_time { ticks.unary(super::convert::in_seconds) } else { ticks };
     Ok(from_ticks(ticks, unit_of(digits), zone))
-}
-
-fn zone_argument(args: &Arguments<'_>, at: usize) -> Option<Arc<str>> {
-    args.text(at).map(Arc::from)
 }
 
 macro_rules! from_unix {
     ($digits:expr) => {
         Plan::Scalar(Scalar::pure(
             (1, 2),
-            |args| Ok(ColumnType::DateTime64($digits, zone_argument(args, 1))),
+            |args| Ok(ColumnType::DateTime64($digits, named_zone(args, 1)?)),
             |call| from_unix(call, $digits),
         ))
     };
@@ -158,7 +157,7 @@ fn best_effort(call: &Call<'_>, on_fault: OnFault) -> Result<ArrayRef> {
         return Err(fault(ErrorCode::LogicalError, "A parsed time is a time"));
     };
     let zone_at = if matches!(call.ty.inner(), ColumnType::DateTime(_)) { 1 } else { 2 };
-    let spoken = call.literal_text(zone_at).map(str::to_owned);
+    let spoken = call.constant_text(zone_at)?.map(str::to_owned);
     let texts = call.texts(0)?;
     let ticks = parse_times(&texts, ticks_per_second(unit), spoken.as_deref(), on_fault, parse_best_effort)?;
     Ok(from_ticks(ticks, unit, zone))
@@ -167,9 +166,9 @@ fn best_effort(call: &Call<'_>, on_fault: OnFault) -> Result<ArrayRef> {
 macro_rules! best_effort {
     ($on_fault:expr) => {
         Plan::Scalar(Scalar::pure(
-            (1, 2),
+            (1, 3),
             |args| {
-                let ty = ColumnType::DateTime(zone_argument(args, 1));
+                let ty = best_effort_type(args)?;
                 Ok(if $on_fault == OnFault::Null { ty.nullable() } else { ty })
             },
             |call| best_effort(call, $on_fault),
@@ -180,7 +179,7 @@ macro_rules! best_effort {
             (1, 3),
             |args| {
                 let digits = args.int(1).unwrap_or(3).clamp(0, 9) as u8;
-                let ty = ColumnType::DateTime64(digits, zone_argument(args, 2));
+                let ty = ColumnType::DateTime64(digits, named_zone(args, 2)?);
                 Ok(if $on_fault == OnFault::Null { ty.nullable() } else { ty })
             },
             |call| best_effort(call, $on_fault),
@@ -211,7 +210,7 @@ fn in_zone(call: &Call<'_>) -> Result<ArrayRef> {
 }
 
 fn in_zone_type(args: &Arguments<'_>) -> Result<ColumnType> {
-    let zone = zone_argument(args, 1);
+    let zone = named_zone(args, 1)?;
     if let Some(name) = &zone {
         Zone::named(Some(name))?;
     }
@@ -378,8 +377,15 @@ pub(crate) const ROWS: &[Row] = &[
     row(
         "fromUnixTimestamp",
         &["FROM_UNIXTIME"],
-        "fromUnixTimestamp(n)",
-        "A DateTime from seconds since 1970.",
+        "fromUnixTimestamp(n[, format[, zone]])",
+        "A DateTime from seconds since 1970; with a format a text.",
+        Plan::Ast(super::rewrites::from_unix_timestamp),
+    ),
+    row(
+        "__from_unix",
+        &[],
+        "",
+        "",
         Plan::Scalar(Scalar::pure((1, 1), |_| Ok(ColumnType::DateTime(None)), |call| from_unix(call, 0))),
     ),
     row("__add_interval", &[], "", "", Plan::Scalar(Scalar::pure((3, 3), add_type, add))),

@@ -125,16 +125,12 @@ fn delta_sum(call: &Call<'_>) -> Result<ArrayRef> {
                 return Ok(cast(&arrow::array::Int64Array::from(vec![sum]), &call.ty.query_type())?);
             }
             let numbers = floats(&items)?;
-            let sum: f64 = numbers.values().windows(2).map(|pair| (pair[1] - pair[0]).max(0.0)).sum();
+            let steps = numbers.values().windows(2).map(|pair| (pair[1] - pair[0]).max(0.0));
+            let sum = steps.fold(0.0, |sum, step| sum + step);
             Ok(cast(&Float64Array::from(vec![sum]), &call.ty.query_type())?)
         })
         .collect();
-    let rows = rows?;
-    let sources: Vec<&dyn Array> = rows.iter().map(AsRef::as_ref).collect();
-    Ok(match sources.is_empty() {
-        true => arrow::array::new_empty_array(&call.ty.query_type()),
-        false => arrow::compute::concat(&sources)?,
-    })
+    joined(call.ty, &rows?)
 }
 
 /// Shannon's entropy in bits.
@@ -195,13 +191,48 @@ fn at_level(call: &Call<'_>, place: Place) -> Result<ArrayRef> {
         let items = list.value(row);
         let sorted = order(&items, false)?;
         rows.push(match sorted.is_empty() {
+            true if items.data_type().is_floating() => {
+                cast(&Float64Array::from(vec![f64::NAN]), items.data_type())?
+            }
             true => crate::semantics::numbers::zero(call.ty)?.to_array_of_size(1)?,
             false => picked(&items, sorted.get(place(levels.value(row), sorted.len())).copied().into_iter())?,
         });
     }
+    joined(call.ty, &rows)
+}
+
+/// The value that is left when each other value takes one of its repetitions away (Boyer and Moore's majority vote).
+fn any_heavy(call: &Call<'_>) -> Result<ArrayRef> {
+    let list = list(call, 0)?;
+    let ColumnType::Array(of) = call.base(0) else { return call.array(0) };
+    let rows: Result<Vec<ArrayRef>> = (0..list.len())
+        .map(|row| {
+            let items = list.value(row);
+            let texts = render::texts(&items, &of)?;
+            let (mut heavy, mut votes) = (None, 0_usize);
+            for at in 0..items.len() {
+                if heavy.is_some_and(|heavy: usize| texts.value(heavy) == texts.value(at)) {
+                    votes += 1;
+                } else if votes == 0 {
+                    (heavy, votes) = (Some(at), 1);
+                } else {
+                    votes -= 1;
+                }
+            }
+            match heavy {
+                Some(heavy) => picked(&items, std::iter::once(heavy)),
+                None => crate::semantics::numbers::zero(call.ty)?.to_array_of_size(1),
+            }
+        })
+        .collect();
+    joined(call.ty, &rows?)
+}
+
+/// One value of each row.
+fn joined(ty: &ColumnType, rows: &[ArrayRef]) -> Result<ArrayRef> {
     let sources: Vec<&dyn Array> = rows.iter().map(AsRef::as_ref).collect();
     Ok(match sources.is_empty() {
-        true => arrow::array::new_empty_array(&call.ty.query_type()),
+        true => arrow::array::new_empty_array(&ty.query_type()),
         false => arrow::compute::concat(&sources)?,
     })
 }
@@ -253,24 +284,55 @@ macro_rules! inner {
 
 /// Aggregates by their gathered values.
 pub(crate) const ROWS: &[Row] = &[
+    // An aggregate's answer, Nullable where the values were, and NULL where there was none.
+    inner!("__of_values", (2, 2), |args| Ok(args.ty(0)), |call| call.array(0)),
+    row(
+        "uniqCombined",
+        &["uniqCombined64"],
+        "uniqCombined(x)",
+        "How many different values; exact.",
+        Plan::AggregateSql("__of_values(count(DISTINCT $1), any($1))"),
+    ),
+    by!(
+        "anyHeavy",
+        "anyHeavy(x)",
+        "The value that more than half of the rows have, if there is one.",
+        "__of_values(__any_heavy(groupArray($1)), any($1))"
+    ),
+    inner!("__any_heavy", (1, 1), |args| item(args, 0), any_heavy),
     by!("deltaSum", "deltaSum(x)", "Sum of the rises from value to value.", "__delta_sum(groupArray($1))"),
     inner!("__delta_sum", (1, 1), |args| item(args, 0), delta_sum),
-    by!("skewPop", "skewPop(x)", "Skewness.", "__skew_pop(groupArray(toFloat64($1)))"),
+    by!("skewPop", "skewPop(x)", "Skewness.", "__of_values(__skew_pop(groupArray(toFloat64($1))), any($1))"),
     inner!("__skew_pop", (1, 1), FLOAT, |call| of_numbers(call, |values| shape(values, 3, false))),
-    by!("skewSamp", "skewSamp(x)", "Skewness of a sample.", "__skew_samp(groupArray(toFloat64($1)))"),
+    by!(
+        "skewSamp",
+        "skewSamp(x)",
+        "Skewness of a sample.",
+        "__of_values(__skew_samp(groupArray(toFloat64($1))), any($1))"
+    ),
     inner!("__skew_samp", (1, 1), FLOAT, |call| of_numbers(call, |values| shape(values, 3, true))),
-    by!("kurtPop", "kurtPop(x)", "Kurtosis.", "__kurt_pop(groupArray(toFloat64($1)))"),
+    by!("kurtPop", "kurtPop(x)", "Kurtosis.", "__of_values(__kurt_pop(groupArray(toFloat64($1))), any($1))"),
     inner!("__kurt_pop", (1, 1), FLOAT, |call| of_numbers(call, |values| shape(values, 4, false))),
-    by!("kurtSamp", "kurtSamp(x)", "Kurtosis of a sample.", "__kurt_samp(groupArray(toFloat64($1)))"),
+    by!(
+        "kurtSamp",
+        "kurtSamp(x)",
+        "Kurtosis of a sample.",
+        "__of_values(__kurt_samp(groupArray(toFloat64($1))), any($1))"
+    ),
     inner!("__kurt_samp", (1, 1), FLOAT, |call| of_numbers(call, |values| shape(values, 4, true))),
     by!(
         "boundingRatio",
         "boundingRatio(x, y)",
         "Slope from the first point to the last.",
-        "__bounding_ratio(groupArray(tuple(toFloat64($1), toFloat64($2))))"
+        "__of_values(__bounding_ratio(groupArray(tuple(toFloat64($1), toFloat64($2)))), any(toFloat64($1) + toFloat64($2)))"
     ),
     inner!("__bounding_ratio", (1, 1), FLOAT, |call| of_pairs(call, bounding_ratio)),
-    by!("entropy", "entropy(x)", "Shannon's entropy in bits.", "__entropy(groupArray($1))"),
+    by!(
+        "entropy",
+        "entropy(x)",
+        "Shannon's entropy in bits.",
+        "__of_values(__entropy(groupArray($1)), any($1))"
+    ),
     inner!("__entropy", (1, 1), FLOAT, entropy),
     by!(
         "exponentialMovingAverage",
@@ -283,21 +345,21 @@ pub(crate) const ROWS: &[Row] = &[
         "regr_slope",
         "regr_slope(y, x)",
         "Slope of the line of least squares.",
-        "__regr_slope(groupArray(tuple(toFloat64($1), toFloat64($2))))"
+        "__of_values(__regr_slope(groupArray(tuple(toFloat64($1), toFloat64($2)))), any(toFloat64($1) + toFloat64($2)))"
     ),
     inner!("__regr_slope", (1, 1), FLOAT, |call| of_pairs(call, slope)),
     by!(
         "regr_intercept",
         "regr_intercept(y, x)",
         "Where that line crosses x = 0.",
-        "__regr_intercept(groupArray(tuple(toFloat64($1), toFloat64($2))))"
+        "__of_values(__regr_intercept(groupArray(tuple(toFloat64($1), toFloat64($2)))), any(toFloat64($1) + toFloat64($2)))"
     ),
     inner!("__regr_intercept", (1, 1), FLOAT, |call| of_pairs(call, intercept)),
     by!(
         "regr_r2",
         "regr_r2(y, x)",
         "How much of y that line explains.",
-        "__regr_r2(groupArray(tuple(toFloat64($1), toFloat64($2))))"
+        "__of_values(__regr_r2(groupArray(tuple(toFloat64($1), toFloat64($2)))), any(toFloat64($1) + toFloat64($2)))"
     ),
     inner!("__regr_r2", (1, 1), FLOAT, |call| of_pairs(call, explained)),
     by!("sumKahan", "sumKahan(x)", "Sum of floats.", "sum(toFloat64($1))"),
@@ -311,26 +373,26 @@ pub(crate) const ROWS: &[Row] = &[
         "quantileExactLow",
         "quantileExactLow(level)(x)",
         "The element at a level; of two in the middle the lower.",
-        "__at_level_low(groupArray($1), $2)"
+        "__of_values(__at_level_low(groupArray($1), $2), any($1))"
     ),
     inner!("__at_level_low", (2, 2), |args| item(args, 0), |call| at_level(call, low_place)),
     by!(
         "medianExactLow",
         "medianExactLow(x)",
         "The lower middle element.",
-        "__at_level_low(groupArray($1), 0.5)"
+        "__of_values(__at_level_low(groupArray($1), 0.5), any($1))"
     ),
     by!(
         "quantileExactHigh",
         "quantileExactHigh(level)(x)",
         "The element at a level.",
-        "__at_level(groupArray($1), $2)"
+        "__of_values(__at_level(groupArray($1), $2), any($1))"
     ),
     by!(
         "medianExactHigh",
         "medianExactHigh(x)",
         "The upper middle element.",
-        "__at_level(groupArray($1), 0.5)"
+        "__of_values(__at_level(groupArray($1), 0.5), any($1))"
     ),
     inner!("__at_level", (2, 2), |args| item(args, 0), |call| at_level(call, level_place)),
     by!("sumArray", "sumArray(a)", "Sum of the arrays' items.", "arraySum(arrayFlatten(groupArray($1)))"),

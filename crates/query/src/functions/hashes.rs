@@ -70,12 +70,14 @@ impl Family {
             }
             ColumnType::Tuple(types) => {
                 for (column, ty) in array.as_struct().columns().iter().zip(types) {
+                    without_null(column)?;
                     self.feed(column, ty, hashes)?;
                 }
             }
             ColumnType::Array(item) => {
                 let list = array.as_list::<i32>();
                 let mut items = None;
+                without_null(list.values())?;
                 self.feed(list.values(), item, &mut items)?;
                 let items = items.unwrap_or_default();
                 let lengths = list.offsets().lengths().map(|length| self.length_hash(length)).collect();
@@ -105,6 +107,14 @@ impl Family {
             true => Arc::new(UInt64Array::from(hashes)),
             false => Arc::new(UInt32Array::from_iter_values(hashes.into_iter().map(|hash| hash as u32))),
         })
+    }
+}
+
+/// A NULL within an array or a tuple has no hash of its own.
+fn without_null(values: &ArrayRef) -> Result<()> {
+    match values.null_count() {
+        0 => Ok(()),
+        _ => Err(fault(ErrorCode::NotImplemented, "NULL within an array or a tuple is not hashed")),
     }
 }
 

@@ -71,6 +71,37 @@ fn float(value: &Json) -> Option<f64> {
     }
 }
 
+/// The number there, `true` being 1.
+fn flag_or<T: From<bool>>(value: &Json, number: impl Fn(&Json) -> Option<T>) -> Option<T> {
+    match value {
+        Json::Bool(held) => Some(T::from(*held)),
+        other => number(other),
+    }
+}
+
+fn signed(value: &Json) -> Option<i64> {
+    whole(value).and_then(|number| i64::try_from(number).ok())
+}
+
+fn unsigned(value: &Json) -> Option<u64> {
+    whole(value).and_then(|number| u64::try_from(number).ok())
+}
+
+fn ints(call: &Call<'_>, body: impl Fn(&Json) -> Option<i64>) -> Result<ArrayRef> {
+    let numbers = found(call, body)?.into_iter().map(Option::unwrap_or_default);
+    Ok(Arc::new(Int64Array::from_iter_values(numbers)))
+}
+
+fn uints(call: &Call<'_>, body: impl Fn(&Json) -> Option<u64>) -> Result<ArrayRef> {
+    let numbers = found(call, body)?.into_iter().map(Option::unwrap_or_default);
+    Ok(Arc::new(UInt64Array::from_iter_values(numbers)))
+}
+
+fn floats(call: &Call<'_>, body: impl Fn(&Json) -> Option<f64>) -> Result<ArrayRef> {
+    let numbers = found(call, body)?.into_iter().map(Option::unwrap_or_default);
+    Ok(Arc::new(Float64Array::from_iter_values(numbers)))
+}
+
 /// `true`, and whole numbers other than 0.
 fn held(value: &Json) -> bool {
     match value {
@@ -193,31 +224,29 @@ pub(crate) const ROWS: &[Row] = &[
         &["simpleJSONExtractInt", "visitParamExtractInt"],
         "The whole number there.",
         Int64,
-        |call| {
-            let numbers = found(call, |value| whole(value).and_then(|number| i64::try_from(number).ok()))?;
-            Ok(Arc::new(Int64Array::from_iter_values(numbers.into_iter().map(Option::unwrap_or_default))))
-        }
+        |call| ints(call, signed)
     ),
+    json!("__json_int", &[], "", Int64, |call| ints(call, |value| flag_or(value, signed))),
     json!(
         "JSONExtractUInt",
         &["simpleJSONExtractUInt", "visitParamExtractUInt"],
         "The whole number there.",
         UInt64,
-        |call| {
-            let numbers = found(call, |value| whole(value).and_then(|number| u64::try_from(number).ok()))?;
-            Ok(Arc::new(UInt64Array::from_iter_values(numbers.into_iter().map(Option::unwrap_or_default))))
-        }
+        |call| uints(call, unsigned)
     ),
+    json!("__json_uint", &[], "", UInt64, |call| uints(call, |value| flag_or(value, unsigned))),
     json!(
         "JSONExtractFloat",
         &["simpleJSONExtractFloat", "visitParamExtractFloat"],
         "The number there.",
         Float64,
-        |call| {
-            let numbers = found(call, float)?.into_iter().map(Option::unwrap_or_default);
-            Ok(Arc::new(Float64Array::from_iter_values(numbers)))
-        }
+        |call| floats(call, float)
     ),
+    json!("__json_float", &[], "", Float64, |call| {
+        floats(call, |value| {
+            if let Json::Bool(held) = value { Some(f64::from(u8::from(*held))) } else { float(value) }
+        })
+    }),
     json!("JSONExtractBool", &[], "Whether true or a whole number other than 0 is there.", UInt8, |call| {
         let held = found(call, |value| Some(held(value)))?.into_iter().map(Option::unwrap_or_default);
         Ok(Arc::new(held.map(Some).collect::<BooleanArray>()))

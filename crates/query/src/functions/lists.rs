@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Float64Array, ListArray, StructArray, UInt32Array,
+    Array, ArrayRef, AsArray, BooleanArray, Float64Array, ListArray, StructArray, UInt32Array, new_null_array,
 };
 use arrow::compute::{cast, concat as concat_arrays};
 use arrow::datatypes::{DataType, Float64Type};
@@ -147,21 +147,35 @@ pub(super) fn bounded(size: i64) -> Result<usize> {
     })
 }
 
+/// What stands where there is no item.
+fn filler(of: &ColumnType) -> Result<ArrayRef> {
+    match of.is_nullable() {
+        true => Ok(new_null_array(&of.query_type(), 1)),
+        false => Ok(zero(of)?.to_array()?),
+    }
+}
+
+/// `arrayResize(a, n[, x])`: a negative size counts from the end.
 fn resized(call: &Call<'_>) -> Result<ArrayRef> {
     let sizes = call.ints(1)?;
     let ColumnType::Array(of) = call.ty else { return call.array(0) };
-    let fallback = zero(of)?.to_array()?;
+    let fallback = filler(of)?;
     let extra = if call.len() > 2 { Some(call.cast(2, &of.query_type())?) } else { None };
     let mut meter = call.meter();
     each(call, |values, row| {
         let values = cast(&values, &of.query_type())?;
-        let size = bounded(sizes.value(row))?;
+        let from_end = sizes.value(row) < 0;
+        let size = bounded(sizes.value(row).saturating_abs())?;
         // Every item may be the last one's copy.
         let largest = extra.as_ref().map_or(0, |extra| copied_bytes(&extra.slice(row, 1)));
         meter.take(copied_bytes(&values) + size * largest.max(item_bytes(values.data_type())))?;
         let filler = extra.as_ref().map_or_else(|| Arc::clone(&fallback), |extra| extra.slice(row, 1));
         let joined = concat_arrays(&[values.as_ref(), filler.as_ref()])?;
-        picked(&joined, (0..size).map(|at| at.min(values.len())))
+        let place = |at: usize| match from_end {
+            true => (values.len() + at).checked_sub(size).unwrap_or(values.len()),
+            false => at.min(values.len()),
+        };
+        picked(&joined, (0..size).map(place))
     })
 }
 
@@ -182,7 +196,7 @@ fn constant(call: &Call<'_>) -> Result<ArrayRef> {
 fn shifted(call: &Call<'_>) -> Result<ArrayRef> {
     let (by, rotate) = (call.ints(1)?, call.ints(2)?);
     let ColumnType::Array(of) = call.ty else { return call.array(0) };
-    let fallback = zero(of)?.to_array()?;
+    let fallback = filler(of)?;
     each(call, |values, row| {
         let (size, by) = (values.len() as i64, by.value(row));
         let joined = concat_arrays(&[values.as_ref(), cast(&fallback, values.data_type())?.as_ref()])?;
@@ -371,28 +385,28 @@ pub(crate) const ROWS: &[Row] = &[
         &[],
         "arrayRotateLeft(a, n)",
         "Turned to the left.",
-        Plan::Sql("__array_shift($1, $2, 1)"),
+        Plan::Sql("__array_shift($1, toInt64($2), 1)"),
     ),
     row(
         "arrayRotateRight",
         &[],
         "arrayRotateRight(a, n)",
         "Turned to the right.",
-        Plan::Sql("__array_shift($1, negate($2), 1)"),
+        Plan::Sql("__array_shift($1, negate(toInt64($2)), 1)"),
     ),
     row(
         "arrayShiftLeft",
         &[],
         "arrayShiftLeft(a, n)",
-        "Moved to the left, zero values behind.",
-        Plan::Sql("__array_shift($1, $2, 0)"),
+        "Moved to the left, behind are zero values or NULL.",
+        Plan::Sql("__array_shift($1, toInt64($2), 0)"),
     ),
     row(
         "arrayShiftRight",
         &[],
         "arrayShiftRight(a, n)",
-        "Moved to the right, zero values before.",
-        Plan::Sql("__array_shift($1, negate($2), 0)"),
+        "Moved to the right, before are zero values or NULL.",
+        Plan::Sql("__array_shift($1, negate(toInt64($2)), 0)"),
     ),
     row(
         "arrayPartialSort",
@@ -422,7 +436,7 @@ pub(crate) const ROWS: &[Row] = &[
         &[],
         "arrayElementOrNull(a, i)",
         "Element i; NULL when it is not there.",
-        Plan::Sql("if($2 > 0 AND $2 <= length($1), toNullable(arrayElement($1, $2)), NULL)"),
+        Plan::Sql("if($2 != 0 AND abs($2) <= length($1), toNullable(arrayElement($1, $2)), NULL)"),
     ),
     empty_array!("emptyArrayUInt8", "CAST(array(), 'Array(UInt8)')"),
     empty_array!("emptyArrayUInt64", "CAST(array(), 'Array(UInt64)')"),

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, FixedSizeBinaryBuilder, Int64Array, UInt64Array};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, FixedSizeBinaryBuilder, Int64Array, UInt64Array};
 use arrow::compute::kernels::{cmp, zip::zip};
 use arrow::compute::{and, is_not_null, is_null};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Float64Type};
 use datafusion::common::{Result, ScalarValue};
 use zepto_common::ErrorCode;
 use zepto_common::types::ColumnType;
@@ -55,10 +55,29 @@ fn extreme(call: &Call<'_>, greatest: bool) -> Result<ArrayRef> {
     if mixed { convert(&best, &wide, call.ty, OnFault::Error) } else { Ok(best) }
 }
 
+/// Whether a float takes the place of the best so far: unless that is better, which nothing is beside NaN.
+fn wins(next: &ArrayRef, best: &ArrayRef, greatest: bool, nan_counts: bool) -> Result<BooleanArray> {
+    let floats = |values: &ArrayRef| arrow::compute::cast(values, &DataType::Float64);
+    let (next, best) = (floats(next)?, floats(best)?);
+    let pairs = next.as_primitive::<Float64Type>().iter().zip(best.as_primitive::<Float64Type>());
+    let wins = pairs.map(|pair| match pair {
+        (Some(next), Some(best)) if !nan_counts && (next.is_nan() || best.is_nan()) => !next.is_nan(),
+        (Some(next), Some(best)) => !(if greatest { best > next } else { best < next }),
+        (next, _) => next.is_some(),
+    });
+    Ok(wins.map(Some).collect())
+}
+
 fn extreme_of(call: &Call<'_>, ty: &ColumnType, greatest: bool) -> Result<ArrayRef> {
     let mut best = convert(&call.array(0)?, &call.base(0), ty, OnFault::Error)?;
     for i in 1..call.len() {
         let next = convert(&call.array(i)?, &call.base(i), ty, OnFault::Error)?;
+        if matches!(ty.inner(), ColumnType::Float32 | ColumnType::Float64) {
+            // Beside what may be NULL, a NaN counts as little as NULL does.
+            let nan_counts = !call.ty.is_nullable();
+            best = zip(&wins(&next, &best, greatest, nan_counts)?, &next, &best)?;
+            continue;
+        }
         let better = if greatest { cmp::gt(&next, &best)? } else { cmp::lt(&next, &best)? };
         let better =
             if better.null_count() > 0 { arrow::compute::prep_null_mask_filter(&better) } else { better };

@@ -82,7 +82,7 @@ pub(super) fn element(call: &Call<'_>) -> Result<ArrayRef> {
     Ok(interleave(&[map.values().as_ref(), fallback.as_ref()], &order)?)
 }
 
-fn contains(call: &Call<'_>) -> Result<ArrayRef> {
+pub(super) fn contains(call: &Call<'_>) -> Result<ArrayRef> {
     let found = places(call, &map(call, 0)?)?;
     Ok(Arc::new(found.into_iter().map(|place| Some(place.is_some())).collect::<BooleanArray>()))
 }

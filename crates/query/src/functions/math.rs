@@ -11,7 +11,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int64Array, UInt64Array,
 };
 use arrow::compute::{binary, cast};
-use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, UInt8Type, UInt64Type};
+use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, UInt64Type};
 use datafusion::common::{DataFusionError, Result};
 use zepto_common::ErrorCode;
 use zepto_common::types::ColumnType;
@@ -19,8 +19,10 @@ use zepto_common::types::ColumnType;
 use super::decimal_math::{Operation, compute, result_type};
 use super::scalar::{Arguments, Call, MANY, Scalar, fault};
 use super::{Plan, Row, row};
-use crate::semantics::numbers::{bits_of, is_signed, of_bits, remainder, unsigned, whole_quotient};
-use bits::{bit_not, bit_not_type, bit_test, shift};
+use crate::semantics::numbers::{bits_of, is_signed, is_whole, of_bits, remainder, unsigned, whole_quotient};
+use bits::{
+    bit_count, bit_not, bit_not_type, bit_test, bit_type, hamming_distance, shift, shift_type, shifted_down,
+};
 use division::{int_div, int_div_or_zero};
 use random::{random, random_float, width_bucket};
 use rounding::{round_type, rounded};
@@ -107,11 +109,29 @@ fn modulo_type(args: &Arguments<'_>) -> Result<ColumnType> {
     Ok(remainder(&args.base(0), &args.base(1)))
 }
 
+/// What is left of `a` after as many `b` as the rounded quotient says: not the exact remainder of `%`, whose last
+/// digits differ.
+fn float_rest(a: f64, b: f64) -> f64 {
+    a - (a / b).trunc() * b
+}
+
+/// The same, not negative.
+fn positive_rest(a: f64, b: f64) -> f64 {
+    let rest = float_rest(a, b);
+    if rest < 0.0 { rest + b.abs() } else { rest }
+}
+
+/// The remainder that is never negative has no sign, whatever its arguments have.
+fn positive_modulo_type(args: &Arguments<'_>) -> Result<ColumnType> {
+    Ok(match (modulo_type(args)?, args.base(1)) {
+        (whole, right) if is_whole(&whole) && right.is_number() => of_bits(bits_of(&right), false),
+        (other, _) => other,
+    })
+}
+
 fn modulo(call: &Call<'_>) -> Result<ArrayRef> {
     if is_float(call.ty.inner()) {
-        return Ok(Arc::new(binary::<_, _, _, Float64Type>(&call.floats(0)?, &call.floats(1)?, |a, b| {
-            a % b
-        })?));
+        return float2(call, float_rest);
     }
     if matches!(call.ty.inner(), ColumnType::Decimal(..)) {
         return compute(call, Operation::Modulo);
@@ -121,8 +141,7 @@ fn modulo(call: &Call<'_>) -> Result<ArrayRef> {
 
 fn positive_modulo(call: &Call<'_>) -> Result<ArrayRef> {
     if is_float(call.ty.inner()) {
-        let positive = |a: f64, b: f64| a.rem_euclid(b);
-        return Ok(Arc::new(binary::<_, _, _, Float64Type>(&call.floats(0)?, &call.floats(1)?, positive)?));
+        return float2(call, positive_rest);
     }
     if matches!(call.ty.inner(), ColumnType::Decimal(..)) {
         return compute(call, Operation::PositiveModulo);
@@ -212,26 +231,10 @@ macro_rules! test {
     };
 }
 
-fn bit_type(args: &Arguments<'_>) -> Result<ColumnType> {
-    let (left, right) = (args.base(0), args.base(1));
-    if is_float(&left) || is_float(&right) || !left.is_number() || !right.is_number() {
-        return Err(wrong_type("bit…", &left));
-    }
-    Ok(of_bits(bits_of(&left).max(bits_of(&right)), is_signed(&left) || is_signed(&right)))
-}
-
 macro_rules! bits {
     ($body:expr) => {
         Plan::Scalar(Scalar::pure((2, 2), bit_type, |call| wide(call, $body)))
     };
-}
-
-pub(super) fn left_type(args: &Arguments<'_>) -> Result<ColumnType> {
-    Ok(args.base(0))
-}
-
-fn bit_count(call: &Call<'_>) -> Result<ArrayRef> {
-    Ok(Arc::new(call.bits(0)?.unary::<_, UInt8Type>(|value| value.count_ones() as u8)))
 }
 
 fn gcd(mut a: u128, mut b: u128) -> u128 {
@@ -289,7 +292,7 @@ pub(crate) const ROWS: &[Row] = &[
         &["pmod", "positive_modulo"],
         "positiveModulo(a, b)",
         "Remainder that is never negative.",
-        Plan::Scalar(Scalar::pure((2, 2), modulo_type, positive_modulo)),
+        Plan::Scalar(Scalar::pure((2, 2), positive_modulo_type, positive_modulo)),
     ),
     row("negate", &[], "negate(a)", "-a.", Plan::Scalar(Scalar::pure((1, 1), negate_type, negate))),
     row("abs", &[], "abs(x)", "Size without sign.", Plan::Scalar(Scalar::pure((1, 1), abs_type, abs))),
@@ -372,6 +375,8 @@ pub(crate) const ROWS: &[Row] = &[
         "x when it is finite, else y.",
         float2!(|x, y| if x.is_finite() { x } else { y }),
     ),
+    row("min2", &[], "min2(a, b)", "The less of two numbers.", float2!(|a, b| if a < b { a } else { b })),
+    row("max2", &[], "max2(a, b)", "The greater of two numbers.", float2!(|a, b| if a > b { a } else { b })),
     row(
         "gcd",
         &[],
@@ -415,14 +420,25 @@ pub(crate) const ROWS: &[Row] = &[
         &[],
         "bitShiftLeft(a, n)",
         "Bits moved up.",
-        Plan::Scalar(Scalar::pure((2, 2), left_type, |call| wide(call, |a, n| Ok(a << shift(n)?)))),
+        Plan::Scalar(Scalar::pure((2, 2), shift_type, |call| wide(call, |a, n| Ok(a << shift(n)?)))),
     ),
     row(
         "bitShiftRight",
         &[],
         "bitShiftRight(a, n)",
         "Bits moved down.",
-        Plan::Scalar(Scalar::pure((2, 2), left_type, |call| wide(call, |a, n| Ok(a >> shift(n)?)))),
+        Plan::Scalar(Scalar::pure((2, 2), shift_type, shifted_down)),
+    ),
+    row(
+        "bitHammingDistance",
+        &[],
+        "bitHammingDistance(a, b)",
+        "How many bits differ.",
+        Plan::Scalar(Scalar::pure(
+            (2, 2),
+            |args| bit_type(args).map(|_| ColumnType::UInt8),
+            hamming_distance,
+        )),
     ),
     row(
         "bitTest",

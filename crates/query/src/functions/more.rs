@@ -13,6 +13,7 @@ use arrow::compute::{cast, interleave};
 use arrow::datatypes::{DataType, Field, Float64Type};
 use datafusion::common::Result;
 use datafusion::functions_aggregate::bit_and_or_xor as bits;
+use sqlparser::ast::Expr;
 use zepto_common::ErrorCode;
 use zepto_common::types::ColumnType;
 
@@ -21,6 +22,7 @@ use super::arrays::{item, list};
 use super::calendar::civil_of;
 use super::convert::{OnFault, convert, truth};
 use super::render;
+use super::rewrites::parse_template;
 use super::scalar::{Arguments, Call, MANY, Scalar, fault};
 use super::text::{compile, map};
 use super::timestamps::{seconds, ticks, zone_of};
@@ -207,6 +209,12 @@ fn day_number(call: &Call<'_>) -> Result<ArrayRef> {
     Ok(Arc::new(days.collect::<UInt32Array>()))
 }
 
+/// `timeSlot(ts[, zone])`.
+fn time_slot(args: Vec<Expr>) -> zepto_common::Result<Expr> {
+    let template = if args.len() == 2 { "__time_slot(toTimeZone($1, $2))" } else { "__time_slot($1)" };
+    parse_template("timeSlot", template, &args)
+}
+
 fn slots(call: &Call<'_>) -> Result<ArrayRef> {
     let (values, per_second) = ticks(&call.array(0)?)?;
     let slot = 1_800 * per_second;
@@ -215,17 +223,6 @@ fn slots(call: &Call<'_>) -> Result<ArrayRef> {
         return Err(fault(ErrorCode::IllegalTypeOfArgument, "Function timeSlot takes a DateTime"));
     };
     Ok(super::timestamps::from_ticks(starts, arrow::datatypes::TimeUnit::Second, zone.clone()))
-}
-
-/// The first argument that is a number, or the second.
-fn or_default(args: &Arguments<'_>) -> Result<ColumnType> {
-    Ok(args.base(1))
-}
-
-fn number_or_default(call: &Call<'_>) -> Result<ArrayRef> {
-    let read = convert(&call.array(0)?, &call.base(0), call.ty, OnFault::Null)?;
-    let fallback = call.cast(1, read.data_type())?;
-    Ok(arrow::compute::kernels::zip::zip(&arrow::compute::is_null(&read)?, &fallback, &read)?)
 }
 
 fn weighted_mean_pair(call: &Call<'_>) -> Result<ArrayRef> {
@@ -271,19 +268,6 @@ macro_rules! scalar {
     };
 }
 
-macro_rules! or_default {
-    ($name:literal) => {
-        scalar!(
-            $name,
-            "…OrDefault(s, default)",
-            "The number in the text, or the default.",
-            (2, 2),
-            or_default,
-            number_or_default
-        )
-    };
-}
-
 /// The rest.
 pub(crate) const ROWS: &[Row] = &[
     row(
@@ -307,16 +291,6 @@ pub(crate) const ROWS: &[Row] = &[
         "The item of `to` at the place of x in `from`.",
         Plan::Scalar(Scalar::pure((3, 4), transform_type, transform).own_nulls()),
     ),
-    or_default!("toInt64OrDefault"),
-    or_default!("toInt16OrDefault"),
-    or_default!("toInt8OrDefault"),
-    or_default!("toUInt16OrDefault"),
-    or_default!("toUInt8OrDefault"),
-    or_default!("toFloat32OrDefault"),
-    or_default!("toInt32OrDefault"),
-    or_default!("toUInt64OrDefault"),
-    or_default!("toUInt32OrDefault"),
-    or_default!("toFloat64OrDefault"),
     scalar!(
         "dotProduct",
         "dotProduct(a, b)",
@@ -413,7 +387,8 @@ pub(crate) const ROWS: &[Row] = &[
         |_| Ok(ColumnType::UInt32),
         day_number
     ),
-    scalar!("timeSlot", "timeSlot(ts)", "Start of the half hour.", (1, 1), |args| Ok(args.base(0)), slots),
+    row("timeSlot", &[], "timeSlot(ts[, zone])", "Start of the half hour.", Plan::Ast(time_slot)),
+    scalar!("__time_slot", "", "", (1, 1), |args| Ok(args.base(0)), slots),
     row("monthName", &[], "monthName(ts)", "January to December.", Plan::Sql("formatDateTime($1, '%M')")),
     row(
         "groupBitAnd",
@@ -443,14 +418,14 @@ pub(crate) const ROWS: &[Row] = &[
         &["group_concat"],
         "groupConcat[(separator)](x)",
         "The values as one text.",
-        Plan::AggregateSql("arrayStringConcat(groupArray(toString($1)))"),
+        Plan::AggregateSql("__of_values(arrayStringConcat(groupArray(toString($1))), any($1))"),
     ),
     row(
         "__group_concat_by",
         &[],
         "",
         "",
-        Plan::AggregateSql("arrayStringConcat(groupArray(toString($1)), $2)"),
+        Plan::AggregateSql("__of_values(arrayStringConcat(groupArray(toString($1)), $2), any($1))"),
     ),
     row(
         "groupArraySorted",

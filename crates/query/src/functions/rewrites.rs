@@ -141,6 +141,17 @@ pub(crate) fn now(args: Vec<Expr>) -> Result<Expr> {
     Ok(call("toDateTime", std::iter::once(in_utc(clock())).chain(args).collect()))
 }
 
+/// `fromUnixTimestamp(n[, format[, zone]])`.
+pub(crate) fn from_unix_timestamp(mut args: Vec<Expr>) -> Result<Expr> {
+    count("fromUnixTimestamp", &args, 1, 3)?;
+    let rest = args.split_off(1);
+    let moment = call("__from_unix", args);
+    match rest.is_empty() {
+        true => Ok(moment),
+        false => Ok(call("formatDateTime", std::iter::once(moment).chain(rest).collect())),
+    }
+}
+
 /// The clock's zone is written `+00:00`; ours has no name.
 fn in_utc(expr: Expr) -> Expr {
     call("fromUnixTimestamp64Nano", vec![call("toUnixTimestamp64Nano", vec![expr])])

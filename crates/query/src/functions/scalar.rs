@@ -147,6 +147,16 @@ impl Call<'_> {
         self.literal(i).and_then(|value| value.try_as_str().flatten())
     }
 
+    /// The same; a column is refused, since its text would be passed over.
+    pub(crate) fn constant_text(&self, i: usize) -> Result<Option<&str>> {
+        match self.args.get(i) {
+            Some(ColumnarValue::Array(_)) if self.rows > 0 => {
+                Err(fault(ErrorCode::IllegalColumn, format!("Argument {} must be a constant", i + 1)))
+            }
+            _ => Ok(self.literal_text(i)),
+        }
+    }
+
     /// The type of argument `i` without Nullable.
     pub(crate) fn base(&self, i: usize) -> ColumnType {
         ColumnType::of_field(&self.fields[i]).inner().clone()

@@ -12,10 +12,11 @@ use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, StringViewArray, S
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use datafusion::common::Result;
+use zepto_common::ErrorCode;
 use zepto_common::types::ColumnType;
 
 use super::render;
-use super::scalar::{Call, MANY, Scalar};
+use super::scalar::{Call, MANY, Scalar, fault};
 use super::{Plan, Row, row};
 pub(super) use bytes::OF_TEXT;
 use bytes::char_of;
@@ -190,9 +191,18 @@ fn initcap(text: &str) -> String {
     out
 }
 
+/// Whether all arguments are maps, or all tuples: ClickHouse makes one of them.
+fn joins_whole(args: &super::scalar::Arguments<'_>) -> bool {
+    let kinds = (0..args.fields.len()).map(|i| std::mem::discriminant(&args.base(i)));
+    kinds.collect::<std::collections::HashSet<_>>().len() == 1 && args.fields.len() > 1
+}
+
 fn concat_type(args: &super::scalar::Arguments<'_>) -> Result<ColumnType> {
     match args.base(0) {
         ty @ ColumnType::Array(_) => Ok(ty),
+        ColumnType::Map(..) | ColumnType::Tuple(_) if joins_whole(args) => {
+            Err(fault(ErrorCode::NotImplemented, "concat of maps alone or of tuples alone is not supported"))
+        }
         _ => Ok(ColumnType::String),
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, PrimitiveArray};
 use arrow::compute::cast;
 use arrow::datatypes::{
-    DataType, Date32Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
-    TimestampNanosecondType, TimestampSecondType,
+    DataType, Date32Type, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType,
+    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt64Type,
 };
 use datafusion::common::Result;
 use zepto_common::ErrorCode;
@@ -99,4 +99,15 @@ pub(crate) fn rescale(ticks: &Int64Array, from: i64, to: i64) -> Result<Int64Arr
 /// Seconds (rounded down) of ticks.
 pub(crate) fn seconds(ticks: &Int64Array, per_second: i64) -> Int64Array {
     ticks.unary(|tick| tick.div_euclid(per_second))
+}
+
+/// Numbers as whole ones, cut; what is beyond 64 bits is the last there is.
+pub(crate) fn whole_numbers(array: &ArrayRef) -> Result<Int64Array> {
+    if let Some(unsigned) = array.as_primitive_opt::<UInt64Type>() {
+        return Ok(unsigned.unary(|number| i64::try_from(number).unwrap_or(i64::MAX)));
+    }
+    if let Some(floats) = array.as_primitive_opt::<Float64Type>() {
+        return Ok(floats.unary(|number| number as i64));
+    }
+    Ok(cast(array, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
 }

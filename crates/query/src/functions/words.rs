@@ -285,27 +285,6 @@ pub(crate) const ROWS: &[Row] = &[
         "Whether two values are the same, NULL being a value.",
         "if($1 IS NOT DISTINCT FROM $2, 1, 0)"
     ),
-    sql!(
-        "min2",
-        &[],
-        "min2(a, b)",
-        "The less of two numbers as a float.",
-        "least(toFloat64($1), toFloat64($2))"
-    ),
-    sql!(
-        "max2",
-        &[],
-        "max2(a, b)",
-        "The greater of two numbers as a float.",
-        "greatest(toFloat64($1), toFloat64($2))"
-    ),
-    sql!(
-        "bitHammingDistance",
-        &[],
-        "bitHammingDistance(a, b)",
-        "How many bits differ.",
-        "bitCount(bitXor($1, $2))"
-    ),
     row("acosh", &[], "acosh(x)", "Area cosine.", Plan::Scalar(Scalar::floats(f64::acosh))),
     row("asinh", &[], "asinh(x)", "Area sine.", Plan::Scalar(Scalar::floats(f64::asinh))),
     row("atanh", &[], "atanh(x)", "Area tangent.", Plan::Scalar(Scalar::floats(f64::atanh))),

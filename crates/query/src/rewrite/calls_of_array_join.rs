@@ -15,6 +15,9 @@ use super::array_join::{ITEMS, derived, except, items, name_of};
 use crate::filters::rows_of;
 use crate::semantics::{has_aggregate, name_of as name_of_expr};
 
+/// Different calls in one SELECT: each is one more subquery around the others.
+const CALLS_MAX: usize = 32;
+
 /// Puts a subquery with the items into FROM, if a clause, an aggregate or another call needs it: calls of different
 /// arrays multiply the rows, the same call is the same item wherever it stands.
 ///
@@ -32,6 +35,10 @@ pub(crate) fn rows_for_calls(select: &mut Select, order: Option<&mut OrderBy>) -
     for call in &calls.found {
         if !different.contains(call) {
             different.push(call.clone());
+        }
+        if different.len() > CALLS_MAX {
+            let message = format!("more than {CALLS_MAX} different calls of arrayJoin in one SELECT");
+            return Err(Error::new(ErrorCode::NotImplemented, message));
         }
     }
     let needed =

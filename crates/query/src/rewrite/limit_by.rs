@@ -102,7 +102,7 @@ fn over(name: &str, spec: WindowSpec) -> Expr {
 fn with_ties(query: &mut Query, rows: u64, skipped: u64) -> Result<()> {
     let list = match &query.order_by {
         Some(OrderBy { kind: OrderByKind::Expressions(list), .. }) if !list.is_empty() => list,
-        _ => return Err(Error::new(ErrorCode::SyntaxError, "LIMIT WITH TIES needs ORDER BY")),
+        _ => return Err(Error::new(ErrorCode::WithTiesWithoutOrderBy, "LIMIT WITH TIES needs ORDER BY")),
     };
     let SetExpr::Select(select) = query.body.as_mut() else {
         return Err(refused("LIMIT WITH TIES behind a set operation needs a subquery around it"));

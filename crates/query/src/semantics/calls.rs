@@ -13,6 +13,10 @@ use super::syntax::typed;
 use crate::functions::rewrites::{self, call};
 use crate::functions::{self, Plan, ROW_KEY, Row, parameters as parameters_of};
 
+/// Aggregates to which it matters how often a value is there, and which cannot leave the repetitions out.
+const COUNTS_EACH: [&str; 8] =
+    ["quantile", "quantiles", "quantileExact", "median", "percentile", "vwap", "avgWeighted", "twap"];
+
 pub(super) fn list(arguments: &mut FunctionArguments) -> Option<&mut FunctionArgumentList> {
     match arguments {
         FunctionArguments::List(list) => Some(list),
@@ -144,6 +148,7 @@ fn planned(mut function: Function, row: &'static Row) -> Result<Expr> {
         Plan::Sql(template) => rewrites::parse_template(row.name(), template, &typed_arguments(args)?),
         Plan::Ast(make) => make(typed_arguments(args)?),
         Plan::Aggregate(_) => {
+            check_distinct(&function, row)?;
             if row.name() != "count"
                 && let Some(first) = args.first()
             {
@@ -164,8 +169,10 @@ fn planned(mut function: Function, row: &'static Row) -> Result<Expr> {
             Ok(Expr::Function(function))
         }
         Plan::AggregateSql(template) => {
+            check_distinct(&function, row)?;
             let of_rows = args.len() > 1 || args.first().is_some_and(is_tuple);
-            let args = if row.name() == "uniqExact" && of_rows { vec![call(ROW_KEY, args)] } else { args };
+            let counts = matches!(row.name(), "uniqExact" | "uniqCombined");
+            let args = if counts && of_rows { vec![call(ROW_KEY, args)] } else { args };
             let mut expr = rewrites::parse_template(row.name(), template, &args)?;
             hand_over(&mut expr, &function);
             Ok(expr)
@@ -200,6 +207,14 @@ fn is_distinct(function: &Function) -> bool {
     }
 }
 
+fn check_distinct(function: &Function, row: &Row) -> Result<()> {
+    if is_distinct(function) && COUNTS_EACH.contains(&row.name()) {
+        let message = format!("{} of DISTINCT values is not supported", row.name());
+        return Err(Error::new(ErrorCode::NotImplemented, message));
+    }
+    Ok(())
+}
+
 fn is_tuple(expr: &Expr) -> bool {
     match expr {
         Expr::Tuple(_) => true,
@@ -208,21 +223,39 @@ fn is_tuple(expr: &Expr) -> bool {
     }
 }
 
-/// FILTER and OVER of a call go to the aggregates that it stands for.
+/// DISTINCT, FILTER and OVER of a call go to the aggregates that it stands for, not to those in its arguments.
 fn hand_over(expr: &mut Expr, outer: &Function) {
-    struct Hand<'a>(&'a Function);
+    struct Hand<'a> {
+        outer: &'a Function,
+        depth: usize,
+    }
     impl VisitorMut for Hand<'_> {
         type Break = ();
         fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+            let Expr::Function(function) = expr else { return ControlFlow::Continue(()) };
+            if !functions::is_aggregate(&function.name) {
+                return ControlFlow::Continue(());
+            }
+            if self.depth == 0 {
+                function.filter.clone_from(&self.outer.filter);
+                function.over.clone_from(&self.outer.over);
+                if is_distinct(self.outer)
+                    && let Some(list) = list(&mut function.args)
+                {
+                    list.duplicate_treatment = Some(DuplicateTreatment::Distinct);
+                }
+            }
+            self.depth += 1;
+            ControlFlow::Continue(())
+        }
+        fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
             if let Expr::Function(function) = expr
                 && functions::is_aggregate(&function.name)
             {
-                function.filter.clone_from(&self.0.filter);
-                function.over.clone_from(&self.0.over);
-                return ControlFlow::Break(());
+                self.depth -= 1;
             }
             ControlFlow::Continue(())
         }
     }
-    let _ = VisitMut::visit(expr, &mut Hand(outer));
+    let _ = VisitMut::visit(expr, &mut Hand { outer, depth: 0 });
 }

@@ -129,7 +129,7 @@ fn rewritten(expr: Expr) -> Result<Expr> {
         Expr::Ceil { expr, field } => rounded("ceil", *expr, field),
         Expr::Floor { expr, field } => rounded("floor", *expr, field),
         Expr::InList { expr, list, negated } => {
-            let list = super::tuple_in::one_row(&expr, list);
+            let list = super::tuple_in::one_row(&expr, list)?;
             in_without_null(flag(*expr), list.into_iter().map(flag).collect(), negated)
         }
         Expr::Between { expr, negated, low, high } => {

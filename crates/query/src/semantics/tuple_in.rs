@@ -3,11 +3,11 @@
 
 use sqlparser::ast::{
     BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, Query, SelectItem, SetExpr,
-    TableFactor,
+    TableFactor, Value,
 };
 use sqlparser::dialect::ClickHouseDialect;
 use sqlparser::parser::Parser;
-use zepto_common::{Error, Result};
+use zepto_common::{Error, ErrorCode, Result};
 
 use crate::functions::rewrites::call;
 
@@ -76,12 +76,39 @@ fn spread(rows: &mut Query) {
 }
 
 /// `(a, b) IN (1, 2)` has one row in its list, not two values.
-pub(super) fn one_row(expr: &Expr, list: Vec<Expr>) -> Vec<Expr> {
-    let tuple = elements_of(expr).is_some_and(|elements| elements.len() > 1 && elements.len() == list.len());
-    let values = list.iter().all(|item| matches!(item, Expr::Value(_) | Expr::UnaryOp { .. }));
-    match tuple && values {
-        true => vec![call("tuple", list.into_iter().map(super::typed).collect())],
-        false => list,
+///
+/// # Errors
+/// `IncorrectElementOfSet`: a row of the list has another number of values.
+pub(super) fn one_row(expr: &Expr, list: Vec<Expr>) -> Result<Vec<Expr>> {
+    let Some(wanted) = elements_of(expr).map(|elements| elements.len()).filter(|wanted| *wanted > 1) else {
+        return Ok(list);
+    };
+    let is_null = |item: &Expr| matches!(item, Expr::Value(value) if value.value == Value::Null);
+    let is_value = |item: &Expr| matches!(item, Expr::Value(_) | Expr::UnaryOp { .. });
+    if list.len() == wanted && list.iter().all(is_value) {
+        return Ok(vec![call("tuple", list.into_iter().map(super::typed).collect())]);
+    }
+    for item in list.iter().map(bare) {
+        let size = elements_of(item).map(|elements| elements.len());
+        let message = match size {
+            Some(size) if size != wanted => {
+                format!("Incorrect size of tuple in set: {size} instead of {wanted}")
+            }
+            None if is_value(item) && !is_null(item) => {
+                "Invalid element type in set: expected Tuple".to_owned()
+            }
+            _ => continue,
+        };
+        return Err(Error::new(ErrorCode::IncorrectElementOfSet, message));
+    }
+    Ok(list)
+}
+
+/// An expression without its brackets.
+fn bare(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Nested(inner) => bare(inner),
+        other => other,
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray};
 use arrow::compute::{cast, is_null, kernels::zip::zip};
-use arrow::datatypes::{DataType, FieldRef};
+use arrow::datatypes::{DataType, FieldRef, TimeUnit};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::AggregateOrderSensitivity;
@@ -118,6 +118,11 @@ impl Adapted {
         let ignore_nulls = args.ignore_nulls || self.kind == Kind::Items;
         (AccumulatorArgs { return_field: field, ignore_nulls, ..args }, finish)
     }
+}
+
+/// A time that counts parts of a second: its ticks are not its seconds.
+fn is_fine_time(ty: &DataType) -> bool {
+    matches!(ty, DataType::Timestamp(unit, _) if *unit != TimeUnit::Second)
 }
 
 /// What an aggregate gives is no LowCardinality any more.
@@ -254,6 +259,10 @@ impl AggregateUDFImpl for Adapted {
             Kind::Same | Kind::AllBits | Kind::Bits => {
                 return Ok(Arc::new(fields[0].as_ref().clone().with_name(self.name)));
             }
+            Kind::Mean if fields.iter().any(|field| is_fine_time(field.data_type())) => {
+                let message = format!("{} of {first} is not supported: take it of toFloat64(…)", self.name);
+                return Err(fault(ErrorCode::NotImplemented, message));
+            }
             Kind::Mean if nullable => ColumnType::Float64.nullable(),
             Kind::Mean => ColumnType::Float64,
             Kind::Sum if nullable => sum_type(&first).nullable(),
@@ -265,7 +274,10 @@ impl AggregateUDFImpl for Adapted {
 
     fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
         Ok(match self.kind {
-            Kind::Mean => vec![DataType::Float64; types.len()],
+            // What has no seconds as a float keeps its type, and is refused with the type of the result.
+            Kind::Mean => {
+                types.iter().map(|ty| if is_fine_time(ty) { ty.clone() } else { DataType::Float64 }).collect()
+            }
             Kind::AllBits | Kind::Bits => types
                 .iter()
                 .map(|ty| if *ty == DataType::Boolean { DataType::UInt8 } else { ty.clone() })

@@ -52,7 +52,11 @@ fn places_in_one(lists: &Lists, values: &ArrayRef, wanted: &ArrayRef) -> Result<
     Ok(wanted.iter().map(|value| index.get(value.data()).cloned().unwrap_or_default()).collect())
 }
 
+/// Whether an array has the value, or a map the key.
 pub(super) fn has(call: &Call<'_>) -> Result<ArrayRef> {
+    if matches!(call.base(0), ColumnType::Map(..)) {
+        return crate::functions::maps::contains(call);
+    }
     Ok(Arc::new(places(call)?.iter().map(|found| Some(!found.is_empty())).collect::<BooleanArray>()))
 }
 

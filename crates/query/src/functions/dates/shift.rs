@@ -78,7 +78,7 @@ pub(super) fn add(call: &Call<'_>) -> Result<ArrayRef> {
 
 fn add_one(tick: i64, count: i64, per_second: i64, width: Width, zone: &mut Zone) -> Result<i64> {
     if let Width::Nanos(nanos) = width {
-        let step = i128::from(count) * i128::from(nanos) * i128::from(per_second) / 1_000_000_000;
+        let step = i128::from(count) * (i128::from(nanos) * i128::from(per_second) / 1_000_000_000);
         return i64::try_from(i128::from(tick) + step).map_err(|_| range());
     }
     let (utc, rest) = (tick.div_euclid(per_second), tick.rem_euclid(per_second));

@@ -169,9 +169,9 @@ pub(super) fn json_extract(mut args: Vec<Expr>) -> Made {
     let of = match &ty {
         ColumnType::String => return Ok(call("JSONExtractString", args)),
         ColumnType::Bool => "JSONExtractBool",
-        ColumnType::UInt8 | ColumnType::UInt16 | ColumnType::UInt32 | ColumnType::UInt64 => "JSONExtractUInt",
-        ColumnType::Int8 | ColumnType::Int16 | ColumnType::Int32 | ColumnType::Int64 => "JSONExtractInt",
-        ColumnType::Float32 | ColumnType::Float64 => "JSONExtractFloat",
+        ColumnType::UInt8 | ColumnType::UInt16 | ColumnType::UInt32 | ColumnType::UInt64 => "__json_uint",
+        ColumnType::Int8 | ColumnType::Int16 | ColumnType::Int32 | ColumnType::Int64 => "__json_int",
+        ColumnType::Float32 | ColumnType::Float64 => "__json_float",
         other => {
             let message = format!("JSONExtract of {other} is not supported: numbers, Bool and String are");
             return Err(Error::new(ErrorCode::NotImplemented, message));

@@ -155,7 +155,7 @@ pub(crate) fn week_mode(call: &Call<'_>) -> i64 {
 pub(crate) fn year_week(call: &Call<'_>) -> Result<ArrayRef> {
     let mode = week_mode(call) | 2;
     let (values, per_second) = ticks(&call.array(0)?)?;
-    let mut zone = match call.literal_text(2) {
+    let mut zone = match call.constant_text(2)? {
         Some(name) => Zone::named(Some(name))?,
         None => zone_of(&call.base(0))?,
     };
