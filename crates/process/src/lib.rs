@@ -5,6 +5,7 @@
 //! - [`file`]: the YAML file, with every fault of it named at once
 //! - [`parts`]: the groups of keys that the processes share, and what must hold of them
 //! - [`add_node`]: nodes named by hand
+//! - [`allocator`]: when freed memory goes back to the system
 //! - [`memory`]: how much memory the machine or the control group leaves
 //! - [`telemetry`]: log output and the metrics recorder
 //! - [`gauges`]: what the process says of itself: memory, processor time
@@ -13,6 +14,7 @@
 //! - [`listening`]: the first line on stdout
 
 pub mod add_node;
+pub mod allocator;
 pub mod file;
 pub mod flags;
 pub mod gauges;

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
-use zepto_process::{Stop, listening, telemetry};
+use zepto_process::{Stop, allocator, listening, telemetry};
 use zepto_storage_node::{Config, Flags, start};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    allocator::give_back_soon();
     match run(&Flags::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 use tokio_util::sync::CancellationToken;
 use zepto_engine::Store;
+use zepto_process::allocator;
 
 /// Time between two looks.
 const PERIOD: Duration = Duration::from_secs(2);
@@ -41,7 +42,7 @@ pub(crate) async fn give_memory_back(store: Arc<Store>, stop: CancellationToken)
     while tokio::time::timeout(PERIOD, stop.cancelled()).await.is_err() {
         if watch.look(cpu_time(), store.stats().checkpoints) {
             // A failure is a panic in the allocator, which would have ended the process.
-            let _ = tokio::task::spawn_blocking(collect).await;
+            let _ = tokio::task::spawn_blocking(allocator::give_back_now).await;
         }
     }
 }
@@ -49,12 +50,6 @@ pub(crate) async fn give_memory_back(store: Arc<Store>, stop: CancellationToken)
 fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
-}
-
-#[expect(unsafe_code, reason = "the allocator's C interface has no safe form")]
-fn collect() {
-    // SAFETY: may be called from any thread at any time; it touches free memory only.
-    unsafe { libmimalloc_sys::mi_collect(true) }
 }
 
 #[cfg(test)]
