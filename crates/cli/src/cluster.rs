@@ -16,6 +16,8 @@ pub(crate) enum Cluster {
     Status(Status),
     /// Moves of partitions: what is under way and what has ended; begin, pause and take back those for the sake of balance
     Rebalance(Rebalance),
+    /// Has a node own a partition whose complete copies will not come back: rows that it lacks are lost
+    ForceOwner(ForceOwner),
     /// Has a storage node give all its partitions away, so that it can leave for good; ends before that is done
     Drain(Drain),
 }
@@ -59,6 +61,22 @@ enum Action {
     Cancel,
 }
 
+/// Forces an owner.
+#[derive(Args)]
+pub(crate) struct ForceOwner {
+    #[command(flatten)]
+    server: Server,
+    /// The partition's number
+    #[arg(long)]
+    partition: u16,
+    /// The node's id; it must be there, and healthy
+    #[arg(long)]
+    node: u32,
+    /// Rows that only other copies have may be lost
+    #[arg(long)]
+    accept_loss: bool,
+}
+
 /// Drains a node.
 #[derive(Args)]
 pub(crate) struct Drain {
@@ -80,6 +98,15 @@ impl Cluster {
                 show(&text, status.json, report)?;
             }
             Self::Rebalance(rebalance) => rebalance.run()?,
+            Self::ForceOwner(wanted) => {
+                let ForceOwner { server, partition, node, accept_loss } = wanted;
+                let loss = u8::from(*accept_loss);
+                let path = format!(
+                    "/admin/rebalance/force-owner?partition={partition}&node={node}&accept_loss={loss}"
+                );
+                Client::new(server)?.change(Method::POST, &path)?;
+                println!("node {node} owns partition {partition}");
+            }
             Self::Drain(drain) => {
                 let (client, node) = (Client::new(&drain.server)?, drain.node);
                 if drain.cancel {
@@ -167,7 +194,14 @@ pub(crate) fn report(status: &Value) -> String {
     }
     text.push('\n');
     let columns = ["id", "role", "state", "incarnation", "zone", "http", "rpc", "owned", "copies"];
-    text + &table(&columns, &status["nodes"])
+    text += &table(&columns, &status["nodes"]);
+    let partitions = status["partitions"].as_array().into_iter().flatten();
+    let lost = partitions.filter(|it| it["available"] == false).map(|it| cell(&it["partition"]));
+    let lost: Vec<String> = lost.collect();
+    if !lost.is_empty() {
+        text += &format!("\nno complete copy of these partitions is there: {}\n", lost.join(", "));
+    }
+    text
 }
 
 /// These columns of a list of objects, under their names.
@@ -209,6 +243,11 @@ mod tests {
         assert_eq!(lines.len(), 9 + 1 + 3, "{text}");
         assert!(lines[11].starts_with("0      storage  ACTIVE   -"), "{text}");
         assert!(lines[12].starts_with("99999  ingest   JOINING"), "{text}");
+        let lost = json!({"partitions": [
+            {"partition": 3, "available": false}, {"partition": 4, "available": true},
+            {"partition": 5, "available": false},
+        ]});
+        assert!(report(&lost).ends_with("partitions is there: 3, 5\n"), "{}", report(&lost));
     }
     #[test]
     fn moves_have_a_line_each_and_a_change_says_what_holds_now() {

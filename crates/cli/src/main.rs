@@ -47,6 +47,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    zepto_process::allocator::give_back_soon();
     let result = match Arguments::parse().command {
         Command::Playground(options) => options.run(),
         Command::Sql(options) => options.run(),

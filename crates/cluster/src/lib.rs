@@ -5,6 +5,7 @@
 //! - [`pulse`]: the task that sends and hears heartbeats, and resolves the others' names again and again
 //! - [`router`]: the cut of a block of rows by owner, after a routing table that may be old
 //! - [`replicate`]: what copies of a partition say to each other: streams, bounds, reconnects
+//! - [`statements`]: what runs on the other nodes, for people
 //! - [`write`]: rows to the owners: streams, bounds, retries, the [`zepto_common::service::RowSink`] of an edge
 
 pub mod heartbeat;
@@ -12,6 +13,7 @@ pub mod members;
 pub mod pulse;
 pub mod replicate;
 pub mod router;
+pub mod statements;
 pub mod write;
 
 pub use heartbeat::{Heartbeat, Secret};

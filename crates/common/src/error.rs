@@ -100,6 +100,11 @@ codes! {
     UnknownTypeOfQuery = 78 UNKNOWN_TYPE_OF_QUERY 404;
     UnknownDatabase = 81 UNKNOWN_DATABASE 404;
     DatabaseAlreadyExists = 82 DATABASE_ALREADY_EXISTS 500;
+    FormatIsNotSuitableForInput = 85 FORMAT_IS_NOT_SUITABLE_FOR_INPUT 500;
+    IncorrectElementOfSet = 124 INCORRECT_ELEMENT_OF_SET 500;
+    FormatIsNotSuitableForOutput = 399 FORMAT_IS_NOT_SUITABLE_FOR_OUTPUT 500;
+    CannotUpdateColumn = 420 CANNOT_UPDATE_COLUMN 500;
+    WithTiesWithoutOrderBy = 476 WITH_TIES_WITHOUT_ORDER_BY 500;
     UnknownSetting = 115 UNKNOWN_SETTING 404;
     IncorrectData = 117 INCORRECT_DATA 400;
     SizeOfFixedStringDoesntMatch = 19 SIZE_OF_FIXED_STRING_DOESNT_MATCH 500;

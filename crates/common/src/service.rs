@@ -155,6 +155,40 @@ pub struct NodeStatus {
     pub rows_per_second: Option<u64>,
 }
 
+/// Which running statements are meant: those of which all that is given is true.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StatementsMeant {
+    /// The statement's id.
+    pub query_id: Option<String>,
+    /// Whose it is.
+    pub user: Option<String>,
+}
+
+impl StatementsMeant {
+    /// The statement of this id.
+    #[must_use]
+    pub fn of_id(query_id: &str) -> Self {
+        Self { query_id: Some(query_id.to_owned()), user: None }
+    }
+
+    /// Whether this one is meant.
+    #[must_use]
+    pub fn has(&self, query: &RunningQuery) -> bool {
+        self.query_id.as_ref().is_none_or(|id| *id == query.query_id)
+            && self.user.as_ref().is_none_or(|user| *user == query.user)
+    }
+}
+
+/// Statements that run on the other nodes of a cluster. A node that does not answer in time is passed over.
+#[async_trait]
+pub trait StatementsElsewhere: Send + Sync {
+    /// All of them.
+    async fn running(&self) -> Vec<RunningQuery>;
+
+    /// Stops those that are meant; gives them.
+    async fn stop(&self, meant: &StatementsMeant) -> Vec<RunningQuery>;
+}
+
 /// Knows the nodes.
 pub trait ClusterNodes: Send + Sync {
     /// All of them, by id.
@@ -226,6 +260,8 @@ pub struct Progress {
     pub total_rows: AtomicU64,
     /// Rows written by INSERT … SELECT or a mutation.
     pub written_rows: AtomicU64,
+    /// Bytes of these rows.
+    pub written_bytes: AtomicU64,
     /// Rows of the result so far.
     pub result_rows: AtomicU64,
     /// Most bytes of memory that the statement held; 0 while nobody counts them.
@@ -283,6 +319,9 @@ pub struct RunningQuery {
     pub read_rows: u64,
     /// Bytes of memory it holds.
     pub memory_usage: u64,
+    /// The node that it was sent to, in a cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<u32>,
 }
 
 /// Runs statements (all but INSERT with data, which the door decodes and hands to [`RowSink`]).
@@ -297,9 +336,19 @@ pub trait QueryService: Send + Sync {
     /// Evaluates expressions in VALUES under this context.
     fn evaluator(&self, context: &RequestContext) -> Arc<dyn ExpressionEvaluator>;
 
-    /// What runs now.
+    /// What runs now on this node.
     fn running(&self) -> Vec<RunningQuery>;
 
-    /// Stops a statement; false when there is none with this id.
+    /// Stops a statement of this node; false when there is none with this id.
     fn kill(&self, query_id: &str) -> bool;
+
+    /// What runs now on all nodes.
+    async fn running_everywhere(&self) -> Vec<RunningQuery> {
+        self.running()
+    }
+
+    /// Stops a statement, whichever node it was sent to; false when there is none with this id.
+    async fn kill_everywhere(&self, query_id: &str) -> bool {
+        self.kill(query_id)
+    }
 }

@@ -24,7 +24,7 @@ use zepto_common::placement::{Assignment, Grant, InSyncSet, Placement, Replica};
 use zepto_common::schema::TableSchema;
 use zepto_common::service::{RowSink, WriteRequest};
 use zepto_common::{BatchId, Epoch, Error, NodeId, PartitionId, Result, Token};
-use zepto_engine::copies::{CopyOptions, CopyStatus, Leave, PeerMessage, Peers, SystemClock};
+use zepto_engine::copies::{CopyOptions, CopyStatus, Leave, Letter, Peers, SystemClock};
 use zepto_engine::{Store, StoreOptions};
 use zepto_replication::{Alarm, Change, Phase, Timing};
 
@@ -48,9 +48,9 @@ struct Wire {
 }
 
 impl Peers for Wire {
-    fn send(&self, _to: Replica, partition: PartitionId, message: PeerMessage) {
+    fn send(&self, letters: Vec<Letter>) {
         if let (Some(me), Some(other)) = (self.me.get(), self.other.get().and_then(Weak::upgrade)) {
-            other.deliver(partition, *me, message);
+            other.deliver(*me, letters.into_iter().map(|it| (it.partition, it.message)).collect());
         }
     }
 

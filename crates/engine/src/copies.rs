@@ -38,10 +38,22 @@ pub use whole::{Fetched, Piece, TableSum, Whole};
 /// What copies say to each other.
 pub type PeerMessage = Message<Payload, Whole>;
 
+/// A message for another node's copy of a partition.
+#[derive(Debug)]
+pub struct Letter {
+    /// Where that copy is.
+    pub to: Replica,
+    /// Which one it is.
+    pub partition: PartitionId,
+    /// What it is told.
+    pub message: PeerMessage,
+}
+
 /// The way to the other nodes. No call may wait: drain threads make them.
 pub trait Peers: fmt::Debug + Send + Sync {
-    /// Sends a message to a copy of a partition; what cannot be sent now may be dropped, the protocol repeats it.
-    fn send(&self, to: Replica, partition: PartitionId, message: PeerMessage);
+    /// Sends what a drain thread has to say by now, in this order for each copy; what cannot be sent now may be dropped, the
+    /// protocol repeats it. Entries of one block come together, so that the block need go only once.
+    fn send(&self, letters: Vec<Letter>);
 
     /// Asks the coordinator; its answer comes as a placement, or never.
     fn propose(&self, change: Change);

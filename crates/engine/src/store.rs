@@ -35,7 +35,7 @@ pub use crate::background::SnapshotInfo;
 pub use crate::catalog::{AlterOp, ColumnPosition, NewTable, ViewDefinition};
 pub use crate::segment::Codec;
 pub use crate::table::{TableSnapshot, ViewSnapshot};
-pub use changes::{Condition, Conditions, Judge};
+pub use changes::{Condition, Conditions, Judge, Rewriter, Update};
 pub use health::LogState;
 pub use mutate::RewriteFn;
 pub use options::{SealLimits, StoreOptions};

@@ -36,14 +36,20 @@ pub(crate) async fn whoami(State(service): Shared, request: Request) -> Response
 
 pub(crate) async fn queries(State(service): Shared, request: Request) -> Response {
     let allowed = admin(&service, &request);
-    answer(&service, allowed.map(|_| json!({"queries": service.door.queries.running()})))
+    drop(request);
+    let listed = match allowed {
+        Ok(_) => Ok(json!({"queries": service.door.queries.running_everywhere().await})),
+        Err(error) => Err(error),
+    };
+    answer(&service, listed)
 }
 
 pub(crate) async fn kill(State(service): Shared, Path(id): Path<String>, request: Request) -> Response {
     if let Err(error) = admin(&service, &request) {
         return reply::error_reply(&error, &service.identity().version);
     }
-    let killed = service.door.queries.kill(&id);
+    drop(request);
+    let killed = service.door.queries.kill_everywhere(&id).await;
     let status = if killed { StatusCode::OK } else { StatusCode::NOT_FOUND };
     reply::json_reply(status, &json!({"query_id": id, "killed": killed}))
 }
@@ -56,7 +62,12 @@ pub(crate) async fn settings(State(service): Shared, request: Request) -> Respon
 /// `GET /admin/nodes`.
 pub(crate) async fn nodes(State(service): Shared, request: Request) -> Response {
     let allowed = admin(&service, &request);
-    answer(&service, allowed.map(|_| service.door.node.nodes()))
+    drop(request);
+    let told = match allowed {
+        Ok(_) => Ok(service.door.node.nodes().await),
+        Err(error) => Err(error),
+    };
+    answer(&service, told)
 }
 
 /// `GET /admin/feeds`.
@@ -148,6 +159,22 @@ pub(crate) async fn cancel_rebalance(State(service): Shared, request: Request) -
 /// `DELETE /admin/nodes/<id>`: the node gives all away. Answered when that is agreed on, not when it is done.
 pub(crate) async fn drain_node(State(service): Shared, Path(id): Path<String>, request: Request) -> Response {
     change_rebalance(&service, request, |_| Ok(RebalanceChange::Drain(node_of(&id)?))).await
+}
+
+/// `POST /admin/rebalance/force-owner?partition=<number>&node=<id>&accept_loss=1`: the way out when no copy that has every row comes
+/// back.
+pub(crate) async fn force_owner(State(service): Shared, request: Request) -> Response {
+    let wanted = |request: &Request| {
+        let parameters = Parameters::parse(request.uri().query().unwrap_or_default())?;
+        let number = |name: &str| {
+            let missing = || Error::new(ErrorCode::BadArguments, format!("{name}=<number> is missing"));
+            parameters.get(name).and_then(|text| text.parse().ok()).ok_or_else(missing)
+        };
+        let accept_loss = parameters.get("accept_loss").is_some_and(|it| it == "1");
+        let (partition, node) = (number("partition")?, number("node")?);
+        Ok(RebalanceChange::ForceOwner { partition, node, accept_loss })
+    };
+    change_rebalance(&service, request, wanted).await
 }
 
 pub(crate) async fn version(State(service): Shared, request: Request) -> Response {

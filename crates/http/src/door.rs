@@ -76,6 +76,15 @@ pub enum RebalanceChange {
     Drain(u32),
     /// This node stays after all.
     Keep(u32),
+    /// This node, with the disk that it has, owns a partition from now on, whatever it lacks of it.
+    ForceOwner {
+        /// The partition.
+        partition: u32,
+        /// The node.
+        node: u32,
+        /// Rows that only other copies have may be lost.
+        accept_loss: bool,
+    },
 }
 
 fn alone() -> Error {
@@ -112,7 +121,7 @@ pub trait NodeInfo: Send + Sync {
     fn refresh_gauges(&self);
 
     /// The nodes with their states, for `/admin/nodes`; without a cluster there is this one.
-    fn nodes(&self) -> Value {
+    async fn nodes(&self) -> Value {
         let identity = self.identity();
         let id = identity.node_id.parse::<u32>().unwrap_or_default();
         json!({"nodes": [{"id": id, "role": identity.role, "state": "ACTIVE"}]})

@@ -124,6 +124,7 @@ impl Summary {
             read_bytes: load(&progress.read_bytes),
             total_rows: load(&progress.total_rows),
             written_rows: load(&progress.written_rows),
+            written_bytes: load(&progress.written_bytes),
             result_rows,
             result_bytes,
             memory_usage: load(&progress.memory_usage),

@@ -57,6 +57,7 @@ impl Routes {
             .route("/admin/rebalance/pause", post(admin::pause_rebalance))
             .route("/admin/rebalance/resume", post(admin::resume_rebalance))
             .route("/admin/rebalance/cancel", post(admin::cancel_rebalance))
+            .route("/admin/rebalance/force-owner", post(admin::force_owner))
             .route("/admin/cluster", get(admin::cluster))
             .route("/admin/feeds", get(admin::feeds))
             .route("/admin/settings", get(admin::settings))

@@ -155,8 +155,15 @@ impl Agreed {
         &self.client
     }
 
-    /// The nodes, as the coordinators told them last.
-    pub(crate) fn nodes(&self) -> Value {
+    /// The nodes, as the coordinators told them last. No node's heartbeats come here: what they say of rows is asked of
+    /// the coordinators, and null while those are away.
+    pub(crate) async fn nodes(&self) -> Value {
+        let status = self.cluster().await.unwrap_or_default();
+        let heard = |id: u32| {
+            let nodes = status["nodes"].as_array().into_iter().flatten();
+            let mut rates = nodes.filter(|it| it["id"] == id).map(|it| it["rows_per_second"].clone());
+            rates.next().unwrap_or_default()
+        };
         let placement = self.placement.borrow().clone();
         let told = self.known.read().nodes.clone();
         let shown = |node: &wire::Node| {
@@ -171,6 +178,7 @@ impl Agreed {
                 "http": http,
                 "rpc": rpc,
                 "partitions_owned": placement.owned_by(NodeId(node.node_id)).count(),
+                "rows_per_second": heard(node.node_id),
             })
         };
         json!({ "nodes": told.values().map(shown).collect::<Vec<_>>() })

@@ -140,8 +140,8 @@ impl NodeInfo for IngestInfo {
         metrics::gauge!(names::PLACEMENT_VERSION).set(placement as f64);
     }
 
-    fn nodes(&self) -> Value {
-        self.agreed.nodes()
+    async fn nodes(&self) -> Value {
+        self.agreed.nodes().await
     }
 
     async fn cluster(&self) -> Result<Value> {
@@ -160,6 +160,9 @@ impl NodeInfo for IngestInfo {
             RebalanceChange::Cancel => rebalance::cancel(client).await,
             RebalanceChange::Drain(node) => rebalance::drain(client, node).await,
             RebalanceChange::Keep(node) => rebalance::keep(client, node).await,
+            RebalanceChange::ForceOwner { partition, node, accept_loss } => {
+                rebalance::force_owner(client, partition, node, accept_loss).await
+            }
         }
     }
 

@@ -184,7 +184,7 @@ impl IngestNode {
             &config,
             agreed.clone(),
             sink.clone(),
-            pool,
+            pool.clone(),
             secret.wire().peer_tls().cloned(),
             feeds.statuses(),
         ));
@@ -201,7 +201,7 @@ impl IngestNode {
         let limits = DoorLimits { insert_bytes, ..DoorLimits::default() };
         let door = Door {
             sink,
-            queries: Arc::new(NoQueries),
+            queries: Arc::new(NoQueries(pool)),
             node: info.clone(),
             auth: Arc::new(auth),
             limits,

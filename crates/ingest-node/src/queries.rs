@@ -4,12 +4,16 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use async_trait::async_trait;
-use zepto_common::service::{Answer, ExpressionEvaluator, QueryService, RequestContext, RunningQuery};
+use zepto_cluster::OwnerPool;
+use zepto_common::service::{
+    Answer, ExpressionEvaluator, QueryService, RequestContext, RunningQuery, StatementsElsewhere,
+    StatementsMeant,
+};
 use zepto_common::types::ColumnType;
 use zepto_common::{Error, ErrorCode, Result};
 
-/// Says that it cannot.
-pub(crate) struct NoQueries;
+/// Says that it cannot; it knows the nodes that can.
+pub(crate) struct NoQueries(pub(crate) Arc<OwnerPool>);
 
 struct NoExpressions;
 
@@ -34,6 +38,14 @@ impl QueryService for NoQueries {
 
     fn kill(&self, _query_id: &str) -> bool {
         false
+    }
+
+    async fn running_everywhere(&self) -> Vec<RunningQuery> {
+        StatementsElsewhere::running(self.0.as_ref()).await
+    }
+
+    async fn kill_everywhere(&self, query_id: &str) -> bool {
+        !self.0.stop(&StatementsMeant::of_id(query_id)).await.is_empty()
     }
 }
 

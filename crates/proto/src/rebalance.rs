@@ -77,6 +77,23 @@ pub async fn keep(client: &CoordinatorClient, node: u32) -> Result<Value> {
     Ok(json!({"id": node, "drain": "cancelled"}))
 }
 
+/// Has a node own a partition, with the disk that it has now and whatever it lacks. Again does it again.
+///
+/// # Errors
+/// As [`status`]; `BadArguments` if loss is not accepted, or there is no such partition or healthy storage node.
+pub async fn force_owner(
+    client: &CoordinatorClient,
+    partition: u32,
+    node: u32,
+    accept_loss: bool,
+) -> Result<Value> {
+    let to = wire::Replica { node_id: node, ..Default::default() };
+    let request = wire::ForceOwnerRequest { envelope: None, partition, to: Some(to), accept_loss };
+    let reply = client.force_owner(request).await.map_err(|error| away(&error))?;
+    accepted(reply.refusal)?;
+    Ok(json!({"partition": partition, "owner": node}))
+}
+
 async fn change_node(
     client: &CoordinatorClient,
     node: u32,

@@ -18,7 +18,7 @@ use futures::stream;
 use zepto_common::catalog::Ddl;
 use zepto_common::error::{Error, ErrorCode, Result};
 use zepto_common::schema::{TableName, TableSchema};
-use zepto_common::service::{Answer, RunningQuery};
+use zepto_common::service::{Answer, RunningQuery, StatementsMeant};
 
 use crate::service::{Core, Run};
 use crate::statement::{NameText, ObjectKind, Statement};
@@ -65,7 +65,7 @@ pub(crate) async fn statement(run: Run, statement: Statement) -> Result<Answer> 
             answer.settings = settings;
             Ok(answer)
         }
-        Statement::Kill { query_id, user, only_listed } => kill(run, query_id, user, only_listed),
+        Statement::Kill { query_id, user, only_listed } => kill(run, query_id, user, only_listed).await,
     }
 }
 
@@ -190,17 +190,17 @@ fn use_database(run: Run, database: String) -> Result<Answer> {
     Ok(answer)
 }
 
-/// KILL QUERY; with TEST it only tells whom it would stop.
-fn kill(run: Run, query_id: Option<String>, user: Option<String>, only_listed: bool) -> Result<Answer> {
+/// KILL QUERY, on whichever node it runs; with TEST it only tells whom it would stop.
+async fn kill(run: Run, query_id: Option<String>, user: Option<String>, only_listed: bool) -> Result<Answer> {
     let me = run.context.query_id.clone();
-    let wanted = |query: &RunningQuery| {
-        query.query_id != me
-            && query_id.as_ref().is_none_or(|id| *id == query.query_id)
-            && user.as_ref().is_none_or(|user| *user == query.user)
-    };
+    let meant = StatementsMeant { query_id, user };
     let (stopped, status) = match only_listed {
-        true => (run.core.running.list().into_iter().filter(wanted).collect(), "waiting"),
-        false => (run.core.running.kill(wanted), "finished"),
+        true => {
+            let mut listed = run.core.running_everywhere().await;
+            listed.retain(|query| query.query_id != me && meant.has(query));
+            (listed, "waiting")
+        }
+        false => (run.core.stop_everywhere(&meant, Some(&me)).await, "finished"),
     };
     let column = |of: fn(&RunningQuery) -> &String| {
         Cells::Text(stopped.iter().map(|query| of(query).clone()).collect())

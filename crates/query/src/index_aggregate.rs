@@ -89,12 +89,22 @@ fn replaced(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPla
     if !grouped && measures.iter().any(|measure| matches!(measure, Measure::Edge(..))) {
         return Ok(None);
     }
-    let (slots, rest) = split(scan.work(), &scan.source().schema, &measures);
-    if slots.is_empty() {
+    // Rows that are only counted need no index.
+    let only_counted = !grouped && measures.iter().all(|measure| matches!(measure, Measure::Rows));
+    let (slots, mut rest) = split(scan.work(), &scan.source().schema, &measures);
+    let mut counted = 0;
+    if only_counted {
+        rest.pieces.retain(|piece| {
+            let known = piece.exact && piece.part.index().is_none();
+            counted += if known { piece.rows() } else { 0 };
+            !known
+        });
+    }
+    if slots.is_empty() && counted == 0 {
         return Ok(None);
     }
-    let states: Arc<dyn ExecutionPlan> =
-        Arc::new(IndexAggregateExec::new(aggregate.schema(), grouped, measures, slots, scan));
+    let states = IndexAggregateExec::new(aggregate.schema(), grouped, measures, slots, scan);
+    let states: Arc<dyn ExecutionPlan> = Arc::new(states.with_counted(counted));
     if rest.pieces.is_empty() {
         return Ok(Some(states));
     }

@@ -147,6 +147,7 @@ impl QueryHandle {
             elapsed: self.elapsed(),
             read_rows: self.progress.read_rows.load(Ordering::Relaxed),
             memory_usage: self.memory.load(Ordering::Relaxed) as u64,
+            node: None,
         }
     }
 }

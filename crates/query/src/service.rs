@@ -12,7 +12,7 @@ use zepto_common::limits::STOPPED_INSERT_WAIT;
 use zepto_common::schema::{DEFAULT_DATABASE, TableName};
 use zepto_common::service::{
     Answer, CatalogChanges, ClusterNodes, Ending, ExpressionEvaluator, QueryService, RequestContext, Role,
-    RowSink, RunningQuery,
+    RowSink, RunningQuery, StatementsElsewhere, StatementsMeant,
 };
 use zepto_engine::Store;
 
@@ -55,6 +55,8 @@ pub struct ClusterSide {
     pub rows: Arc<dyn RowSink>,
     /// Knows the nodes.
     pub nodes: Arc<dyn ClusterNodes>,
+    /// Knows what runs on them.
+    pub statements: Arc<dyn StatementsElsewhere>,
 }
 
 impl std::fmt::Debug for Core {
@@ -91,6 +93,36 @@ impl Core {
             Some(cluster) => cluster.rows.as_ref(),
             None => self.store.as_ref(),
         }
+    }
+
+    /// What runs now, on this node and the others, oldest first on each.
+    pub(crate) async fn running_everywhere(&self) -> Vec<RunningQuery> {
+        let here = self.own_statements(self.running.list());
+        match &self.cluster {
+            Some(cluster) => here.into_iter().chain(cluster.statements.running().await).collect(),
+            None => here,
+        }
+    }
+
+    /// Stops what is meant, on this node and the others.
+    pub(crate) async fn stop_everywhere(
+        &self,
+        meant: &StatementsMeant,
+        except: Option<&str>,
+    ) -> Vec<RunningQuery> {
+        let wanted = |query: &RunningQuery| meant.has(query) && Some(query.query_id.as_str()) != except;
+        let here = self.own_statements(self.running.kill(wanted));
+        match &self.cluster {
+            Some(cluster) => here.into_iter().chain(cluster.statements.stop(meant).await).collect(),
+            None => here,
+        }
+    }
+
+    /// The same with this node's name, if it is one of several.
+    fn own_statements(&self, mut statements: Vec<RunningQuery>) -> Vec<RunningQuery> {
+        let me = self.reads.as_ref().map(|mode| mode.parts.node.0);
+        statements.iter_mut().for_each(|statement| statement.node = me);
+        statements
     }
 
     /// Refuses what this node can only do to its own rows.
@@ -326,6 +358,14 @@ impl QueryService for SqlService {
 
     fn kill(&self, query_id: &str) -> bool {
         !self.core.running.kill(|query| query.query_id == query_id).is_empty()
+    }
+
+    async fn running_everywhere(&self) -> Vec<RunningQuery> {
+        self.core.running_everywhere().await
+    }
+
+    async fn kill_everywhere(&self, query_id: &str) -> bool {
+        !self.core.stop_everywhere(&StatementsMeant::of_id(query_id), None).await.is_empty()
     }
 }
 

@@ -54,7 +54,7 @@ pub(crate) fn register(state: &mut SessionState) {
 type Rows = fn(&Core) -> zepto_common::Result<RecordBatch>;
 
 /// Every table here, by name.
-const TABLES: [(&str, Rows); 12] = [
+const TABLES: [(&str, Rows); 13] = [
     ("columns", tables::columns),
     ("databases", tables::databases),
     ("feed_positions", tables::feed_positions),
@@ -62,6 +62,7 @@ const TABLES: [(&str, Rows); 12] = [
     ("metrics", tables::metrics),
     ("nodes", tables::nodes),
     ("one", tables::one),
+    ("partitions", tables::partitions),
     ("parts", tables::parts),
     ("processes", tables::processes),
     ("settings", tables::settings),
@@ -138,6 +139,9 @@ impl TableProvider for SystemTable {
         let asked = state.config().get_extension::<Settings>().filter(|_| self.name == "settings");
         if let Some(asked) = asked {
             rows = tables::settings_with(&self.core, &asked.0).map_err(external)?;
+        }
+        if self.name == "processes" {
+            rows = tables::processes_of(&self.core.running_everywhere().await).map_err(external)?;
         }
         let rows = declared::completed(&self.name, rows)?;
         MemTable::try_new(self.schema.clone(), vec![vec![rows]])?

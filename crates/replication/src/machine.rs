@@ -11,6 +11,7 @@ mod set;
 mod takeover;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use zepto_common::ids::{Boot, Epoch, Lsn, PartitionId, Token};
 use zepto_common::placement::{Grant, Replica};
@@ -70,7 +71,7 @@ pub struct Copy<P, S> {
     /// What waits for the log: the entry that must be durable, the token it is said under, and the effect.
     gated: VecDeque<(u64, Token, Effect<P, S>)>,
     seen: Token,
-    grant: Option<Grant>,
+    grant: Option<Arc<Grant>>,
     /// The highest sequence of `seen` that was followed.
     last_sequence: u64,
     last_answer: Option<Moment>,
@@ -147,7 +148,7 @@ impl<P: Clone, S> Copy<P, S> {
             durable: 0,
             gated: VecDeque::new(),
             seen: recovered.seen,
-            grant: recovered.grant,
+            grant: recovered.grant.map(Arc::new),
             last_sequence: 0,
             last_answer: None,
             released: false,
@@ -216,7 +217,7 @@ impl<P: Clone, S> Copy<P, S> {
     /// The set's members as this copy knows them.
     #[must_use]
     pub fn grant(&self) -> Option<&Grant> {
-        self.grant.as_ref()
+        self.grant.as_deref()
     }
 
     /// Appends rows, unless they are a repetition.

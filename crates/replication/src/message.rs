@@ -1,5 +1,7 @@
 //! What the copies of one partition say to each other.
 
+use std::sync::Arc;
+
 use zepto_common::ids::{BatchId, Lsn, TableId, Token};
 use zepto_common::placement::Grant;
 
@@ -45,8 +47,8 @@ pub struct Head {
     pub token: Token,
     /// Grows with every message of this token; the answer repeats it.
     pub sequence: u64,
-    /// The right to send, with the set as the owner knows it.
-    pub grant: Grant,
+    /// The right to send, with the set as the owner knows it. Shared by the messages of one owner.
+    pub grant: Arc<Grant>,
 }
 
 /// One message. `P` is a frame's payload, `S` a copy's whole state.

@@ -150,6 +150,7 @@ fn client_of(config: &Config, incarnation: u64) -> Result<CoordinatorClient, Sta
 pub(crate) struct Cluster {
     agreed: Arc<Agreed>,
     sink: Arc<RoutedSink>,
+    pool: Arc<OwnerPool>,
     nodes: Arc<Nodes>,
     readers: Arc<Readers>,
     /// Answers other nodes' reads once the SQL side is there.
@@ -225,7 +226,7 @@ impl Cluster {
             services = services.add_service(copy_server(Ears(agreed.clone()), identity.clone()));
             links = Some(copies::start(parts, identity, &agreed, runtime, &stop, &mut tasks));
         }
-        let ways = Ways { pool, pulse: pulse.clone(), links: links.clone() };
+        let ways = Ways { pool: pool.clone(), pulse: pulse.clone(), links: links.clone() };
         tasks.extend([
             runtime.spawn(serve(sockets.rpc, wire, services, stop.clone())),
             runtime.spawn(agreed.clone().watch(ways, stop.clone())),
@@ -243,6 +244,7 @@ impl Cluster {
         Ok(Self {
             agreed,
             sink: Arc::new(sink),
+            pool,
             nodes,
             readers,
             reads,
@@ -265,6 +267,7 @@ impl Cluster {
             changes: Arc::new(Proposer::new(self.agreed.clone())),
             rows: self.sink.clone(),
             nodes: self.nodes.clone(),
+            statements: self.pool.clone(),
         }
     }
 

@@ -145,7 +145,7 @@ impl NodeInfo for StorageInfo {
         gauges::refresh(self.memory_limit);
     }
 
-    fn nodes(&self) -> Value {
+    async fn nodes(&self) -> Value {
         match &self.cluster {
             Some((_, nodes)) => nodes.json(),
             None => json!({"nodes": [{"id": self.node_id, "role": "storage", "state": "ACTIVE"}]}),
@@ -171,6 +171,9 @@ impl NodeInfo for StorageInfo {
             RebalanceChange::Cancel => rebalance::cancel(client).await,
             RebalanceChange::Drain(node) => rebalance::drain(client, node).await,
             RebalanceChange::Keep(node) => rebalance::keep(client, node).await,
+            RebalanceChange::ForceOwner { partition, node, accept_loss } => {
+                rebalance::force_owner(client, partition, node, accept_loss).await
+            }
         }
     }
 

@@ -115,20 +115,16 @@ impl PeerLinks {
 
     /// Says something to a replica, now or never. Does not wait.
     pub fn send(&self, to: Replica, said: impl Into<Said>) {
-        let said = said.into();
+        self.send_all(to, vec![said.into()]);
+    }
+
+    /// Says several things to a replica, in one message if there is room in it. Does not wait.
+    pub fn send_all(&self, to: Replica, said: Vec<Said>) {
         let known = self.shared.queues.read().get(&to).cloned();
-        let Some(queue) = known.or_else(|| self.begin(to)) else { return dropped(to, "unknown", 1) };
-        {
-            let mut waiting = queue.waiting.lock();
-            let bytes = waiting.bytes_with(&said);
-            let full = waiting.messages.len() >= MESSAGES_MAX || waiting.bytes + bytes > BYTES_MAX;
-            if !waiting.open || (full && !waiting.messages.is_empty()) {
-                let why = if waiting.open { "full" } else { "away" };
-                drop(waiting);
-                return dropped(to, why, 1);
-            }
-            waiting.bytes += bytes;
-            waiting.messages.push_back((said, bytes));
+        let Some(queue) = known.or_else(|| self.begin(to)) else { return dropped(to, "unknown", said.len()) };
+        let (lost, why) = queue.waiting.lock().take_in(said);
+        if lost > 0 {
+            dropped(to, why, lost);
         }
         queue.said.notify_one();
     }
@@ -174,6 +170,25 @@ fn dropped(to: Replica, why: &'static str, messages: usize) {
 }
 
 impl Waiting {
+    /// How many found no place, and why.
+    fn take_in(&mut self, said: Vec<Said>) -> (usize, &'static str) {
+        if !self.open {
+            return (said.len(), "away");
+        }
+        let mut lost = 0;
+        for said in said {
+            let bytes = self.bytes_with(&said);
+            let full = self.messages.len() >= MESSAGES_MAX || self.bytes + bytes > BYTES_MAX;
+            if full && !self.messages.is_empty() {
+                lost += 1;
+                continue;
+            }
+            self.bytes += bytes;
+            self.messages.push_back((said, bytes));
+        }
+        (lost, "full")
+    }
+
     /// What a message adds to the bytes that wait.
     fn bytes_with(&self, said: &Said) -> usize {
         let last = self.messages.back().map_or(&[][..], |(last, _)| last.blocks.as_slice());

@@ -53,7 +53,8 @@ pub enum Step {
 /// The parts of one block.
 #[derive(Debug, Clone)]
 pub struct Ledger {
-    parts: BTreeMap<PartitionId, Part>,
+    /// By partition, in their order.
+    parts: Vec<(PartitionId, Part)>,
     /// The batch id is this edge's own: a duplicate is a row of this very write.
     own_batch: bool,
     schema: SchemaVersion,
@@ -69,11 +70,15 @@ impl Ledger {
     /// Nothing was sent yet.
     #[must_use]
     pub fn new(partition_of_row: &[u16], own_batch: bool, schema: SchemaVersion) -> Self {
-        let mut parts: BTreeMap<PartitionId, Part> = BTreeMap::new();
+        let mut rows_of = vec![0; partition_of_row.iter().max().map_or(0, |&it| usize::from(it) + 1)];
         for &partition in partition_of_row {
-            let part = parts.entry(PartitionId(partition));
-            part.or_insert(Part { rows: 0, stored: None, maybe: false }).rows += 1;
+            if let Some(rows) = rows_of.get_mut(usize::from(partition)) {
+                *rows += 1;
+            }
         }
+        let parts = (0..=u16::MAX).map(PartitionId).zip(rows_of).filter(|(_, rows)| *rows > 0);
+        let parts =
+            parts.map(|(partition, rows)| (partition, Part { rows, stored: None, maybe: false })).collect();
         Self {
             parts,
             own_batch,
@@ -85,16 +90,23 @@ impl Ledger {
         }
     }
 
+    /// Whether every part is still to be stored.
+    #[must_use]
+    pub fn is_all_open(&self) -> bool {
+        self.parts.iter().all(|(_, part)| part.stored.is_none())
+    }
+
     /// Whether this partition's part is still to be stored.
     #[must_use]
     pub fn is_open(&self, partition: PartitionId) -> bool {
-        self.parts.get(&partition).is_some_and(|part| part.stored.is_none())
+        let at = self.parts.binary_search_by_key(&partition, |(it, _)| *it);
+        at.ok().and_then(|at| self.parts.get(at)).is_some_and(|(_, part)| part.stored.is_none())
     }
 
     /// Whether any part is stored, or may be.
     #[must_use]
     pub fn has_stored(&self) -> bool {
-        self.parts.values().any(|part| part.stored.is_some() || part.maybe)
+        self.parts.iter().any(|(_, part)| part.stored.is_some() || part.maybe)
     }
 
     /// Takes in what an owner said of a part that was sent under this epoch and placement.
@@ -106,7 +118,9 @@ impl Ledger {
         verdict: Verdict,
     ) {
         let own_batch = self.own_batch;
-        let Some(part) = self.parts.get_mut(&partition).filter(|part| part.stored.is_none()) else { return };
+        let at = self.parts.binary_search_by_key(&partition, |(it, _)| *it);
+        let part = at.ok().and_then(|at| self.parts.get_mut(at)).map(|(_, part)| part);
+        let Some(part) = part.filter(|part| part.stored.is_none()) else { return };
         match verdict {
             Verdict::Stored => part.stored = Some(Stored::Now),
             Verdict::Duplicate => {
@@ -182,7 +196,7 @@ impl Ledger {
     pub fn step(&mut self) -> Step {
         let wanted = std::mem::take(&mut self.wanted);
         let busy = std::mem::take(&mut self.busy);
-        if self.parts.values().all(|part| part.stored.is_some()) {
+        if self.parts.iter().all(|(_, part)| part.stored.is_some()) {
             return Step::Done;
         }
         // The client is told 429 at once while that is true; later it is better to finish what was begun.
@@ -199,7 +213,7 @@ impl Ledger {
     pub fn end(self) -> Result<WriteReceipt> {
         let mut receipt = WriteReceipt::default();
         let (mut open, mut maybe) = (0, 0);
-        for part in self.parts.values() {
+        for (_, part) in &self.parts {
             match part.stored {
                 Some(Stored::Now) => receipt.rows += part.rows,
                 Some(Stored::Before) => receipt.duplicate_rows += part.rows,

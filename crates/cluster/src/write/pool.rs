@@ -219,7 +219,19 @@ impl OwnerPool {
         }
     }
 
-    fn envelope(&self, placement: PlacementVersion) -> Envelope {
+    /// Who this edge is.
+    pub(crate) fn identity(&self) -> &EdgeIdentity {
+        &self.identity
+    }
+
+    /// Where the other owners are.
+    pub(crate) fn others(&self) -> Vec<(NodeId, String)> {
+        let owners = self.owners.lock();
+        let others = owners.iter().filter(|(node, _)| **node != self.identity.node);
+        others.map(|(node, owner)| (*node, owner.address.clone())).collect()
+    }
+
+    pub(crate) fn envelope(&self, placement: PlacementVersion) -> Envelope {
         Envelope {
             placement_version: placement.0,
             catalog_version: self.catalog.load(Ordering::Relaxed),

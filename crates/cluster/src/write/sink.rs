@@ -453,10 +453,10 @@ fn partitions_of_block(request: &WriteRequest, batch: BatchId, partitions: u16) 
 /// The rows of partitions that are not stored yet, and their partitions.
 fn open_rows(block: &Block, ledger: &Ledger) -> Result<(RecordBatch, Vec<u16>)> {
     let all = &block.partition_of_row;
-    let open: Vec<bool> = all.iter().map(|&it| ledger.is_open(PartitionId(it))).collect();
-    if open.iter().all(|&it| it) {
+    if ledger.is_all_open() {
         return Ok((block.request.rows.clone(), all.clone()));
     }
+    let open: Vec<bool> = all.iter().map(|&it| ledger.is_open(PartitionId(it))).collect();
     let partitions = all.iter().zip(&open).filter(|(_, open)| **open).map(|(it, _)| *it).collect();
     Ok((filter_record_batch(&block.request.rows, &BooleanArray::from(open))?, partitions))
 }

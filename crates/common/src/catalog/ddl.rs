@@ -66,7 +66,7 @@ pub enum Ddl {
         /// A missing one is no error.
         if_exists: bool,
     },
-    /// DELETE: an entry of the catalog, so that it has one place in the order of all changes, and a number.
+    /// DELETE or UPDATE: an entry of the catalog, so that it has one place in the order of all changes, and a number.
     DeleteRows {
         /// The table's name.
         name: TableName,
@@ -74,7 +74,8 @@ pub enum Ddl {
         table: TableId,
         /// The schema that the condition reads.
         schema: SchemaVersion,
-        /// What the SQL side of each node understands; nothing in it depends on who reads it, or when.
+        /// What the SQL side of each node understands: which rows, and the values of an UPDATE; nothing in it depends on who
+        /// reads it, or when.
         condition: String,
     },
     /// CREATE [MATERIALIZED] VIEW. A materialized one without a target gets an id for its states.

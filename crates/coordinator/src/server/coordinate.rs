@@ -390,7 +390,12 @@ impl Coordinate for NodeService {
         request: Request<wire::ForceOwnerRequest>,
     ) -> Result<Response<wire::DoneReply>, Status> {
         let (_, message) = self.core.admit(request, |it| it.envelope.as_ref())?;
-        let (partition, to) = (partition_of(message.partition)?, replica_of(message.to.as_ref())?);
+        let partition = partition_of(message.partition)?;
+        let to = match message.to.as_ref().filter(|to| to.disk_id.is_empty()) {
+            // People name nodes, not disks.
+            Some(to) => self.core.replica_now(NodeId(to.node_id))?,
+            None => replica_of(message.to.as_ref())?,
+        };
         tracing::error!(%partition, to = %to.node, accept_loss = message.accept_loss, "an owner is forced by hand");
         self.core.done(Command::ForceOwner { partition, to, accept_loss: message.accept_loss }).await
     }

@@ -3,6 +3,10 @@
 use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
+use zepto_common::ids::NodeId;
+use zepto_common::placement::Replica;
+use zepto_proto::convert::bad_message;
+use zepto_proto::refusal::Refused;
 
 use super::Core;
 use crate::detector::Opinion;
@@ -23,6 +27,7 @@ impl Core {
                     "partition": it.grant.partition,
                     "epoch": it.grant.epoch,
                     "owner": it.grant.owner.node,
+                    "available": it.grant.set.members.iter().any(|member| state.is_able(*member)),
                     "followers": followers.map(|member| member.node).collect::<Vec<_>>(),
                     "joining": it.joining.iter().map(|member| member.node).collect::<Vec<_>>(),
                     "leaving": it.leaving.iter().map(|member| member.node).collect::<Vec<_>>(),
@@ -78,6 +83,17 @@ impl Core {
             "copies": copies.count(),
             "rows_per_second": self.rows_per_second(node),
         })
+    }
+
+    /// The node with the disk that it has now.
+    ///
+    /// # Errors
+    /// There is no such node, or it has none.
+    pub(super) fn replica_now(&self, node: NodeId) -> Result<Replica, Refused> {
+        let state = self.member.state();
+        let disk = state.nodes().find(|it| it.id == node).and_then(|it| it.disk);
+        let disk = disk.ok_or_else(|| bad_message(format!("there is no storage node {node}")))?;
+        Ok(Replica { node, disk })
     }
 
     /// What the node says of itself by heartbeats; None if this start was not heard.

@@ -1,7 +1,8 @@
-//! Carrying out the committed changes of a store with copies: TRUNCATE, expiry, DELETE.
+//! Carrying out the committed changes of a store with copies: TRUNCATE, expiry, DELETE, UPDATE.
 //!
 //! A change waits in its partition's way, so that once a checkpoint has put the partition's rows into segments, these have
-//! exactly the rows below the change. The segments are written anew without the rows that go, and one replacement of the
+//! exactly the rows below the change. The segments are written anew without the rows that go, with the next values of those
+//! that are updated, and one replacement of the
 //! manifest exchanges them and says that the change is applied: a crash before it leaves the partition as it was, with the
 //! change still to be done; after it nothing is left to do. Drain threads go on meanwhile.
 
@@ -24,7 +25,7 @@ use crate::copies::change::WaitingChange;
 use crate::part::Part;
 use crate::shard::Command;
 use crate::shard::copies::CopyCommand;
-use crate::store::changes::{Condition, meets};
+use crate::store::changes::{Condition, meets, updated};
 use crate::table::{StoredSegment, TableData};
 
 /// Time between two tries of a table's changes after a fault.
@@ -35,7 +36,7 @@ enum Fate {
     Gone,
     /// Those with a time below this go.
     Below(i64),
-    /// Those that meet this go; it reads rows of this schema.
+    /// Those that meet this go, or have other values; it reads rows of this schema.
     Matching(Arc<TableSchema>, Condition),
 }
 
@@ -102,7 +103,7 @@ impl Background {
                 let part = Part::Segment(stored.segment.clone());
                 let next = match left_of(&part, &fates)? {
                     None => continue,
-                    Some(left) => self.segment_of(part.schema(), &left, Some(stored.age))?,
+                    Some((schema, left)) => self.segment_of(&schema, &left, Some(stored.age))?,
                 };
                 if let (Some(next), None) = (&next, stored.segment.hot()) {
                     next.segment.cool();
@@ -174,10 +175,12 @@ impl Background {
     }
 }
 
-/// What is left of a part, in its own schema; None when all stays as it is. A column that was dropped meanwhile is kept: a
-/// condition for another partition may come that reads it.
-fn left_of(part: &Part, fates: &BTreeMap<PartitionId, Fate>) -> Result<Option<Vec<Arc<Chunk>>>> {
-    let schema = part.schema();
+/// What is left of a part: the schema of it, and its rows.
+type Left = (Arc<TableSchema>, Vec<Arc<Chunk>>);
+
+/// What is left of a part, in its own schema unless it gets values of columns that this does not have; None when all stays as it
+/// is. A column that was dropped meanwhile is kept: a condition for another partition may come that reads it.
+fn left_of(part: &Part, fates: &BTreeMap<PartitionId, Fate>) -> Result<Option<Left>> {
     let times = part.time_range();
     let touched = |partition: &PartitionId| match fates.get(partition) {
         None => false,
@@ -188,6 +191,8 @@ fn left_of(part: &Part, fates: &BTreeMap<PartitionId, Fate>) -> Result<Option<Ve
     if !stretches.iter().any(|(partition, _)| touched(partition)) {
         return Ok(None);
     }
+    let own_fates = stretches.iter().filter_map(|(partition, _)| fates.get(partition));
+    let schema = &schema_of(part.schema(), own_fates);
     let all: Vec<usize> = (0..schema.columns.len()).collect();
     let (mut left, mut any) = (Vec::new(), false);
     for (partition, range) in stretches {
@@ -200,35 +205,74 @@ fn left_of(part: &Part, fates: &BTreeMap<PartitionId, Fate>) -> Result<Option<Ve
         // What a condition reads may be of another schema than what is written: both give the same rows.
         let mut conditions = match fate {
             Some(Fate::Matching(of, condition)) if of.version != schema.version => {
-                check_columns(schema, of, &condition.reads)?;
+                check_columns(part.schema(), of, &condition.reads)?;
                 let columns: Vec<usize> = (0..of.columns.len()).collect();
-                Some((part.scan(of, &columns, ranges, BATCH_ROWS), condition))
+                Some(part.scan(of, &columns, ranges, BATCH_ROWS))
             }
             _ => None,
         };
         for batch in part.scan(schema, &all, ranges, BATCH_ROWS) {
             let batch = batch?;
-            let goes = match (fate, &mut conditions) {
-                (Some(Fate::Matching(..)), Some((rows, condition))) => {
-                    let rows = rows.next().ok_or_else(|| Error::internal("two scans of a part differ"))??;
-                    meets(condition, &rows)
-                }
-                (Some(Fate::Matching(_, condition)), None) => meets(condition, &batch),
-                (Some(Fate::Below(cutoff)), _) => below(schema, &batch, *cutoff)?,
-                _ => BooleanArray::from(vec![false; batch.num_rows()]),
+            let read = match &mut conditions {
+                Some(rows) => rows.next().ok_or_else(|| Error::internal("two scans of a part differ"))??,
+                None => batch.clone(),
             };
-            if goes.len() != batch.num_rows() {
-                return Err(Error::internal("a condition says something of other rows than it was given"));
-            }
-            any |= goes.true_count() > 0;
-            let rows = filter_record_batch(&batch, &not(&goes)?)?;
+            let (rows, changed) = rows_left(schema, batch, &read, fate)?;
+            any |= changed;
             if rows.num_rows() > 0 {
                 let all_rows = 0..rows.num_rows() as u32;
                 left.push(Arc::new(Chunk::new(schema.clone(), rows, vec![(partition, all_rows)])?));
             }
         }
     }
-    Ok(any.then_some(left))
+    Ok(any.then(|| (schema.clone(), left)))
+}
+
+/// The schema in which a part is written again.
+fn schema_of<'a>(own: &Arc<TableSchema>, fates: impl Iterator<Item = &'a Fate>) -> Arc<TableSchema> {
+    let mut schema = own.clone();
+    for fate in fates {
+        if let Fate::Matching(of, Condition { update: Some(update), .. }) = fate
+            && of.version > schema.version
+            && update.writes.iter().any(|id| schema.index_of_id(*id).is_none())
+        {
+            schema = of.clone();
+        }
+    }
+    schema
+}
+
+/// What is left of rows of `schema` under a fate, and whether that is something else than before; `read` is the same rows as
+/// the fate's condition reads them.
+fn rows_left(
+    schema: &TableSchema,
+    rows: RecordBatch,
+    read: &RecordBatch,
+    fate: Option<&Fate>,
+) -> Result<(RecordBatch, bool)> {
+    let met = match fate {
+        Some(Fate::Matching(_, condition)) => meets(condition, read),
+        Some(Fate::Below(cutoff)) => below(schema, &rows, *cutoff)?,
+        _ => return Ok((rows, false)),
+    };
+    if met.len() != rows.num_rows() {
+        return Err(Error::internal("a condition says something of other rows than it was given"));
+    }
+    if met.true_count() == 0 {
+        return Ok((rows, false));
+    }
+    let Some(Fate::Matching(of, Condition { update: Some(update), .. })) = fate else {
+        return Ok((filter_record_batch(&rows, &not(&met)?)?, true));
+    };
+    let next = updated(update, read, &met)?;
+    let mut columns = rows.columns().to_vec();
+    for id in &update.writes {
+        // One that was dropped meanwhile has no value any more.
+        if let (Some(from), Some(to)) = (of.index_of_id(*id), schema.index_of_id(*id)) {
+            columns[to] = next.column(from).clone();
+        }
+    }
+    Ok((RecordBatch::try_new(rows.schema(), columns)?, true))
 }
 
 /// Refuses to judge rows by a column whose values are not there any more, because they were written again after it was dropped:
@@ -238,7 +282,7 @@ fn check_columns(has: &TableSchema, of: &TableSchema, reads: &[ColumnId]) -> Res
     match reads.iter().find(gone) {
         None => Ok(()),
         Some(id) => Err(Error::internal(format!(
-            "a DELETE of {} reads column {id}, which was dropped and is not in this copy's files any more: give the node an \
+            "a change of {} reads column {id}, which was dropped and is not in this copy's files any more: give the node an \
              empty disk, so that it fetches its copies anew",
             of.name
         ))),

@@ -1,7 +1,7 @@
 //! A drain thread of a store with copies: the shell of a [`zepto_replication::Copy`] for each of its partitions.
 //!
 //! One turn takes the messages and rows that wait, has the copies judge them, and carries out what they say in its
-//! order: log entries gather in the log's group, messages go out at once. One sync covers the entries of all partitions;
+//! order: log entries gather in the log's group, messages in the outbox, which goes out before the sync. One sync covers the entries of all partitions;
 //! the copies hear of it, and what they say then is carried out too. What is to be shown is published before anybody is
 //! answered. When a row is acknowledged is
 //! the copies' to say; it is shown when no change of the rows below it waits ([`changes`]).
@@ -12,6 +12,7 @@ mod feeds;
 mod group;
 mod inbox;
 mod install;
+mod restless;
 mod room;
 mod writes;
 
@@ -29,16 +30,20 @@ use zepto_replication::{Copy, Moment, Outcome, RequestId};
 use super::positions::Raise;
 use super::{Command, IDLE, Shard, Stored};
 use crate::copies::data::CopyData;
-use crate::copies::{CopyOptions, CopyStatus, Payload, Whole};
+use crate::copies::{CopyOptions, CopyStatus, Letter, Payload, PeerMessage, Whole};
 use crate::wal::LogPosition;
 
 use group::OpenGroup;
 use install::Transfer;
+use restless::Restless;
 use room::Room;
 
 pub(crate) use changes::ChangeItem;
 pub(crate) use inbox::{Delivered, Inbox};
 pub(crate) use install::{Replaced, Replacement, TransferCommand};
+
+/// Messages that wait for each other.
+const LETTERS_MAX: usize = 4_096;
 
 /// What the doors ask of a drain thread with copies.
 #[derive(Debug)]
@@ -106,6 +111,7 @@ enum Waiter {
 pub(crate) struct Copies {
     options: CopyOptions,
     held: BTreeMap<u16, Held>,
+    restless: Restless,
     waiters: HashMap<RequestId, Waiter>,
     requests: u64,
     answers: Vec<(RequestId, Outcome)>,
@@ -113,11 +119,20 @@ pub(crate) struct Copies {
     group: Option<OpenGroup>,
     ticked: Moment,
     settlers: Vec<SyncSender<()>>,
+    /// What is to be said to other nodes, until something is worth waiting for.
+    outbox: Vec<Letter>,
     /// Bytes of entries that were read from the logs again in this turn.
     read_bytes: usize,
     /// Something came in since the last turn.
     stirred: bool,
     failed: bool,
+}
+
+impl Held {
+    fn is_restless(&self) -> bool {
+        let shows_all = self.data.applied >= self.data.state.committed.0;
+        self.reported < self.logged || !shows_all || self.copy.awaits_sync()
+    }
 }
 
 impl Copies {
@@ -133,6 +148,7 @@ impl Copies {
         });
         Self {
             held: held.collect(),
+            restless: Restless::default(),
             options,
             waiters: HashMap::new(),
             requests: 0,
@@ -140,6 +156,7 @@ impl Copies {
             group: None,
             ticked: now,
             settlers: Vec::new(),
+            outbox: Vec::new(),
             read_bytes: 0,
             stirred: true,
             failed: false,
@@ -148,6 +165,38 @@ impl Copies {
 
     fn now(&self) -> Moment {
         self.options.clock.now()
+    }
+
+    /// Says something to another copy, together with what else this turn has to say.
+    fn say(&mut self, to: Replica, partition: PartitionId, message: PeerMessage) {
+        self.outbox.push(Letter { to, partition, message });
+        if self.outbox.len() >= LETTERS_MAX {
+            self.post();
+        }
+    }
+
+    /// Lets out what is to be said.
+    fn post(&mut self) {
+        if !self.outbox.is_empty() {
+            self.options.peers.send(std::mem::take(&mut self.outbox));
+        }
+    }
+
+    /// Whether something that was logged has to be synced.
+    fn await_sync(&self) -> bool {
+        let mut restless = self.restless.iter().filter_map(|it| self.held.get(&it));
+        restless.any(|held| held.copy.awaits_sync())
+    }
+
+    /// Whatever has changed beside what the copies said is found: time, the catalog, what was carried out.
+    fn look_at_all(&mut self) {
+        self.held.keys().for_each(|&partition| self.restless.note(partition));
+    }
+
+    /// Leaves alone who has nothing to be synced or shown.
+    fn let_lie(&mut self) {
+        let held = &self.held;
+        self.restless.retain(|it| held.get(&it).is_some_and(Held::is_restless));
     }
 
     /// How often the copies hear that time has passed.
@@ -162,6 +211,7 @@ impl Shard {
         for partition in copies.held.keys().copied().collect::<Vec<_>>() {
             self.carry_out(&mut copies, partition);
         }
+        copies.post();
         self.show_positions_of(&copies);
         let mut stop = false;
         loop {
@@ -198,11 +248,12 @@ impl Shard {
         let inbox = self.drain().inbox.take();
         let group = self.gather();
         let due = copies.now().since(copies.ticked) >= copies.tick();
-        let waits = copies.held.values().any(|held| held.copy.awaits_sync());
-        if inbox.is_empty() && group.is_empty() && !due && !waits && !copies.stirred {
+        if inbox.is_empty() && group.is_empty() && !due && !copies.stirred && !copies.await_sync() {
             return false;
         }
-        copies.stirred = false;
+        if std::mem::take(&mut copies.stirred) || due {
+            copies.look_at_all();
+        }
         copies.read_bytes = 0;
         for it in inbox {
             self.hear(copies, it.partition.0, it.from, it.message);
@@ -219,12 +270,14 @@ impl Shard {
                 }
             }
         }
-        if due || copies.held.values().any(|held| held.copy.awaits_sync()) {
+        if due || copies.await_sync() {
             self.sync_copies(copies);
         }
         self.show(copies);
         self.answer(copies);
         self.close_group_or_fail(copies);
+        copies.post();
+        copies.let_lie();
         true
     }
 
@@ -233,11 +286,13 @@ impl Shard {
         if copies.failed {
             return;
         }
+        // The others sync meanwhile.
+        copies.post();
         let synced = self.close_group(copies).map_err(Error::from).and_then(|()| self.sync_log());
         if let Err(error) = synced {
             return self.fail_copies(copies, &error);
         }
-        for partition in copies.held.keys().copied().collect::<Vec<_>>() {
+        for partition in copies.restless.all() {
             let now = copies.now();
             let Some(held) = copies.held.get_mut(&partition) else { continue };
             if held.reported < held.logged {
@@ -246,6 +301,7 @@ impl Shard {
                 self.carry_out(copies, partition);
             }
         }
+        copies.post();
     }
 
     /// The log can no longer be trusted: every copy stops until the next start.
@@ -306,6 +362,7 @@ impl Shard {
     fn obey_copies(&mut self, copies: &mut Copies, command: CopyCommand) {
         self.obey_copy_command(copies, command);
         self.close_group_or_fail(copies);
+        copies.post();
     }
 
     fn obey_copy_command(&mut self, copies: &mut Copies, command: CopyCommand) {

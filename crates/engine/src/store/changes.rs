@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arrow::array::{Array, BooleanArray, RecordBatch};
-use arrow::compute::{filter_record_batch, not};
+use arrow::compute::{concat_batches, filter_record_batch, not};
 use tokio::sync::oneshot;
 use zepto_common::schema::TableSchema;
 use zepto_common::{ColumnId, Error, ErrorCode, PartitionId, Result, SchemaVersion, TableId};
@@ -18,19 +18,33 @@ use crate::shard::copies::{ChangeItem, CopyCommand};
 /// Tells of each row whether it meets a condition; NULL counts as no. Rows come in storage types.
 pub type Judge = dyn Fn(&RecordBatch) -> Result<BooleanArray> + Send + Sync;
 
-/// A condition that was understood.
+/// The rows with other values in those of the mask. Rows come and go in storage types.
+pub type Rewriter = dyn Fn(&RecordBatch, &BooleanArray) -> Result<RecordBatch> + Send + Sync;
+
+/// A condition that was understood, and what becomes of the rows that meet it.
 #[derive(Clone)]
 pub struct Condition {
-    /// The columns that it looks at.
+    /// The columns that it looks at, the values of an UPDATE among them.
     pub reads: Vec<ColumnId>,
     /// What it says of rows.
     pub judge: Arc<Judge>,
+    /// Of an UPDATE; the rows of a DELETE go.
+    pub update: Option<Update>,
 }
 
-/// Understands the conditions of DELETE. Called by the background thread.
+/// What an UPDATE makes of rows.
+#[derive(Clone)]
+pub struct Update {
+    /// The columns that it writes.
+    pub writes: Vec<ColumnId>,
+    /// Their values.
+    pub rewrite: Arc<Rewriter>,
+}
+
+/// Understands the conditions of DELETE and UPDATE. Called by the background thread.
 pub trait Conditions: Send + Sync + std::fmt::Debug {
     /// The condition in these bytes, for rows of this schema. Of a row it says the same wherever and whenever it is
-    /// asked, whatever other rows come with it.
+    /// asked, whatever other rows come with it; so does an UPDATE of the row's values.
     ///
     /// # Errors
     /// Bytes that are no condition for this schema.
@@ -95,8 +109,8 @@ impl Store {
         self.shared.expiry_held.store(held, std::sync::atomic::Ordering::Release);
     }
 
-    /// Removes the rows that meet a condition from a store without copies; asking again does no harm. The condition reads
-    /// rows of schema `version`.
+    /// Removes or changes the rows that meet a condition in a store without copies; asking again does no harm where the values
+    /// of an UPDATE are not made of columns that it writes. The condition reads rows of schema `version`.
     ///
     /// # Errors
     /// `UnknownTable`; `NotReady` where the columns are not those of this version any more; a condition that is none for
@@ -107,16 +121,19 @@ impl Store {
         let schema = self.shared.catalog.load().schema(table, version).cloned();
         let schema = schema.filter(|schema| schema.columns == newest.columns).ok_or_else(|| {
             let message =
-                format!("the columns of {} are not those that a DELETE was written for", newest.name);
+                format!("the columns of {} are not those that a change was written for", newest.name);
             Error::new(ErrorCode::NotReady, message)
         })?;
         let condition = self.shared.condition(&schema, condition)?;
         let rewrite = move |rows: RecordBatch| -> Result<Option<RecordBatch>> {
-            let goes = meets(&condition, &rows);
-            if goes.true_count() == 0 {
+            let met = meets(&condition, &rows);
+            if met.true_count() == 0 {
                 return Ok(None);
             }
-            Ok(Some(filter_record_batch(&rows, &not(&goes)?)?))
+            match &condition.update {
+                Some(update) => updated(update, &rows, &met).map(Some),
+                None => Ok(Some(filter_record_batch(&rows, &not(&met)?)?)),
+            }
         };
         self.rewrite(table, Arc::new(rewrite)).await.map(drop)
     }
@@ -142,4 +159,31 @@ pub(crate) fn meets(condition: &Condition, rows: &RecordBatch) -> BooleanArray {
     }
     let one = |row| judged(&rows.slice(row, 1)).is_some_and(|it| it.is_valid(0) && it.value(0));
     (0..rows.num_rows()).map(|row| Some(one(row))).collect()
+}
+
+/// The rows with their next values. A row for which there is none (a division by zero, a NULL that the column cannot hold)
+/// stays as it is: as with conditions, each row is asked alone then.
+pub(crate) fn updated(update: &Update, rows: &RecordBatch, met: &BooleanArray) -> Result<RecordBatch> {
+    let fits = |next: &RecordBatch, old: &RecordBatch| {
+        next.num_rows() == old.num_rows() && next.schema().fields().len() == old.schema().fields().len()
+    };
+    if let Ok(next) = (update.rewrite)(rows, met)
+        && fits(&next, rows)
+    {
+        return Ok(next);
+    }
+    let one = |row: usize| {
+        let (old, met) = (rows.slice(row, 1), met.slice(row, 1));
+        match (update.rewrite)(&old, &met) {
+            Ok(next) if fits(&next, &old) => next,
+            _ => old,
+        }
+    };
+    // Agreed on and tried before: it can be only rows that came in between.
+    tracing::warn!(
+        rows = met.true_count(),
+        "some of these rows have no values that an UPDATE could give them, and keep theirs"
+    );
+    let all: Vec<RecordBatch> = (0..rows.num_rows()).map(one).collect();
+    Ok(concat_batches(&rows.schema(), &all)?)
 }

@@ -29,16 +29,25 @@ impl Store {
         Ok(Some(Manifest::decode(&bytes, &path)?.copies.is_some()))
     }
 
-    /// Hands in a message of another node's copy. False when it was lost, because too many wait or no such partition
-    /// exists: the protocol repeats what matters.
-    pub fn deliver(&self, partition: PartitionId, from: Replica, message: PeerMessage) -> bool {
-        if partition.0 >= self.shared.partitions || self.shared.options.copies.is_none() {
-            return false;
+    /// Hands in messages of another node's copies: what came together is seen together. How many were lost, because too many
+    /// wait or no such partition exists: the protocol repeats what matters.
+    pub fn deliver(&self, from: Replica, messages: Vec<(PartitionId, PeerMessage)>) -> u64 {
+        let mut lost = 0;
+        let mut of_drains: Vec<Vec<Delivered>> = self.shared.drains.iter().map(|_| Vec::new()).collect();
+        for (partition, message) in messages {
+            let known = partition.0 < self.shared.partitions && self.shared.options.copies.is_some();
+            match of_drains.get_mut(self.shared.shard_of(partition)).filter(|_| known) {
+                Some(of_drain) => of_drain.push(Delivered { partition, from, message }),
+                None => lost += 1,
+            }
         }
-        let drain = &self.shared.drains[self.shared.shard_of(partition)];
-        let taken = drain.inbox.put(Delivered { partition, from, message });
-        drain.ring.wake();
-        taken
+        for (drain, messages) in self.shared.drains.iter().zip(of_drains) {
+            if !messages.is_empty() {
+                lost += drain.inbox.put(messages);
+                drain.ring.wake();
+            }
+        }
+        lost
     }
 
     /// Tells the copies what the coordinator has agreed on.

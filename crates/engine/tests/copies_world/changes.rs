@@ -42,7 +42,7 @@ impl Conditions for Even {
             }
             Ok(ids.iter().map(|id| id.map(|id| id % 2 == 0)).collect())
         };
-        Ok(Condition { reads: vec![schema.columns[id].id], judge: Arc::new(judge) })
+        Ok(Condition { reads: vec![schema.columns[id].id], judge: Arc::new(judge), update: None })
     }
 }
 

@@ -313,7 +313,7 @@ impl World {
         }
         for (to, partition, from, message) in self.network.due(&mut self.random) {
             if let Some(store) = &self.nodes[to].store {
-                store.deliver(partition, from, message);
+                store.deliver(from, vec![(partition, message)]);
             }
         }
         if !self.coordinator_away {

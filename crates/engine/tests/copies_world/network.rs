@@ -7,18 +7,18 @@ use parking_lot::Mutex;
 use zepto_common::PartitionId;
 use zepto_common::Token;
 use zepto_common::placement::Replica;
-use zepto_engine::copies::{Leave, PeerMessage, Peers};
+use zepto_engine::copies::{Leave, Letter, PeerMessage, Peers};
 use zepto_replication::{Alarm, Change};
 
 use super::{NODES, Random};
 
 /// To whom, of which partition, from whom, what.
-pub(crate) type Letter = (usize, PartitionId, Replica, PeerMessage);
+pub(crate) type Posted = (usize, PartitionId, Replica, PeerMessage);
 
 #[derive(Debug, Default)]
 struct State {
     replicas: Vec<Option<Replica>>,
-    letters: Vec<(usize, Letter)>,
+    letters: Vec<(usize, Posted)>,
     proposals: Vec<(usize, Change)>,
     cut_off: BTreeSet<usize>,
     alarms: Vec<(usize, PartitionId, Alarm)>,
@@ -40,13 +40,14 @@ struct Way {
 }
 
 impl Peers for Way {
-    fn send(&self, to: Replica, partition: PartitionId, message: PeerMessage) {
+    fn send(&self, letters: Vec<Letter>) {
         let mut state = self.network.state.lock();
         let Some(from) = state.replicas[self.node] else { return };
-        if state.replicas[to.node.0 as usize].is_some_and(|there| there != to) {
-            return;
+        for Letter { to, partition, message } in letters {
+            if state.replicas[to.node.0 as usize].is_none_or(|there| there == to) {
+                state.letters.push((self.node, (to.node.0 as usize, partition, from, message)));
+            }
         }
-        state.letters.push((self.node, (to.node.0 as usize, partition, from, message)));
     }
 
     fn propose(&self, change: Change) {
@@ -127,7 +128,7 @@ impl Network {
     }
 
     /// What arrives in this step.
-    pub(crate) fn due(&self, random: &mut Random) -> Vec<Letter> {
+    pub(crate) fn due(&self, random: &mut Random) -> Vec<Posted> {
         let mut state = self.state.lock();
         assert!(state.alarms.is_empty(), "{:?}", state.alarms);
         let lossy = self.lossy.load(std::sync::atomic::Ordering::SeqCst);

@@ -236,6 +236,7 @@ impl QueryService for ScriptedQueries {
             elapsed: 0.5,
             read_rows: 0,
             memory_usage: 0,
+            node: None,
         };
         self.contexts.lock().iter().filter(|(_, c)| !c.cancel.is_cancelled()).map(query).collect()
     }

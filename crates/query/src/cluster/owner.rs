@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use zepto_common::error::{Error, Result};
 use zepto_common::ids::PartitionId;
 use zepto_common::schema::DEFAULT_DATABASE;
-use zepto_common::service::{RequestContext, Role};
+use zepto_common::service::{RequestContext, Role, RunningQuery, StatementsMeant};
 
 use super::pins::Entered;
 use super::{
@@ -82,6 +82,18 @@ impl Owner {
         if let Some(mode) = &self.core.reads {
             mode.pins.end(query);
         }
+    }
+
+    /// Statements that were sent to this node and run now.
+    #[must_use]
+    pub fn statements(&self) -> Vec<RunningQuery> {
+        self.core.running.list()
+    }
+
+    /// Stops those that are meant; gives them.
+    #[must_use]
+    pub fn stop(&self, meant: &StatementsMeant) -> Vec<RunningQuery> {
+        self.core.running.kill(|query| meant.has(query))
     }
 
     /// Statements that have pins here.

@@ -65,20 +65,25 @@ async fn replace(run: Run, create: CreateTable) -> Result<Answer> {
         ..create
     };
     let dropped = || core.change(Ddl::DropTable { name: aside.clone(), if_exists: true });
-    let answer = match Box::pin(new(run, made)).await {
-        Ok(answer) => answer,
-        Err(error) => {
-            dropped().await?;
-            return Err(error);
-        }
-    };
     let moved = match is_there {
         true => Ddl::ExchangeTables { one: name, other: aside.clone() },
         false => Ddl::RenameTable { from: aside.clone(), to: name },
     };
-    let moved = core.change(moved).await;
-    dropped().await?;
-    moved.map(|()| answer)
+    let replaced = async {
+        let answer = Box::pin(new(run, made)).await?;
+        core.change(moved).await?;
+        Ok(answer)
+    };
+    match replaced.await {
+        Ok(answer) => dropped().await.map(|()| answer),
+        Err(error) => {
+            // What went wrong first is what the client must hear.
+            if let Err(fault) = dropped().await {
+                tracing::warn!(table = %aside, %fault, "a table that was to take another's place stays: drop it");
+            }
+            Err(error)
+        }
+    }
 }
 
 async fn new(mut run: Run, create: CreateTable) -> Result<Answer> {

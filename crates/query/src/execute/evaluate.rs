@@ -53,7 +53,7 @@ pub(super) fn constant(
 ) -> Result<ArrayRef> {
     let text = text_of(&tokens);
     // SQL's conversions apply, but none that would change the value: reading rows is strict.
-    let wrapped = statement::tokenize(&format!("SELECT accurateCast(({text}), {})", quote(&ty.to_string())))?;
+    let wrapped = statement::tokenize(&format!("SELECT __held(({text}), {})", quote(&ty.to_string())))?;
     let _only_checked = statement::expression(tokens)?;
     let planned = core.logical_plan(state, wrapped).now_or_never();
     let plan = planned.unwrap_or_else(|| Err(bad(&text, "it is not a constant")))?;

@@ -290,6 +290,8 @@ impl<'a> Sender<'a> {
         let outcome = self.run.core.rows().write(request, handle.deadline).await;
         if let Ok(receipt) = &outcome {
             handle.progress.written_rows.fetch_add(receipt.rows, Ordering::Relaxed);
+            let stored = if receipt.rows > 0 { bytes } else { 0 };
+            handle.progress.written_bytes.fetch_add(stored, Ordering::Relaxed);
         }
         self.block += 1;
         self.tally.add(block, count, bytes, outcome)

@@ -14,12 +14,12 @@ use datafusion::logical_expr::{Expr, LogicalPlan, Volatility};
 use datafusion::physical_plan::PhysicalExpr;
 use zepto_common::catalog::Ddl;
 use zepto_common::error::{Error, ErrorCode, Result};
-use zepto_common::schema::TableSchema;
+use zepto_common::schema::{Column, TableSchema};
 use zepto_common::service::Answer;
 
 use super::evaluate::as_of_a_row;
 use super::sets;
-use crate::conditions::{SAME_EVERYWHERE, StoredCondition};
+use crate::conditions::{Moment, SAME_EVERYWHERE, stored_delete, stored_update};
 use crate::error::from_datafusion;
 use crate::provider::to_query;
 use crate::service::Run;
@@ -30,7 +30,7 @@ use crate::statement::{self, NameText, Tokens};
 pub(super) async fn delete(run: Run, table: &NameText, predicate: Tokens) -> Result<Answer> {
     let schema = run.table(table)?;
     let state = run.state()?;
-    let predicate = sets::resolved(&run, predicate).await?;
+    let predicate = Box::pin(sets::resolved(&run, predicate)).await?;
     if run.core.cluster.is_some() {
         return delete_in_cluster(run, &schema, &state, &predicate).await;
     }
@@ -57,11 +57,56 @@ async fn delete_in_cluster(
     let expr = plain_expression(&run, state, schema, predicate.clone(), None).await?;
     fixed_everywhere(&expr)?;
     physical(state, expr, schema)?;
-    let condition = StoredCondition::of(&run.context, state, text_of(predicate))?;
-    let condition = serde_json::to_string(&condition).map_err(|error| Error::internal(error.to_string()))?;
+    let condition = stored_delete(text_of(predicate), Moment::of(&run.context, state)?)?;
+    change_rows(run, schema, condition).await
+}
+
+/// Has a DELETE or UPDATE agreed on.
+async fn change_rows(run: Run, schema: &TableSchema, condition: String) -> Result<Answer> {
     let (name, table, version) = (schema.name.clone(), schema.id, schema.version);
     run.core.change(Ddl::DeleteRows { name, table, schema: version, condition }).await?;
     Ok(run.done())
+}
+
+/// As [`delete_in_cluster`]: each copy makes the same values of the same rows.
+async fn update_in_cluster(
+    run: Run,
+    schema: &TableSchema,
+    state: &SessionState,
+    assignments: Vec<(String, Tokens)>,
+    predicate: &Tokens,
+) -> Result<Answer> {
+    let expr = plain_expression(&run, state, schema, predicate.clone(), None).await?;
+    fixed_everywhere(&expr)?;
+    physical(state, expr, schema)?;
+    let mut set: Vec<(String, String)> = Vec::with_capacity(assignments.len());
+    for (name, tokens) in &assignments {
+        let index = changeable(schema, name)?;
+        not_twice(name, set.iter().any(|(other, _)| other == name))?;
+        let ty = schema.columns[index].ty.to_string();
+        let expr = plain_expression(&run, state, schema, tokens.clone(), Some(&ty)).await?;
+        fixed_everywhere(&expr)?;
+        let reads_written =
+            || expr.column_refs().iter().any(|it| assignments.iter().any(|(n, _)| *n == it.name));
+        if !run.core.store.has_copies() && reads_written() {
+            let message = format!(
+                "UPDATE of {name} by columns that it changes, in a cluster with one copy of each partition"
+            );
+            return Err(Error::new(ErrorCode::NotImplemented, message));
+        }
+        physical(state, expr, schema)?;
+        set.push((name.clone(), text_of(tokens)));
+    }
+    sets::tried(&run, schema, &set, predicate).await?;
+    let stored = stored_update(text_of(predicate), set, Moment::of(&run.context, state)?)?;
+    change_rows(run, schema, stored).await
+}
+
+fn not_twice(name: &str, twice: bool) -> Result<()> {
+    match twice {
+        true => Err(Error::new(ErrorCode::BadArguments, format!("Column {name} is assigned twice"))),
+        false => Ok(()),
+    }
 }
 
 /// Refuses functions that say something else on another node.
@@ -78,7 +123,7 @@ fn fixed_everywhere(expr: &Expr) -> Result<()> {
     });
     visited.map_err(from_datafusion)?;
     found.map_or(Ok(()), |name| {
-        let message = format!("{name} in a DELETE: its value may differ from node to node");
+        let message = format!("{name} in a DELETE or UPDATE: its value may differ from node to node");
         Err(Error::new(ErrorCode::NotImplemented, message))
     })
 }
@@ -92,14 +137,15 @@ pub(super) async fn update(
 ) -> Result<Answer> {
     let schema = run.table(table)?;
     let state = run.state()?;
-    let predicate = sets::resolved(&run, predicate).await?;
+    let predicate = Box::pin(sets::resolved(&run, predicate)).await?;
+    if run.core.cluster.is_some() {
+        return Box::pin(update_in_cluster(run, &schema, &state, assignments, &predicate)).await;
+    }
     let wanted = expression(&run, &state, &schema, predicate, None).await?;
     let mut values: Vec<(usize, Arc<dyn PhysicalExpr>)> = Vec::with_capacity(assignments.len());
     for (name, tokens) in assignments {
         let index = changeable(&schema, &name)?;
-        if values.iter().any(|(other, _)| *other == index) {
-            return Err(Error::new(ErrorCode::BadArguments, format!("Column {name} is assigned twice")));
-        }
+        not_twice(&name, values.iter().any(|(other, _)| *other == index))?;
         let ty = schema.columns[index].ty.to_string();
         values.push((index, expression(&run, &state, &schema, tokens, Some(&ty)).await?));
     }
@@ -116,7 +162,6 @@ pub(super) async fn update(
 }
 
 async fn finish(run: Run, schema: &TableSchema, rewrite: zepto_engine::store::RewriteFn) -> Result<Answer> {
-    run.core.require_alone("UPDATE")?;
     let rows = run.core.store.rewrite(schema.id, rewrite).await?;
     run.guard.handle.progress.written_rows.fetch_add(rows, Ordering::Relaxed);
     Ok(run.done())
@@ -133,7 +178,7 @@ fn changeable(schema: &TableSchema, name: &str) -> Result<usize> {
     let id = schema.columns[index].id;
     if schema.key == Some(id) || schema.time == Some(id) || schema.order_by.contains(&id) {
         let message = format!("Cannot UPDATE key column {name}: rows are stored by it");
-        return Err(Error::new(ErrorCode::BadArguments, message));
+        return Err(Error::new(ErrorCode::CannotUpdateColumn, message));
     }
     Ok(index)
 }
@@ -175,22 +220,58 @@ pub(crate) async fn condition(
     physical(state, plain(&plan, &text, false)?, schema)
 }
 
+/// Values of these columns, by their texts, as [`condition`].
+///
+/// # Errors
+/// A column that is not there; what is wrong with a text.
+pub(crate) async fn values(
+    state: &SessionState,
+    schema: &TableSchema,
+    set: &[(String, String)],
+) -> Result<Vec<(usize, Arc<dyn PhysicalExpr>)>> {
+    let mut values = Vec::with_capacity(set.len());
+    for (name, text) in set {
+        let index = changeable(schema, name)?;
+        let ty = schema.columns[index].ty.to_string();
+        let (text, sql) = statement_of(schema, statement::tokenize(text)?, Some(&ty))?;
+        let plan = crate::planner::plan_query(state, statement::tokenize(&sql)?).await?;
+        values.push((index, physical(state, plain(&plan, &text, true)?, schema)?));
+    }
+    Ok(values)
+}
+
 /// The text of an expression, and a statement that has it.
 fn statement_of(schema: &TableSchema, tokens: Tokens, as_type: Option<&str>) -> Result<(String, String)> {
     let _only_checked = statement::expression(tokens.clone())?;
     let text = text_of(&tokens);
     let item = match as_type {
-        Some(ty) => format!("__fitting(({text}), {})", quote(ty)),
+        Some(ty) => value_text(&text, ty),
         None => text.clone(),
     };
-    let quoted = |name: &str| format!("`{}`", name.replace('`', "\\`"));
-    let table = format!("{}.{}", quoted(&schema.name.database), quoted(&schema.name.table));
+    let table = table_text(schema);
     // As a WHERE the predicate gets the meaning that it has in a SELECT.
     let sql = match as_type {
         Some(_) => format!("SELECT {item} FROM {table}"),
         None => format!("SELECT 1 FROM {table} WHERE {item}"),
     };
     Ok((text, sql))
+}
+
+/// A value as a column of this type takes it.
+pub(super) fn value_text(text: &str, ty: &str) -> String {
+    format!("__fitting(({text}), {})", quote(ty))
+}
+
+/// The table's name in a statement.
+pub(super) fn table_text(schema: &TableSchema) -> String {
+    let quoted = |name: &str| format!("`{}`", name.replace('`', "\\`"));
+    format!("{}.{}", quoted(&schema.name.database), quoted(&schema.name.table))
+}
+
+/// The error of a NULL in a column that cannot hold it.
+pub(super) fn no_null(column: &Column) -> Error {
+    let message = format!("Cannot set column {} of type {} to NULL", column.name, column.ty);
+    Error::new(ErrorCode::CannotInsertNullInOrdinaryColumn, message)
 }
 
 fn plain(plan: &LogicalPlan, text: &str, of_projection: bool) -> Result<Expr> {
@@ -281,7 +362,11 @@ pub(crate) fn mask(
     Ok(if value.null_count() > 0 { prep_null_mask_filter(value) } else { value.clone() })
 }
 
-fn assign(
+/// The rows with these values in those of the mask.
+///
+/// # Errors
+/// Those of the expressions; a NULL in a column that cannot hold it.
+pub(crate) fn assign(
     batch: &RecordBatch,
     changed: &BooleanArray,
     values: &[(usize, Arc<dyn PhysicalExpr>)],
@@ -312,8 +397,7 @@ fn assign(
         let merged = interleave(&[old.as_ref(), new.as_ref()], &places)?;
         let column = &table.columns[*index];
         if !column.ty.is_nullable() && merged.logical_null_count() > 0 {
-            let message = format!("Cannot set column {} of type {} to NULL", column.name, column.ty);
-            return Err(Error::new(ErrorCode::CannotInsertNullInOrdinaryColumn, message));
+            return Err(no_null(column));
         }
         columns[*index] = cast_with_options(&merged, &storage, &strict)?;
     }

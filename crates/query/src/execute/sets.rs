@@ -1,14 +1,17 @@
 //! Subqueries in the condition of a mutation: each is run once, before anything is changed, and its rows stand in its place.
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::datatypes::DataType;
-use datafusion::physical_plan::execute_stream;
+use arrow::datatypes::{DataType, UInt64Type};
 use futures::StreamExt;
 use sqlparser::tokenizer::Token;
 use zepto_common::error::{Error, ErrorCode, Result};
+use zepto_common::schema::{Column, TableSchema};
 use zepto_common::types::ColumnType;
 
+use super::evaluate::as_of_a_row;
+use super::mutate::{no_null, table_text, value_text};
 use super::show::columns_of;
+use crate::cluster::run_attempts;
 use crate::error::from_datafusion;
 use crate::service::Run;
 use crate::statement::cursor::{is_word, text_of};
@@ -96,9 +99,7 @@ async fn rows(run: &Run, query: Tokens, distinct: &str) -> Result<Vec<Row>> {
     // As text, which every type has and is read from.
     let text = text_of(&query);
     let sql = format!("SELECT {distinct}* APPLY(toString) FROM ({text}) LIMIT {}", ROWS_MAX + 1);
-    let plan = run.core.logical_plan(&state, statement::tokenize(&sql)?).await?;
-    let physical = state.create_physical_plan(&plan).await.map_err(from_datafusion)?;
-    let mut input = execute_stream(physical, run.task(&state)?).map_err(from_datafusion)?;
+    let mut input = run_attempts(run, statement::tokenize(&sql)?).await?;
     let mut found = Vec::new();
     while let Some(batch) = input.next().await {
         take_rows(&batch.map_err(from_datafusion)?, &types, &mut found)?;
@@ -108,6 +109,39 @@ async fn rows(run: &Run, query: Tokens, distinct: &str) -> Result<Vec<Row>> {
         }
     }
     Ok(found)
+}
+
+/// Makes the values of an UPDATE (columns and their texts) without storing them: what is wrong with one is told before anything
+/// is agreed on.
+///
+/// # Errors
+/// Those of the values; a NULL for a column that cannot hold it.
+pub(super) async fn tried(
+    run: &Run,
+    schema: &TableSchema,
+    set: &[(String, String)],
+    condition: &Tokens,
+) -> Result<()> {
+    let columns: Vec<&Column> =
+        set.iter().filter_map(|(name, _)| schema.columns.get(schema.index_of(name)?)).collect();
+    let items = columns.iter().zip(set).map(|(column, (_, text))| {
+        let value = value_text(text, &column.ty.to_string());
+        // As text, so that every value is made.
+        format!("countIf(isNull({value})), max(toString({value}))")
+    });
+    let items: Vec<String> = items.collect();
+    let sql = format!("SELECT {} FROM {} WHERE {}", items.join(", "), table_text(schema), text_of(condition));
+    let mut input = run_attempts(run, statement::tokenize(&sql)?).await.map_err(as_of_a_row)?;
+    while let Some(batch) = input.next().await {
+        let batch = batch.map_err(from_datafusion).map_err(as_of_a_row)?;
+        for (at, column) in columns.iter().enumerate().filter(|(_, column)| !column.ty.is_nullable()) {
+            let nulls = arrow::compute::cast(batch.column(2 * at), &DataType::UInt64)?;
+            if nulls.as_primitive::<UInt64Type>().iter().flatten().any(|nulls| nulls > 0) {
+                return Err(no_null(column));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn take_rows(batch: &RecordBatch, types: &[ColumnType], into: &mut Vec<Row>) -> Result<()> {

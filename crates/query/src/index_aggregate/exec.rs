@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow::compute::{cast, concat_batches, take};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::{Result, internal_err};
@@ -31,6 +31,8 @@ pub(super) struct IndexAggregateExec {
     grouped: bool,
     measures: Vec<Measure>,
     slots: Arc<Vec<Slots>>,
+    /// Rows without an index, of which nothing but their number is wanted.
+    counted: usize,
     table: String,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
@@ -57,10 +59,22 @@ impl IndexAggregateExec {
             grouped,
             measures,
             slots: Arc::new(slots),
+            counted: 0,
             table,
             properties: Arc::new(properties),
             metrics: ExecutionPlanMetricsSet::new(),
         }
+    }
+
+    /// With so many rows more, where every measure is their number.
+    pub(super) fn with_counted(self, counted: usize) -> Self {
+        Self { counted, ..self }
+    }
+
+    /// The state of the rows without an index.
+    fn counted_state(&self) -> Result<RecordBatch> {
+        let number: ArrayRef = Arc::new(Int64Array::from(vec![self.counted as i64]));
+        Ok(RecordBatch::try_new(Arc::clone(&self.schema), vec![number; self.measures.len()])?)
     }
 
     /// The states of the slots of one part.
@@ -96,7 +110,11 @@ impl DisplayAs for IndexAggregateExec {
             self.table,
             self.slots.len(),
             self.count()
-        )
+        )?;
+        match self.counted {
+            0 => Ok(()),
+            rows => write!(f, ", rows={rows}"),
+        }
     }
 }
 
@@ -123,13 +141,17 @@ impl ExecutionPlan for IndexAggregateExec {
         let batch = async move {
             let _timer = baseline.elapsed_compute().timer();
             let batches: Result<Vec<RecordBatch>> = node.slots.iter().map(|of| node.states(of)).collect();
-            let batch = concat_batches(&node.schema, &batches?)?;
-            slots.add(batch.num_rows());
+            let mut batches = batches?;
+            if node.counted > 0 {
+                batches.push(node.counted_state()?);
+            }
+            let batch = concat_batches(&node.schema, &batches)?;
+            slots.add(node.count());
             scanned.add(0);
             let of_rows = |of: &Slots| {
                 of.slots.iter().map(|&slot| of.index.slot_rows(slot as usize).len()).sum::<usize>()
             };
-            rows.add(node.slots.iter().map(of_rows).sum());
+            rows.add(node.slots.iter().map(of_rows).sum::<usize>() + node.counted);
             baseline.record_output(batch.num_rows());
             Ok(batch)
         };

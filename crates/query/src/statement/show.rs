@@ -62,7 +62,8 @@ pub(crate) struct Like {
 }
 
 /// Words behind SHOW that ask for one table of `system`: the query, and the column by which its rows are sorted.
-const OF_SYSTEM: [(&str, &str, &str); 4] = [
+const OF_SYSTEM: [(&str, &str, &str); 5] = [
+    ("CLUSTER", "SELECT * FROM system.nodes", "id"),
     ("CLUSTERS", "SELECT DISTINCT cluster FROM system.clusters", "cluster"),
     ("DICTIONARIES", "SELECT name FROM system.dictionaries", "name"),
     ("ENGINES", "SELECT * FROM system.table_engines", "name"),
@@ -140,9 +141,7 @@ fn show_what(cursor: &mut Cursor) -> Result<Show> {
             return Ok(Show::Table { query, column, like, limit });
         }
     }
-    for other in
-        ["CLUSTER", "GRANTS", "USERS", "ROLES", "QUOTAS", "POLICIES", "PROFILES", "ACCESS", "FILESYSTEM"]
-    {
+    for other in ["GRANTS", "USERS", "ROLES", "QUOTAS", "POLICIES", "PROFILES", "ACCESS", "FILESYSTEM"] {
         if cursor.sees(&[other]) {
             return Err(Error::new(ErrorCode::NotImplemented, format!("SHOW {other} is not supported")));
         }

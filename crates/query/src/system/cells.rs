@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringViewArray, UInt8Array, UInt64Array};
-use arrow::datatypes::Schema;
+use arrow::array::{
+    ArrayRef, Float64Array, ListArray, RecordBatch, StringViewArray, UInt8Array, UInt64Array,
+};
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::{DataType, Field, Schema};
 use zepto_common::error::Result;
 use zepto_common::types::ColumnType;
 
@@ -20,6 +23,8 @@ pub(crate) enum Cells {
     MaybeU64(Vec<Option<u64>>),
     /// Float64.
     F64(Vec<f64>),
+    /// Array(UInt64).
+    U64s(Vec<Vec<u64>>),
 }
 
 impl Cells {
@@ -35,6 +40,17 @@ impl Cells {
             Self::U64(values) => (ColumnType::UInt64, Arc::new(UInt64Array::from(values))),
             Self::MaybeU64(values) => (ColumnType::UInt64.nullable(), Arc::new(UInt64Array::from(values))),
             Self::F64(values) => (ColumnType::Float64, Arc::new(Float64Array::from(values))),
+            Self::U64s(lists) => {
+                let ty = ColumnType::Array(Box::new(ColumnType::UInt64));
+                let item = match ty.query_type() {
+                    DataType::List(item) => item,
+                    // An Array is a list in every version of the types.
+                    _ => Arc::new(Field::new("item", DataType::UInt64, false)),
+                };
+                let lengths = OffsetBuffer::from_lengths(lists.iter().map(Vec::len));
+                let values = Arc::new(UInt64Array::from(lists.concat()));
+                (ty, Arc::new(ListArray::new(item, lengths, values, None)))
+            }
         }
     }
 }

@@ -1,14 +1,15 @@
 //! The rows of each system table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Field, SchemaRef};
 use zepto_common::ColumnId;
 use zepto_common::error::Result;
+use zepto_common::placement::{Assignment, Replica};
 use zepto_common::schema::{Column, ColumnDefault, TableName, TableSchema};
-use zepto_common::service::NodeStatus;
+use zepto_common::service::{NodeStatus, RunningQuery};
 use zepto_common::settings::{Effect, Setting};
 use zepto_common::types::ColumnType;
 use zepto_engine::Part;
@@ -43,6 +44,29 @@ pub(super) fn nodes(core: &Core) -> Result<RecordBatch> {
         ("rpc", text(|it| &it.rpc)),
         ("partitions_owned", Cells::U64(nodes.iter().map(|it| it.partitions_owned).collect())),
         ("rows_per_second", Cells::MaybeU64(nodes.iter().map(|it| it.rows_per_second).collect())),
+    ])
+}
+
+/// Who has which partition, by the placement that this node knows; empty on a node that runs alone.
+pub(super) fn partitions(core: &Core) -> Result<RecordBatch> {
+    let placement = core.reads.as_ref().map(|mode| mode.parts.peers.placement()).unwrap_or_default();
+    let all = &placement.partitions;
+    let numbers = |of: fn(&Assignment) -> u64| Cells::U64(all.iter().map(of).collect());
+    let nodes = |of: &dyn Fn(&Assignment) -> Vec<u64>| Cells::U64s(all.iter().map(of).collect());
+    let of_replicas = |replicas: &BTreeSet<Replica>| replicas.iter().map(|it| it.node.0.into()).collect();
+    let followers = |it: &Assignment| {
+        let others = it.grant.set.members.iter().filter(|member| **member != it.grant.owner);
+        others.map(|member| member.node.0.into()).collect()
+    };
+    batch(vec![
+        ("partition", numbers(|it| it.grant.partition.0.into())),
+        ("owner", numbers(|it| it.grant.owner.node.0.into())),
+        ("epoch", numbers(|it| it.grant.epoch.0)),
+        ("set_version", numbers(|it| it.grant.set.version.0)),
+        ("followers", nodes(&followers)),
+        ("joining", nodes(&|it| of_replicas(&it.joining))),
+        ("leaving", nodes(&|it| of_replicas(&it.leaving))),
+        ("placement_version", Cells::U64(vec![placement.version.0; all.len()])),
     ])
 }
 
@@ -118,7 +142,7 @@ pub(super) fn tables(core: &Core) -> Result<RecordBatch> {
         ("total_rows", Cells::MaybeU64(rows.iter().map(|row| row.rows).collect())),
         ("total_bytes", Cells::MaybeU64(rows.iter().map(|row| row.bytes).collect())),
         ("comment", text(|row| &row.comment)),
-        ("has_own_data", Cells::U8(rows.iter().map(|row| u8::from(row.rows.is_some())).collect())),
+        ("has_own_data", Cells::U8(rows.iter().map(|row| u8::from(row.parts.is_some())).collect())),
         ("parts", Cells::MaybeU64(rows.iter().map(|row| row.parts).collect())),
         ("active_parts", Cells::MaybeU64(rows.iter().map(|row| row.parts).collect())),
     ])
@@ -139,8 +163,9 @@ fn table_row(core: &Core, schema: &TableSchema) -> TableRow {
         partition_key: String::new(),
         create: create_statement(schema, Lines::One),
         select: String::new(),
-        rows: snapshot.as_ref().map(|_| rows as u64),
-        bytes: snapshot.as_ref().map(|_| bytes as u64),
+        // A node of a cluster has some of the rows, and copies of others': a number of them would be taken for all.
+        rows: snapshot.as_ref().filter(|_| core.reads.is_none()).map(|_| rows as u64),
+        bytes: snapshot.as_ref().filter(|_| core.reads.is_none()).map(|_| bytes as u64),
         parts: snapshot.as_ref().map(|snapshot| snapshot.parts.len() as u64),
         comment: schema.comment.clone(),
     }
@@ -356,8 +381,13 @@ pub(super) fn parts(core: &Core) -> Result<RecordBatch> {
     ])
 }
 
+/// The statements of this node.
 pub(super) fn processes(core: &Core) -> Result<RecordBatch> {
-    let running = core.running.list();
+    processes_of(&core.running.list())
+}
+
+/// These statements.
+pub(super) fn processes_of(running: &[RunningQuery]) -> Result<RecordBatch> {
     let rows = running.len();
     batch(vec![
         ("is_initial_query", Cells::U8(vec![1; rows])),

@@ -16,7 +16,10 @@ use zepto_common::ids::{
 use zepto_common::partition::{group_rows, partition_of_block, partitions_of};
 use zepto_common::placement::{Assignment, Grant, InSyncSet, Placement, Replica};
 use zepto_common::schema::{TableName, TableSchema};
-use zepto_common::service::{CatalogChanges, ClusterNodes, NodeStatus, RowSink, WriteReceipt, WriteRequest};
+use zepto_common::service::{
+    CatalogChanges, ClusterNodes, NodeStatus, RowSink, RunningQuery, StatementsElsewhere, StatementsMeant,
+    WriteReceipt, WriteRequest,
+};
 use zepto_engine::store::{Store, StoreOptions};
 use zepto_query::cluster::{Clustered, Fault, Holdings, Owner, Peers, QueryId, Replies, Reply, Request};
 use zepto_query::{ClusterSide, SqlOptions, SqlService};
@@ -173,6 +176,24 @@ impl ClusterNodes for Link {
     }
 }
 
+#[async_trait]
+impl StatementsElsewhere for Link {
+    async fn running(&self) -> Vec<RunningQuery> {
+        self.others().flat_map(|(_, owner)| owner.statements()).collect()
+    }
+
+    async fn stop(&self, meant: &StatementsMeant) -> Vec<RunningQuery> {
+        self.others().flat_map(|(_, owner)| owner.stop(meant)).collect()
+    }
+}
+
+impl Link {
+    fn others(&self) -> impl Iterator<Item = (usize, &Owner)> {
+        let owners = self.world.owners.get().expect("the nodes are made");
+        owners.iter().enumerate().filter(|(id, _)| *id != self.me.0 as usize)
+    }
+}
+
 /// As edges do: each partition's rows to its owner, a block of a table without a key to one partition.
 #[async_trait]
 impl RowSink for Link {
@@ -240,7 +261,12 @@ impl Cluster {
             options.partitions = Some(PARTITIONS);
             let store = Store::open(options)?;
             let link = Arc::new(Link { world: world.clone(), me: NodeId(id) });
-            let side = ClusterSide { changes: link.clone(), rows: link.clone(), nodes: link.clone() };
+            let side = ClusterSide {
+                changes: link.clone(),
+                rows: link.clone(),
+                nodes: link.clone(),
+                statements: link.clone(),
+            };
             let reads =
                 Clustered { node: NodeId(id), boot: Boot(1), peers: link.clone(), holdings: link.clone() };
             let mut options = SqlOptions::new(tokio::runtime::Handle::current());

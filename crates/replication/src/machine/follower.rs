@@ -1,6 +1,7 @@
 //! A copy under an owner: whom it follows, from when on, and what the owner's frames do to its log.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use zepto_common::ids::{Lsn, Token};
 use zepto_common::placement::{Grant, Replica};
@@ -65,7 +66,7 @@ impl<P: Clone, S> Copy<P, S> {
         self.released = false;
         self.last_sequence = 0;
         self.seen = token;
-        self.grant = Some(grant.clone());
+        self.grant = Some(Arc::new(grant.clone()));
         if !planted!(self, ForgetToken) {
             self.log(LogOp::Seen(token, grant.clone()));
         }

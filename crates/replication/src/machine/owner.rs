@@ -2,6 +2,7 @@
 //! holds the lease.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use zepto_common::ids::{Lsn, Token};
 use zepto_common::placement::{Grant, Replica};
@@ -147,7 +148,7 @@ impl Owner {
     }
 
     /// The head of the next message to a copy, whose send time is noted.
-    pub(super) fn head(&mut self, to: Replica, grant: &Grant, now: Moment) -> Head {
+    pub(super) fn head(&mut self, to: Replica, grant: &Arc<Grant>, now: Moment) -> Head {
         self.sequence += 1;
         if let Some(peer) = self.peers.get_mut(&to) {
             if peer.sent.len() == MAX_SENT {

@@ -2,6 +2,7 @@
 //! a new member from the moment that its addition is proposed, an old one until its removal was read.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use zepto_common::ids::{Boot, Epoch, SetVersion, Token};
 use zepto_common::placement::{Assignment, Replica};
@@ -66,7 +67,7 @@ impl<P: Clone, S> Copy<P, S> {
         } else if self.grant.as_ref().is_some_and(|mine| mine.owner == grant.owner)
             && self.grant.as_ref().is_some_and(|mine| mine.set.version < grant.set.version)
         {
-            self.grant = Some(grant.clone());
+            self.grant = Some(Arc::new(grant.clone()));
             self.log(LogOp::Seen(self.seen, grant.clone()));
             if let Role::Owner(owner) = &mut self.role
                 && owner.proposal.as_ref().is_some_and(|it| it.base < grant.set.version)

@@ -168,7 +168,11 @@ fn another_sender_under_the_same_epoch_is_refused() {
     let before = stage.copy(2).history().end();
     let mut forged = grant(1, 3, 1, &[1, 2, 3]);
     forged.owner = replica(3);
-    let head = zepto_replication::Head { token: stage.copy(2).seen(), sequence: 1_000_000, grant: forged };
+    let head = zepto_replication::Head {
+        token: stage.copy(2).seen(),
+        sequence: 1_000_000,
+        grant: std::sync::Arc::new(forged),
+    };
     let message = Message::Replicate { head, previous: before, entries: Vec::new(), committed: Lsn(1) };
     stage.deliver(3, 2, message);
     assert!(stage.wire.is_empty(), "it is not even answered");

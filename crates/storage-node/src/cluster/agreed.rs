@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -84,6 +85,8 @@ pub(crate) struct Agreed {
     added: ReachedNodes,
     placement: watch::Sender<Arc<Placement>>,
     told: watch::Sender<Told>,
+    /// Rows per second that this node takes, as its last heartbeat said.
+    pub(crate) rows_per_second: AtomicU32,
     /// The node was told to end.
     stopping: watch::Sender<bool>,
     /// Held while a catalog is taken over.
@@ -102,7 +105,19 @@ impl Agreed {
         let placement = watch::Sender::new(Arc::new(memory.placement()));
         let (told, taking) = (watch::Sender::default(), tokio::sync::Mutex::default());
         let stopping = watch::Sender::new(false);
-        Arc::new(Self { client, store, memory, me, added, placement, told, stopping, taking })
+        let rows_per_second = AtomicU32::new(0);
+        Arc::new(Self {
+            client,
+            store,
+            memory,
+            me,
+            added,
+            placement,
+            told,
+            rows_per_second,
+            stopping,
+            taking,
+        })
     }
 
     /// Where the storage nodes are.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -47,6 +48,8 @@ pub(super) async fn start(
     let (agreed, rate) = (agreed.clone(), Mutex::new(Rate::new()));
     let say = move || {
         let stats = agreed.store.stats();
+        let rows_per_second = rate.lock().per_second(stats.rows_ingested) as u32;
+        agreed.rows_per_second.store(rows_per_second, Ordering::Relaxed);
         Heartbeat {
             cluster: String::new(),
             node: agreed.me.node,
@@ -61,7 +64,7 @@ pub(super) async fn start(
             rpc_port: rpc.port(),
             placement: agreed.placement_version(),
             catalog: stats.catalog_version,
-            rows_per_second: rate.lock().per_second(stats.rows_ingested) as u32,
+            rows_per_second,
             queue_permille: permille(stats.queue_rows, stats.queue_capacity),
             // No sync is timed from outside yet: it says what a node without a log says.
             sync_age_ms: u32::MAX,

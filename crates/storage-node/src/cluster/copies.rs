@@ -17,6 +17,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use zepto_cluster::replicate::Said;
 use zepto_cluster::{CopyAsk, CopyIdentity, CopyListener, PeerLinks, StatePieces};
 use zepto_common::catalog::Ddl;
 use zepto_common::ids::{Epoch, NodeId, PartitionId, PlacementVersion, SetVersion};
@@ -24,7 +25,7 @@ use zepto_common::metric_names::{FENCED_WRITES, TWO_OWNERS};
 use zepto_common::placement::Replica;
 use zepto_common::{Error, ErrorCode, Token};
 use zepto_engine::Store;
-use zepto_engine::copies::{CopyOptions, Leave, PeerMessage, Peers, SystemClock};
+use zepto_engine::copies::{CopyOptions, Leave, Letter, Peers, SystemClock};
 use zepto_proto::client::{ClientError, CoordinatorClient};
 use zepto_proto::coordinate as wire;
 use zepto_proto::refusal::Refused;
@@ -67,10 +68,17 @@ pub(crate) struct Proposals {
 }
 
 impl Peers for Voice {
-    fn send(&self, to: Replica, partition: PartitionId, message: PeerMessage) {
-        if let Some(links) = self.links.get() {
-            links.send(to, codec::message_of(partition, message));
+    fn send(&self, letters: Vec<Letter>) {
+        let Some(links) = self.links.get() else { return };
+        let mut said: Vec<(Replica, Vec<Said>)> = Vec::new();
+        for Letter { to, partition, message } in letters {
+            let message = codec::message_of(partition, message);
+            match said.iter_mut().find(|(other, _)| *other == to) {
+                Some((_, messages)) => messages.push(message),
+                None => said.push((to, vec![message])),
+            }
         }
+        said.into_iter().for_each(|(to, messages)| links.send_all(to, messages));
     }
 
     fn propose(&self, change: Change) {
@@ -107,12 +115,8 @@ pub(crate) struct Ears(pub(crate) Arc<Agreed>);
 impl CopyListener for Ears {
     fn hear(&self, from: Replica, messages: Vec<CopyMessage>, blocks: Vec<Block>) -> Result<u64, Refused> {
         let mut heard = codec::HeardBlocks::new(blocks);
-        let mut unheard = 0;
-        for message in messages {
-            let (partition, message) = codec::peer_message_of(message, &mut heard)?;
-            unheard += u64::from(!self.0.store.deliver(partition, from, message));
-        }
-        Ok(unheard)
+        let messages = messages.into_iter().map(|it| codec::peer_message_of(it, &mut heard));
+        Ok(self.0.store.deliver(from, messages.collect::<Result<_, _>>()?))
     }
 
     fn pin(&self, ask: CopyAsk) -> BoxFuture<'static, Result<StatePieces, Refused>> {

@@ -1,6 +1,7 @@
 //! The nodes as this one sees them: what the coordinators decided, with its own suspicion and what heartbeats say.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
 use zepto_cluster::{Pulse, State};
@@ -51,6 +52,11 @@ impl Nodes {
             (wire::NodeState::Leaving, _) => "LEAVING",
             (wire::NodeState::Dead, _) => "DEAD",
         };
+        // It does not hear itself.
+        let rows_per_second = match id == self.agreed.me.node {
+            true => Some(self.agreed.rows_per_second.load(Ordering::Relaxed)),
+            false => heard.map(|(_, rows)| rows),
+        };
         let role = if node.role() == wire::Role::Storage { "storage" } else { "ingest" };
         let wire::Addresses { http, rpc, .. } = node.addresses.clone().unwrap_or_default();
         NodeStatus {
@@ -62,7 +68,7 @@ impl Nodes {
             http,
             rpc,
             partitions_owned: self.agreed.owned_by(id),
-            rows_per_second: heard.map(|(_, rows)| rows.into()),
+            rows_per_second: rows_per_second.map(u64::from),
         }
     }
 }

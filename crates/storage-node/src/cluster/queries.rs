@@ -79,4 +79,12 @@ impl QueryService for ClusterQueries {
     fn kill(&self, query_id: &str) -> bool {
         self.inner.kill(query_id)
     }
+
+    async fn running_everywhere(&self) -> Vec<RunningQuery> {
+        self.inner.running_everywhere().await
+    }
+
+    async fn kill_everywhere(&self, query_id: &str) -> bool {
+        self.inner.kill_everywhere(query_id).await
+    }
 }

@@ -91,14 +91,9 @@ fn what_a_node_could_only_do_to_its_own_rows_is_refused() -> Result<()> {
     let cluster = cluster()?;
     let mut door = cluster.storage(1)?.connect()?;
     door.query("CREATE TABLE t (k String, v Int64) ENGINE = MergeTree ORDER BY k")?;
-    for sql in [
-        "UPDATE t SET v = 2 WHERE v = 1",
-        "ALTER TABLE t UPDATE v = 2 WHERE v = 1",
-        "CREATE MATERIALIZED VIEW m AS SELECT k, count() AS n FROM t GROUP BY k",
-    ] {
-        let (status, code, response) = refused(&mut door, sql)?;
-        ensure!((status, code) == (501, Some(48)), "{sql}: {status} {}", response.text());
-    }
+    let sql = "CREATE MATERIALIZED VIEW m AS SELECT k, count() AS n FROM t GROUP BY k";
+    let (status, code, response) = refused(&mut door, sql)?;
+    ensure!((status, code) == (501, Some(48)), "{sql}: {status} {}", response.text());
     Ok(())
 }
 

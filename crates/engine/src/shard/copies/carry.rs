@@ -51,6 +51,7 @@ impl Shard {
     pub(super) fn carry_out(&mut self, copies: &mut Copies, partition: u16) {
         let id = PartitionId(partition);
         let Some(held) = copies.held.get_mut(&partition) else { return };
+        copies.restless.note(partition);
         // Who was sent less than the copy thinks: what it says next would not follow.
         let mut short = BTreeSet::new();
         for effect in held.copy.take_effects() {
@@ -60,7 +61,7 @@ impl Shard {
                         return self.fail_copies(copies, &error.into());
                     }
                 }
-                Effect::Send(to, message) => copies.options.peers.send(to, id, message),
+                Effect::Send(to, message) => copies.say(to, id, message),
                 Effect::SendFrames { to, head, previous, frames, committed } => {
                     if short.contains(&to) {
                         continue;
@@ -74,13 +75,13 @@ impl Shard {
                             short.insert(to);
                         }
                         let message = Message::Replicate { head, previous, entries, committed };
-                        copies.options.peers.send(to, id, message);
+                        copies.say(to, id, message);
                     }
                 }
                 Effect::SendTail { to, token, sequence, previous, frames } => {
                     if let Some(entries) = self.entries(copies, partition, to, frames) {
                         let message = Message::Tail { token, sequence, previous, entries };
-                        copies.options.peers.send(to, id, message);
+                        copies.say(to, id, message);
                     }
                 }
                 Effect::SendState { to, head, history } => {
@@ -88,7 +89,7 @@ impl Shard {
                     tracing::debug!(partition, node = %to.node, "a copy seems to lack entries that the log has no more");
                     let first = copies.held.get(&partition).map_or(Lsn(0), |held| held.data.frames.first());
                     let offer = Message::Install { head, history, state: Whole::Offered { first } };
-                    copies.options.peers.send(to, id, offer);
+                    copies.say(to, id, offer);
                 }
                 // Whoever had it judged goes on with it.
                 Effect::Install(_) => {}
@@ -171,7 +172,8 @@ impl Shard {
     /// Publishes what is committed: one pointer swap per table.
     pub(super) fn show(&mut self, copies: &mut Copies) {
         let (mut shown, mut asks) = (Shown::default(), false);
-        for (&partition, held) in &mut copies.held {
+        for partition in copies.restless.iter() {
+            let Some(held) = copies.held.get_mut(&partition) else { continue };
             if held.data.applied >= held.data.state.committed.0 {
                 continue;
             }
@@ -211,6 +213,7 @@ impl Shard {
 
     /// Closes every memtable; all that is logged is synced, so that the memory of the copies is that of the log.
     pub(super) fn cut_copies(&mut self, copies: &mut Copies) -> Option<Cut> {
+        copies.look_at_all();
         self.sync_copies(copies);
         // What the sync has let out may have been logged: it is not covered, and not lost.
         while !copies.failed && (self.log.waiting_bytes() > 0 || copies.group.is_some()) {

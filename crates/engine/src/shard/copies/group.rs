@@ -87,6 +87,7 @@ impl Shard {
         };
         held.data.log(op, LogPlace { thread: self.index as u16, at }).map_err(EngineError::Internal)?;
         held.logged += 1;
+        copies.restless.note(partition);
         if held.blocked.is_some() {
             held.behind_bytes += bytes;
         }

@@ -31,17 +31,21 @@ struct Waiting {
 pub(crate) struct Inbox(Mutex<Waiting>);
 
 impl Inbox {
-    /// Puts a message in; false when there is no room, and it is lost: the protocol repeats it.
-    pub(crate) fn put(&self, it: Delivered) -> bool {
+    /// Puts messages in. For how many there is no room: they are lost, and the protocol repeats them.
+    pub(crate) fn put(&self, messages: Vec<Delivered>) -> u64 {
         let mut waiting = self.0.lock();
-        let bytes = bytes_of(&it.message);
-        let full = waiting.messages.len() >= MESSAGES_MAX || waiting.bytes + bytes > BYTES_MAX;
-        if full && !waiting.messages.is_empty() {
-            return false;
+        let mut lost = 0;
+        for it in messages {
+            let bytes = bytes_of(&it.message);
+            let full = waiting.messages.len() >= MESSAGES_MAX || waiting.bytes + bytes > BYTES_MAX;
+            if full && !waiting.messages.is_empty() {
+                lost += 1;
+                continue;
+            }
+            waiting.bytes += bytes;
+            waiting.messages.push(it);
         }
-        waiting.bytes += bytes;
-        waiting.messages.push(it);
-        true
+        lost
     }
 
     pub(super) fn take(&self) -> Vec<Delivered> {

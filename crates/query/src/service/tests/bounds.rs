@@ -1,5 +1,6 @@
 use super::*;
 use futures::FutureExt;
+use zepto_common::limits::EXPRESSION_STACK_BYTES;
 
 const ENDLESS: &str = "SELECT max(number) FROM system.numbers";
 
@@ -157,4 +158,27 @@ async fn what_a_statement_reads_and_gives_is_bounded_by_its_settings() {
         let some = bench.rows(&all("max_result_bytes = 10, result_overflow_mode = 'break'")).await.len();
         assert!(some > 0 && some < 200_000, "{some} rows");
     }
+}
+
+/// Each different call is one more subquery: as many as a statement can hold would not fit a stack.
+#[test]
+fn calls_of_array_join_are_bounded() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_stack_size(EXPRESSION_STACK_BYTES)
+        .enable_all()
+        .build()
+        .unwrap();
+    let calls = |count: usize, between: &str| {
+        let calls: Vec<String> = (0..count).map(|at| format!("arrayJoin([{at}])")).collect();
+        format!("SELECT {}", calls.join(between))
+    };
+    let asked = runtime.spawn(async move {
+        let bench = Bench::new();
+        assert_eq!(bench.rows(&calls(32, " + ")).await, ["496"]);
+        for (count, between) in [(33, " + "), (5_000, ", ")] {
+            assert_eq!(bench.code(&calls(count, between)).await, ErrorCode::NotImplemented, "{count} calls");
+        }
+    });
+    runtime.block_on(asked).unwrap();
 }

@@ -1,6 +1,7 @@
 //! Between the copies' messages and those of the replicate service. What comes from outside is checked here, once.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use zepto_cluster::replicate::{FORM_PART, Said};
 use zepto_common::ids::{Boot, Epoch, Lsn, PartitionId, SchemaVersion, SetVersion, TableId, Token};
@@ -222,7 +223,7 @@ fn head_of(partition: PartitionId, head: Option<&wire::Head>) -> Result<Head, Re
     let grant = head.grant.as_ref().ok_or_else(|| missing("the grant"))?;
     let set = InSyncSet { version: SetVersion(grant.set_version), members: replicas_of(&grant.members)? };
     let owner = replica_of(grant.owner.as_ref())?;
-    let grant = Grant { partition, epoch: Epoch(grant.epoch), owner, set };
+    let grant = Arc::new(Grant { partition, epoch: Epoch(grant.epoch), owner, set });
     Ok(Head { token: token_of(head.token.as_ref())?, sequence: head.sequence, grant })
 }
 

@@ -10,6 +10,7 @@ use arrow::ipc::writer::StreamWriter;
 use std::sync::Arc;
 use zepto_common::ids::{Boot, Epoch, NodeId, PlacementVersion, SchemaVersion, TableId};
 use zepto_common::limits::QUERY_MESSAGE_BYTES_MAX;
+use zepto_common::service::RunningQuery;
 use zepto_common::{Error, ErrorCode, Result};
 use zepto_proto::convert::{bad_message, partition_of};
 use zepto_proto::coordinate::Envelope;
@@ -35,6 +36,18 @@ pub(super) fn query_message(query: QueryId) -> wire::QueryId {
 
 pub(super) fn query_of(query: &wire::QueryId) -> QueryId {
     QueryId { node: NodeId(query.node_id), boot: Boot(query.boot), number: query.number }
+}
+
+/// A running statement as it travels.
+pub(super) fn statement_message(query: RunningQuery) -> wire::Statement {
+    wire::Statement {
+        query_id: query.query_id,
+        user: query.user,
+        text: query.query,
+        elapsed_seconds: query.elapsed,
+        read_rows: query.read_rows,
+        memory_bytes: query.memory_usage,
+    }
 }
 
 /// A request as it travels.

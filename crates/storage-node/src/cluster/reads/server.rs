@@ -7,6 +7,7 @@ use futures::{StreamExt, stream};
 use tonic::{Request, Response, Status};
 use zepto_cluster::OwnerIdentity;
 use zepto_common::limits::QUERY_MESSAGE_BYTES_MAX;
+use zepto_common::service::StatementsMeant;
 use zepto_proto::convert::bad_message;
 use zepto_proto::coordinate::Envelope;
 use zepto_proto::handshake::{PROTOCOL, check_envelope};
@@ -98,6 +99,33 @@ impl Query for QueryService {
             owner.end(codec::query_of(&query));
         }
         let mut response = Response::new(wire::EndReply { envelope: Some(shared.envelope()) });
+        shared.identity.secret.sign_answer(response.metadata_mut());
+        Ok(response)
+    }
+
+    async fn statements(
+        &self,
+        request: Request<wire::StatementsRequest>,
+    ) -> Result<Response<wire::StatementsReply>, Status> {
+        let shared = &self.0;
+        shared.identity.secret.check_request(request.metadata())?;
+        let message = request.into_inner();
+        shared.check(message.envelope.as_ref(), message.to_node_id)?;
+        let told = match (shared.owner.get(), message.stop) {
+            (None, _) => Vec::new(),
+            (Some(owner), None) => owner.statements(),
+            (Some(_), Some(wire::Stop { query_id: None, user: None })) => {
+                return Err(bad_message("a stop of no statement in particular").into());
+            }
+            (Some(owner), Some(wire::Stop { query_id, user })) => {
+                let meant = StatementsMeant { query_id, user };
+                tracing::info!(?meant, "statements are stopped for another node");
+                owner.stop(&meant)
+            }
+        };
+        let statements = told.into_iter().map(codec::statement_message).collect();
+        let mut response =
+            Response::new(wire::StatementsReply { envelope: Some(shared.envelope()), statements });
         shared.identity.secret.sign_answer(response.metadata_mut());
         Ok(response)
     }

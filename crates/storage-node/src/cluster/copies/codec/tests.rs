@@ -27,7 +27,7 @@ fn replica(node: u32) -> Replica {
 /// One of each kind, every field different from its default.
 fn messages() -> Vec<PeerMessage> {
     let set = InSyncSet { version: SetVersion(5), members: [replica(1), replica(2)].into() };
-    let grant = Grant { partition: PartitionId(3), epoch: Epoch(9), owner: replica(1), set };
+    let grant = Arc::new(Grant { partition: PartitionId(3), epoch: Epoch(9), owner: replica(1), set });
     let head = || Head { token: token(9, 4), sequence: 77, grant: grant.clone() };
     let (previous, token) = (Position { token: token(8, 3), lsn: Lsn(40) }, token(9, 4));
     let history = || {
