@@ -130,6 +130,14 @@ impl Client {
         Ok(Self { agent: config.build().new_agent(), server })
     }
 
+    /// The same client of another node, `host:port`.
+    pub(crate) fn of_node(&self, address: &str) -> Self {
+        let scheme = self.server.url.split_once("://").map_or("http", |(scheme, _)| scheme);
+        let mut other = self.clone();
+        other.server.url = format!("{scheme}://{address}");
+        other
+    }
+
     /// The address asked.
     pub(crate) fn url(&self) -> &str {
         &self.server.url
@@ -196,6 +204,15 @@ impl Client {
         let request = self.with_credentials(self.agent.get(format!("{}{path}", self.server.url)));
         let sent = request.call().with_context(|| format!("cannot ask {}", self.server.url))?;
         Ok(accepted(sent)?.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string()?)
+    }
+
+    /// What a path has, as it streams, and its length.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub(crate) fn open(&self, path: &str) -> Result<Response<Body>> {
+        let request = self.with_credentials(self.agent.get(format!("{}{path}", self.server.url)));
+        accepted(request.call().with_context(|| format!("cannot ask {}", self.server.url))?)
     }
 
     /// Asks for a change that has no body; what the server says of it, as text.

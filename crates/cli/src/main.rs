@@ -4,10 +4,12 @@
 //! - [`sql`]: the interactive client; also for scripts and pipes
 //! - [`keys`]: makes API keys
 //! - [`cluster`]: what a cluster has agreed on
+//! - [`backup`]: backups of a node or a cluster: made, listed, verified, restored, pruned
 //! - [`bench`]: measures a real node over loopback
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool speaks to its terminal")]
 
+mod backup;
 mod bench;
 mod client;
 mod cluster;
@@ -42,6 +44,11 @@ enum Command {
     /// Shows what a cluster has agreed on, and changes what moves in it
     #[command(subcommand)]
     Cluster(cluster::Cluster),
+    /// Makes backups of a node or a cluster in a folder or in S3, lists, verifies, restores and prunes them
+    #[command(subcommand)]
+    Backup(backup::Backup),
+    /// Restores a backup into an empty node or cluster, as `zepto backup restore`
+    Restore(backup::Restore),
     /// Measures a node over loopback
     Bench(bench::Bench),
 }
@@ -53,6 +60,8 @@ fn main() -> ExitCode {
         Command::Sql(options) => options.run(),
         Command::Keys(options) => options.run(),
         Command::Cluster(options) => options.run(),
+        Command::Backup(options) => options.run(),
+        Command::Restore(options) => options.run(),
         Command::Bench(options) => options.run(),
     };
     result.unwrap_or_else(|error| {

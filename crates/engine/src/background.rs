@@ -27,7 +27,7 @@ use std::time::Instant;
 use arrow::array::RecordBatch;
 use tokio::sync::oneshot;
 use zepto_common::schema::TableSchema;
-use zepto_common::{Error, Result, TableId};
+use zepto_common::{Error, PartitionId, Result, TableId};
 
 use crate::catalog::ViewDefinition;
 use crate::chunk::Chunk;
@@ -66,6 +66,13 @@ pub struct SnapshotInfo {
     pub bytes: u64,
     /// When it was made, nanoseconds since 1970 by the wall clock.
     pub created_nanos: i64,
+    /// Identity of the data directory, 32 hex digits: segment numbers are its own.
+    #[serde(default)]
+    pub disk: String,
+    /// In a cluster, the partitions of which it has every row that was acknowledged before it was asked for, and none that
+    /// is not committed; of others it may have anything. None: of a store that stands alone, which has them all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whole: Option<Vec<PartitionId>>,
 }
 
 /// Work for the background thread.
@@ -99,7 +106,9 @@ pub(crate) enum Job {
     /// Look for expired rows now.
     Expire { done: Done<()> },
     /// Make a snapshot.
-    Snapshot { name: String, done: Done<SnapshotInfo> },
+    Snapshot { name: String, whole: Option<Vec<PartitionId>>, done: Done<SnapshotInfo> },
+    /// Remove a snapshot.
+    RemoveSnapshot { name: String, done: Done<()> },
     /// Write rows of another node's copy as a segment that no manifest names yet.
     Stage { schema: Arc<TableSchema>, chunks: Vec<Arc<Chunk>>, done: Done<Arc<StoredSegment>> },
     /// Remove segments that no manifest names.
@@ -128,6 +137,7 @@ impl std::fmt::Debug for Job {
             Self::LookNow { .. } => "LookNow",
             Self::Expire { .. } => "Expire",
             Self::Snapshot { .. } => "Snapshot",
+            Self::RemoveSnapshot { .. } => "RemoveSnapshot",
             Self::Stage { .. } => "Stage",
             Self::Discard { .. } => "Discard",
             Self::Replace { .. } => "Replace",
@@ -236,7 +246,8 @@ impl Background {
                 answer(done, Ok(()));
             }
             Job::Expire { done } => answer(done, self.expire_all()),
-            Job::Snapshot { name, done } => answer(done, self.snapshot(&name)),
+            Job::Snapshot { name, whole, done } => answer(done, self.snapshot(&name, whole)),
+            Job::RemoveSnapshot { name, done } => answer(done, self.remove_snapshot(&name)),
             Job::Stage { schema, chunks, done } => self.stage(&schema, &chunks, done),
             Job::Discard { segments } => self.remove_segments(segments),
             Job::Replace { shard } => self.try_replace(shard),

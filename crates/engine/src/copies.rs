@@ -33,7 +33,7 @@ pub(crate) use block::decode_rows;
 pub use block::{Block, Part};
 pub use change::RowChange;
 pub use pinned::{Pieces, Pinned};
-pub use whole::{Fetched, Piece, TableSum, Whole};
+pub use whole::{Fetched, Piece, TableSum, Whole, plain};
 
 /// What copies say to each other.
 pub type PeerMessage = Message<Payload, Whole>;

@@ -8,6 +8,7 @@
 //! - [`wal`]: the write-ahead log: frames, group commit, recycled files, replay
 //! - [`dedup`]: windows of batch ids, so that a retry is stored once
 //! - [`chunk`], [`run`], [`segment`], [`part`]: rows as they came, sorted in memory, sorted in a file; and any of them
+//! - [`saved`]: the catalog and manifest of a snapshot, read without a store
 //! - [`copies`]: what a store needs to carry copies of partitions that other nodes have too
 //! - `table`: the published data of one table; `memory`: the budget that all of it shares
 //! - `queue`, `shard`: the rings and the drain threads that own partitions
@@ -23,6 +24,7 @@ pub mod disk;
 pub mod error;
 pub mod part;
 pub mod run;
+pub mod saved;
 pub mod segment;
 pub mod series;
 pub mod store;

@@ -50,6 +50,17 @@ pub struct Segment {
     hot: ArcSwapOption<Run>,
 }
 
+/// The checksum of a segment file's tail, which is verified: together with the length it stands for the whole content.
+///
+/// # Errors
+/// `CannotOpenFile`; `CorruptedData` for a file whose end is damaged.
+pub(crate) fn tail_checksum(disk: &dyn Disk, path: &Path) -> Result<u32> {
+    let file = disk.open(path).map_err(|error| {
+        Error::new(ErrorCode::CannotOpenFile, format!("cannot open segment {}: {error}", path.display()))
+    })?;
+    read::tail_checksum(file.as_ref(), path)
+}
+
 impl Segment {
     /// Writes a run as a new file and syncs its data; the name is durable once the caller has synced the folder.
     /// The segment is hot. On a fault no file is left, as far as the disk permits.
@@ -77,7 +88,7 @@ impl Segment {
     ///
     /// # Errors
     /// `CorruptedData` and `CannotReadAllData`, naming file and offset.
-    pub(crate) fn check(&self) -> Result<()> {
+    pub fn check(&self) -> Result<()> {
         self.file.check()
     }
 

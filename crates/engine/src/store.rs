@@ -41,6 +41,7 @@ pub use mutate::RewriteFn;
 pub use options::{SealLimits, StoreOptions};
 pub use parts::{PartResult, PartStored};
 pub use positions::FeedPosition;
+pub use snapshots::SnapshotFile;
 pub use stats::{StoreStats, TableStats};
 pub use whole::Intake;
 pub(crate) use write::encode_rows;

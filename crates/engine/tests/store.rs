@@ -12,7 +12,8 @@ use zepto_common::partition::partitions_of;
 use zepto_common::schema::{ColumnDefault, TableName};
 use zepto_common::service::WriteRequest;
 use zepto_common::types::ColumnType;
-use zepto_common::{BatchId, ErrorCode};
+use zepto_common::{BatchId, ErrorCode, PartitionId};
+use zepto_engine::saved::Saved;
 use zepto_engine::store::{AlterOp, ColumnPosition, PartStored};
 use zepto_engine::{Store, StoreOptions};
 
@@ -324,6 +325,50 @@ async fn a_snapshot_opens_as_a_data_directory() {
     assert_eq!(retry.duplicate_rows, 200);
     write(&copy, &schema, None, &rows(200, 210)).await.expect("writes");
     assert_eq!(read(&copy, schema.id), rows(0, 210));
+}
+
+#[tokio::test]
+async fn the_files_of_a_snapshot_are_told_read_and_removed() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = Store::open(options(dir.path())).expect("opens");
+    let schema = store.create_table(trades("t")).await.expect("creates");
+    write(&store, &schema, None, &rows(0, 200)).await.expect("writes");
+    let info = store.backup_snapshot_of("a", vec![PartitionId(3)]).await.expect("makes a snapshot");
+    assert_eq!(info.whole, Some(vec![PartitionId(3)]));
+    let (again, files) = store.snapshot_files("a").expect("lists");
+    assert_eq!(again, info);
+    let segments = files.iter().filter(|file| file.key.is_some()).count();
+    assert_eq!((files.len() - segments, segments), (2, store.table_stats()[0].segments as usize));
+    let bytes_of = |path: &str| {
+        let file = store.open_snapshot_file("a", path).expect("opens");
+        let mut bytes = vec![0; file.len().expect("a length") as usize];
+        assert_eq!(file.read_at(&mut bytes, 0).expect("reads"), bytes.len());
+        bytes
+    };
+    for file in &files {
+        assert_eq!(bytes_of(&file.path).len() as u64, file.bytes, "{file:?}");
+    }
+    let saved = Saved::decode(&bytes_of("CATALOG"), &bytes_of("MANIFEST"), dir.path()).expect("reads");
+    assert_eq!(saved.segments(schema.id).iter().map(|it| it.rows).sum::<u64>(), 200);
+    assert_eq!(saved.catalog().version(), info.catalog_version);
+    for bad in ["SNAPSHOT", "../DISK", "segments/../MANIFEST", "segments/x.parquet", "segments/0000000000000099.parquet"] {
+        let refused = store.open_snapshot_file("a", bad).expect_err(bad);
+        assert_eq!(refused.code, ErrorCode::BadArguments, "{bad}");
+    }
+    // The next snapshot has the same segments under the same keys, and one more.
+    write(&store, &schema, None, &rows(200, 210)).await.expect("writes");
+    store.backup_snapshot("b").await.expect("makes a snapshot");
+    let (_, later) = store.snapshot_files("b").expect("lists");
+    let known: Vec<_> = files.iter().filter_map(|file| file.key.as_ref()).collect();
+    let same = later.iter().filter(|file| file.key.as_ref().is_some_and(|key| known.contains(&key))).count();
+    assert_eq!(same, segments);
+    assert!(later.len() > files.len());
+    store.remove_snapshot("a").await.expect("removes");
+    for gone in [store.remove_snapshot("a").await, store.snapshot_files("a").map(drop)] {
+        assert_eq!(gone.expect_err("is gone").code, ErrorCode::BadArguments);
+    }
+    assert_eq!(store.snapshots().expect("lists").len(), 1);
+    assert_eq!(read(&store, schema.id), rows(0, 210));
 }
 
 #[tokio::test]

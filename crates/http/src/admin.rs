@@ -1,4 +1,4 @@
-//! Routes for operators: running statements, settings, version, snapshots, API keys, and who one is.
+//! Routes for operators: running statements, settings, version, API keys, and who one is.
 
 use std::sync::Arc;
 
@@ -15,17 +15,17 @@ use crate::door::{RebalanceChange, Service};
 use crate::params::Parameters;
 use crate::reply;
 
-type Shared = State<Arc<Service>>;
+pub(crate) type Shared = State<Arc<Service>>;
 
 /// Answers with JSON if the sender has the role, else with the error.
-fn answer(service: &Service, value: Result<Value>) -> Response {
+pub(crate) fn answer(service: &Service, value: Result<Value>) -> Response {
     match value {
         Ok(value) => reply::json_reply(StatusCode::OK, &value),
         Err(error) => reply::error_reply(&error, &service.identity().version),
     }
 }
 
-fn admin(service: &Service, request: &Request) -> Result<Subject> {
+pub(crate) fn admin(service: &Service, request: &Request) -> Result<Subject> {
     access::allow(service, request, Role::Admin)
 }
 
@@ -186,30 +186,6 @@ pub(crate) async fn version(State(service): Shared, request: Request) -> Respons
         "uptime_seconds": identity.started.elapsed().as_secs(),
     });
     answer(&service, admin(&service, &request).map(|_| value))
-}
-
-pub(crate) async fn create_snapshot(State(service): Shared, request: Request) -> Response {
-    let parameters =
-        admin(&service, &request).and_then(|_| Parameters::parse(request.uri().query().unwrap_or_default()));
-    // A request cannot be shared between threads, so it is gone before the wait.
-    drop(request);
-    let made = match parameters {
-        Ok(parameters) => service.door.node.create_snapshot(parameters.get("name")).await,
-        Err(error) => Err(error),
-    };
-    answer(&service, made)
-}
-
-pub(crate) async fn snapshots(State(service): Shared, request: Request) -> Response {
-    let allowed = admin(&service, &request);
-    drop(request);
-    let node = service.door.node.clone();
-    // Lists a folder, so not on the reactor.
-    let listed = match allowed {
-        Ok(_) => service.work(false, move || node.snapshots()).await.flatten(),
-        Err(error) => Err(error),
-    };
-    answer(&service, listed)
 }
 
 /// `GET /admin/keys`: the keys without their hashes.

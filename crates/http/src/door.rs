@@ -87,6 +87,10 @@ pub enum RebalanceChange {
     },
 }
 
+fn no_storage() -> Error {
+    Error::new(ErrorCode::NotImplemented, "this node has no storage: ask a storage node for snapshots")
+}
+
 fn alone() -> Error {
     Error::new(ErrorCode::NotImplemented, "this node runs alone: there is no cluster")
 }
@@ -160,13 +164,53 @@ pub trait NodeInfo: Send + Sync {
     ///
     /// # Errors
     /// `BadArguments` for a name that cannot be or is taken; the storage's faults.
-    async fn create_snapshot(&self, name: Option<&str>) -> Result<Value>;
+    async fn create_snapshot(&self, _name: Option<&str>) -> Result<Value> {
+        Err(no_storage())
+    }
 
     /// The snapshots there are.
     ///
     /// # Errors
     /// The storage's faults.
-    fn snapshots(&self) -> Result<Value>;
+    fn snapshots(&self) -> Result<Value> {
+        Err(no_storage())
+    }
+
+    /// One snapshot and its files.
+    ///
+    /// # Errors
+    /// `BadArguments` for a name that no snapshot has; the storage's faults.
+    fn snapshot(&self, _name: &str) -> Result<Value> {
+        Err(no_storage())
+    }
+
+    /// A file of a snapshot.
+    ///
+    /// # Errors
+    /// `BadArguments` for a snapshot or a file that is not there; the storage's faults.
+    fn snapshot_file(&self, _name: &str, _file: &str) -> Result<Box<dyn StoredFile>> {
+        Err(no_storage())
+    }
+
+    /// Removes a snapshot.
+    ///
+    /// # Errors
+    /// `BadArguments` for a name that no snapshot has; the storage's faults.
+    async fn remove_snapshot(&self, _name: &str) -> Result<Value> {
+        Err(no_storage())
+    }
+}
+
+/// A file that is sent as it is.
+pub trait StoredFile: Send + Sync {
+    /// Bytes of it.
+    fn bytes(&self) -> u64;
+
+    /// Reads up to the buffer's length from there; how many bytes. Blocks.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> std::io::Result<usize>;
 }
 
 /// The bounds of one door; the defaults are those of [`zepto_common::limits`].

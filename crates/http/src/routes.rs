@@ -19,7 +19,7 @@ use crate::connection::Flushes;
 use crate::door::Service;
 use crate::reply::{self, DISPLAY_NAME, REQUEST_ID};
 use crate::settings::ID_BYTES_MAX;
-use crate::{admin, probes, query};
+use crate::{admin, probes, query, snapshots};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 /// What a client is told to idle less than it may.
@@ -62,8 +62,10 @@ impl Routes {
             .route("/admin/feeds", get(admin::feeds))
             .route("/admin/settings", get(admin::settings))
             .route("/admin/version", get(admin::version))
-            .route("/admin/snapshot", post(admin::create_snapshot))
-            .route("/admin/snapshots", get(admin::snapshots))
+            .route("/admin/snapshot", post(snapshots::create_snapshot))
+            .route("/admin/snapshots", get(snapshots::snapshots))
+            .route("/admin/snapshots/{name}", get(snapshots::snapshot).delete(snapshots::remove_snapshot))
+            .route("/admin/snapshots/{name}/{*file}", get(snapshots::snapshot_file))
             .fallback(no_handle)
             .method_not_allowed_fallback(wrong_method)
             .with_state(service.clone());
@@ -139,7 +141,11 @@ fn label(path: &str) -> &'static str {
     ];
     let listed = ["/admin/queries", "/admin/keys", "/admin/nodes", "/admin/rebalance"];
     let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
-    let path = if listed.contains(&parent) { parent } else { path };
+    let path = match path.strip_prefix("/admin/snapshots/") {
+        Some(_) => "/admin/snapshots",
+        None if listed.contains(&parent) => parent,
+        None => path,
+    };
     KNOWN.iter().copied().find(|known| *known == path).unwrap_or("other")
 }
 

@@ -75,10 +75,6 @@ impl IngestInfo {
     }
 }
 
-fn no_storage() -> Error {
-    Error::new(ErrorCode::NotImplemented, "an ingest node has no storage: ask a storage node for snapshots")
-}
-
 #[async_trait]
 impl NodeInfo for IngestInfo {
     fn identity(&self) -> &Identity {
@@ -164,13 +160,5 @@ impl NodeInfo for IngestInfo {
                 rebalance::force_owner(client, partition, node, accept_loss).await
             }
         }
-    }
-
-    async fn create_snapshot(&self, _name: Option<&str>) -> Result<Value> {
-        Err(no_storage())
-    }
-
-    fn snapshots(&self) -> Result<Value> {
-        Err(no_storage())
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use zepto_common::clock::wall_nanos;
-use zepto_common::{Error, ErrorCode, Result};
+use zepto_common::{Error, ErrorCode, PartitionId, Result};
 
 use super::{Background, SnapshotInfo};
 use crate::disk::{Disk, replace_file};
@@ -17,6 +17,24 @@ pub(crate) const MARK: &str = "SNAPSHOT";
 /// Bytes of a snapshot's name.
 const NAME_MAX: usize = 100;
 
+/// Whether a snapshot may have this name.
+///
+/// # Errors
+/// `BadArguments`.
+pub(crate) fn check_name(name: &str) -> Result<()> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if name.is_empty() || name.len() > NAME_MAX || name.starts_with('.') || !name.chars().all(plain) {
+        let message = format!("a snapshot's name has 1 to {NAME_MAX} letters, digits, '-', '_' and '.'");
+        return Err(Error::new(ErrorCode::BadArguments, message));
+    }
+    Ok(())
+}
+
+/// There is no snapshot of this name.
+pub(crate) fn unknown(name: &str) -> Error {
+    Error::new(ErrorCode::BadArguments, format!("there is no snapshot {name}: GET /admin/snapshots lists them"))
+}
+
 fn fault(action: IoAction, path: &Path) -> impl Fn(std::io::Error) -> Error + '_ {
     move |error| EngineError::io(action, path, &error).into()
 }
@@ -26,19 +44,15 @@ impl Background {
     ///
     /// # Errors
     /// `BadArguments` for a name that is no plain file name or is taken; the disk's.
-    pub(super) fn snapshot(&mut self, name: &str) -> Result<SnapshotInfo> {
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        if name.is_empty() || name.len() > NAME_MAX || name.starts_with('.') || !name.chars().all(plain) {
-            let message = format!("a snapshot's name has 1 to {NAME_MAX} letters, digits, '-', '_' and '.'");
-            return Err(Error::new(ErrorCode::BadArguments, message));
-        }
+    pub(super) fn snapshot(&mut self, name: &str, whole: Option<Vec<PartitionId>>) -> Result<SnapshotInfo> {
+        check_name(name)?;
         self.checkpoint_all()?;
         let dir = self.shared.options.data_dir.join(SNAPSHOTS).join(name);
         let disk = self.shared.options.disk.clone();
         if disk.open(&dir.join(MARK)).is_ok() {
             return Err(Error::new(ErrorCode::BadArguments, format!("there is a snapshot {name} already")));
         }
-        let made = self.fill(disk.as_ref(), &dir, name);
+        let made = self.fill(disk.as_ref(), &dir, name, whole);
         if made.is_err() {
             // Half of a snapshot has no mark and is removed at the next start if it cannot be now.
             let _ = disk.remove_dir_all(&dir);
@@ -46,7 +60,30 @@ impl Background {
         made
     }
 
-    fn fill(&self, disk: &dyn Disk, dir: &Path, name: &str) -> Result<SnapshotInfo> {
+    /// Removes a snapshot: its mark first, so that half of one is none.
+    ///
+    /// # Errors
+    /// `BadArguments` for a name that no snapshot has; the disk's.
+    pub(super) fn remove_snapshot(&self, name: &str) -> Result<()> {
+        check_name(name)?;
+        let dir = self.shared.options.data_dir.join(SNAPSHOTS).join(name);
+        let (disk, mark) = (self.shared.disk(), dir.join(MARK));
+        match disk.remove(&mark) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(unknown(name)),
+            Err(error) => return Err(fault(IoAction::Remove, &mark)(error)),
+        }
+        disk.sync_dir(&dir).map_err(fault(IoAction::Sync, &dir))?;
+        disk.remove_dir_all(&dir).map_err(fault(IoAction::Remove, &dir))
+    }
+
+    fn fill(
+        &self,
+        disk: &dyn Disk,
+        dir: &Path,
+        name: &str,
+        whole: Option<Vec<PartitionId>>,
+    ) -> Result<SnapshotInfo> {
         let to_dir = segments_dir(dir);
         disk.create_dir_all(&to_dir).map_err(fault(IoAction::Create, &to_dir))?;
         let (mut rows, mut bytes) = (0, 0);
@@ -71,6 +108,8 @@ impl Background {
             rows,
             bytes,
             created_nanos: wall_nanos(),
+            disk: self.shared.disk_id.to_string(),
+            whole,
         };
         let mark = serde_json::to_vec(&info).map_err(|error| Error::internal(error.to_string()))?;
         let files = [

@@ -100,12 +100,16 @@ pub struct TableSum {
 
 impl TableSum {
     /// Of no rows.
-    pub(crate) fn of(table: TableId) -> Self {
+    #[must_use]
+    pub fn of(table: TableId) -> Self {
         Self { table, rows: 0, sum: 0 }
     }
 
     /// Adds rows without dictionaries.
-    pub(crate) fn add(&mut self, rows: &RecordBatch) -> Result<()> {
+    ///
+    /// # Errors
+    /// Columns that have no order.
+    pub fn add(&mut self, rows: &RecordBatch) -> Result<()> {
         self.rows += rows.num_rows() as u64;
         if rows.num_columns() == 0 {
             return Ok(());
@@ -120,7 +124,10 @@ impl TableSum {
 }
 
 /// Rows with plain values in place of dictionaries, which would come again with each piece.
-pub(crate) fn plain(rows: &RecordBatch) -> Result<RecordBatch> {
+///
+/// # Errors
+/// Of the cast.
+pub fn plain(rows: &RecordBatch) -> Result<RecordBatch> {
     let mut fields = Vec::with_capacity(rows.num_columns());
     let mut arrays: Vec<ArrayRef> = Vec::with_capacity(rows.num_columns());
     for (field, array) in rows.schema().fields().iter().zip(rows.columns()) {

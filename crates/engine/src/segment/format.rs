@@ -93,6 +93,12 @@ pub(super) fn is_signed(tail: &[u8]) -> bool {
     tail[digits] == *checksum.as_bytes()
 }
 
+/// The checksum in the mark of a verified tail: as the tail has the checksums of all blocks, it stands for the whole file.
+pub(super) fn checksum_of(tail: &[u8]) -> Option<u32> {
+    let digits = std::str::from_utf8(&tail[checksum_digits(tail)?]).ok()?;
+    u32::from_str_radix(digits, 16).ok()
+}
+
 /// What the footer's entries say.
 pub(super) struct Entries {
     pub(super) schema: TableSchema,

@@ -66,6 +66,15 @@ pub(super) fn open(file: Arc<dyn DiskFile>, path: &Path, known: Option<&Arc<RunI
     })
 }
 
+/// The checksum of a segment's tail, which is verified.
+pub(super) fn tail_checksum(file: &dyn DiskFile, path: &Path) -> Result<u32> {
+    let length = file.len().map_err(|error| {
+        Error::new(ErrorCode::CannotReadAllData, format!("length of segment {}: {error}", path.display()))
+    })?;
+    let (data, tail) = read_tail(file, path, length)?;
+    format::checksum_of(&tail).ok_or_else(|| damaged(path, data, "the footer has no mark of ours"))
+}
+
 /// Where the data ends, and the verified bytes from there on. Nothing is decoded before its checksum matched.
 fn read_tail(file: &dyn DiskFile, path: &Path, length: u64) -> Result<(u64, Bytes)> {
     let end_start = length.checked_sub(END_BYTES as u64).ok_or_else(|| damaged(path, length, "too short"))?;

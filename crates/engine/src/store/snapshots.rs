@@ -2,16 +2,32 @@
 
 use std::path::Path;
 
-use zepto_common::{Error, ErrorCode, Result};
+use zepto_common::{Error, ErrorCode, PartitionId, Result};
 
 use super::{SnapshotInfo, Store};
 use crate::background::Job;
-use crate::background::snapshot::{MARK, SNAPSHOTS};
-use crate::disk::{Disk, read_file};
+use crate::background::snapshot::{MARK, SNAPSHOTS, check_name, unknown};
+use crate::disk::{Disk, DiskFile, read_file};
 use crate::error::{EngineError, IoAction};
+use crate::segment::tail_checksum;
 
 /// Bytes of a snapshot's mark.
 const MARK_BYTES_MAX: u64 = 1 << 20;
+
+/// The folder of a snapshot's segments.
+const SEGMENTS: &str = "segments";
+
+/// One file of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotFile {
+    /// Its place below the snapshot's folder: `CATALOG`, `MANIFEST` or `segments/<16 digits>.parquet`.
+    pub path: String,
+    /// Bytes of it.
+    pub bytes: u64,
+    /// Of a segment: what no other content has. `<disk>-<number>-<bytes>-<checksum of its end>`, and the end has the checksums
+    /// of all its blocks. None for a file that each snapshot has anew.
+    pub key: Option<String>,
+}
 
 impl Store {
     /// Makes a snapshot under `snapshots/<name>`: hard links, so it takes no room until segments are replaced. The
@@ -20,8 +36,80 @@ impl Store {
     /// # Errors
     /// `BadArguments` for a name that is taken or no plain file name; the disk's.
     pub async fn backup_snapshot(&self, name: &str) -> Result<SnapshotInfo> {
+        self.snapshot_of(name, None).await
+    }
+
+    /// As [`Self::backup_snapshot`] on a node that shares the partitions with others. `whole`: those that it owned, and could
+    /// confirm, after the snapshot was asked for.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn backup_snapshot_of(&self, name: &str, whole: Vec<PartitionId>) -> Result<SnapshotInfo> {
+        self.snapshot_of(name, Some(whole)).await
+    }
+
+    async fn snapshot_of(&self, name: &str, whole: Option<Vec<PartitionId>>) -> Result<SnapshotInfo> {
         let name = name.to_owned();
-        self.job(|done| Job::Snapshot { name, done }).await
+        self.job(|done| Job::Snapshot { name, whole, done }).await
+    }
+
+    /// Removes a snapshot; the room of what only it had is free then.
+    ///
+    /// # Errors
+    /// `BadArguments` for a name that no snapshot has; the disk's.
+    pub async fn remove_snapshot(&self, name: &str) -> Result<()> {
+        let name = name.to_owned();
+        self.job(|done| Job::RemoveSnapshot { name, done }).await
+    }
+
+    /// A snapshot and its files.
+    ///
+    /// # Errors
+    /// `BadArguments` for a name that no snapshot has; the disk's; `CorruptedData` for a segment whose end is damaged.
+    pub fn snapshot_files(&self, name: &str) -> Result<(SnapshotInfo, Vec<SnapshotFile>)> {
+        check_name(name)?;
+        let dir = self.shared.options.data_dir.join(SNAPSHOTS).join(name);
+        let disk = self.shared.disk();
+        let info = read_mark(disk, &dir.join(MARK))?.ok_or_else(|| unknown(name))?;
+        let mut files = Vec::new();
+        for path in ["CATALOG", "MANIFEST"] {
+            let bytes = length(disk, &dir.join(path))?;
+            files.push(SnapshotFile { path: path.to_owned(), bytes, key: None });
+        }
+        let segments = dir.join(SEGMENTS);
+        let names = disk.list(&segments).map_err(|error| EngineError::io(IoAction::List, &segments, &error))?;
+        for name in names {
+            let path = segments.join(&name);
+            let (bytes, checksum) = (length(disk, &path)?, tail_checksum(disk, &path)?);
+            let number = name.trim_end_matches(".parquet");
+            let key = format!("{}-{number}-{bytes}-{checksum:08x}", info.disk);
+            files.push(SnapshotFile { path: format!("{SEGMENTS}/{name}"), bytes, key: Some(key) });
+        }
+        Ok((info, files))
+    }
+
+    /// One file of a snapshot, as [`Self::snapshot_files`] names it. It can be read to its end when the snapshot is removed
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// `BadArguments` for a snapshot or a file that is not there; the disk's.
+    pub fn open_snapshot_file(&self, name: &str, file: &str) -> Result<std::sync::Arc<dyn DiskFile>> {
+        check_name(name)?;
+        let no_such = || Error::new(ErrorCode::BadArguments, format!("snapshot {name} has no file {file:.200}"));
+        let is_segment = |it: &str| it.len() == 24 && it.ends_with(".parquet") && it[..16].bytes().all(|b| b.is_ascii_digit());
+        let known = matches!(file, "CATALOG" | "MANIFEST")
+            || file.strip_prefix("segments/").is_some_and(|it| it.is_ascii() && is_segment(it));
+        if !known {
+            return Err(no_such());
+        }
+        let dir = self.shared.options.data_dir.join(SNAPSHOTS).join(name);
+        let disk = self.shared.disk();
+        read_mark(disk, &dir.join(MARK))?.ok_or_else(|| unknown(name))?;
+        let path = dir.join(file);
+        disk.open(&path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => no_such(),
+            _ => EngineError::io(IoAction::Open, &path, &error).into(),
+        })
     }
 
     /// All complete snapshots, by name.
@@ -38,6 +126,11 @@ impl Store {
         }
         Ok(found)
     }
+}
+
+fn length(disk: &dyn Disk, path: &Path) -> Result<u64> {
+    let file = disk.open(path).map_err(|error| EngineError::io(IoAction::Open, path, &error))?;
+    Ok(file.len().map_err(|error| EngineError::io(IoAction::Read, path, &error))?)
 }
 
 fn read_mark(disk: &dyn Disk, path: &Path) -> Result<Option<SnapshotInfo>> {

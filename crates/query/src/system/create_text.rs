@@ -131,6 +131,12 @@ pub(crate) fn create_statement(schema: &TableSchema, lines: Lines) -> String {
     format!("CREATE TABLE {database}.{table}{columns}ENGINE = {}", clauses.join(between))
 }
 
+/// The CREATE TABLE that makes this table again, on one line.
+#[must_use]
+pub fn create_table(schema: &TableSchema) -> String {
+    create_statement(schema, Lines::One)
+}
+
 /// The CREATE VIEW that makes this view again; its query stands as its user wrote it.
 pub(crate) fn create_view(view: &ViewDefinition, lines: Lines) -> String {
     // One that this build cannot read any more is shown as it is kept.

@@ -2,6 +2,17 @@
 {{- define "zeptodb.validate" -}}
 {{- $v := .Values -}}
 {{- $name := include "zeptodb.fullname" . -}}
+{{- if or $v.backup.enabled $v.backup.restore.enabled -}}
+{{- if not $v.backup.at -}}
+{{- fail "backup.at is not set: s3://bucket/prefix, or /backups with backup.existingClaim" -}}
+{{- end -}}
+{{- if and (hasPrefix "/" $v.backup.at) (not $v.backup.existingClaim) -}}
+{{- fail "backup.at is a folder, and without backup.existingClaim it would go with its pod: set it, or use s3://bucket/prefix" -}}
+{{- end -}}
+{{- if not (include "zeptodb.canAsk" .) -}}
+{{- fail "backups need an admin's key: set auth.adminKey.secretName beside auth.existingSecret" -}}
+{{- end -}}
+{{- end -}}
 {{- if $v.cluster.enabled -}}
 {{- if $v.persistence.existingClaim -}}
 {{- fail "persistence.existingClaim is for a single pod (cluster.enabled=false): each pod of a cluster has a claim of its own" -}}

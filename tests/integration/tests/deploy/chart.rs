@@ -105,7 +105,8 @@ impl Manifests {
     /// The specifications of all pods, hooks among them.
     pub(crate) fn pods(&self) -> Vec<&Value> {
         let templates = self.workloads().chain(self.of("Job")).map(|it| &it["spec"]["template"]["spec"]);
-        templates.chain(self.of("Pod").map(|it| &it["spec"])).collect()
+        let cron = self.of("CronJob").map(|it| &it["spec"]["jobTemplate"]["spec"]["template"]["spec"]);
+        templates.chain(cron).chain(self.of("Pod").map(|it| &it["spec"])).collect()
     }
 }
 

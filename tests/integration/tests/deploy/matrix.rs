@@ -222,7 +222,11 @@ fn leaves(values: &Value, at: &str) -> Vec<String> {
         Some(_)
             if matches!(
                 at,
-                "dashboard.labels" | "resources" | "ingest.resources" | "coordinator.resources"
+                "dashboard.labels"
+                    | "resources"
+                    | "ingest.resources"
+                    | "coordinator.resources"
+                    | "backup.resources"
             ) =>
         {
             vec![at.to_owned()]
@@ -264,7 +268,12 @@ impl Programs {
         let mut all = BTreeMap::new();
         for name in PROGRAMS {
             let words: &[&[&str]] = match name {
-                "zepto" => &[&["sql", "--help"], &["cluster", "status", "--help"]],
+                "zepto" => &[
+                    &["sql", "--help"],
+                    &["cluster", "status", "--help"],
+                    &["backup", "create", "--help"],
+                    &["restore", "--help"],
+                ],
                 _ => &[&["--help"]],
             };
             let mut said = String::new();

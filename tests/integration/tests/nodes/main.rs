@@ -1,6 +1,7 @@
 //! Real processes: killed, restarted, starved and abused.
 
 mod access;
+mod backup;
 mod cluster;
 mod cluster_changes;
 mod cluster_copies;
