@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use zepto_cluster::{OwnerPool, RoutedSink};
 use zepto_common::metric_names as names;
-use zepto_common::{Error, ErrorCode, Result};
+use zepto_common::Result;
 use zepto_feeds::status::FeedStatus;
 use zepto_http::{Forward, Identity, NodeInfo, RebalanceChange};
 use zepto_process::gauges;

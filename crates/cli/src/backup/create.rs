@@ -287,8 +287,8 @@ async fn send_file(
         let sent = match source.client.open(&path) {
             Ok(mut found) => {
                 let mut reader = found.body_mut().with_config().limit(u64::MAX).reader();
-                let put = repository.put_from(at, file.bytes, &mut reader, &mut |bytes| bar.inc(bytes));
-                put.await.map_err(anyhow::Error::from)
+                let mut seen = |bytes| bar.inc(bytes);
+                repository.put_from(at, file.bytes, &mut reader, &mut seen).await.map_err(anyhow::Error::from)
             }
             Err(error) => Err(error),
         };

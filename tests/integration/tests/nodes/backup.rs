@@ -24,7 +24,7 @@ const KINDS: &str = "CREATE TABLE kinds (`the key` LowCardinality(String), ts Da
 fn fill(from: u64, to: u64) -> String {
     format!(
         "INSERT INTO kinds SELECT concat('k', toString(n % 9)), toDateTime64(1700000000 + n, 9, 'Asia/Tokyo'), n % 100, -n, \
-         18446744073709551615 - n, n / 4, if(n % 50 = 0, nan, n / 3), n / 8, n * 1000000, concat('ü\\t', toString(n)), n % 2 = 0, \
+         toUInt64(18446744073709551615 - toUInt64(n)), n / 4, if(n % 50 = 0, nan, n / 3), n / 8, n * 1000000, concat('ü\\t', toString(n)), n % 2 = 0, \
          toDate(n % 60000), toDate32(n % 90000), toDateTime(1700000000 + n), toDateTime64(n, 3), \
          toUUID(concat('00000000-0000-4000-8000-', leftPad(toString(n), 12, '0'))), if(n % 3 = 0, NULL, n), \
          if(n % 4 = 0, NULL, toString(n % 5)), if(n % 5 = 0, [], [n, NULL]), [toString(n), ''], map('a', n, 'b', 1), (n, 'x'), n % 65536 \
