@@ -94,7 +94,7 @@ fn every_helm_command_is_rendered() -> Result<()> {
                     arguments.extend([word.clone(), value]);
                 }
                 "-n" | "--timeout" => drop(rest.next()),
-                "--wait" | "--reuse-values" => {}
+                "--wait" | "--reuse-values" | "--create-namespace" => {}
                 _ => anyhow::bail!("{command}: what is {word}?"),
             }
         }
