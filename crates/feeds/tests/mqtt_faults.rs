@@ -1,6 +1,6 @@
 //! Feeds from a broker of MQTT that does what the test tells it, into a real store on a simulated disk.
 
-#![expect(clippy::expect_used, reason = "a test")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test")]
 
 mod world;
 
