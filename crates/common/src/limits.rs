@@ -157,6 +157,16 @@ pub const FEED_BATCH_BYTES: usize = 16 << 20;
 pub const FEED_BATCHES_WAITING: usize = 2;
 /// How long a batch of a feed gathers messages.
 pub const FEED_BATCH_TIME: Duration = Duration::from_millis(50);
+/// As long for a feed of MQTT, whose broker waits for answers when its window is full.
+pub const FEED_MQTT_BATCH_TIME: Duration = Duration::from_millis(10);
+/// Topic filters of a feed of MQTT.
+pub const FEED_MQTT_FILTERS_MAX: usize = 256;
+/// Bytes of one packet of MQTT.
+pub const FEED_MQTT_PACKET_BYTES_MAX: u32 = 16 << 20;
+/// How long connecting to a broker of MQTT may take, and its answer to what is said there.
+pub const FEED_MQTT_CONNECT_TIME: Duration = Duration::from_secs(10);
+/// How long a packet for a broker of MQTT may take to be taken.
+pub const FEED_MQTT_SEND_TIME: Duration = Duration::from_secs(10);
 /// Between two checkpoints of a feed's positions.
 pub const FEED_CHECKPOINT: Duration = Duration::from_secs(1);
 /// How long one try of a feed to write a batch may take; what the storage refuses is tried again and again.

@@ -1,14 +1,21 @@
 //! One entry of an ingest node's `feeds:` list. Unknown keys are errors, and all faults are reported at once.
 
+mod kafka;
+mod mqtt;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::de::Visitor;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use zepto_common::limits::{FEED_CONSTANT_BYTES_MAX, FEEDS_MAX};
 use zepto_common::schema::TableName;
 use zepto_formats::Format;
 
 use crate::tick;
+
+pub use kafka::{KafkaConfig, StartAt};
+pub use mqtt::{Address, MqttConfig, MqttTls};
 
 /// One feed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,21 +41,27 @@ pub struct FeedConfig {
     /// More of them since the start of the node stop the feed; 10,000 by default.
     #[serde(default = "dead_letter_limit")]
     pub dead_letter_limit: u64,
-    /// The source.
-    pub kafka: KafkaConfig,
+    /// The source, if it is Kafka.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kafka: Option<KafkaConfig>,
+    /// The source, if it is a broker of MQTT.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mqtt: Option<MqttConfig>,
 }
 
 fn dead_letter_limit() -> u64 {
     10_000
 }
 
-/// Where a column's value comes from: an object with one key, `from`, `header` or `constant`.
+/// Where a column's value comes from: an object with one key, `from`, `topicLevel`, `header` or `constant`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "ColumnKeys", into = "ColumnKeys")]
 pub enum ColumnSource {
     /// Of the message: its topic, partition, offset, key, the source's time, or when it was read.
     From(MessagePart),
-    /// A header's value, by its name.
+    /// One level of the topic; the first is 1, as in `splitByChar('/', topic)[1]`.
+    TopicLevel(u16),
+    /// A header's value (MQTT: of a user property), by its name.
     Header(String),
     /// Always this.
     Constant(String),
@@ -61,6 +74,8 @@ struct ColumnKeys {
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<MessagePart>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    topic_level: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     header: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     constant: Option<String>,
@@ -71,10 +86,19 @@ impl TryFrom<ColumnKeys> for ColumnSource {
 
     fn try_from(keys: ColumnKeys) -> Result<Self, String> {
         match keys {
-            ColumnKeys { from: Some(part), header: None, constant: None } => Ok(Self::From(part)),
-            ColumnKeys { from: None, header: Some(name), constant: None } => Ok(Self::Header(name)),
-            ColumnKeys { from: None, header: None, constant: Some(text) } => Ok(Self::Constant(text)),
-            _ => Err("a column has one of from, header and constant".to_owned()),
+            ColumnKeys { from: Some(part), topic_level: None, header: None, constant: None } => {
+                Ok(Self::From(part))
+            }
+            ColumnKeys { from: None, topic_level: Some(level), header: None, constant: None } => {
+                Ok(Self::TopicLevel(level))
+            }
+            ColumnKeys { from: None, topic_level: None, header: Some(name), constant: None } => {
+                Ok(Self::Header(name))
+            }
+            ColumnKeys { from: None, topic_level: None, header: None, constant: Some(text) } => {
+                Ok(Self::Constant(text))
+            }
+            _ => Err("a column has one of from, topicLevel, header and constant".to_owned()),
         }
     }
 }
@@ -84,6 +108,7 @@ impl From<ColumnSource> for ColumnKeys {
         let none = Self::default();
         match source {
             ColumnSource::From(part) => Self { from: Some(part), ..none },
+            ColumnSource::TopicLevel(level) => Self { topic_level: Some(level), ..none },
             ColumnSource::Header(name) => Self { header: Some(name), ..none },
             ColumnSource::Constant(text) => Self { constant: Some(text), ..none },
         }
@@ -106,6 +131,8 @@ pub enum MessagePart {
     Timestamp,
     /// When it was read.
     Arrival,
+    /// Whether the source had kept it for those who come later: 1 or 0.
+    Retained,
 }
 
 /// What a number that is a time counts.
@@ -122,89 +149,6 @@ pub enum TimeUnit {
     Ns,
 }
 
-/// `kafka:`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct KafkaConfig {
-    /// `host:port` of some brokers.
-    pub brokers: Vec<String>,
-    /// Topics; one that begins with `^` is a pattern.
-    pub topics: Vec<String>,
-    /// The consumer group.
-    pub group_id: String,
-    /// Where a partition begins of which the storage knows nothing.
-    #[serde(default)]
-    pub start: StartAt,
-    /// More settings of librdkafka, by its names: texts, whole numbers, true and false.
-    #[serde(default, deserialize_with = "options")]
-    pub options: BTreeMap<String, String>,
-}
-
-fn options<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
-    let values = BTreeMap::<String, OptionValue>::deserialize(from)?;
-    Ok(values.into_iter().map(|(key, value)| (key, value.0)).collect())
-}
-
-/// The value of an option, which no message about a fault shows: it may have been meant as a secret.
-struct OptionValue(String);
-
-impl<'de> Deserialize<'de> for OptionValue {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct AnyValue;
-        impl Visitor<'_> for AnyValue {
-            type Value = OptionValue;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a text, a whole number, true or false")
-            }
-
-            fn visit_str<E>(self, value: &str) -> Result<OptionValue, E> {
-                Ok(OptionValue(value.to_owned()))
-            }
-
-            fn visit_bool<E>(self, value: bool) -> Result<OptionValue, E> {
-                Ok(OptionValue(value.to_string()))
-            }
-
-            fn visit_i64<E>(self, value: i64) -> Result<OptionValue, E> {
-                Ok(OptionValue(value.to_string()))
-            }
-
-            fn visit_u64<E>(self, value: u64) -> Result<OptionValue, E> {
-                Ok(OptionValue(value.to_string()))
-            }
-
-            fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<OptionValue, E> {
-                Err(E::custom("an option's value that is a number with a fraction stands in quotes"))
-            }
-        }
-        from.deserialize_any(AnyValue)
-    }
-}
-
-/// Where to begin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum StartAt {
-    /// With the first message that there is.
-    #[default]
-    Earliest,
-    /// With the next one that comes.
-    Latest,
-}
-
-/// Settings that this program needs as they are.
-const OURS: [&str; 8] = [
-    "bootstrap.servers",
-    "group.id",
-    "enable.auto.commit",
-    "enable.auto.offset.store",
-    "auto.offset.reset",
-    "partition.assignment.strategy",
-    "enable.partition.eof",
-    "isolation.level",
-];
-
 impl FeedConfig {
     /// The table that rows go to.
     #[must_use]
@@ -218,7 +162,28 @@ impl FeedConfig {
         table_name(&self.dead_letter)
     }
 
-    /// The name under which the positions of a topic are kept.
+    /// What kind of source it follows.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        if self.mqtt.is_some() { "mqtt" } else { "kafka" }
+    }
+
+    /// Whether [`Self::at_node`] changes anything.
+    #[must_use]
+    pub fn names_its_node(&self) -> bool {
+        self.mqtt.as_ref().is_some_and(|mqtt| mqtt.client_id.contains(mqtt::NODE))
+    }
+
+    /// The same on a node: its id stands where the client id says `{node}`.
+    #[must_use]
+    pub fn at_node(mut self, node: u32) -> Self {
+        if let Some(mqtt) = &mut self.mqtt {
+            mqtt.client_id = mqtt.client_id.replace(mqtt::NODE, &node.to_string());
+        }
+        self
+    }
+
+    /// The name under which the positions of a topic (MQTT: of a client id) are kept.
     #[must_use]
     pub fn stream(&self, topic: &str) -> String {
         format!("{}/{topic}", self.name)
@@ -250,7 +215,15 @@ impl FeedConfig {
                 fault(format!("columns.{column}: a constant has at most {FEED_CONSTANT_BYTES_MAX} bytes"));
             }
         }
-        self.kafka.validate(&mut fault);
+        self.validate_source(&mut fault);
+    }
+
+    fn validate_source(&self, fault: &mut impl FnMut(String)) {
+        match (&self.kafka, &self.mqtt) {
+            (Some(kafka), None) => kafka.validate(&self.columns, fault),
+            (None, Some(mqtt)) => mqtt.validate(&self.columns, fault),
+            _ => fault("a feed has one of kafka and mqtt".to_owned()),
+        }
     }
 
     fn validate_format(&self, fault: &mut impl FnMut(String)) {
@@ -285,31 +258,6 @@ impl FeedConfig {
     }
 }
 
-impl KafkaConfig {
-    fn validate(&self, fault: &mut impl FnMut(String)) {
-        for (key, list) in [("brokers", &self.brokers), ("topics", &self.topics)] {
-            if list.is_empty() || list.iter().any(String::is_empty) {
-                fault(format!("kafka.{key}: at least one is needed, and none may be empty"));
-            }
-        }
-        if self.group_id.is_empty() {
-            fault("kafka.groupId is needed".to_owned());
-        }
-        for key in self.options.keys() {
-            let secure = ["security.", "ssl.", "sasl.", "enable.ssl", "enable.sasl", "oauthbearer"];
-            let secret = ["password", "secret", "token", "credential", "jaas", ".key", "plugin."];
-            if secure.iter().any(|prefix| key.starts_with(prefix)) {
-                fault(format!("kafka.options.{key}: TLS and SASL are not supported by this build"));
-            } else if secret.iter().any(|part| key.contains(part)) {
-                // Whoever prints a configuration shows its options.
-                fault(format!("kafka.options.{key}: no option of a feed may be a secret"));
-            } else if OURS.contains(&key.as_str()) {
-                fault(format!("kafka.options.{key}: the feed sets it itself"));
-            }
-        }
-    }
-}
-
 /// Checks a whole list.
 pub fn validate(feeds: &[FeedConfig], faults: &mut Vec<String>) {
     if feeds.len() > FEEDS_MAX {
@@ -317,10 +265,15 @@ pub fn validate(feeds: &[FeedConfig], faults: &mut Vec<String>) {
     }
     let (mut names, mut groups) = (BTreeSet::new(), BTreeMap::new());
     for feed in feeds {
-        // A group shares its partitions out: each of the two tables would lack what the other has.
-        if let Some(other) = groups.insert(&feed.kafka.group_id, &feed.name) {
-            let name = &feed.name;
-            faults.push(format!("feeds.{name}: kafka.groupId is that of feeds.{other}: each needs its own"));
+        // A group shares its partitions out: each of the two tables would lack what the other has. Of two with one client
+        // id a broker shuts out the one that was there.
+        let kafka = feed.kafka.as_ref().map(|it| ("kafka.groupId", &it.group_id));
+        let mqtt = feed.mqtt.as_ref().map(|it| ("mqtt.clientId", &it.client_id));
+        for (key, group) in kafka.into_iter().chain(mqtt) {
+            if let Some(other) = groups.insert((key, group), &feed.name) {
+                let name = &feed.name;
+                faults.push(format!("feeds.{name}: {key} is that of feeds.{other}: each needs its own"));
+            }
         }
         if !names.insert(&feed.name) {
             faults.push(format!("feeds.{}: another feed has this name", feed.name));

@@ -91,7 +91,7 @@ pub fn rows(feed: &str, table: &Arc<TableSchema>, letters: &[DeadLetter<'_>]) ->
         let error = cut.flatten().map_or_else(|| error.clone(), |cut| format!("{error} ({cut})"));
         let row = json!({
             "feed": feed,
-            "topic": &*message.from.topic,
+            "topic": &*message.topic,
             "partition": message.from.number,
             "offset": message.offset,
             "time": instant_text(time),

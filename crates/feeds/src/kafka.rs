@@ -110,9 +110,9 @@ impl Source for Kafka {
         }
     }
 
-    fn acknowledge(&mut self, positions: &Offsets) -> bool {
+    fn acknowledge(&mut self, positions: &Offsets, _stored: &Offsets) -> Result<bool, FeedFault> {
         // Full: the thread has not seen the last ones yet.
-        self.commits.try_send(positions.clone()).is_ok()
+        Ok(self.commits.try_send(positions.clone()).is_ok())
     }
 
     fn lag(&self) -> u64 {

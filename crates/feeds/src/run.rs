@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use zepto_common::limits::{FEED_CHECKPOINT, FEED_STOP_TIME, FEED_STOP_WRITE_TIME, FEED_WRITE_TIME};
+use zepto_common::limits::{FEED_STOP_TIME, FEED_STOP_WRITE_TIME, FEED_WRITE_TIME};
 use zepto_common::schema::TableSchema;
 use zepto_common::service::RowSink;
 use zepto_common::source::FeedStream;
@@ -18,6 +18,7 @@ use zepto_common::{Error, ErrorCode};
 
 use crate::config::FeedConfig;
 use crate::kafka::Kafka;
+use crate::mqtt;
 use crate::source::{FeedFault, Source, SourcePartition};
 use crate::status::FeedStatus;
 use crate::supervisor::{Command, Event, Supervisor};
@@ -39,9 +40,11 @@ impl Feeds {
     pub fn start(configs: Vec<FeedConfig>, sink: &Arc<dyn RowSink>) -> Self {
         let (mut shown, mut tasks, stop) = (Vec::new(), JoinSet::new(), CancellationToken::new());
         for config in configs {
-            let status = Arc::new(FeedStatus::new(&config.name, "kafka", &config.table));
+            let status = Arc::new(FeedStatus::new(&config.name, config.kind(), &config.table));
             shown.push(status.clone());
-            let feed = Feed { config: Arc::new(config), sink: sink.clone(), status, stop: stop.clone() };
+            let client = config.mqtt.clone().map(mqtt::Client::new);
+            let feed =
+                Feed { config: Arc::new(config), client, sink: sink.clone(), status, stop: stop.clone() };
             tasks.spawn(feed.tend());
         }
         Self { shown, tasks, stop }
@@ -76,6 +79,8 @@ pub fn show(feeds: &[Arc<FeedStatus>]) -> Value {
 /// One feed.
 struct Feed {
     config: Arc<FeedConfig>,
+    /// What outlives the connections to a broker of MQTT.
+    client: Option<mqtt::Client>,
     sink: Arc<dyn RowSink>,
     status: Arc<FeedStatus>,
     stop: CancellationToken,
@@ -96,11 +101,22 @@ impl Positions {
     /// # Errors
     /// The storage's.
     pub fn ask(&self, topic: &str, raise: &BTreeMap<u32, u64>) -> Result<BTreeMap<u32, u64>, FeedFault> {
-        let asked = async {
-            let table = self.sink.table(&self.config.table_name()).await?;
-            ask(&self.config, &self.sink, table, topic, raise).await
-        };
-        self.runtime.block_on(asked).map_err(|error| fault_of(&error))
+        self.runtime.block_on(self.raise(topic, raise))
+    }
+
+    /// As [`Self::ask`], on a runtime.
+    ///
+    /// # Errors
+    /// The storage's.
+    pub async fn raise(
+        &self,
+        topic: &str,
+        raise: &BTreeMap<u32, u64>,
+    ) -> Result<BTreeMap<u32, u64>, FeedFault> {
+        let table = self.sink.table(&self.config.table_name()).await;
+        let table = table.map_err(|error| fault_of(&error))?;
+        let asked = ask(&self.config, &self.sink, table, topic, raise).await;
+        asked.map_err(|error| fault_of(&error))
     }
 
     /// Notes messages that the source does not have any more.
@@ -109,6 +125,11 @@ impl Positions {
             "{messages} messages of {topic} {number} were removed by the source before they could be read"
         );
         self.status.missed(messages, &text);
+    }
+
+    /// Notes messages that came faster than they could be stored, and that the source does not send again.
+    pub(crate) fn overrun(&self, messages: u64) {
+        self.status.missed(messages, "messages of QoS 0 came faster than they could be stored, and are lost");
     }
 }
 
@@ -172,10 +193,21 @@ impl Feed {
             status: self.status.clone(),
             runtime: Handle::current(),
         };
-        let mut source: Box<dyn Source> = Box::new(Kafka::open(&self.config.kafka, positions)?);
+        let mut source = tokio::select! {
+            source = self.open(positions) => source?,
+            () = self.stop.cancelled() => return Ok(()),
+        };
         let ended = self.write_all(source.as_mut(), &mut writer, supervisor).await;
         source.close().await;
         ended
+    }
+
+    async fn open(&self, positions: Positions) -> Result<Box<dyn Source>, FeedFault> {
+        match (&self.client, &self.config.kafka) {
+            (Some(client), _) => Ok(Box::new(client.open(positions).await?)),
+            (None, Some(kafka)) => Ok(Box::new(Kafka::open(kafka, positions)?)),
+            (None, None) => Err(FeedFault::Final("a feed has one of kafka and mqtt".to_owned())),
+        }
     }
 
     async fn write_all(
@@ -186,10 +218,15 @@ impl Feed {
     ) -> Result<(), FeedFault> {
         let mut durable = BTreeMap::new();
         let mut checkpoint = Checkpoint { at: Instant::now(), last: BTreeMap::new() };
-        loop {
+        let ended = loop {
             let messages = tokio::select! {
-                messages = source.poll() => messages?,
-                () = self.stop.cancelled() => break,
+                messages = source.poll() => messages,
+                () = self.stop.cancelled() => break Ok(()),
+            };
+            let messages = match messages {
+                Ok(messages) => messages,
+                // What is durable by now is said before the source is left.
+                Err(fault) => break Err(fault),
             };
             if messages.is_empty() {
                 match source.trouble() {
@@ -205,15 +242,15 @@ impl Feed {
             } else if self.write(writer, messages, supervisor, &mut durable).await? {
                 self.on(supervisor, Event::Progress);
             } else {
-                break;
+                break Ok(());
             }
             self.status.at(source.lag(), &durable);
-            if checkpoint.at.elapsed() >= FEED_CHECKPOINT {
-                self.checkpoint(source, writer.table(), &durable, &mut checkpoint).await;
+            if checkpoint.at.elapsed() >= source.checkpoint_every() {
+                self.checkpoint(source, writer.table(), &durable, &mut checkpoint).await?;
             }
-        }
-        self.checkpoint(source, writer.table(), &durable, &mut checkpoint).await;
-        Ok(())
+        };
+        let told = self.checkpoint(source, writer.table(), &durable, &mut checkpoint).await;
+        ended.and(told)
     }
 
     /// Writes a batch, however often the storage refuses; false if the node stops before.
@@ -256,28 +293,36 @@ impl Feed {
         table: &Arc<TableSchema>,
         durable: &BTreeMap<SourcePartition, u64>,
         checkpoint: &mut Checkpoint,
-    ) {
+    ) -> Result<(), FeedFault> {
         checkpoint.at = Instant::now();
         // What stands where it stood may be another reader's by now, who is further.
         let moved = durable.iter().filter(|(at, offset)| checkpoint.last.get(at) != Some(offset));
         let moved: BTreeMap<_, _> = moved.map(|(at, offset)| (at.clone(), *offset)).collect();
         if moved.is_empty() {
-            return;
+            return Ok(());
         }
         let mut topics: BTreeMap<&str, BTreeMap<u32, u64>> = BTreeMap::new();
         for (at, offset) in &moved {
             topics.entry(&at.topic).or_default().insert(at.number, *offset);
         }
+        let mut stored = BTreeMap::new();
         for (topic, raise) in topics {
-            if let Err(error) = ask(&self.config, &self.sink, table.clone(), topic, &raise).await {
-                // The rows are durable; a restart reads some of them again, no more.
-                self.status.fault(&format!("positions were not stored: {}", error.message));
-                return;
+            match ask(&self.config, &self.sink, table.clone(), topic, &raise).await {
+                Ok(all) => {
+                    let of = |(number, offset)| (SourcePartition { topic: topic.into(), number }, offset);
+                    stored.extend(all.into_iter().filter(|(number, _)| raise.contains_key(number)).map(of));
+                }
+                Err(error) => {
+                    // The rows are durable; a restart reads some of them again, no more.
+                    self.status.fault(&format!("positions were not stored: {}", error.message));
+                    return Ok(());
+                }
             }
         }
-        if source.acknowledge(&moved) {
+        if source.acknowledge(&moved, &stored)? {
             checkpoint.last.clone_from(durable);
         }
+        Ok(())
     }
 }
 

@@ -49,6 +49,8 @@ fn feed(format: &str, more: &str) -> FeedConfig {
 fn messages(payloads: &[&[u8]]) -> Vec<Message> {
     let message = |(at, payload): (usize, &&[u8])| Message {
         from: SourcePartition { topic: "one".into(), number: 3 },
+        topic: "one".into(),
+        retained: false,
         offset: 100 + at as u64,
         timestamp_ms: Some(1_700_000_000_123),
         key: Some(Bytes::from_static(b"a\tkey")),
@@ -115,6 +117,22 @@ fn values_deep_in_an_object_are_found_by_their_paths() {
     let (rows, dead) = read(&feed, &table, &payloads);
     assert_eq!(rows, ["100: 1.000001 X", "101: 0.000000 Y", "103: 0.000000 V", "103: 2.000000 W"]);
     assert_eq!(dead, [2, 4]);
+}
+
+#[test]
+fn columns_come_from_levels_of_the_topic_and_what_is_retained() {
+    let table =
+        table(&[("a", "String"), ("b", "String"), ("c", "UInt8"), ("d", "Nullable(String)"), ("x", "Int64")]);
+    let columns =
+        ", columns: { a: {topicLevel: 1}, b: {topicLevel: 3}, c: {from: retained}, d: {topicLevel: 4} }";
+    let feed = feed("JSONEachRow", columns);
+    let mut messages = messages(&[b"{\"x\":1}", b"{\"x\":2}"]);
+    messages[0].topic = "plant/line 1/te\tmp".into();
+    messages[0].retained = true;
+    messages[1].topic = "/b//d".into();
+    let decoded = Decoder::new(&feed, &table).unwrap().read(&messages).unwrap();
+    let rows: Vec<String> = decoded.blocks.iter().flat_map(|block| shown(&table, block)).collect();
+    assert_eq!(rows, ["100: plant te\tmp 1  1", "101:   0 d 2"]);
 }
 
 #[test]
@@ -368,11 +386,12 @@ fn faults_of_a_configuration_are_told_all_at_once() {
     assert_eq!(faults, Vec::<String>::new());
     let mut bad =
         FeedConfig { name: "a b".into(), dead_letter: "t".into(), format: "Parquet".into(), ..good.clone() };
-    bad.kafka.topics.clear();
-    bad.kafka.options.insert("ssl.ca.location".into(), "x".into());
-    bad.kafka.options.insert("group.id".into(), "x".into());
+    let kafka = bad.kafka.as_mut().unwrap();
+    kafka.topics.clear();
+    kafka.options.insert("ssl.ca.location".into(), "x".into());
+    kafka.options.insert("group.id".into(), "x".into());
     bad.columns.insert("c".into(), ColumnSource::Constant("x".repeat(5_000)));
-    bad.kafka.options.insert("some.password".into(), "hidden".into());
+    kafka.options.insert("some.password".into(), "hidden".into());
     config::validate(&[bad, good.clone(), good], &mut faults);
     for part in [
         "1 to 64",
@@ -399,7 +418,7 @@ fn options_are_texts_or_plain_numbers_and_no_fault_shows_their_value() {
             "{{ name: f, table: t, deadLetter: d, format: CSV, {kafka} }}"
         ))
     };
-    let options = of("{ a.b: 12, c: -1, d: false, e: text, f: '1.5' }").unwrap().kafka.options;
+    let options = of("{ a.b: 12, c: -1, d: false, e: text, f: '1.5' }").unwrap().kafka.unwrap().options;
     let texts: Vec<&str> = options.values().map(String::as_str).collect();
     assert_eq!(texts, ["12", "-1", "false", "text", "1.5"]);
     for hidden in ["4711.25", "[4711.25]", "{ x: 4711.25 }", "~"] {
@@ -409,20 +428,10 @@ fn options_are_texts_or_plain_numbers_and_no_fault_shows_their_value() {
 }
 
 #[test]
-fn a_level_of_a_topic_is_refused_for_topics_that_have_none() {
-    let text = "{ name: f, table: t, deadLetter: d, format: CSV, columns: { a: { topicLevel: 2 } }, \
-                kafka: { brokers: [b], topics: [x], groupId: g } }";
-    let error = serde_yaml_ng::from_str::<FeedConfig>(text).unwrap_err().to_string();
-    assert!(error.contains("unknown field `topicLevel`"), "{error}");
-}
-
-#[test]
 fn a_source_that_is_not_there_is_refused_by_its_name() {
-    for key in ["mqtt", "opcua"] {
-        let text = format!("name: f\ntable: t\nformat: tick\ndeadLetter: d\n{key}: {{ a: b }}\n");
-        let error = serde_yaml_ng::from_str::<FeedConfig>(&text).unwrap_err().to_string();
-        assert!(error.contains(&format!("unknown field `{key}`")), "{error}");
-    }
+    let text = "name: f\ntable: t\nformat: tick\ndeadLetter: d\nopcua: { a: b }\n";
+    let error = serde_yaml_ng::from_str::<FeedConfig>(text).unwrap_err().to_string();
+    assert!(error.contains("unknown field `opcua`"), "{error}");
 }
 
 #[test]
@@ -445,4 +454,21 @@ fn the_example_is_a_configuration_without_faults() {
     assert_eq!(dead, [1]);
     let first = "100: ABC 2023-11-14T22:13:20.123 190.5 100.0 3 ";
     assert!(rows[0].starts_with(first), "{rows:?}");
+}
+
+#[test]
+fn the_example_of_mqtt_is_a_configuration_without_faults() {
+    let text = std::fs::read_to_string("../../examples/feeds/weather.yaml").unwrap();
+    let file: std::collections::BTreeMap<String, Vec<FeedConfig>> = serde_yaml_ng::from_str(&text).unwrap();
+    let mut faults = Vec::new();
+    config::validate(&file["feeds"], &mut faults);
+    assert_eq!(faults, Vec::<String>::new());
+    let columns =
+        [("place", "Symbol"), ("quantity", "Symbol"), ("at", "DateTime64(9)"), ("value", "Float64")];
+    let mut messages = messages(&[b"{\"value\": 21.5}"]);
+    messages[0].topic = "weather/rome/temperature".into();
+    let decoder = Decoder::new(&file["feeds"][0], &table(&columns)).unwrap();
+    let decoded = decoder.read(&messages).unwrap();
+    let rows: Vec<String> = decoded.blocks.iter().flat_map(|block| shown(&table(&columns), block)).collect();
+    assert!(rows[0].starts_with("100: rome temperature ") && rows[0].ends_with(" 21.5"), "{rows:?}");
 }

@@ -116,7 +116,7 @@ async fn a_feed_without_partitions_does_not_say_that_it_runs() {
     let world = World::new().await;
     world.cluster.create_topic("single", 1, 1).expect("a topic");
     let mut config = world.feed();
-    config.kafka.topics = vec!["single".to_owned()];
+    config.kafka.as_mut().expect("kafka").topics = vec!["single".to_owned()];
     let (first, status) = world.start(config.clone());
     until("the first has the partition", || status.state() == State::Running).await;
     let (second, status) = world.start(config);

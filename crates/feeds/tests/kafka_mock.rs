@@ -173,9 +173,14 @@ async fn what_is_missing_is_said_and_the_feed_runs_when_it_is_there() {
     feeds.stop().await;
 
     let mut config = world.feed();
-    config.kafka.topics = vec!["nowhere".to_owned()];
-    config.kafka.options.insert("allow.auto.create.topics".to_owned(), "false".to_owned());
-    config.kafka.brokers = vec!["127.0.0.1:1".to_owned()];
+    config.kafka.as_mut().expect("kafka").topics = vec!["nowhere".to_owned()];
+    config
+        .kafka
+        .as_mut()
+        .expect("kafka")
+        .options
+        .insert("allow.auto.create.topics".to_owned(), "false".to_owned());
+    config.kafka.as_mut().expect("kafka").brokers = vec!["127.0.0.1:1".to_owned()];
     let (feeds, status) = world.start(config);
     // With the reason, and not only that all brokers are down.
     let says = || status.show()["last_error"].to_string().contains("Connection refused");
@@ -205,7 +210,7 @@ async fn a_feed_that_begins_with_the_latest_goes_on_from_there_after_a_restart()
     world.produce(1_000);
     let latest = || {
         let mut config = world.feed();
-        config.kafka.start = zepto_feeds::config::StartAt::Latest;
+        config.kafka.as_mut().expect("kafka").start = zepto_feeds::config::StartAt::Latest;
         config
     };
     let (feeds, _) = world.start(latest());

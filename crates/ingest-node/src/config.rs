@@ -190,6 +190,13 @@ impl Config {
         self.tls.validate(&mut faults);
         self.cluster.tls.validate(&mut faults);
         zepto_feeds::config::validate(&self.feeds, &mut faults);
+        if self.node_id.is_none() && self.pod_name.is_none() {
+            // A random one would leave a session behind at the broker with each start.
+            for feed in self.feeds.iter().filter(|feed| feed.names_its_node()) {
+                faults
+                    .push(format!("feeds.{}: {{node}} in mqtt.clientId needs nodeId or podName", feed.name));
+            }
+        }
         let openness = Openness {
             bind: self.bind,
             api_keys_file: self.api_keys_file.as_deref(),

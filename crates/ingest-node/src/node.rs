@@ -179,7 +179,9 @@ impl IngestNode {
         let heartbeat = pulse.address();
         log_start(&config, http, auth.is_open());
         let rows: Arc<dyn RowSink> = sink.clone();
-        let feeds = Feeds::start(config.feeds.clone(), &rows);
+        let node = config.id().0;
+        let feeds = config.feeds.iter().cloned().map(|feed| feed.at_node(node)).collect();
+        let feeds = Feeds::start(feeds, &rows);
         let info = Arc::new(IngestInfo::new(
             &config,
             agreed.clone(),

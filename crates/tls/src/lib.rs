@@ -6,14 +6,17 @@
 //!
 //! - [`door`]: certificate, key and client authorities of a door
 //! - [`peer`]: the same for both sides between processes
+//! - [`client`]: connections to servers of others
 //! - [`incoming`]: accepted connections, after their handshakes
 //! - [`pem`]: reading the files
 
+pub mod client;
 pub mod door;
 pub mod incoming;
 pub mod peer;
 pub mod pem;
 
+pub use client::ClientFiles;
 pub use door::{Tls, TlsFiles};
 pub use incoming::{Accepted, Incoming, Security};
 pub use peer::{PeerFiles, PeerTls};

@@ -138,6 +138,27 @@ impl Cluster {
         self.restart_ingest()
     }
 
+    /// Starts one more ingest node, with this configuration and id; the caller has it.
+    ///
+    /// # Errors
+    /// It does not become ready.
+    pub fn another_ingest(&self, text: &str, id: u32) -> Result<Node> {
+        let name = format!("ingest-{id}");
+        let config = self.plan.folder.path().join(format!("{name}.yaml"));
+        std::fs::write(&config, text)?;
+        let launch = self.plan.launch("zepto_ingest_node", &name, Peer::Ingest, &TIMES[..2])?;
+        let launch = self.plan.told(launch, self.coordinator_rpc).flag("--node-id").flag(id.to_string());
+        Ok(launch.flag("--config").flag(config.display().to_string()).start()?)
+    }
+
+    /// What the ingest node has written into its log.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn ingest_log(&self) -> Result<String> {
+        Ok(std::fs::read_to_string(self.plan.folder.path().join("ingest.log"))?)
+    }
+
     /// The ingest node.
     ///
     /// # Errors
@@ -151,9 +172,26 @@ impl Cluster {
     /// # Errors
     /// It does not become ready.
     pub fn restart_ingest(&mut self) -> Result<()> {
+        let address = self.kill_ingest()?;
+        self.start_ingest_at(address)
+    }
+
+    /// kill -9 for the ingest node; where it was.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn kill_ingest(&mut self) -> Result<SocketAddr> {
         let node = self.ingest.take().context("the ingest node runs")?;
         let address = node.address();
         node.kill()?;
+        Ok(address)
+    }
+
+    /// Starts the ingest node where it was.
+    ///
+    /// # Errors
+    /// It does not become ready.
+    pub fn start_ingest_at(&mut self, address: SocketAddr) -> Result<()> {
         let mut launch = self.plan.ingest(self.coordinator_rpc)?;
         if self.plan.network.is_none() {
             launch.http_port = address.port();

@@ -9,6 +9,7 @@
 //! - [`network`]: ways between the processes of a cluster that can be cut
 //! - [`load`]: writers and readers that go on while something happens to a cluster
 //! - [`kafka`]: a Kafka broker, and a producer for it
+//! - [`mosquitto`]: a broker of MQTT, and a publisher for it
 //! - [`peers`]: programs of others, fetched in pinned versions
 //! - [`terminal`]: a program on a pseudo-terminal
 
@@ -18,6 +19,7 @@ pub mod fixture;
 pub mod kafka;
 pub mod ledger;
 pub mod load;
+pub mod mosquitto;
 pub mod network;
 pub mod peers;
 pub mod place;

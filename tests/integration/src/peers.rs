@@ -1,7 +1,7 @@
 //! Programs of others that the tests talk to, fetched into the build's folder in pinned versions.
 //!
 //! Each has its folder `tests/integration/peers/<name>` with what pins it: hashes of Python's packages, npm's and
-//! cargo's lock files, Go's sums, Maven's released versions. It is fetched and built once per state of that folder, under `<target>/peers/<name>`.
+//! cargo's lock files, Go's sums, Maven's released versions, Debian's signed lists. It is fetched and built once per state of that folder, under `<target>/peers/<name>`.
 //! One that cannot be had is a failure of its test, which says what is missing.
 
 use std::fs::{self, File};
@@ -30,13 +30,16 @@ pub enum Peer {
     Rust(&'static str, &'static str),
     /// The jars that `pom.xml` names, and a class in them that is run.
     Java(&'static str, &'static str),
+    /// Debian's packages that `packages.txt` names, unpacked beside the build and installed nowhere, and the path of a
+    /// program in them.
+    Debian(&'static str, &'static str),
 }
 
 impl Peer {
     fn name(self) -> &'static str {
         match self {
             Self::Python(name) | Self::Node(name) | Self::Go(name) | Self::GoTool(name, _) => name,
-            Self::Rust(name, _) | Self::Java(name, _) => name,
+            Self::Rust(name, _) | Self::Java(name, _) | Self::Debian(name, _) => name,
         }
     }
 
@@ -44,7 +47,7 @@ impl Peer {
     /// in the target directory. Tests that want the same peer meanwhile wait.
     ///
     /// # Errors
-    /// When its tools (`python3` with `venv`, `npm`, `go`, `cargo`, `java` with `mvn`) are not there, or a package cannot be had.
+    /// When its tools (`python3` with `venv`, `npm`, `go`, `cargo`, `java` with `mvn`, `apt-get` with `dpkg-deb`) are not there, or a package cannot be had.
     pub fn command(self, root: &str) -> Result<Command> {
         let source = project_file(&format!("tests/integration/peers/{}", self.name())).canonicalize()?;
         let peers = Path::new(root).with_file_name("peers");
@@ -72,11 +75,13 @@ impl Peer {
             Self::Go(_) | Self::GoTool(..) => home.join("peer"),
             Self::Rust(_, package) => home.join("debug").join(package),
             Self::Java(..) => PathBuf::from("java"),
+            Self::Debian(_, path) => home.join("root").join(path),
         });
         match self {
             Self::Python(_) => command.arg(source.join("client.py")),
             Self::Node(_) => command.arg(source.join("client.mjs")),
             Self::Go(_) | Self::GoTool(..) | Self::Rust(..) => &mut command,
+            Self::Debian(..) => command.env("LD_LIBRARY_PATH", libraries(&home.join("root"))),
             Self::Java(_, class) => command.arg("-cp").arg(home.join("jars/*")).arg(class),
         };
         command.current_dir(home);
@@ -118,6 +123,7 @@ impl Peer {
                 mvn.args(["-q", "-B", COPY_JARS, "-f"]).arg(source.join("pom.xml"));
                 run(mvn.arg(format!("-DoutputDirectory={}", home.join("jars").display())))
             }
+            Self::Debian(..) => debian(source, home),
         }
     }
 }
@@ -131,6 +137,36 @@ fn go(source: &Path, home: &Path, package: &str) -> Result<()> {
     // Its own caches: what others have there does not count, and they keep what they have.
     go.env_remove("GOFLAGS").env("GOWORK", "off").env("GOPATH", home.join("path"));
     run(go.env("GOMODCACHE", home.join("path/mod")).env("GOCACHE", home.join("cache")))
+}
+
+/// Fetches packages by lists of their own, which apt checks, and unpacks them as `<home>/root`.
+fn debian(source: &Path, home: &Path) -> Result<()> {
+    for folder in ["lists/partial", "cache/archives/partial", "root"] {
+        fs::create_dir_all(home.join(folder))?;
+    }
+    let apt = |words: &[&str]| {
+        let mut apt = Command::new("apt-get");
+        let own = |key: &str, folder: &str| format!("{key}={}", home.join(folder).display());
+        apt.args(["-q", "-o", &own("Dir::State::lists", "lists"), "-o", &own("Dir::Cache", "cache")]);
+        run(apt.args(words).current_dir(home))
+    };
+    apt(&["update"])?;
+    let names = fs::read_to_string(source.join("packages.txt"))?;
+    apt(&[&["download"][..], &names.lines().collect::<Vec<_>>()].concat())?;
+    for entry in fs::read_dir(home)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|it| it == "deb") {
+            run(Command::new("dpkg-deb").arg("-x").arg(path).arg(home.join("root")))?;
+        }
+    }
+    Ok(fs::remove_dir_all(home.join("lists"))?)
+}
+
+/// Where unpacked packages have their libraries, as the loader wants it.
+fn libraries(root: &Path) -> String {
+    let entries = ["usr/lib", "lib"].map(|folder| fs::read_dir(root.join(folder)));
+    let folders = entries.into_iter().flatten().flatten().flatten().map(|entry| entry.path());
+    folders.map(|path| path.display().to_string()).collect::<Vec<_>>().join(":")
 }
 
 /// The texts of all files of a peer's folder: when one changes, it is made again.

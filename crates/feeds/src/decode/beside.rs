@@ -20,13 +20,15 @@ pub(super) fn put_value(
     let value = match source {
         // Read once, and not for every message.
         ColumnSource::Constant(_) => return Err("a constant is no part of a message".to_owned()),
-        ColumnSource::From(MessagePart::Topic) => Some(message.from.topic.to_string()),
+        ColumnSource::From(MessagePart::Topic) => Some(message.topic.to_string()),
+        ColumnSource::TopicLevel(level) => level_of(&message.topic, *level).map(str::to_owned),
         ColumnSource::From(MessagePart::Partition) => Some(message.from.number.to_string()),
         ColumnSource::From(MessagePart::Offset) => Some(message.offset.to_string()),
         ColumnSource::From(MessagePart::Key) => message.key.as_deref().map(text).transpose()?,
         ColumnSource::From(MessagePart::Timestamp) => {
             message.timestamp_ms.map(|ms| instant_text(ms.saturating_mul(1_000_000)))
         }
+        ColumnSource::From(MessagePart::Retained) => Some(u8::from(message.retained).to_string()),
         ColumnSource::From(MessagePart::Arrival) => Some(instant_text(arrival)),
         ColumnSource::Header(name) => {
             let found = message.headers.iter().find(|(header, _)| header == name);
@@ -38,6 +40,11 @@ pub(super) fn put_value(
         Some(value) => put_text(&value, out),
     }
     Ok(())
+}
+
+/// A level of a topic, counted from 1; None where it has fewer.
+fn level_of(topic: &str, level: u16) -> Option<&str> {
+    topic.split('/').nth(usize::from(level).checked_sub(1)?)
 }
 
 /// Writes a text with what would end a field escaped.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
@@ -11,48 +11,15 @@ use rdkafka::message::{BorrowedMessage, Headers, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
-use zepto_common::limits::{FEED_BATCH_BYTES, FEED_BATCH_MESSAGES, FEED_BATCH_TIME};
+use zepto_common::limits::FEED_BATCH_TIME;
 
 use super::context::{Context, Shown};
 use super::{Batch, Offsets};
+use crate::gathering::Gathering;
 use crate::source::{FeedFault, Message, SourcePartition};
 
 /// How long the library waits for one event.
 const EVENT_TIME: Duration = Duration::from_millis(20);
-
-/// What a header takes beside its texts.
-const HEADER_BYTES: usize = size_of::<(String, Bytes)>();
-
-/// Messages that gather.
-#[derive(Default)]
-struct Gathering {
-    messages: Vec<Message>,
-    bytes: usize,
-    since: Option<Instant>,
-}
-
-impl Gathering {
-    fn is_full(&self) -> bool {
-        self.messages.len() >= FEED_BATCH_MESSAGES || self.bytes >= FEED_BATCH_BYTES
-    }
-
-    fn is_due(&self) -> bool {
-        self.is_full() || self.since.is_some_and(|since| since.elapsed() >= FEED_BATCH_TIME)
-    }
-
-    fn push(&mut self, message: Message) {
-        self.bytes += bytes_of(&message);
-        self.since.get_or_insert_with(Instant::now);
-        self.messages.push(message);
-    }
-}
-
-/// All that a message holds.
-fn bytes_of(message: &Message) -> usize {
-    let headers = message.headers.iter().map(|(name, value)| name.len() + value.len() + HEADER_BYTES);
-    let parts = [&message.key, &message.payload].into_iter().flatten().map(Bytes::len);
-    size_of::<Message>() + parts.sum::<usize>() + headers.sum::<usize>()
-}
 
 /// Polls until the other side is gone, or gives the fault that ends it.
 pub(super) fn follow(
@@ -61,7 +28,7 @@ pub(super) fn follow(
     commits: &Receiver<Offsets>,
     shown: &Shown,
 ) -> Option<FeedFault> {
-    let mut gathering = Gathering::default();
+    let mut gathering = Gathering::new(FEED_BATCH_TIME);
     let mut resting = false;
     // Of the message before, which most often is that of the next.
     let mut topic: Arc<str> = Arc::from("");
@@ -85,11 +52,10 @@ pub(super) fn follow(
             return Some(fault);
         }
         if gathering.is_due() {
-            match batches.try_send(Ok(std::mem::take(&mut gathering.messages))) {
-                Ok(()) => gathering = Gathering::default(),
-                Err(TrySendError::Closed(_)) => return None,
-                Err(TrySendError::Full(Ok(messages))) => gathering.messages = messages,
-                Err(TrySendError::Full(Err(_))) => {}
+            match batches.try_reserve() {
+                Ok(room) => room.send(Ok(gathering.take())),
+                Err(TrySendError::Closed(())) => return None,
+                Err(TrySendError::Full(())) => {}
             }
         }
         if let Err(error) = rest(consumer, &mut resting, gathering.is_full()) {
@@ -130,10 +96,12 @@ fn owned(message: &BorrowedMessage<'_>, topic: &mut Arc<str>) -> Message {
     let number = u32::try_from(message.partition()).unwrap_or_default();
     Message {
         from: SourcePartition { topic: topic.clone(), number },
+        topic: topic.clone(),
         // Offsets of messages are never negative.
         offset: u64::try_from(message.offset()).unwrap_or_default(),
         timestamp_ms: message.timestamp().to_millis(),
         key: message.key().map(copied),
+        retained: false,
         headers: headers.unwrap_or_default(),
         payload: message.payload().map(copied),
     }

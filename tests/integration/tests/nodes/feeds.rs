@@ -36,7 +36,7 @@ fn config(broker: &str, topic: &str, table: &str) -> String {
 }
 
 /// A message of a kind that no reader of objects understands; every one is another.
-fn poison(seq: u64) -> Vec<u8> {
+pub(crate) fn poison(seq: u64) -> Vec<u8> {
     match seq / POISON % 9 {
         0 => format!("{{\"k\":\"K\",\"seq\":no {seq}}}").into_bytes(),
         1 => format!("{{\"k\":\"K\",\"seq\":{seq}").into_bytes(),
@@ -105,19 +105,19 @@ fn wait_for(cluster: &Cluster, rows: u64) -> Result<()> {
 }
 
 /// What `/admin/feeds` says of the only feed.
-fn feed(cluster: &Cluster) -> Result<Value> {
+pub(crate) fn feed(cluster: &Cluster) -> Result<Value> {
     let answer = cluster.ingest()?.connect()?.send(&Request::get("/admin/feeds"))?;
     ensure!(answer.status == 200, "{}", answer.text());
     let all: Value = serde_json::from_slice(&answer.body)?;
     all["feeds"].as_array().and_then(|feeds| feeds.first()).cloned().context("there is a feed")
 }
 
-fn shown(cluster: &Cluster) -> String {
+pub(crate) fn shown(cluster: &Cluster) -> String {
     feed(cluster).map_or_else(|error| format!("{error:#}"), |feed| feed.to_string())
 }
 
 /// Waits until the feed is in a state and its last error has this text.
-fn says(cluster: &Cluster, state: &str, text: &str) -> Result<()> {
+pub(crate) fn says(cluster: &Cluster, state: &str, text: &str) -> Result<()> {
     eventually(SAYS_SOON, || {
         let feed = feed(cluster)?;
         let error = feed["last_error"].as_str().unwrap_or_default().to_lowercase();
@@ -250,7 +250,7 @@ fn a_feed_that_cannot_work_says_why_within_seconds_and_works_when_it_can() -> Re
 }
 
 /// Watches four tries: the wait before the last is two doublings longer than that before the second, whatever chance says.
-fn waits_grow(cluster: &Cluster) -> Result<()> {
+pub(crate) fn waits_grow(cluster: &Cluster) -> Result<()> {
     let tries = || feed(cluster)?["restarts"].as_u64().context("a number");
     let mut at = Vec::new();
     let mut seen = tries()?;

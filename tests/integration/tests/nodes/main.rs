@@ -17,6 +17,7 @@ mod cluster_updates;
 mod cluster_views;
 mod configuration;
 mod feeds;
+mod feeds_mqtt;
 mod fixtures;
 mod full_disk;
 mod hostile;
