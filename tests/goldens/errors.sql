@@ -234,3 +234,6 @@ SELECT dateTrunc('hour', toDate('2024-01-31'));
 SELECT toStartOfHour(toDate('2024-01-31'));
 SELECT toDateTime(ts, symbol) FROM trades;
 SELECT toHour(ts, symbol) FROM trades;
+SELECT sumMap([1, 2], [3]);
+SELECT sumMap([1, 2]);
+SELECT sumMap(map(1, 'x'));

@@ -500,7 +500,6 @@ SELECT groupBitOr(flags), groupBitAnd(flags), groupBitXor(flags) FROM trades;
 SELECT topK(1)(symbol) FROM (SELECT symbol FROM trades WHERE symbol != 'TSLA' AND price < 11.9);
 SELECT length(topK(2)(symbol)) FROM trades;
 SELECT topKWeighted(1)(symbol, volume) FROM trades;
--- differs: functions that are not there
 SELECT sumMap(map('a', 1)), sumOrNull(price) FROM trades WHERE price > 1000;
 -- differs: functions that are not there
 SELECT sumWithOverflow(flags) FROM trades;
@@ -532,7 +531,6 @@ SELECT first_value(price), last_value(price) FROM (SELECT price FROM trades ORDE
 SELECT groupConcat(',')(symbol) FROM (SELECT symbol FROM trades ORDER BY ts);
 -- differs: functions that are not there
 SELECT histogram(2)(price) FROM trades WHERE symbol = 'AAPL';
--- differs: functions that are not there
 SELECT maxMap(map('a', volume)) FROM trades;
 -- differs: functions that are not there
 SELECT windowFunnel(10)(toDateTime(ts), price = 10, price = 11.5) FROM trades;
@@ -1245,3 +1243,19 @@ SELECT hex(substring('é', 1, 1));
 SELECT arrayIntersect([1, 2], [1.5]);
 -- differs: `nullIf` of Bool
 SELECT nullIf(ok, 5) FROM trades ORDER BY ts;
+
+-- section: values by key
+SELECT sumMap(map('a', toInt8(1), 'b', 2)), minMap(map('a', 1)), maxMap(map('b', 1.5, 'a', 1));
+SELECT sumMap([1, 2, 1], [3, 0, 4]), minMap([2, 1], [toInt8(3), 4]), maxMap(([1, 2], ['a', 'b'], [1, 2]));
+SELECT sumMapIf(map('a', 1), 0), sumMapIf([1], [2], 0), sumMap(map('z', 1, 'a', 0, 'k', -1));
+
+-- section: values at the ends of frames, of some rows
+SELECT first_valueIf(number, number > 2), last_valueIf(number, number < 5), first_valueIf(number, number > 100) FROM numbers(10);
+SELECT number, first_valueIf(number, number > 2) OVER (ORDER BY number ROWS BETWEEN 2 PRECEDING AND CURRENT ROW) AS f FROM numbers(5);
+SELECT number, last_valueIf(toNullable(number), number > 2) OVER (ORDER BY number) AS f FROM numbers(5);
+
+-- section: brackets around columns, aliases of each other
+SELECT (* EXCEPT (tags, ts)) FROM trades ORDER BY ALL;
+SELECT (* EXCEPT a), 1 FROM (SELECT 1 AS a, 2 AS b, 3 AS c);
+SELECT (*) FROM (SELECT 1 AS a, 2 AS b, 3 AS c);
+SELECT a AS b, b AS a FROM (SELECT 1 AS a, 2 AS b);

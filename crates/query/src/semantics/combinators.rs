@@ -26,7 +26,11 @@ fn stem_of<'a>(name: &'a str, suffix: &str) -> Option<&'a str> {
 /// Whether it is an aggregate, with combinators or without.
 fn is_aggregate(name: &str) -> bool {
     let row = functions::find(name);
-    row.is_some_and(|row| matches!(row.plan(), Plan::Aggregate(_) | Plan::AggregateSql(_)))
+    // The values at the ends of a frame are aggregates where there is no frame.
+    row.is_some_and(|row| {
+        matches!(row.plan(), Plan::Aggregate(_) | Plan::AggregateSql(_))
+            || matches!(row.name(), "first_value" | "last_value")
+    })
         || KNOWN.iter().filter_map(|suffix| stem_of(name, suffix)).any(is_aggregate)
 }
 
