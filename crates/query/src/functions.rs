@@ -123,6 +123,7 @@ const TABLES: &[&[Row]] = &[
     branches::ROWS,
     bucket::ROWS,
     casts::ROWS,
+    casts::DEFAULTS,
     dates::ROWS,
     decimal_math::ROWS,
     encodings::ROWS,
