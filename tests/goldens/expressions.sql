@@ -500,7 +500,6 @@ SELECT groupBitOr(flags), groupBitAnd(flags), groupBitXor(flags) FROM trades;
 SELECT topK(1)(symbol) FROM (SELECT symbol FROM trades WHERE symbol != 'TSLA' AND price < 11.9);
 SELECT length(topK(2)(symbol)) FROM trades;
 SELECT topKWeighted(1)(symbol, volume) FROM trades;
--- differs: functions that are not there
 SELECT sumMap(map('a', 1)), sumOrNull(price) FROM trades WHERE price > 1000;
 -- differs: functions that are not there
 SELECT sumWithOverflow(flags) FROM trades;
@@ -521,7 +520,6 @@ SELECT count() * 2, -count(), count() + 0.5 FROM trades;
 SELECT sum(i8), sum(i32), sum(u8), sum(u64 % 10), sum(f32), sum(d), sum(n) FROM narrow;
 SELECT avg(i8), avg(d), avg(n) FROM narrow;
 SELECT min(i8), max(u16), min(f32), max(d), max(n), max(s), min(dt), max(ms) FROM narrow;
--- differs: `countOrNull` of nothing
 SELECT maxOrNull(price), minOrDefault(price), countOrNull(price) FROM trades WHERE price > 1000;
 -- differs: functions that are not there
 SELECT simpleLinearRegression(price, volume) FROM trades WHERE symbol = 'MSFT';
@@ -532,7 +530,6 @@ SELECT first_value(price), last_value(price) FROM (SELECT price FROM trades ORDE
 SELECT groupConcat(',')(symbol) FROM (SELECT symbol FROM trades ORDER BY ts);
 -- differs: functions that are not there
 SELECT histogram(2)(price) FROM trades WHERE symbol = 'AAPL';
--- differs: functions that are not there
 SELECT maxMap(map('a', volume)) FROM trades;
 -- differs: functions that are not there
 SELECT windowFunnel(10)(toDateTime(ts), price = 10, price = 11.5) FROM trades;
@@ -1245,3 +1242,63 @@ SELECT hex(substring('é', 1, 1));
 SELECT arrayIntersect([1, 2], [1.5]);
 -- differs: `nullIf` of Bool
 SELECT nullIf(ok, 5) FROM trades ORDER BY ts;
+
+-- section: numbers that are no times, digits cut from times before 1970
+SELECT toDateTimeOrNull(-5), toDateTimeOrNull(18446744073709551615), toDateTimeOrNull(300);
+SELECT toDateOrNull(-5), toDateOrNull(70000), toDateOrNull(5000000000), toDateOrNull(300);
+SELECT toDateTime64OrNull(toInt64(-9223372036854775808)), toDateTime64OrNull(-5);
+SELECT accurateCastOrNull(-5, 'DateTime'), accurateCastOrNull(-5, 'Date'), accurateCastOrNull(5000000000, 'DateTime');
+SELECT toDateTime64(-1.5, 0), toDateTime64(-1.55, 1), toDateTime64(toDecimal64(-1.55, 2), 1);
+SELECT toDateTime64(toDateTime64('1960-05-06 01:02:03.456', 3, 'UTC'), 0), toDateTime64(toDateTime64('1960-05-06 01:02:03.456', 6, 'UTC'), 2);
+SELECT toDateTime64('1960-05-06 01:02:03.456', 1, 'UTC'), toDateTime64('1960-05-06 01:02:03.456', 2, 'UTC');
+SELECT toDecimal64(toDateTime64('1960-05-06 01:02:03.456', 3, 'UTC'), 1), toDecimal64(toDateTime64('2024-05-06 01:02:03.567', 3, 'UTC'), 0);
+SELECT toUnixTimestamp(-5), toUnixTimestamp(-2.5), toUnixTimestamp(5000000000), toUnixTimestamp(toDate('1970-01-02'));
+SELECT toUnixTimestamp64Milli(toDateTime64('1960-05-06 01:02:03.456', 6, 'UTC')), toUnixTimestamp64Second(toDateTime64('1960-05-06 01:02:03.456', 6, 'UTC'));
+
+-- section: beginnings and ends of arrays
+SELECT startsWith([1, 2, 3], [1, 2]), endsWith([1, 2, 3], [2, 3]), startsWith([], [1]), startsWith([1.0, 2], [1]);
+SELECT startsWithCaseInsensitive(['a'], ['A']), endsWithCaseInsensitive(['a', 'B'], ['b']), startsWithCaseInsensitive(['a', 'B'], ['a']);
+SELECT startsWithCaseInsensitive('ABC', 'ab'), endsWithCaseInsensitive('ABC', 'bc'), endsWithCaseInsensitive('C', 'bc');
+
+-- section: aggregates of nothing, and of different values
+SELECT deltaSumOrNull(volume), uniqOrNull(volume), uniqCombinedOrNull(volume), countOrNull(), countOrNull(quote) FROM trades WHERE volume < 0;
+SELECT deltaSumOrNull(volume), uniqOrNull(symbol), countOrNull(), countOrNull(quote) FROM (SELECT * FROM trades ORDER BY ts);
+SELECT symbol, countOrNull(quote), uniqOrNull(quote) FROM trades GROUP BY symbol ORDER BY symbol;
+SELECT groupConcat(',')(DISTINCT exchange), groupArray(DISTINCT symbol), groupConcat(DISTINCT flags) FROM (SELECT * FROM trades ORDER BY ts);
+SELECT arraySort(groupUniqArray(symbol)), groupArray(DISTINCT quote) FROM (SELECT * FROM trades ORDER BY ts DESC);
+
+-- section: a bare NULL
+SELECT toYear(NULL), CRC32(NULL), addDays(toDate('2024-02-29'), NULL), base64Encode(NULL), range(2, NULL);
+SELECT CAST(NULL, 'Nullable(Int32)'), toBool(NULL), accurateCastOrNull(NULL, 'Int8');
+SELECT round(NULL), bitAnd(1, NULL), negate(NULL), toStartOfHour(NULL);
+
+-- section: values by key
+SELECT sumMap(map('a', toInt8(1), 'b', 2)), minMap(map('a', 1)), maxMap(map('b', 1.5, 'a', 1));
+SELECT sumMap([1, 2, 1], [3, 0, 4]), minMap([2, 1], [toInt8(3), 4]), maxMap(([1, 2], ['a', 'b'], [1, 2]));
+SELECT exchange, sumMap(map(symbol, volume)) AS m, maxMap(map(symbol, price)) FROM trades GROUP BY exchange ORDER BY exchange;
+SELECT sumMap([symbol], [volume], [price]) FROM trades;
+SELECT sumMapIf(map('a', 1), 0), sumMapIf([1], [2], 0), sumMap(map('z', 1, 'a', 0, 'k', -1));
+SELECT minMap(map(symbol, day)), maxMap([flags], [exchange]) FROM trades;
+
+-- section: values at the ends of frames, of some rows
+SELECT first_valueIf(number, number > 2), last_valueIf(number, number < 5), first_valueIf(number, number > 100) FROM numbers(10);
+SELECT number, first_valueIf(number, number > 2) OVER (ORDER BY number ROWS BETWEEN 2 PRECEDING AND CURRENT ROW) AS f FROM numbers(5);
+SELECT number, last_valueIf(toNullable(number), number > 2) OVER (ORDER BY number) AS f FROM numbers(5);
+
+-- section: brackets around columns, aliases of each other
+SELECT (* EXCEPT (tags, ts)) FROM trades ORDER BY ALL;
+SELECT (* EXCEPT a), 1 FROM (SELECT 1 AS a, 2 AS b, 3 AS c);
+SELECT (*) FROM (SELECT 1 AS a, 2 AS b, 3 AS c);
+SELECT a AS b, b AS a FROM (SELECT 1 AS a, 2 AS b);
+
+-- section: constants in aggregates, calls back in time, sums of large numbers
+SELECT groupUniqArray(1), topK(300), anyHeavy(-5), deltaSum(1), sumOrNull(1), anyOrNull(toNullable(300)), groupConcat(true);
+SELECT uniqUpTo(3)(symbol), uniqUpTo(1)(symbol), uniqUpTo(symbol), uniqUpTo(symbol, exchange) FROM trades;
+SELECT ifNotFinite(1, -5), ifNotFinite(nan, 3), ifNotFinite(inf, toFloat32(2)), ifNotFinite(price, volume) FROM trades ORDER BY ts LIMIT 1;
+SELECT 1 || true, 'a' || 1 || true, concat([1, 2, 3]), concat([1], [2]);
+SELECT subtractDays(toDate('2024-02-29'), toInt8(-128)), subtractMonths(toDateTime('2024-02-29 12:34:56', 'UTC'), toInt8(-128)), subtractSeconds(toDate('2024-02-29'), 5);
+SELECT substring('abc', nan), bitNot(nan), bitNot(inf);
+SELECT toInt64(toDateTime64('1960-05-06 01:02:03.456', 3, 'UTC')), toInt32(toDateTime64('1969-12-31 23:59:58.456', 3, 'UTC'));
+SELECT groupArrayMovingSum(18446744073709551615), deltaSum(u64) FROM narrow WHERE i8 = -1;
+SELECT alphaTokens(CAST(NULL, 'Nullable(String)')), splitByWhitespace(CAST(NULL, 'Nullable(String)'));
+SELECT regr_r2(price, 1), regr_r2(1, volume), regr_r2(price, volume) IS NULL FROM trades;

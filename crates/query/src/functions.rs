@@ -27,6 +27,7 @@ mod lambdas;
 mod lists;
 mod logic;
 mod lttb;
+mod map_folds;
 mod maps;
 mod math;
 mod meter;
@@ -60,6 +61,7 @@ pub(crate) use calendar::add_months;
 pub use differences::difference;
 pub(crate) use lambdas::{lambda_args, with_lambda};
 pub use logic::{CLICKHOUSE_REVISION, CLICKHOUSE_VERSION};
+pub(crate) use map_folds::OF_TUPLES;
 pub(crate) use meter::{Meter, copied_bytes, copied_rows, widest_row};
 pub(crate) use render::float64 as write_float;
 pub(crate) use rewrites::interval_parts;
@@ -121,6 +123,7 @@ const TABLES: &[&[Row]] = &[
     branches::ROWS,
     bucket::ROWS,
     casts::ROWS,
+    casts::DEFAULTS,
     dates::ROWS,
     decimal_math::ROWS,
     encodings::ROWS,
@@ -131,6 +134,9 @@ const TABLES: &[&[Row]] = &[
     lambdas::ROWS,
     lists::ROWS,
     logic::ROWS,
+    &map_folds::SUMS,
+    &map_folds::LEAST,
+    &map_folds::GREATEST,
     maps::ROWS,
     math::ROWS,
     more::ROWS,
@@ -285,9 +291,8 @@ pub fn is_known(name: &str) -> bool {
 pub(crate) fn is_aggregate(name: &sqlparser::ast::ObjectName) -> bool {
     let [part] = name.0.as_slice() else { return false };
     let Some(name) = part.as_ident().map(|name| name.value.to_ascii_lowercase()) else { return false };
-    let known = |name: &str| find(name).is_some_and(Row::is_aggregate);
+    let of_ends = |name: &str| matches!(name, "first_value" | "last_value");
+    let known = |name: &str| of_ends(name) || find(name).is_some_and(Row::is_aggregate);
     let stem = ["if", "distinct", "ornull", "ordefault"].iter().find_map(|suffix| name.strip_suffix(suffix));
-    known(&name)
-        || stem.is_some_and(known)
-        || matches!(name.as_str(), "first_value" | "last_value" | "string_agg")
+    known(&name) || stem.is_some_and(known) || name == "string_agg"
 }

@@ -59,8 +59,8 @@ fn takes_order(expr: &Expr) -> bool {
     let found = expr.exists(|expr| {
         Ok(match expr {
             Expr::AggregateFunction(call) => {
-                let free = call.params.order_by.is_empty() && !call.params.distinct;
-                free && (call.func.name() == "groupArray" || arrival::is_ordered(call.func.name()))
+                let ordered = !call.params.distinct && arrival::is_ordered(call.func.name());
+                call.params.order_by.is_empty() && (call.func.name() == "groupArray" || ordered)
             }
             Expr::WindowFunction(call) => call.params.order_by.is_empty(),
             _ => false,

@@ -3,6 +3,7 @@
 mod adapted;
 mod element;
 mod extreme;
+mod first_seen;
 mod fold;
 mod folds;
 mod mean;

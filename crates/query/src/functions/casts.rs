@@ -1,5 +1,7 @@
 //! `CAST` and the `to…` functions.
 
+mod defaults;
+
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -13,6 +15,7 @@ use super::calendar::Zone;
 use super::convert::{OnFault, convert};
 use super::scalar::{Arguments, Call, Scalar, fault, nullable};
 use super::{Plan, Row, row};
+pub(crate) use defaults::ROWS as DEFAULTS;
 
 fn run(call: &Call<'_>, on_fault: OnFault) -> Result<ArrayRef> {
     convert(&call.array(0)?, &call.base(0), call.ty, on_fault)
@@ -32,6 +35,21 @@ fn to_date(call: &Call<'_>) -> Result<ArrayRef> {
         _ => run(call, OnFault::Error),
     }
 }
+
+/// As [`to_date`], but days before 1970 are days too.
+fn to_date32(call: &Call<'_>) -> Result<ArrayRef> {
+    let days = to_date(call)?;
+    if !call.base(0).is_number() {
+        return Ok(days);
+    }
+    let before =
+        call.ints(0)?.unary_opt::<_, arrow::datatypes::Int64Type>(|n| (n < 0).then_some(n.max(FIRST_DAY)));
+    let before = super::timestamps::from_days(&before)?;
+    Ok(arrow::compute::kernels::zip::zip(&arrow::compute::is_null(&before)?, &days, &before)?)
+}
+
+/// The day 0000-01-01, before which no date is told.
+const FIRST_DAY: i64 = -719_528;
 
 /// The second argument is the zone in which a time is told.
 fn to_text(call: &Call<'_>) -> Result<ArrayRef> {
@@ -155,44 +173,8 @@ macro_rules! time {
     };
 }
 
-fn or_default(args: &Arguments<'_>, ty: ColumnType) -> ColumnType {
-    if args.ty(1).is_nullable() { ty.nullable() } else { ty }
-}
-
-/// The first argument as the number that the type can hold, or the second; NULL is none.
-fn number_or_default(call: &Call<'_>) -> Result<ArrayRef> {
-    let read = convert_accurately(&call.array(0)?, &call.base(0), call.ty, Fit::Exact, OnFault::Null)?;
-    let fallback = call.cast(1, read.data_type())?;
-    Ok(arrow::compute::kernels::zip::zip(&arrow::compute::is_null(&read)?, &fallback, &read)?)
-}
-
-macro_rules! or_default {
-    ($name:literal, $ty:ident) => {
-        row(
-            $name,
-            &[],
-            concat!($name, "(x, default)"),
-            "The number, or the default where x is none of the type.",
-            Plan::Scalar(
-                Scalar::pure((2, 2), |args| Ok(or_default(args, ColumnType::$ty)), number_or_default)
-                    .own_nulls(),
-            ),
-        )
-    };
-}
-
 /// Conversions.
 pub(crate) const ROWS: &[Row] = &[
-    or_default!("toInt64OrDefault", Int64),
-    or_default!("toInt16OrDefault", Int16),
-    or_default!("toInt8OrDefault", Int8),
-    or_default!("toUInt16OrDefault", UInt16),
-    or_default!("toUInt8OrDefault", UInt8),
-    or_default!("toFloat32OrDefault", Float32),
-    or_default!("toInt32OrDefault", Int32),
-    or_default!("toUInt64OrDefault", UInt64),
-    or_default!("toUInt32OrDefault", UInt32),
-    or_default!("toFloat64OrDefault", Float64),
     row(
         "CAST",
         &["_CAST"],
@@ -255,10 +237,17 @@ pub(crate) const ROWS: &[Row] = &[
     ),
     row(
         "toDate",
-        &["DATE", "toDate32"],
+        &["DATE"],
         "toDate(x[, zone])",
         "Converts to Date.",
         Plan::Scalar(Scalar::pure((1, 2), |_| Ok(ColumnType::Date), to_date)),
+    ),
+    row(
+        "toDate32",
+        &[],
+        "toDate32(x[, zone])",
+        "Converts to Date; numbers below zero are days before 1970.",
+        Plan::Scalar(Scalar::pure((1, 2), |_| Ok(ColumnType::Date), to_date32)),
     ),
     row(
         "toInt8OrZero",

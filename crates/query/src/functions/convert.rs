@@ -3,6 +3,8 @@
 //! Integers wrap, floats lose their fraction, texts must be read whole. A text that cannot be read is an error,
 //! NULL or the type's zero value, as [`OnFault`] says.
 
+mod wrap;
+
 use std::sync::Arc;
 
 use arrow::array::{
@@ -23,9 +25,9 @@ use super::calendar::{DAY, Parsed, Zone, compact_date, parse};
 use super::decimals::to_decimal;
 use super::render;
 use super::scalar::fault;
-use super::timestamps::{
-    from_days, from_ticks, rescale, seconds, ticks, unit_and_zone, whole_numbers, zone_of,
-};
+use super::timestamps::{from_days, from_ticks, rescale, ticks, unit_and_zone, whole_numbers, zone_of};
+
+pub(crate) use wrap::{Wrap, machine_i64};
 
 /// A text of fewer digits is no number of seconds since 1970.
 const SECONDS_DIGITS_MIN: usize = 5;
@@ -64,7 +66,9 @@ pub(crate) fn convert(
         T::DateTime64(digits, zone) => {
             let unit = zepto_common::types::unit_of(*digits);
             let exact = to_time(array, from, (unit, false), zone.clone(), on_fault)?;
-            truncate_digits(exact, unit, *digits, zone.clone())
+            // A text names a moment, whose digits are cut; a number is cut towards zero.
+            let of_text = matches!(from, T::String | T::Symbol);
+            truncate_digits(exact, unit, *digits, zone.clone(), of_text)
         }
         T::Uuid => to_uuid(array, on_fault),
         T::Decimal(..) => to_decimal(array, from, target, on_fault),
@@ -131,80 +135,13 @@ fn numbers(array: &ArrayRef, from: &ColumnType) -> Result<Option<Numbers>> {
         }
         T::DateTime(_) | T::DateTime64(..) => {
             let (ticks, per_second) = ticks(array)?;
-            Numbers::Int(seconds(&ticks, per_second))
+            Numbers::Int(ticks.unary(|tick| tick / per_second))
         }
         ty if ty.is_number() || *ty == T::Bool => {
             Numbers::Int(cast(array, &DataType::Int64)?.as_primitive::<Int64Type>().clone())
         }
         _ => return Ok(None),
     }))
-}
-
-/// Conversion of machine numbers that wraps and cuts, as ClickHouse's casts do.
-pub(crate) trait Wrap: Copy {
-    /// From a signed integer.
-    fn of_i64(value: i64) -> Self;
-    /// From an unsigned integer.
-    fn of_u64(value: u64) -> Self;
-    /// From a float.
-    fn of_f64(value: f64) -> Self;
-    /// From a wide integer.
-    fn of_i128(value: i128) -> Self;
-}
-
-/// A float as the machine makes an integer of it: what does not fit is the least one.
-fn machine_i64(value: f64) -> i64 {
-    if (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&value) {
-        value as i64
-    } else {
-        i64::MIN
-    }
-}
-
-/// The same in 32 bits.
-fn machine_i32(value: f64) -> i32 {
-    let whole = value.trunc();
-    if (-2_147_483_648.0..2_147_483_648.0).contains(&whole) { whole as i32 } else { i32::MIN }
-}
-
-fn machine_u64(value: f64) -> u64 {
-    if (0.0..18_446_744_073_709_551_616.0).contains(&value) {
-        value as u64
-    } else {
-        machine_i64(value) as u64
-    }
-}
-
-macro_rules! wrap {
-    ($($ty:ty: $of_float:expr;)*) => {$(
-        impl Wrap for $ty {
-            fn of_i64(value: i64) -> Self {
-                value as Self
-            }
-            fn of_u64(value: u64) -> Self {
-                value as Self
-            }
-            fn of_f64(value: f64) -> Self {
-                $of_float(value) as Self
-            }
-            fn of_i128(value: i128) -> Self {
-                value as Self
-            }
-        }
-    )*};
-}
-
-wrap! {
-    i8: machine_i32;
-    i16: machine_i32;
-    i32: machine_i32;
-    i64: machine_i64;
-    u8: machine_i32;
-    u16: machine_i32;
-    u32: machine_i64;
-    u64: machine_u64;
-    f32: std::convert::identity;
-    f64: std::convert::identity;
 }
 
 fn to_number(array: &ArrayRef, from: &ColumnType, to: &ColumnType, on_fault: OnFault) -> Result<ArrayRef> {
@@ -342,9 +279,9 @@ fn to_date(array: &ArrayRef, from: &ColumnType, on_fault: OnFault) -> Result<Arr
     }
     if from.is_number() {
         // Small numbers are days, others seconds.
-        let days: Int64Array = whole_numbers(array)?
-            .unary(|n| if n > 65_535 { n.min(i64::from(u32::MAX)).div_euclid(DAY) } else { n.max(0) });
-        return from_days(&days);
+        let days = |n: i64| if n > 65_535 { n.min(i64::from(u32::MAX)).div_euclid(DAY) } else { n.max(0) };
+        let numbers = without_unheld(whole_numbers(array)?, on_fault);
+        return from_days(&numbers.unary(days));
     }
     let texts = cast(array, &DataType::Utf8View)?;
     let days = read::<Int64Type>(texts.as_string_view(), "Date", on_fault, 0, |text| {
@@ -384,7 +321,11 @@ fn to_time(
         }
         T::DateTime(_) | T::DateTime64(..) => {
             let (ticks, per_second) = ticks(array)?;
-            rescale(&ticks, per_second, to)?
+            if per_second > to && !is_date_time {
+                ticks.unary(|tick| tick / (per_second / to))
+            } else {
+                rescale(&ticks, per_second, to)?
+            }
         }
         T::Float32 | T::Float64 | T::Decimal(..) => {
             let seconds = cast(array, &DataType::Float64)?;
@@ -392,7 +333,11 @@ fn to_time(
         }
         ty if ty.is_number() || *ty == T::Bool => {
             let seconds = whole_numbers(array)?;
-            if is_date_time { seconds.unary(in_seconds) } else { rescale(&seconds, 1, to)? }
+            match on_fault {
+                _ if is_date_time => without_unheld(seconds, on_fault).unary(in_seconds),
+                OnFault::Null => seconds.unary_opt(|second| second.checked_mul(to)),
+                _ => rescale(&seconds, 1, to)?,
+            }
         }
         _ => {
             let texts = cast(array, &DataType::Utf8View)?;
@@ -409,8 +354,16 @@ fn parse_moment(text: &str) -> Option<Parsed> {
     if few { None } else { parse(text) }
 }
 
+/// Numbers that are no seconds of a DateTime become NULL where that is what faults become.
+fn without_unheld(seconds: Int64Array, on_fault: OnFault) -> Int64Array {
+    match on_fault {
+        OnFault::Null => seconds.unary_opt(|second| u32::try_from(second).ok().map(i64::from)),
+        _ => seconds,
+    }
+}
+
 /// A number of seconds within what DateTime holds.
-pub(super) fn in_seconds(seconds: i64) -> i64 {
+pub(crate) fn in_seconds(seconds: i64) -> i64 {
     seconds.clamp(0, i64::from(u32::MAX))
 }
 
@@ -467,13 +420,20 @@ pub(crate) fn parse_times(
 }
 
 /// Digits finer than the type says are cut, as storage does.
-fn truncate_digits(array: ArrayRef, unit: TimeUnit, digits: u8, zone: Option<Arc<str>>) -> Result<ArrayRef> {
+fn truncate_digits(
+    array: ArrayRef,
+    unit: TimeUnit,
+    digits: u8,
+    zone: Option<Arc<str>>,
+    down: bool,
+) -> Result<ArrayRef> {
     let step = ticks_per_second(unit) / 10_i64.pow(u32::from(digits));
     if step <= 1 {
         return Ok(array);
     }
     let (ticks, _) = ticks(&array)?;
-    Ok(from_ticks(ticks.unary(|tick| tick - tick.rem_euclid(step)), unit, zone))
+    let cut = |tick: i64| tick - if down { tick.rem_euclid(step) } else { tick % step };
+    Ok(from_ticks(ticks.unary(cut), unit, zone))
 }
 
 fn to_uuid(array: &ArrayRef, on_fault: OnFault) -> Result<ArrayRef> {

@@ -2,6 +2,7 @@
 
 mod pattern;
 mod shift;
+mod unix;
 
 use std::sync::Arc;
 
@@ -10,17 +11,18 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::{Result, ScalarValue};
 use zepto_common::ErrorCode;
-use zepto_common::types::{ColumnType, ticks_per_second, unit_of};
+use zepto_common::types::{ColumnType, ticks_per_second};
 
 use super::bucket::days_in;
 use super::calendar::{DAY, Zone, civil_of, days_of, parse_best_effort, weekday};
 use super::casts::{best_effort_type, named_zone};
-use super::convert::{OnFault, convert, parse_times};
+use super::convert::{OnFault, parse_times};
 use super::scalar::{Arguments, Call, Scalar, fault, int_of};
 use super::timestamps::{from_days, from_ticks, rescale, ticks, unit_and_zone};
 use super::{Plan, Row, row};
 use pattern::format;
 use shift::{add, add_type, difference, difference_type, subtract, subtract_type};
+use unix::{from_unix, unix};
 
 fn zone_for(call: &Call<'_>, at: usize) -> Result<Zone> {
     match call.constant_text(at)? {
@@ -112,27 +114,6 @@ fn fraction(call: &Call<'_>, per: i64, ty: &DataType) -> Result<ArrayRef> {
         (i128::from(tick.rem_euclid(per_second)) * i128::from(per) / i128::from(per_second)) as i64
     });
     Ok(cast(&parts, ty)?)
-}
-
-/// Ticks since 1970 at a resolution.
-fn unix(call: &Call<'_>, per_second: i64) -> Result<ArrayRef> {
-    let array = if unit_and_zone(&call.base(0)).is_none() {
-        let zone = call.constant_text(1)?.map(Arc::from);
-        convert(&call.array(0)?, &call.base(0), &ColumnType::DateTime(zone), OnFault::Error)?
-    } else {
-        call.array(0)?
-    };
-    let (values, held) = ticks(&array)?;
-    Ok(cast(&rescale(&values, held, per_second)?, &call.ty.query_type())?)
-}
-
-/// A number of ticks since 1970 as a time.
-fn from_unix(call: &Call<'_>, digits: u8) -> Result<ArrayRef> {
-    let zone = unit_and_zone(call.ty).and_then(|(_, zone)| zone);
-    let ticks = call.ints(0)?;
-    let is_date_time = matches!(call.ty.inner(), ColumnType::DateTime(_));
-    let ticks = if is_date_time { ticks.unary(super::convert::in_seconds) } else { ticks };
-    Ok(from_ticks(ticks, unit_of(digits), zone))
 }
 
 macro_rules! from_unix {

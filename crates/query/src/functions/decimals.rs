@@ -44,7 +44,10 @@ pub(crate) fn to_decimal(
             let (ticks, per_second) = ticks(array)?;
             let wide =
                 PrimitiveArray::<Decimal128Type>::from_iter(ticks.iter().map(|tick| tick.map(i128::from)));
-            Arc::new(wide.with_precision_and_scale(38, per_second.ilog10() as i8)?)
+            let digits = per_second.ilog10() as u8;
+            let step = 10_i128.pow(u32::from(digits.saturating_sub(scale)));
+            let cut: Decimal128Array = wide.unary(|value| value / step);
+            Arc::new(cut.with_precision_and_scale(38, digits.min(scale) as i8)?)
         }
         _ => Arc::clone(array),
     };

@@ -105,10 +105,19 @@ fn intercept(points: &[(f64, f64)]) -> f64 {
 
 fn explained(points: &[(f64, f64)]) -> f64 {
     let line = line(points);
-    if points.is_empty() {
+    // Without two places there is no line.
+    if points.is_empty() || line.xx == 0.0 {
         return f64::NAN;
     }
     if line.yy == 0.0 { 1.0 } else { line.xy * line.xy / (line.xx * line.yy) }
+}
+
+/// The type of the items of argument 0.
+fn item_of(call: &Call<'_>) -> Result<ColumnType> {
+    match call.base(0) {
+        ColumnType::Array(of) => Ok(of.inner().clone()),
+        other => Err(fault(ErrorCode::LogicalError, format!("Expected gathered values, not {other}"))),
+    }
 }
 
 /// Each difference to the value before that is above zero.
@@ -118,11 +127,13 @@ fn delta_sum(call: &Call<'_>) -> Result<ArrayRef> {
         .map(|row| {
             let items = list.value(row);
             if is_whole(call.ty.inner()) {
-                let numbers = cast(&items, &DataType::Int64)?;
+                let from = item_of(call)?;
+                let numbers = convert(&items, &from, &ColumnType::Int64, OnFault::Error)?;
                 let numbers = numbers.as_primitive::<Int64Type>();
                 let steps = numbers.values().windows(2).map(|pair| pair[1].wrapping_sub(pair[0]).max(0));
                 let sum = steps.fold(0_i64, i64::wrapping_add);
-                return Ok(cast(&arrow::array::Int64Array::from(vec![sum]), &call.ty.query_type())?);
+                let sum: ArrayRef = Arc::new(arrow::array::Int64Array::from(vec![sum]));
+                return convert(&sum, &ColumnType::Int64, call.ty, OnFault::Error);
             }
             let numbers = floats(&items)?;
             let steps = numbers.values().windows(2).map(|pair| (pair[1] - pair[0]).max(0.0));
@@ -246,12 +257,13 @@ fn moving_sums(call: &Call<'_>) -> Result<ArrayRef> {
         .map(|row| {
             let items = convert(&list.value(row), &of, sum, OnFault::Error)?;
             if is_whole(sum) {
-                let numbers = cast(&items, &DataType::Int64)?;
+                let numbers = convert(&items, sum, &ColumnType::Int64, OnFault::Error)?;
                 let sums = numbers.as_primitive::<Int64Type>().values().iter().scan(0_i64, |sum, value| {
                     *sum = sum.wrapping_add(*value);
                     Some(*sum)
                 });
-                return Ok(Arc::new(arrow::array::Int64Array::from_iter_values(sums)) as ArrayRef);
+                let sums: ArrayRef = Arc::new(arrow::array::Int64Array::from_iter_values(sums));
+                return convert(&sums, &ColumnType::Int64, sum, OnFault::Error);
             }
             let numbers = floats(&items)?;
             let sums = numbers.values().iter().scan(0.0, |sum, value| {
@@ -367,8 +379,9 @@ pub(crate) const ROWS: &[Row] = &[
         "uniqUpTo",
         "uniqUpTo(n)(x)",
         "How many different values, at most n + 1.",
-        "least(count(DISTINCT $1), $2 + 1)"
+        "toUInt64(least(count(DISTINCT $1), 11))"
     ),
+    row("__uniq_up_to_of", &[], "", "", Plan::AggregateSql("toUInt64(least(count(DISTINCT $1), $2 + 1))")),
     by!(
         "quantileExactLow",
         "quantileExactLow(level)(x)",

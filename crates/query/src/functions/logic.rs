@@ -100,6 +100,17 @@ pub(super) fn clamped(call: &Call<'_>) -> Result<ArrayRef> {
     Ok(zip(&cmp::lt(&capped, &least)?, &least, &capped)?)
 }
 
+/// `__or_null(x, count)`: NULL where nothing was counted.
+fn or_null(call: &Call<'_>) -> Result<ArrayRef> {
+    let values = call.array(0)?;
+    if !call.ty.is_nullable() {
+        return Ok(values);
+    }
+    let counts = call.ints(1)?;
+    let is_empty = arrow::array::BooleanArray::from_unary(&counts, |count| count == 0);
+    Ok(arrow::compute::nullif(&values, &is_empty)?)
+}
+
 /// An aggregate's answer, or the zero value where it had no values and is no NULL.
 fn or_default(call: &Call<'_>) -> Result<ArrayRef> {
     let value = call.array(0)?;
@@ -224,6 +235,13 @@ pub(crate) const ROWS: &[Row] = &[
         "",
         "",
         Plan::Scalar(Scalar::pure((2, 2), |args| Ok(args.base(1)), |call| call.array(1))),
+    ),
+    row(
+        "__or_null",
+        &[],
+        "",
+        "",
+        Plan::Scalar(Scalar::pure((2, 2), |args| Ok(nullable(args.ty(0))), or_null).own_nulls()),
     ),
     row("__or_default", &[], "", "", Plan::Scalar(Scalar::pure((2, 2), own_type, or_default).own_nulls())),
     row(

@@ -100,7 +100,12 @@ fn made_type(args: &Arguments<'_>) -> Result<ColumnType> {
     Ok(ColumnType::Map(Box::new(or_text(every(0))?), Box::new(or_text(every(1))?)))
 }
 
-fn assembled(ty: &ColumnType, keys: ArrayRef, values: ArrayRef, lengths: Vec<usize>) -> Result<ArrayRef> {
+pub(super) fn assembled(
+    ty: &ColumnType,
+    keys: ArrayRef,
+    values: ArrayRef,
+    lengths: Vec<usize>,
+) -> Result<ArrayRef> {
     let DataType::Map(entries, ordered) = ty.query_type() else {
         return Err(fault(ErrorCode::LogicalError, "A map has entries"));
     };

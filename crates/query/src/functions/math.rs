@@ -373,7 +373,7 @@ pub(crate) const ROWS: &[Row] = &[
         &[],
         "ifNotFinite(x, y)",
         "x when it is finite, else y.",
-        float2!(|x, y| if x.is_finite() { x } else { y }),
+        Plan::Sql("if(isFinite($1), $1, $2)"),
     ),
     row("min2", &[], "min2(a, b)", "The less of two numbers.", float2!(|a, b| if a < b { a } else { b })),
     row("max2", &[], "max2(a, b)", "The greater of two numbers.", float2!(|a, b| if a > b { a } else { b })),

@@ -10,6 +10,7 @@ pub(crate) fn with_parameters(name: &str) -> &str {
         "groupuniqarray" => "__group_uniq_array_of",
         "groupconcat" => "__group_concat_by",
         "topk" => "__top_k_of",
+        "uniqupto" => "__uniq_up_to_of",
         "topkweighted" => "__top_k_weighted_of",
         _ => name,
     }

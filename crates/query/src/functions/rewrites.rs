@@ -399,8 +399,9 @@ pub(crate) fn shift_call(name: &str, args: &[Expr]) -> Option<Expr> {
         _ => return None,
     };
     super::bucket::Width::of_word(unit, 1).filter(|_| unit.ends_with('s') && args.len() == 2)?;
-    let count = if back { call("negate", vec![args[1].clone()]) } else { args[1].clone() };
-    Some(call("__add_interval", vec![args[0].clone(), count, text(unit)]))
+    // The least number of a type has no negative one in it.
+    let unit = if back { format!("-{unit}") } else { unit.to_owned() };
+    Some(call("__add_interval", vec![args[0].clone(), args[1].clone(), text(unit)]))
 }
 
 /// `dateDiff(day, a, b)`: the unit may be a bare word.

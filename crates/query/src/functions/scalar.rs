@@ -3,6 +3,8 @@
 //! A body gets its arguments as columns or constants and never cares about NULL when the row says
 //! [`Nulls::Spread`]: a NULL argument makes the result NULL, and only then is the result Nullable.
 
+mod definition;
+
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -11,7 +13,7 @@ use arrow::array::{
 };
 use arrow::buffer::NullBuffer;
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, FieldRef, UInt64Type};
+use arrow::datatypes::{DataType, Field, FieldRef, Float64Type, UInt64Type};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::logical_expr::{
@@ -25,6 +27,8 @@ use super::meter::Meter;
 use crate::constants::{check, is_folding};
 use crate::semantics::numbers::{bits_of, zero_of};
 use crate::semantics::session_zone;
+
+pub(crate) use definition::{Body, MANY, Nulls, Scalar};
 
 /// An error that keeps its ClickHouse code on the way through DataFusion.
 pub(crate) fn fault(code: ErrorCode, message: impl Into<String>) -> DataFusionError {
@@ -181,6 +185,11 @@ impl Call<'_> {
         if let Some(unsigned) = array.as_primitive_opt::<UInt64Type>() {
             return Ok(unsigned.unary(|value| i64::try_from(value).unwrap_or(i64::MAX)));
         }
+        if let DataType::Float32 | DataType::Float64 = array.data_type() {
+            // A cast would make NULL of what is no integer.
+            let floats = cast(&array, &DataType::Float64)?;
+            return Ok(floats.as_primitive::<Float64Type>().unary(super::convert::machine_i64));
+        }
         Ok(self.cast(i, &DataType::Int64)?.as_primitive().clone())
     }
 
@@ -211,96 +220,18 @@ impl Call<'_> {
     }
 }
 
-/// Who deals with NULL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Nulls {
-    /// A NULL argument makes a NULL result.
-    Spread,
-    /// The body and the type rule do.
-    Own,
-}
-
-/// How a scalar function computes.
-#[derive(Clone, Copy)]
-pub(crate) enum Body {
-    /// Float to float.
-    Floats(fn(f64) -> f64),
-    /// Anything.
-    Call(fn(&Call<'_>) -> Result<ArrayRef>),
-}
-
-/// The definition of a scalar function in a table row.
-#[derive(Clone, Copy)]
-pub(crate) struct Scalar {
-    /// Least and most arguments.
-    pub(crate) arguments: (usize, usize),
-    /// Who deals with NULL.
-    pub(crate) nulls: Nulls,
-    /// Whether equal arguments give equal results.
-    pub(crate) volatility: Volatility,
-    /// The result type; Nullable is added by [`Nulls::Spread`].
-    pub(crate) returns: fn(&Arguments<'_>) -> Result<ColumnType>,
-    /// The computation.
-    pub(crate) body: Body,
-    /// Whether the result is a condition: Boolean inside, UInt8 to the outside.
-    pub(crate) test: bool,
-}
-
-/// Any number of arguments.
-pub(crate) const MANY: usize = 255;
-
-impl Scalar {
-    /// A pure function that gives NULL for NULL.
-    pub(crate) const fn pure(
-        arguments: (usize, usize),
-        returns: fn(&Arguments<'_>) -> Result<ColumnType>,
-        body: fn(&Call<'_>) -> Result<ArrayRef>,
-    ) -> Self {
-        Self {
-            arguments,
-            nulls: Nulls::Spread,
-            volatility: Volatility::Immutable,
-            returns,
-            body: Body::Call(body),
-            test: false,
-        }
-    }
-
-    /// A pure condition that gives NULL for NULL; the body gives Booleans.
-    pub(crate) const fn test(arguments: (usize, usize), body: fn(&Call<'_>) -> Result<ArrayRef>) -> Self {
-        Self { test: true, ..Self::pure(arguments, |_| Ok(ColumnType::UInt8), body) }
-    }
-
-    /// The same, dealing with NULL itself.
-    pub(crate) const fn own_nulls(mut self) -> Self {
-        self.nulls = Nulls::Own;
-        self
-    }
-
-    /// The same with a value that is fixed for one statement only.
-    pub(crate) const fn stable(mut self) -> Self {
-        self.volatility = Volatility::Stable;
-        self
-    }
-
-    /// The same with a value per row.
-    pub(crate) const fn volatile(mut self) -> Self {
-        self.volatility = Volatility::Volatile;
-        self
-    }
-
-    /// Float to float.
-    pub(crate) const fn floats(body: fn(f64) -> f64) -> Self {
-        Self {
-            arguments: (1, 1),
-            nulls: Nulls::Spread,
-            volatility: Volatility::Immutable,
-            returns: |_| Ok(ColumnType::Float64),
-            body: Body::Floats(body),
-            test: false,
-        }
-    }
-}
+/// Functions whose result has its type also of a bare NULL.
+const TYPED: [&str; 9] = [
+    "CAST",
+    "accurateCast",
+    "accurateCastOrNull",
+    "__held",
+    "__fitting",
+    "__setting",
+    "toBool",
+    "arrayWithConstant",
+    "replicate",
+];
 
 /// A table row's scalar as DataFusion sees it.
 pub(crate) struct ScalarFunction {
@@ -312,6 +243,14 @@ pub(crate) struct ScalarFunction {
 impl ScalarFunction {
     pub(crate) fn new(name: &'static str, scalar: Scalar) -> Self {
         Self { name, scalar, signature: Signature::user_defined(scalar.volatility) }
+    }
+
+    /// Whether an argument is a bare NULL, of which nothing but NULL is made, whatever the other arguments are.
+    fn is_of_null(&self, arguments: &Arguments<'_>) -> bool {
+        self.scalar.nulls == Nulls::Spread
+            && !self.scalar.test
+            && !TYPED.contains(&self.name)
+            && (0..arguments.fields.len()).any(|i| arguments.base(i) == ColumnType::Nothing)
     }
 
     fn compute(&self, call: &Call<'_>) -> Result<ArrayRef> {
@@ -365,6 +304,9 @@ impl ScalarUDFImpl for ScalarFunction {
     fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
         check_count(self.name, args.arg_fields.len(), self.scalar.arguments)?;
         let arguments = Arguments { fields: args.arg_fields, literals: args.scalar_arguments };
+        if self.is_of_null(&arguments) {
+            return Ok(Arc::new(field_of(self.name, &ColumnType::Nothing.nullable())));
+        }
         if super::text::OF_TEXT.contains(&self.name) {
             arguments.check_text(self.name)?;
         }
@@ -422,6 +364,10 @@ impl ScalarFunction {
         let mut nulls: Option<NullBuffer> = None;
         for i in 0..call.len() {
             match call.literal(i) {
+                // Arrays, tuples and maps have no NULL.
+                Some(value) if value.is_null() && wanted.is_nested() => {
+                    return Ok(zero_of(wanted)?.to_array_of_size(call.rows)?);
+                }
                 Some(value) if value.is_null() => return Ok(new_null_array(wanted, call.rows)),
                 Some(_) => {}
                 None => {

@@ -199,7 +199,7 @@ fn joins_whole(args: &super::scalar::Arguments<'_>) -> bool {
 
 fn concat_type(args: &super::scalar::Arguments<'_>) -> Result<ColumnType> {
     match args.base(0) {
-        ty @ ColumnType::Array(_) => Ok(ty),
+        ty @ ColumnType::Array(_) if args.fields.len() > 1 => Ok(ty),
         ColumnType::Map(..) | ColumnType::Tuple(_) if joins_whole(args) => {
             Err(fault(ErrorCode::NotImplemented, "concat of maps alone or of tuples alone is not supported"))
         }

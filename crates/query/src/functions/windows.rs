@@ -198,8 +198,8 @@ fn of_frame(function: &Function, args: Vec<Expr>, name: &str) -> zepto_common::R
         // As aggregates these are `any` and `anyLast`, which leave NULLs out.
         made.null_treatment = made.null_treatment.or(Some(NullTreatment::IgnoreNulls));
     }
-    if function.over.is_none() {
-        // Without a window it is an aggregate.
+    if function.over.is_none() || (function.filter.is_some() && name != "nth_value") {
+        // Without a window it is an aggregate, and so it is in one that leaves rows out.
         made.null_treatment = None;
         made.name = ObjectName::from(vec![Ident::with_quote(
             '"',

@@ -175,20 +175,6 @@ pub(crate) const ROWS: &[Row] = &[
     sql!("startsWithUTF8", &[], "startsWithUTF8(s, prefix)", "startsWith.", "startsWith($1, $2)"),
     sql!("endsWithUTF8", &[], "endsWithUTF8(s, suffix)", "endsWith.", "endsWith($1, $2)"),
     sql!(
-        "startsWithCaseInsensitive",
-        &[],
-        "startsWithCaseInsensitive(s, prefix)",
-        "startsWith without regard to case.",
-        "startsWith(lower($1), lower($2))"
-    ),
-    sql!(
-        "endsWithCaseInsensitive",
-        &[],
-        "endsWithCaseInsensitive(s, suffix)",
-        "endsWith without regard to case.",
-        "endsWith(lower($1), lower($2))"
-    ),
-    sql!(
         "countSubstringsCaseInsensitive",
         &[],
         "countSubstringsCaseInsensitive(s, needle)",

@@ -171,8 +171,16 @@ fn planned(mut function: Function, row: &'static Row) -> Result<Expr> {
         Plan::AggregateSql(template) => {
             check_distinct(&function, row)?;
             let of_rows = args.len() > 1 || args.first().is_some_and(is_tuple);
-            let counts = matches!(row.name(), "uniqExact" | "uniqCombined");
-            let args = if counts && of_rows { vec![call(ROW_KEY, args)] } else { args };
+            let counts = matches!(row.name(), "uniqExact" | "uniqCombined" | "uniqUpTo");
+            let mut args = args;
+            if let Some(first) = args.first_mut() {
+                *first = typed(std::mem::replace(first, Expr::Value(Value::Null.into())));
+            }
+            let args = match row.name() {
+                _ if counts && of_rows => vec![call(ROW_KEY, args)],
+                name if functions::OF_TUPLES.contains(&name) && args.len() > 1 => vec![call("tuple", args)],
+                _ => args,
+            };
             let mut expr = rewrites::parse_template(row.name(), template, &args)?;
             hand_over(&mut expr, &function);
             Ok(expr)

@@ -18,6 +18,9 @@ const REFUSED: [&str; 8] =
 const NOT_ZERO: [&str; 9] =
     ["avg", "mean", "stddev", "var", "cov", "corr", "quantile", "median", "groupbitand"];
 
+/// Aggregates whose type does not come from their argument's being Nullable.
+const NEVER_NULL: [&str; 3] = ["count", "uniq", "deltasum"];
+
 fn stem_of<'a>(name: &'a str, suffix: &str) -> Option<&'a str> {
     let at = name.len().checked_sub(suffix.len()).filter(|at| *at > 0)?;
     name.get(at..)?.eq_ignore_ascii_case(suffix).then(|| &name[..at])
@@ -26,8 +29,11 @@ fn stem_of<'a>(name: &'a str, suffix: &str) -> Option<&'a str> {
 /// Whether it is an aggregate, with combinators or without.
 fn is_aggregate(name: &str) -> bool {
     let row = functions::find(name);
-    row.is_some_and(|row| matches!(row.plan(), Plan::Aggregate(_) | Plan::AggregateSql(_)))
-        || KNOWN.iter().filter_map(|suffix| stem_of(name, suffix)).any(is_aggregate)
+    // The values at the ends of a frame are aggregates where there is no frame.
+    row.is_some_and(|row| {
+        matches!(row.plan(), Plan::Aggregate(_) | Plan::AggregateSql(_))
+            || matches!(row.name(), "first_value" | "last_value")
+    }) || KNOWN.iter().filter_map(|suffix| stem_of(name, suffix)).any(is_aggregate)
 }
 
 /// A name that is a row's with a combinator after it; other names are DataFusion's.
@@ -44,9 +50,18 @@ pub(super) fn combined(mut function: Function, name: &str, parameters: usize) ->
     }
     if let Some(stem) = stem("OrNull") {
         let mut args = expressions(&function);
-        // `count` has no NULL, and what stands in `countIf` is the condition.
-        if let Some(first) = args.first_mut().filter(|_| !stem.to_ascii_lowercase().starts_with("count")) {
-            *first = call("toNullable", vec![std::mem::replace(first, Expr::Value(Value::Null.into()))]);
+        let lower = stem.to_ascii_lowercase();
+        if NEVER_NULL.iter().any(|known| lower.starts_with(known)) && stem_of(stem, "If").is_none() {
+            args.truncate(args.len() - parameters.min(args.len()));
+            args.truncate(1);
+            let mut counted = function.clone();
+            set_expressions(&mut counted, args);
+            return Ok(call("__or_null", vec![by_name(function, stem)?, by_name(counted, "count")?]));
+        }
+        // What stands in `countIf` is the condition.
+        if let Some(first) = args.first_mut().filter(|_| !lower.starts_with("count")) {
+            let value = std::mem::replace(first, Expr::Value(Value::Null.into()));
+            *first = call("toNullable", vec![super::syntax::typed(value)]);
         }
         set_expressions(&mut function, args);
         return by_name(function, stem);

@@ -263,10 +263,10 @@ fn binary(left: Expr, op: BinaryOperator, right: Expr) -> Result<Expr> {
         (_, B::DuckIntegerDivide | B::MyIntegerDivide, _) => call("intDiv", vec![typed(left), typed(right)]),
         (_, B::StringConcat, _) => match left {
             Expr::Function(mut function) if function.name.to_string() == "\"concat\"" => {
-                calls::push_argument(&mut function, right);
+                calls::push_argument(&mut function, typed(right));
                 Expr::Function(function)
             }
-            left => call("concat", vec![left, right]),
+            left => call("concat", vec![typed(left), typed(right)]),
         },
         (_, B::And | B::Or, _) => {
             Expr::BinaryOp { left: Box::new(truth(left)), op, right: Box::new(truth(right)) }

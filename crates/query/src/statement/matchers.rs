@@ -38,6 +38,10 @@ pub(crate) fn rewrite(tokens: Tokens) -> Tokens {
             Some(found) => {
                 at = found.end;
                 out.truncate(out.len() - found.qualifier.len() * 2);
+                if found.in_brackets {
+                    out.pop();
+                    at += 1;
+                }
                 found.write(&mut out);
             }
             None => {
@@ -60,6 +64,8 @@ struct Matcher {
     qualifier: Vec<String>,
     parts: Vec<Part>,
     end: usize,
+    /// Whether brackets stand around it that say nothing: `SELECT (* EXCEPT a)`.
+    in_brackets: bool,
 }
 
 impl Matcher {
@@ -118,11 +124,12 @@ fn matcher(tokens: &[TokenWithSpan], at: usize) -> Option<Matcher> {
         parts.push(part);
         end = next;
     }
+    let in_brackets = is_bracketed(tokens, start, end);
     // sqlparser and DataFusion have the usual forms of `*`.
-    if !by_name && plain && !is_argument(tokens, start, end) {
+    if !by_name && plain && !in_brackets && !is_argument(tokens, start, end) {
         return None;
     }
-    Some(Matcher { qualifier, parts, end })
+    Some(Matcher { qualifier, parts, end, in_brackets })
 }
 
 /// The names before the last period.
@@ -158,6 +165,21 @@ fn is_argument(tokens: &[TokenWithSpan], start: usize, end: usize) -> bool {
         Token::Word(name) => !no_function.iter().any(|other| name.value.eq_ignore_ascii_case(other)),
         _ => false,
     }
+}
+
+/// Whether it is an item of the list of columns with brackets around it.
+fn is_bracketed(tokens: &[TokenWithSpan], start: usize, end: usize) -> bool {
+    let ends = tokens.get(end + 1).is_none_or(|next| {
+        matches!(next.token, Token::Comma | Token::EOF | Token::SemiColon | Token::RParen)
+            || is_word(&next.token, "FROM")
+    });
+    let closed = ends && tokens.get(end).is_some_and(|token| token.token == Token::RParen);
+    let Some(before) = start.checked_sub(2).filter(|_| closed && opens(tokens, start - 1)) else {
+        return false;
+    };
+    is_word(&tokens[before].token, "SELECT")
+        || is_word(&tokens[before].token, "DISTINCT")
+        || tokens[before].token == Token::Comma
 }
 
 /// What stands in the parentheses of COLUMNS.
@@ -293,6 +315,10 @@ mod tests {
         );
         same("SELECT * EXCEPT 'a|b'", "SELECT __columns(__except('a|b'))");
         same("SELECT * EXCEPT STRICT (a)", "SELECT __columns(__except_strict(a))");
+        same(
+            "SELECT (* EXCEPT a), (t.*) FROM t",
+            "SELECT __columns(__except(a)), __columns(__of('t')) FROM t",
+        );
         same("SELECT uniq(*), tuple(t.*)", "SELECT uniq(__columns()), tuple(__columns(__of('t')))");
     }
 

@@ -36,6 +36,7 @@ import (
 	"k8s.io/kubernetes/pkg/registry/apps/deployment"
 	"k8s.io/kubernetes/pkg/registry/apps/statefulset"
 	"k8s.io/kubernetes/pkg/registry/autoscaling/horizontalpodautoscaler"
+	"k8s.io/kubernetes/pkg/registry/batch/cronjob"
 	"k8s.io/kubernetes/pkg/registry/batch/job"
 	"k8s.io/kubernetes/pkg/registry/core/configmap"
 	"k8s.io/kubernetes/pkg/registry/core/persistentvolumeclaim"
@@ -61,6 +62,7 @@ var (
 		"StatefulSet":             statefulset.Strategy,
 		"Deployment":              deployment.Strategy,
 		"HorizontalPodAutoscaler": horizontalpodautoscaler.Strategy,
+		"CronJob":                 cronjob.Strategy,
 		"Job":                     job.Strategy,
 		"ConfigMap":               configmap.Strategy,
 		"PersistentVolumeClaim":   persistentvolumeclaim.Strategy,

@@ -19,6 +19,7 @@ use zepto_common::ErrorCode;
 use zepto_common::types::ColumnType;
 
 use super::extreme::{Extreme, Extremes};
+use super::first_seen::FirstSeen;
 use super::sliding::{Bounds, OfBounds, OfTotal, Sliding, Total, WholeTotal};
 use super::spread::{Measure, Pairs, Values, of_states};
 use crate::functions::scalar::{check_count, fault, field_of, text_as_view};
@@ -288,9 +289,15 @@ impl AggregateUDFImpl for Adapted {
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
         let (args, finish) = self.inner_args(args);
-        let inner: Box<dyn Accumulator> = match self.float_extreme(&args) {
-            Some(greatest) => Box::new(Extreme::new(args.return_field.data_type(), greatest)),
-            None => self.inner.accumulator(args)?,
+        let inner: Box<dyn Accumulator> = match (self.float_extreme(&args), args.return_field.data_type()) {
+            (Some(greatest), ty) => Box::new(Extreme::new(ty, greatest)),
+            // With an order said in the call the planner's own keeps it.
+            (None, DataType::List(item))
+                if self.kind == Kind::Items && args.is_distinct && args.order_bys.is_empty() =>
+            {
+                Box::new(FirstSeen::new(item.data_type().clone()))
+            }
+            (None, _) => self.inner.accumulator(args)?,
         };
         Ok(Box::new(Finished { inner, finish, measure: Measure::named(self.name), new_rows: 0 }))
     }

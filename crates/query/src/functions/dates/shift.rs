@@ -15,9 +15,12 @@ use crate::functions::convert::{OnFault, convert};
 use crate::functions::scalar::{Arguments, Call, fault};
 use crate::functions::timestamps::{from_days, from_ticks, rescale, ticks, unit_and_zone};
 
+/// Seconds of the years 0 to 9999: no other has a date in digits.
+const SECONDS_TOLD: std::ops::RangeInclusive<i64> = -62_167_219_200..=253_402_300_799;
+
 fn add_unit(value: Option<&str>) -> Result<Width> {
     let bad = || fault(ErrorCode::BadArguments, "Unknown unit of time");
-    value.and_then(|word| Width::of_word(word, 1)).ok_or_else(bad)
+    value.and_then(|word| Width::of_word(word.trim_start_matches('-'), 1)).ok_or_else(bad)
 }
 
 /// Adding keeps the type, except that a part finer than the type holds makes it finer.
@@ -49,7 +52,8 @@ pub(super) fn add_type(args: &Arguments<'_>) -> Result<ColumnType> {
 /// `__add_interval(time, count, 'unit')`.
 pub(super) fn add(call: &Call<'_>) -> Result<ArrayRef> {
     let width = add_unit(call.literal_text(2))?;
-    let counts = call.ints(1)?;
+    let back = call.literal_text(2).is_some_and(|unit| unit.starts_with('-'));
+    let counts: Int64Array = call.ints(1)?.unary(|count| if back { count.saturating_neg() } else { count });
     let source = convert(&call.array(0)?, &call.base(0), call.ty, OnFault::Error)?;
     let (values, per_second) = ticks(&source)?;
     if *call.ty.inner() == ColumnType::Date {
@@ -79,7 +83,9 @@ pub(super) fn add(call: &Call<'_>) -> Result<ArrayRef> {
 fn add_one(tick: i64, count: i64, per_second: i64, width: Width, zone: &mut Zone) -> Result<i64> {
     if let Width::Nanos(nanos) = width {
         let step = i128::from(count) * (i128::from(nanos) * i128::from(per_second) / 1_000_000_000);
-        return i64::try_from(i128::from(tick) + step).map_err(|_| range());
+        let moved = i64::try_from(i128::from(tick) + step).map_err(|_| range())?;
+        let is_told = SECONDS_TOLD.contains(&moved.div_euclid(per_second));
+        return if is_told { Ok(moved) } else { Err(range()) };
     }
     let (utc, rest) = (tick.div_euclid(per_second), tick.rem_euclid(per_second));
     let local = zone.local(utc);
