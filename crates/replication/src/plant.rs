@@ -29,4 +29,8 @@ pub enum Plant {
     OnlyCommittedOffsets,
     /// The start counter is not raised.
     SameBoot,
+    /// A copy that owns nothing takes a write that an old routing table has sent, into its own log alone.
+    StaleRouting,
+    /// Entries wait for their commit without a bound.
+    UnboundedQueue,
 }

@@ -127,6 +127,7 @@ fn every_planted_bug_is_caught() {
         Plant::NoPreviousCheck,
         Plant::CommitOnFirst,
         Plant::OnlyCommittedOffsets,
+        Plant::StaleRouting,
     ];
     let only = std::env::var("ZEPTO_SIM_PLANT").ok();
     let mut missed = Vec::new();

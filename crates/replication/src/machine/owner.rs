@@ -186,6 +186,14 @@ impl Owner {
 
 impl<P: Clone, S> Copy<P, S> {
     pub(super) fn append_write(&mut self, write: Write<P>, window: &dyn Window) {
+        if planted!(self, StaleRouting) && matches!(self.role, Role::Follower) {
+            let lsn = self.history.end().lsn.next();
+            let position = Position { token: self.seen, lsn };
+            let payload = Some(write.payload);
+            self.append_entry(Entry { position, key: write.key, content: write.content, payload });
+            self.effects.push(Effect::Answer(write.request, Outcome::Committed(lsn)));
+            return;
+        }
         let short = self.is_short();
         let outcome = match &self.role {
             Role::Owner(owner) if write.epoch > owner.token.epoch => Some(Outcome::NotOwner(self.seen.epoch)),
@@ -266,7 +274,7 @@ impl<P: Clone, S> Copy<P, S> {
     }
 
     fn room(&self) -> Repeated {
-        match self.held.len() >= MAX_UNCOMMITTED {
+        match self.held.len() >= MAX_UNCOMMITTED && !planted!(self, UnboundedQueue) {
             true => Repeated::Ends(Outcome::Busy),
             false => Repeated::Not,
         }

@@ -335,6 +335,17 @@ fn a_failed_log_leaves_writers_unknowing_and_says_nothing_more() {
 }
 
 #[test]
+fn a_copy_that_owns_nothing_takes_no_write() {
+    let mut stage = Stage::serving(&[1, 2], 1, &[1, 2]);
+    stage.write(2, 10);
+    stage.pass(Duration::from_millis(100));
+    assert_eq!(stage.answers[&10], Outcome::NotOwner(Epoch(1)));
+    stage.write(1, 11);
+    stage.pass(Duration::from_millis(100));
+    assert!(matches!(stage.answers[&11], Outcome::Committed(_)));
+}
+
+#[test]
 fn more_than_a_bound_of_uncommitted_frames_is_refused() {
     let mut stage = Stage::serving(&[1, 2], 1, &[1, 2]);
     stage.cut.extend([(1, 2), (2, 1)]);
