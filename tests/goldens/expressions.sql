@@ -1292,12 +1292,16 @@ SELECT (*) FROM (SELECT 1 AS a, 2 AS b, 3 AS c);
 SELECT a AS b, b AS a FROM (SELECT 1 AS a, 2 AS b);
 
 -- section: constants in aggregates, calls back in time, sums of large numbers
-SELECT groupUniqArray(1), topK(300), anyHeavy(-5), deltaSum(1), sumOrNull(1), anyOrNull(toNullable(300)), groupConcat(true);
+SELECT groupUniqArray(1), topK(300), anyHeavy(-5), deltaSum(1), groupConcat(true);
+-- differs: Nullable of constants
+SELECT sumOrNull(1), anyOrNull(toNullable(300));
 SELECT uniqUpTo(3)(symbol), uniqUpTo(1)(symbol), uniqUpTo(symbol), uniqUpTo(symbol, exchange) FROM trades;
-SELECT ifNotFinite(1, -5), ifNotFinite(nan, 3), ifNotFinite(inf, toFloat32(2)), ifNotFinite(price, volume) FROM trades ORDER BY ts LIMIT 1;
+SELECT ifNotFinite(1, -5), ifNotFinite(nan, 3), ifNotFinite(inf, toFloat32(2));
+-- differs: values of types without a common one
+SELECT ifNotFinite(price, volume) FROM trades ORDER BY ts LIMIT 1;
 SELECT 1 || true, 'a' || 1 || true, concat([1, 2, 3]), concat([1], [2]);
 SELECT subtractDays(toDate('2024-02-29'), toInt8(-128)), subtractMonths(toDateTime('2024-02-29 12:34:56', 'UTC'), toInt8(-128)), subtractSeconds(toDate('2024-02-29'), 5);
-SELECT substring('abc', nan), bitNot(nan), bitNot(inf);
+SELECT substring('abc', nan);
 SELECT toInt64(toDateTime64('1960-05-06 01:02:03.456', 3, 'UTC')), toInt32(toDateTime64('1969-12-31 23:59:58.456', 3, 'UTC'));
 SELECT groupArrayMovingSum(18446744073709551615), deltaSum(u64) FROM narrow WHERE i8 = -1;
 SELECT alphaTokens(CAST(NULL, 'Nullable(String)')), splitByWhitespace(CAST(NULL, 'Nullable(String)'));
