@@ -23,6 +23,11 @@ const PAUSE: Duration = Duration::from_secs(3);
 /// How often one file is asked for.
 const TRIES: u32 = 3;
 
+/// What the names of a backup's snapshots begin with.
+const PREFIX: &str = "backup-";
+/// Snapshots of a backup that are older were left by one that was killed: they keep files that are not needed any more.
+const LEFT_AFTER: Duration = Duration::from_secs(24 * 3600);
+
 /// Makes a backup.
 #[derive(Args)]
 pub(crate) struct Create {
@@ -53,6 +58,13 @@ struct SnapshotFile {
     path: String,
     bytes: u64,
     key: Option<String>,
+}
+
+/// A snapshot that a node has.
+#[derive(Deserialize)]
+struct Listed {
+    name: String,
+    created_nanos: i64,
 }
 
 #[derive(Deserialize)]
@@ -156,7 +168,10 @@ async fn snapshots(
 ) -> Result<(Vec<Source>, u16, BTreeMap<u32, Vec<u16>>)> {
     let mut attempt = 1;
     loop {
-        let wanted = if attempt == 1 { name.to_owned() } else { format!("{name}.{attempt}") };
+        let wanted = match attempt {
+            1 => format!("{PREFIX}{name}"),
+            _ => format!("{PREFIX}{name}.{attempt}"),
+        };
         let sources = take_snapshots(storage_nodes(client)?, &wanted);
         let fault = match covered(&sources) {
             Ok((partitions, given)) => return Ok((sources, partitions, given)),
@@ -175,6 +190,7 @@ async fn snapshots(
 
 fn take_snapshots(nodes: Vec<(u32, Client)>, name: &str) -> Vec<Source> {
     let take = |client: &Client| -> Result<Snapshot> {
+        remove_left(client)?;
         let made = client.change(Method::POST, &format!("/admin/snapshot?name={name}"))?;
         let made: Snapshot = serde_json::from_str(&made)?;
         Ok(serde_json::from_str(&client.get(&format!("/admin/snapshots/{}", made.name))?)?)
@@ -191,6 +207,16 @@ fn take_snapshots(nodes: Vec<(u32, Client)>, name: &str) -> Vec<Source> {
             .collect();
         asked.into_iter().filter_map(|thread| thread.join().ok()).collect()
     })
+}
+
+/// Removes what backups that were killed have left on a node.
+fn remove_left(client: &Client) -> Result<()> {
+    let listed: Vec<Listed> = serde_json::from_str(&client.get("/admin/snapshots")?)?;
+    let before = wall_nanos().saturating_sub(i64::try_from(LEFT_AFTER.as_nanos()).unwrap_or(i64::MAX));
+    for left in listed.iter().filter(|it| it.name.starts_with(PREFIX) && it.created_nanos < before) {
+        client.change(Method::DELETE, &format!("/admin/snapshots/{}", left.name))?;
+    }
+    Ok(())
 }
 
 /// Which node gives which partition, and how many there are.

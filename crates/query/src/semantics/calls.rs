@@ -147,27 +147,7 @@ fn planned(mut function: Function, row: &'static Row) -> Result<Expr> {
         Plan::Scalar(_) => Ok(call(row.name(), typed_arguments(args)?)),
         Plan::Sql(template) => rewrites::parse_template(row.name(), template, &typed_arguments(args)?),
         Plan::Ast(make) => make(typed_arguments(args)?),
-        Plan::Aggregate(_) => {
-            check_distinct(&function, row)?;
-            if row.name() != "count"
-                && let Some(first) = args.first()
-            {
-                let mut args = args.clone();
-                args[0] = typed(first.clone());
-                set_expressions(&mut function, args);
-            }
-            if row.name() == "count" && args.len() > 1 {
-                set_expressions(&mut function, vec![call(ROW_KEY, args)]);
-            } else if row.name() == "count"
-                && is_distinct(&function)
-                && let [argument] = args.as_slice()
-                && is_tuple(argument)
-            {
-                set_expressions(&mut function, vec![call(ROW_KEY, args)]);
-            }
-            rename(&mut function, row.name());
-            Ok(Expr::Function(function))
-        }
+        Plan::Aggregate(_) => aggregate(function, row, args),
         Plan::AggregateSql(template) => {
             check_distinct(&function, row)?;
             let of_rows = args.len() > 1 || args.first().is_some_and(is_tuple);
@@ -202,6 +182,24 @@ fn planned(mut function: Function, row: &'static Row) -> Result<Expr> {
             Ok(Expr::Function(function))
         }
     }
+}
+
+fn aggregate(mut function: Function, row: &'static Row, mut args: Vec<Expr>) -> Result<Expr> {
+    check_distinct(&function, row)?;
+    let of_rows = match args.as_slice() {
+        [argument] => is_distinct(&function) && is_tuple(argument),
+        _ => args.len() > 1,
+    };
+    if row.name() == "count" && of_rows {
+        set_expressions(&mut function, vec![call(ROW_KEY, args)]);
+    } else if row.name() != "count"
+        && let Some(first) = args.first_mut()
+    {
+        *first = typed(std::mem::replace(first, Expr::Value(Value::Null.into())));
+        set_expressions(&mut function, args);
+    }
+    rename(&mut function, row.name());
+    Ok(Expr::Function(function))
 }
 
 fn is_text(expr: &Expr) -> bool {
