@@ -59,9 +59,10 @@ impl Backup {
     /// All files, segments among them, each once.
     #[must_use]
     pub fn files(&self) -> Vec<&StoredFile> {
-        let all = self.nodes.iter().flat_map(|node| {
-            [&node.catalog, &node.manifest].into_iter().chain(node.segments.values())
-        });
+        let all = self
+            .nodes
+            .iter()
+            .flat_map(|node| [&node.catalog, &node.manifest].into_iter().chain(node.segments.values()));
         let mut seen = BTreeSet::new();
         all.filter(|file| seen.insert(&file.at)).collect()
     }
@@ -103,7 +104,8 @@ impl Backup {
     /// # Errors
     /// A broken invariant.
     pub fn encode(&self) -> Result<Vec<u8>> {
-        let mut bytes = serde_json::to_vec_pretty(self).map_err(|error| Error::internal(error.to_string()))?;
+        let mut bytes =
+            serde_json::to_vec_pretty(self).map_err(|error| Error::internal(error.to_string()))?;
         bytes.push(b'\n');
         Ok(bytes)
     }
@@ -116,7 +118,9 @@ impl Backup {
 pub fn check_name(name: &str) -> Result<()> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if name.is_empty() || name.len() > NAME_MAX || name.starts_with('.') || !name.chars().all(plain) {
-        let message = format!("a backup's name has 1 to {NAME_MAX} letters, digits, '-', '_' and '.', and does not begin with '.'");
+        let message = format!(
+            "a backup's name has 1 to {NAME_MAX} letters, digits, '-', '_' and '.', and does not begin with '.'"
+        );
         return Err(Error::new(ErrorCode::BadArguments, message));
     }
     Ok(())

@@ -72,7 +72,9 @@ impl Repository {
             if let Some(region) = &options.region {
                 builder = builder.with_region(region);
             }
-            let bad = |error: &dyn std::fmt::Display| Error::new(ErrorCode::BadArguments, format!("{root}: {error}"));
+            let bad = |error: &dyn std::fmt::Display| {
+                Error::new(ErrorCode::BadArguments, format!("{root}: {error}"))
+            };
             let store = builder.build().map_err(|error| bad(&error))?;
             let prefix = Path::parse(prefix.trim_matches('/')).map_err(|error| bad(&error))?;
             return Ok(Self { store: Arc::new(store), prefix, root: root.to_owned(), folder: None });
@@ -82,13 +84,19 @@ impl Repository {
             let message = format!("{root}: backups lie in a folder or below s3://bucket/prefix");
             return Err(Error::new(ErrorCode::BadArguments, message));
         }
-        let cannot = |error: &dyn std::fmt::Display| Error::new(ErrorCode::CannotOpenFile, format!("{root}: {error}"));
+        let cannot =
+            |error: &dyn std::fmt::Display| Error::new(ErrorCode::CannotOpenFile, format!("{root}: {error}"));
         if make {
             std::fs::create_dir_all(path).map_err(|error| cannot(&error))?;
         }
         let folder = std::fs::canonicalize(path).map_err(|error| cannot(&error))?;
         let store = LocalFileSystem::new_with_prefix(&folder).map_err(|error| cannot(&error))?;
-        Ok(Self { store: Arc::new(store), prefix: Path::default(), root: root.to_owned(), folder: Some(folder) })
+        Ok(Self {
+            store: Arc::new(store),
+            prefix: Path::default(),
+            root: root.to_owned(),
+            folder: Some(folder),
+        })
     }
 
     /// Where it is, as it was named.
@@ -200,7 +208,8 @@ impl Repository {
         reader: &mut (dyn Read + Send),
         seen: &mut (dyn FnMut(u64) + Send),
     ) -> Result<StoredFile> {
-        let fault = |error: &dyn std::fmt::Display| self.fault(ErrorCode::CannotWriteToFileDescriptor, at, error);
+        let fault =
+            |error: &dyn std::fmt::Display| self.fault(ErrorCode::CannotWriteToFileDescriptor, at, error);
         let upload = self.store.put_multipart(&self.place(at)).await.map_err(|error| fault(&error))?;
         let mut upload = WriteMultipart::new_with_chunk_size(upload, PART);
         let (mut digest, mut read) = (Digest::default(), 0);
@@ -246,8 +255,7 @@ impl Repository {
             }
             Ok(())
         };
-        tokio::task::block_in_place(synced)
-            .map_err(|error| self.fault(ErrorCode::CannotFsync, at, &error))
+        tokio::task::block_in_place(synced).map_err(|error| self.fault(ErrorCode::CannotFsync, at, &error))
     }
 
     /// A small file, whose digest is verified.
@@ -279,7 +287,8 @@ impl Repository {
         aside: &FilePath,
         seen: &mut (dyn FnMut(u64) + Send),
     ) -> Result<PathBuf> {
-        let cannot = |error: &dyn std::fmt::Display| self.fault(ErrorCode::CannotReadAllData, &file.at, error);
+        let cannot =
+            |error: &dyn std::fmt::Display| self.fault(ErrorCode::CannotReadAllData, &file.at, error);
         let path = match &self.folder {
             Some(folder) => folder.join(&file.at),
             None => aside.join(file.at.rsplit('/').next().unwrap_or(&file.at)),

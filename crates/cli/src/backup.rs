@@ -124,7 +124,12 @@ async fn prune(repository: &Repository, keep: u32) -> Result<()> {
     for name in &pruned.backups {
         println!("removed {name}");
     }
-    println!("{} backups, {} files and {} bytes were removed", pruned.backups.len(), pruned.files, pruned.bytes);
+    println!(
+        "{} backups, {} files and {} bytes were removed",
+        pruned.backups.len(),
+        pruned.files,
+        pruned.bytes
+    );
     Ok(())
 }
 

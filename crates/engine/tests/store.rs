@@ -351,7 +351,13 @@ async fn the_files_of_a_snapshot_are_told_read_and_removed() {
     let saved = Saved::decode(&bytes_of("CATALOG"), &bytes_of("MANIFEST"), dir.path()).expect("reads");
     assert_eq!(saved.segments(schema.id).iter().map(|it| it.rows).sum::<u64>(), 200);
     assert_eq!(saved.catalog().version(), info.catalog_version);
-    for bad in ["SNAPSHOT", "../DISK", "segments/../MANIFEST", "segments/x.parquet", "segments/0000000000000099.parquet"] {
+    for bad in [
+        "SNAPSHOT",
+        "../DISK",
+        "segments/../MANIFEST",
+        "segments/x.parquet",
+        "segments/0000000000000099.parquet",
+    ] {
         let refused = store.open_snapshot_file("a", bad).expect_err(bad);
         assert_eq!(refused.code, ErrorCode::BadArguments, "{bad}");
     }

@@ -39,7 +39,9 @@ pub mod settings;
 mod snapshots;
 pub mod statement;
 
-pub use door::{Door, DoorLimits, Forward, ForwardedStatement, Identity, NodeInfo, RebalanceChange, StoredFile};
+pub use door::{
+    Door, DoorLimits, Forward, ForwardedStatement, Identity, NodeInfo, RebalanceChange, StoredFile,
+};
 pub use server::{serve, serve_until_closed};
 pub use zepto_tls::{Tls, TlsFiles};
 #[cfg(test)]

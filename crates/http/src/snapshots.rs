@@ -45,11 +45,7 @@ pub(crate) async fn snapshots(State(service): Shared, request: Request) -> Respo
 }
 
 /// `GET /admin/snapshots/<name>`: the snapshot and its files.
-pub(crate) async fn snapshot(
-    State(service): Shared,
-    Path(name): Path<String>,
-    request: Request,
-) -> Response {
+pub(crate) async fn snapshot(State(service): Shared, Path(name): Path<String>, request: Request) -> Response {
     let allowed = admin(&service, &request);
     drop(request);
     let node = service.door.node.clone();

@@ -189,7 +189,8 @@ impl NodeInfo for StorageInfo {
         // Confirmed before the rows are gathered: what was acknowledged by now is among those that this owner shows.
         let mut whole = agreed.owned();
         if self.store.has_copies() {
-            let confirmed = whole.into_iter().map(|it| async move { self.store.confirm_read(it).await.ok().map(|_| it) });
+            let confirmed =
+                whole.into_iter().map(|it| async move { self.store.confirm_read(it).await.ok().map(|_| it) });
             whole = futures::future::join_all(confirmed).await.into_iter().flatten().collect();
         }
         Ok(snapshot_json(&self.store.backup_snapshot_of(&name, whole).await?))
@@ -205,7 +206,8 @@ impl NodeInfo for StorageInfo {
 
     fn snapshot_file(&self, name: &str, file: &str) -> Result<Box<dyn StoredFile>> {
         let file = self.store.open_snapshot_file(name, file)?;
-        let bytes = file.len().map_err(|error| Error::new(ErrorCode::CannotReadAllData, error.to_string()))?;
+        let bytes =
+            file.len().map_err(|error| Error::new(ErrorCode::CannotReadAllData, error.to_string()))?;
         Ok(Box::new(SnapshotBytes { file, bytes }))
     }
 

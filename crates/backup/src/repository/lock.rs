@@ -30,7 +30,8 @@ impl Repository {
     pub async fn lock(&self, who: &str) -> Result<Lock> {
         let place = self.place(LOCK);
         let text = format!("{who}, since {}\n", wall_nanos());
-        let fault = |error: &dyn std::fmt::Display| self.fault(ErrorCode::CannotWriteToFileDescriptor, LOCK, error);
+        let fault =
+            |error: &dyn std::fmt::Display| self.fault(ErrorCode::CannotWriteToFileDescriptor, LOCK, error);
         // Twice: a lock that is void goes in between.
         for _ in 0..2 {
             let options = PutOptions::from(PutMode::Create);
@@ -97,8 +98,6 @@ impl Lock {
     pub async fn release(self) -> Result<()> {
         let place = self.repository.place(LOCK);
         let removed = self.repository.store.delete(&place).await;
-        removed.map_err(|error| {
-            self.repository.fault(ErrorCode::CannotWriteToFileDescriptor, LOCK, &error)
-        })
+        removed.map_err(|error| self.repository.fault(ErrorCode::CannotWriteToFileDescriptor, LOCK, &error))
     }
 }

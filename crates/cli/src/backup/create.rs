@@ -137,7 +137,8 @@ impl Create {
         drop_snapshots(&sources);
         let (nodes, sent) = sent?;
         let program = env!("CARGO_PKG_VERSION").to_owned();
-        let backup = Backup { format: FORMAT, name: name.to_owned(), created_nanos, program, partitions, nodes };
+        let backup =
+            Backup { format: FORMAT, name: name.to_owned(), created_nanos, program, partitions, nodes };
         lock.stay().await?;
         repository.publish(&backup).await?;
         Ok((backup, sent))
@@ -231,7 +232,11 @@ fn covered(sources: &[Source]) -> Result<(u16, BTreeMap<u32, Vec<u16>>)> {
     let partitions = zepto_backup::contents::partitions_of(&catalog, &manifest, from)?;
     let whole = made.map(|(it, snapshot)| (it.node, snapshot.whole.clone())).collect();
     document::assign(partitions, &whole).map(|given| (partitions, given)).map_err(|missing| {
-        let why = if failed.is_empty() { "they moved, or their owners had no lease".to_owned() } else { failed.join("; ") };
+        let why = if failed.is_empty() {
+            "they moved, or their owners had no lease".to_owned()
+        } else {
+            failed.join("; ")
+        };
         anyhow::anyhow!("partitions {missing:?} are whole in no node's snapshot: {why}")
     })
 }
@@ -283,7 +288,8 @@ async fn send(
             };
             segments.insert(file.path.clone(), stored);
         }
-        let mut take = |path: &str| small.remove(path).with_context(|| format!("node {} sent no {path}", source.node));
+        let mut take =
+            |path: &str| small.remove(path).with_context(|| format!("node {} sent no {path}", source.node));
         parts.push(NodePart {
             node: source.node,
             catalog_version: snapshot.catalog_version,

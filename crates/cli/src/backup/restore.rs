@@ -148,7 +148,8 @@ fn make_tables(client: &Client, catalog: &Catalog, tables: &[std::sync::Arc<Tabl
         }
     }
     for schema in tables {
-        let create = zepto_query::create_table(schema).replacen("CREATE TABLE", "CREATE TABLE IF NOT EXISTS", 1);
+        let create =
+            zepto_query::create_table(schema).replacen("CREATE TABLE", "CREATE TABLE IF NOT EXISTS", 1);
         client.text(&create).with_context(|| create.clone())?;
     }
     Ok(())

@@ -32,7 +32,10 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
 
 /// There is no snapshot of this name.
 pub(crate) fn unknown(name: &str) -> Error {
-    Error::new(ErrorCode::BadArguments, format!("there is no snapshot {name}: GET /admin/snapshots lists them"))
+    Error::new(
+        ErrorCode::BadArguments,
+        format!("there is no snapshot {name}: GET /admin/snapshots lists them"),
+    )
 }
 
 fn fault(action: IoAction, path: &Path) -> impl Fn(std::io::Error) -> Error + '_ {

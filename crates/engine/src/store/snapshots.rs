@@ -77,7 +77,8 @@ impl Store {
             files.push(SnapshotFile { path: path.to_owned(), bytes, key: None });
         }
         let segments = dir.join(SEGMENTS);
-        let names = disk.list(&segments).map_err(|error| EngineError::io(IoAction::List, &segments, &error))?;
+        let names =
+            disk.list(&segments).map_err(|error| EngineError::io(IoAction::List, &segments, &error))?;
         for name in names {
             let path = segments.join(&name);
             let (bytes, checksum) = (length(disk, &path)?, tail_checksum(disk, &path)?);
@@ -95,8 +96,11 @@ impl Store {
     /// `BadArguments` for a snapshot or a file that is not there; the disk's.
     pub fn open_snapshot_file(&self, name: &str, file: &str) -> Result<std::sync::Arc<dyn DiskFile>> {
         check_name(name)?;
-        let no_such = || Error::new(ErrorCode::BadArguments, format!("snapshot {name} has no file {file:.200}"));
-        let is_segment = |it: &str| it.len() == 24 && it.ends_with(".parquet") && it[..16].bytes().all(|b| b.is_ascii_digit());
+        let no_such =
+            || Error::new(ErrorCode::BadArguments, format!("snapshot {name} has no file {file:.200}"));
+        let is_segment = |it: &str| {
+            it.len() == 24 && it.ends_with(".parquet") && it[..16].bytes().all(|b| b.is_ascii_digit())
+        };
         let known = matches!(file, "CATALOG" | "MANIFEST")
             || file.strip_prefix("segments/").is_some_and(|it| it.is_ascii() && is_segment(it));
         if !known {

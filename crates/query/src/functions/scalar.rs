@@ -366,7 +366,7 @@ impl ScalarFunction {
             match call.literal(i) {
                 // Arrays, tuples and maps have no NULL.
                 Some(value) if value.is_null() && wanted.is_nested() => {
-                    return Ok(zero_of(wanted)?.to_array_of_size(call.rows)?);
+                    return zero_of(wanted)?.to_array_of_size(call.rows);
                 }
                 Some(value) if value.is_null() => return Ok(new_null_array(wanted, call.rows)),
                 Some(_) => {}

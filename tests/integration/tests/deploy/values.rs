@@ -22,16 +22,31 @@ pub(crate) const GOOD: &[Values] = &[
     ("single-open", &["--set", SINGLE, "--set", "auth.enabled=false"]),
     ("single-no-headless", &["--set", SINGLE, "--set", "headless.enabled=false"]),
     ("single-no-bootstrap", &["--set", SINGLE, "--set", "bootstrap.enabled=false"]),
-    ("backup-s3", &["--set", "backup.enabled=true,backup.at=s3://backups/zeptodb,backup.s3.region=eu-central-1,backup.keep=30"]),
+    (
+        "backup-s3",
+        &[
+            "--set",
+            "backup.enabled=true,backup.at=s3://backups/zeptodb,backup.s3.region=eu-central-1,backup.keep=30",
+        ],
+    ),
     (
         "backup-s3-other",
-        &["--set", "backup.enabled=true,backup.at=s3://b,backup.s3.endpoint=http://minio:9000,backup.s3.secretName=minio-keys"],
+        &[
+            "--set",
+            "backup.enabled=true,backup.at=s3://b,backup.s3.endpoint=http://minio:9000,backup.s3.secretName=minio-keys",
+        ],
     ),
     (
         "restore-claim",
-        &["--set", "backup.enabled=true,backup.at=/backups/main,backup.existingClaim=backups,backup.restore.enabled=true,backup.restore.name=nightly"],
+        &[
+            "--set",
+            "backup.enabled=true,backup.at=/backups/main,backup.existingClaim=backups,backup.restore.enabled=true,backup.restore.name=nightly",
+        ],
     ),
-    ("single-restore", &["--set", SINGLE, "--set", "backup.at=s3://backups/zeptodb,backup.restore.enabled=true"]),
+    (
+        "single-restore",
+        &["--set", SINGLE, "--set", "backup.at=s3://backups/zeptodb,backup.restore.enabled=true"],
+    ),
     ("image", &["--set", "image.repository=your-registry/zeptodb", "--set", "image.tag=1.0.0"]),
     ("image-secret", &["--set", "imagePullSecrets[0].name=registry", "--set", "image.pullPolicy=Always"]),
     ("one-coordinator", &["--set", "coordinator.replicas=1"]),

@@ -62,7 +62,10 @@ fn tool(arguments: &[&str]) -> Result<Output> {
     for name in ["URL", "USER", "PASSWORD", "KEY", "CA", "BACKUP_AT"].map(|n| format!("ZEPTO_{n}")) {
         command.env_remove(name);
     }
-    command.env("AWS_ACCESS_KEY_ID", "key").env("AWS_SECRET_ACCESS_KEY", "secret").env("AWS_REGION", "us-east-1");
+    command
+        .env("AWS_ACCESS_KEY_ID", "key")
+        .env("AWS_SECRET_ACCESS_KEY", "secret")
+        .env("AWS_REGION", "us-east-1");
     Ok(command.args(arguments).output()?)
 }
 
@@ -76,7 +79,11 @@ fn done(arguments: &[&str]) -> Result<String> {
 fn refused(arguments: &[&str], why: &str) -> Result<()> {
     let output = tool(arguments)?;
     let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.code() == Some(1) && errors.contains(why), "{arguments:?}: {} {errors}", output.status);
+    ensure!(
+        output.status.code() == Some(1) && errors.contains(why),
+        "{arguments:?}: {} {errors}",
+        output.status
+    );
     Ok(())
 }
 
@@ -92,14 +99,14 @@ fn node_at(place: &Place, data: &Path) -> Result<Node> {
 
 /// Bytes that went, as `create` says.
 fn sent(said: &str) -> Result<u64> {
-    let number = said.split_once("of which ").and_then(|(_, rest)| rest.split_once(' ')).map(|(number, _)| number);
+    let number =
+        said.split_once("of which ").and_then(|(_, rest)| rest.split_once(' ')).map(|(number, _)| number);
     number.and_then(|it| it.parse().ok()).with_context(|| said.to_owned())
 }
 
 fn segments(place: &Path) -> Result<Vec<PathBuf>> {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(place.join("segments"))?
-        .map(|entry| Ok(entry?.path()))
-        .collect::<Result<_>>()?;
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(place.join("segments"))?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
     files.sort();
     Ok(files)
 }
@@ -128,7 +135,10 @@ fn a_backup_of_a_node_comes_back_into_nodes_and_clusters_with_every_row() -> Res
     let create = |name: &str| done(&["backup", "create", "--at", at_text, "--name", name, "--url", &from]);
     let first = sent(&create("first")?)?;
     let then = looks(node.address())?;
-    refused(&["backup", "create", "--at", at_text, "--name", "first", "--url", &from], "has a backup first already")?;
+    refused(
+        &["backup", "create", "--at", at_text, "--name", "first", "--url", &from],
+        "has a backup first already",
+    )?;
 
     // Only what is new goes again.
     connection.query(&fill(3000, 3100))?;
@@ -137,7 +147,10 @@ fn a_backup_of_a_node_comes_back_into_nodes_and_clusters_with_every_row() -> Res
     let now = looks(node.address())?;
     ensure!(now != then && connection.query("SELECT * FROM system.tables FORMAT Null")?.is_empty());
     let listed = done(&["backup", "list", "--at", at_text])?;
-    ensure!(listed.lines().skip(1).map(|line| line.split(' ').next()).eq([Some("first"), Some("second")]), "{listed}");
+    ensure!(
+        listed.lines().skip(1).map(|line| line.split(' ').next()).eq([Some("first"), Some("second")]),
+        "{listed}"
+    );
     let whole = done(&["backup", "verify", "--at", at_text, "first"])?;
     ensure!(whole.contains("2 tables and 23001 rows are whole"), "{whole}");
     // The node keeps nothing of it.
@@ -166,7 +179,10 @@ fn a_backup_of_a_node_comes_back_into_nodes_and_clusters_with_every_row() -> Res
     let ingest = cluster.ingest()?.address();
     let output = tool(&["restore", "--at", at_text, "--url", &url(ingest)])?;
     let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.code() == Some(2) && errors.contains("view default.counted was not restored"), "{output:?}");
+    ensure!(
+        output.status.code() == Some(2) && errors.contains("view default.counted was not restored"),
+        "{output:?}"
+    );
     same(ingest, &now)?;
 
     // And from there into one of another size.
@@ -221,9 +237,19 @@ fn a_backup_of_a_cluster_under_load_has_every_row_that_was_acknowledged_before()
         let row = connection.query(&format!(
             "SELECT count(), uniqExact(sequence), countIf(sequence < {before}), max(sequence) < {after} FROM ledger WHERE writer = {writer}"
         ))?;
-        let fields: Vec<u64> = row.trim().split('\t').map(str::parse).collect::<std::result::Result<_, _>>()?;
-        ensure!(fields[0] == fields[1], "writer {writer}: {} rows, {} of them different", fields[0], fields[1]);
-        ensure!(fields[2] == *before, "writer {writer}: {before} rows were acknowledged, {} are there", fields[2]);
+        let fields: Vec<u64> =
+            row.trim().split('\t').map(str::parse).collect::<std::result::Result<_, _>>()?;
+        ensure!(
+            fields[0] == fields[1],
+            "writer {writer}: {} rows, {} of them different",
+            fields[0],
+            fields[1]
+        );
+        ensure!(
+            fields[2] == *before,
+            "writer {writer}: {before} rows were acknowledged, {} are there",
+            fields[2]
+        );
         ensure!(fields[3] == 1, "writer {writer}: a row that nobody sent");
     }
     ensure!(before.iter().sum::<u64>() >= 2_000, "{before:?} rows tell nothing");

@@ -85,6 +85,7 @@ fn insert(client: &Client, schema: &TableSchema, token: &str, batch: &RecordBatc
         if tries == TRIES || !may_pass(&error) {
             return Err(error.context(format!("{} rows, tried {tries} times", batch.num_rows())));
         }
+        #[expect(clippy::disallowed_methods, reason = "nothing tells when the server takes rows again")]
         std::thread::sleep(pause);
         pause = (pause * 2).min(PAUSE_MAX);
         tries += 1;
@@ -95,7 +96,7 @@ fn insert(client: &Client, schema: &TableSchema, token: &str, batch: &RecordBatc
 fn may_pass(error: &anyhow::Error) -> bool {
     let Some(Refused(text)) = error.downcast_ref::<Refused>() else { return true };
     let number = text.strip_prefix("Code: ").and_then(|rest| rest.split_once('.')).map(|(number, _)| number);
-    let number = number.and_then(|it| it.parse::<u16>().ok());
-    let code = ErrorCode::ALL.iter().find(|code| Some(u32::from(code.number())) == number.map(u32::from));
+    let number = number.and_then(|it| it.parse().ok());
+    let code = ErrorCode::ALL.iter().find(|code| Some(code.number()) == number);
     code.is_none_or(|code| !matches!(code.retry(), Retry::Never))
 }
