@@ -1,6 +1,8 @@
 //! A cluster of real processes on loopback: one coordinator, storage nodes, one ingest node. Each can be killed and
 //! started again.
 
+mod situation;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

@@ -10,6 +10,9 @@ use zepto_replication::Change;
 
 use crate::random::Random;
 
+/// One in so many of what might be done to a partition with a copy on its way in takes that back.
+const CANCELLED: usize = 3;
+
 /// Partitions whose owner is asked to hand over, and to whom.
 pub type Wanted = BTreeMap<usize, Replica>;
 
@@ -250,8 +253,9 @@ impl Coordinator {
             Change::Set { partition, epoch, version, members } => {
                 let grant = &self.placement.partitions[usize::from(partition.0)].grant;
                 let known = members.iter().all(|it| {
+                    let invited = self.placement.partitions[usize::from(partition.0)].joining.contains(it);
                     grant.set.members.contains(it)
-                        || self.nodes.get(&it.node).is_some_and(|node| node.disk == it.disk)
+                        || invited && self.nodes.get(&it.node).is_some_and(|node| node.disk == it.disk)
                 });
                 if grant.epoch != *epoch
                     || grant.set.version != *version
@@ -303,7 +307,10 @@ impl Coordinator {
         let (leavers, owner): (Vec<Replica>, _) = (set.iter().copied().collect(), it.grant.owner);
         let excess = set.len() > self.factor;
         let it = &mut self.placement.partitions[p];
-        if excess {
+        if !it.joining.is_empty() && random.below(CANCELLED) == 0 {
+            // Taken back; an owner may have asked for it to come in already.
+            it.joining.clear();
+        } else if excess {
             let leaver = leavers[random.below(leavers.len())];
             if leaver == owner {
                 self.off.insert(p, leaver);

@@ -66,9 +66,8 @@ impl State {
         }
         check_expected(assignment, change.expected)?;
         self.check_members(assignment, &change.members, min_in_sync)?;
-        if set.members == change.members {
-            return Ok(false);
-        }
+        // The same members too are a new version: the owner gives an addition up that may still be under way, and counts
+        // on that copy until no change of this version can be agreed on any more.
         self.set_members(change.partition, &change.members);
         self.settle(change.partition);
         Ok(true)

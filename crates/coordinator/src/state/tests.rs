@@ -242,6 +242,32 @@ fn only_the_owner_changes_its_set_and_only_from_what_it_saw() {
     assert_eq!(reason(&change(&mut state, 0, [old, other, uninvited].into())), Some(Reason::NotJoining));
 }
 
+/// Rule 3: an owner that gives an addition up counts on the copy until it reads a version that the addition did not know.
+#[test]
+fn a_proposal_of_the_same_members_outbids_those_before() {
+    let mut state = placed(3, 8, 2);
+    let (old, other) = (owner(&state, 0), follower(&state, 0));
+    assert_eq!(reason(&change(&mut state, 0, [old].into())), None);
+    let by = |members: &[Replica]| {
+        let expected = Expected { epoch: Epoch(1), set_version: SetVersion(2) };
+        let members = members.iter().copied().collect();
+        Command::ChangeSets {
+            proposer: old,
+            items: vec![SetChange { partition: PartitionId(0), expected, members }],
+        }
+    };
+    let version = |state: &State| state.placement().of(PartitionId(0)).expect("placed").grant.set.version;
+    let shown = state.placement().version;
+    accept(&mut state, by(&[old]));
+    assert_eq!(version(&state), SetVersion(3));
+    assert!(state.placement().version > shown, "the owner is told");
+    // A repeat whose answer was lost, and the addition that was under way.
+    accept(&mut state, by(&[old]));
+    assert_eq!(version(&state), SetVersion(3));
+    assert_eq!(reason(&apply(&mut state, by(&[old, other]))), Some(Reason::StaleSet));
+    assert_eq!(reason(&change(&mut state, 0, [old, other].into())), None);
+}
+
 /// Rule 6.
 #[test]
 fn a_set_is_never_shrunk_below_min_in_sync() {

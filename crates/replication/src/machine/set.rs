@@ -131,8 +131,11 @@ impl<P: Clone, S> Copy<P, S> {
         let mut members: BTreeSet<Replica> = members.collect();
         let base = grant.set.version;
         let newcomer = match &owner.proposal {
-            // One that was asked for stays asked for while it answers.
-            Some(proposal) => proposal.members.difference(&grant.set.members).copied().find(|it| alive(it)),
+            // One that was asked for stays asked for while it answers and is to come in.
+            Some(proposal) => {
+                let mut added = proposal.members.difference(&grant.set.members).copied();
+                added.find(|it| alive(it) && owner.joining.contains(it))
+            }
             None if members.len() == grant.set.members.len() => self.caught_up(now),
             None => None,
         };

@@ -229,6 +229,24 @@ fn an_addition_that_came_to_nothing_is_outbid_and_then_forgotten() {
 }
 
 #[test]
+fn an_addition_that_is_not_wanted_any_more_is_given_up_for_the_next_one() {
+    let mut stage = Stage::serving(&[1, 2, 3], 1, &[1]);
+    stage.learn(&[1], &agreed(grant(1, 1, 1, &[1]), &[2]));
+    stage.pass(Duration::from_millis(500));
+    assert_eq!(asked(&stage).0, [1, 2]);
+    // It answers all the time, and the coordinator has another one come in.
+    stage.learn(&[1], &agreed(grant(1, 1, 1, &[1]), &[3]));
+    stage.write(1, 10);
+    stage.pass(timing().resend + Duration::from_millis(300));
+    let (members, _, version) = asked(&stage);
+    assert_eq!((members, version), (vec![1], SetVersion(1)), "what is outbid first is the addition");
+    stage.learn(&[1], &agreed(grant(1, 1, 2, &[1]), &[3]));
+    stage.pass(Duration::from_millis(500));
+    let (members, _, version) = asked(&stage);
+    assert_eq!((members, version), (vec![1, 3], SetVersion(2)));
+}
+
+#[test]
 fn a_restarted_owner_serves_only_when_its_set_has_confirmed() {
     let mut stage = Stage::serving(&[1, 2], 1, &[1, 2]);
     stage.write(1, 10);

@@ -37,11 +37,11 @@ fn cluster() -> Result<Cluster> {
 
 /// Waits until every partition has its copies.
 pub(crate) fn all_copies(cluster: &Cluster) -> Result<()> {
-    eventually(PATIENCE, || {
+    cluster.explained(eventually(PATIENCE, || {
         let status = cluster.status()?;
         ensure!(status["under_replicated"] == 0, "{} partitions lack a copy", status["under_replicated"]);
         Ok(())
-    })
+    }))
 }
 
 fn total(progress: &[Arc<AtomicU64>]) -> u64 {
@@ -311,7 +311,7 @@ fn a_node_joins_and_others_stop_in_order_under_load_and_every_count_is_exact() -
 
 /// Waits until no partition lacks a copy or has one too many, nothing moves, and every node owns its share.
 pub(crate) fn at_rest(cluster: &Cluster, nodes: usize) -> Result<()> {
-    eventually(MOVES, || {
+    cluster.explained(eventually(MOVES, || {
         let status = cluster.status()?;
         for what in ["under_replicated", "moves", "handovers"] {
             ensure!(status[what] == 0, "{what}: {}", status[what]);
@@ -326,7 +326,7 @@ pub(crate) fn at_rest(cluster: &Cluster, nodes: usize) -> Result<()> {
             ensure!((SHARE_MIN..=most).contains(&owned), "node {node} owns {owned} of {}", partitions.len());
         }
         Ok(())
-    })
+    }))
 }
 
 /// What the storage nodes count of a metric, together.

@@ -25,7 +25,7 @@ const ALL: [usize; 3] = [0, 1, 2];
 /// Waits until nothing moves, every partition has two copies on these nodes, and each owns its share: by the bound of the
 /// placement, one above the even share and no more.
 fn balanced(cluster: &Cluster, nodes: &[usize]) -> Result<()> {
-    eventually(PATIENCE, || {
+    cluster.explained(eventually(PATIENCE, || {
         let status = cluster.status()?;
         for what in ["under_replicated", "moves", "handovers"] {
             ensure!(status[what] == 0, "{what}: {}", status[what]);
@@ -48,7 +48,7 @@ fn balanced(cluster: &Cluster, nodes: &[usize]) -> Result<()> {
         }
         ensure!(owned == partitions.len() && held == 2 * partitions.len(), "others still have something");
         Ok(())
-    })
+    }))
 }
 
 /// A node gives all away, ends and is forgotten.
