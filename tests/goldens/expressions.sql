@@ -1124,7 +1124,7 @@ SELECT if(flags > 1, 1, 1000) + 1, multiIf(flags > 1, 1, flags > 0, 300, -1) * 2
 SELECT toTypeName(if(quote IS NULL, 0, quote)), toTypeName(if(1, toFloat32(1), 1)), toTypeName(if(1, toFloat32(1), toInt32(1))) FROM trades LIMIT 1;
 SELECT multiIf(1, toDate('2024-01-01'), toDateTime('2024-01-02 03:04:05')), if(0, toDate('2024-01-01'), toDateTime('2024-01-02 03:04:05'));
 SELECT if(i8 > 0, toDate(dt), dt), multiIf(i8 > 0, toDate(dt), i8 < -5, ms, dt) FROM narrow ORDER BY i8;
-SELECT toDate('2024-01-01') UNION ALL SELECT toDateTime('2024-01-02 03:04:05');
+SELECT x FROM (SELECT toDate('2024-01-01') AS x UNION ALL SELECT toDateTime('2024-01-02 03:04:05')) ORDER BY x;
 SELECT coalesce(toDate('2024-01-01'), toDateTime('2024-01-02 03:04:05')), ifNull(toDate('2024-01-01'), toDateTime('2024-01-02 03:04:05'));
 SELECT coalesce(quote, 1), ifNull(quote, coalesce(quote, 2)), coalesce(quote, NULL), if(quote > 1, quote, 1) FROM trades ORDER BY ts;
 SELECT toTypeName(coalesce(quote, ifNull(quote, 1))), toTypeName(coalesce(ifNull(quote, 1), quote)) FROM trades LIMIT 1;

@@ -14,6 +14,7 @@
 //! - [`auth`]: API keys, their file, and who is asking
 //! - [`clock`]: monotonic order and wall-clock labels
 //! - [`metric_names`]: each exported metric's name
+//! - [`names`]: names that people give to files
 
 pub mod auth;
 pub mod catalog;
@@ -23,6 +24,7 @@ pub mod escapes;
 pub mod ids;
 pub mod limits;
 pub mod metric_names;
+pub mod names;
 pub mod partition;
 pub mod placement;
 pub mod schema;

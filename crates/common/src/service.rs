@@ -130,6 +130,10 @@ pub trait CatalogChanges: Send + Sync {
     /// # Errors
     /// The change's own; `NotReady` while nobody can agree: perhaps it comes in force later all the same.
     async fn change(&self, change: Ddl) -> Result<()>;
+
+    /// Whether this node has a newer catalog than `known`, after asking for it within a bounded time: a change that another
+    /// node has answered may not have come here yet.
+    async fn catch_up(&self, known: u64) -> bool;
 }
 
 /// A node, as another or itself sees it.

@@ -49,7 +49,7 @@ pub(crate) async fn statement(run: Run, statement: Statement) -> Result<Answer> 
         Statement::Truncate { table, if_exists } => truncate(run, &table, if_exists).await,
         Statement::Alter { table, actions } => alter::alter(run, &table, actions).await,
         Statement::Optimize { table } => {
-            let schema = run.table(&table)?;
+            let schema = run.table(&table).await?;
             run.core.store.optimize(schema.id).await?;
             Ok(run.done())
         }
@@ -91,11 +91,19 @@ impl Run {
         answer
     }
 
-    /// The newest schema of a table of the engine.
+    /// The newest schema of a table of the engine; one that is not known here is asked for.
     ///
     /// # Errors
     /// `UnknownTable`, `UnknownDatabase`; for a view or a system table, that it cannot be written.
-    pub(crate) fn table(&self, name: &NameText) -> Result<Arc<TableSchema>> {
+    pub(crate) async fn table(&self, name: &NameText) -> Result<Arc<TableSchema>> {
+        let known = self.core.store.catalog().version();
+        match self.known_table(name) {
+            Err(error) if is_missing(error.code) && self.core.catch_up(known).await => self.known_table(name),
+            other => other,
+        }
+    }
+
+    fn known_table(&self, name: &NameText) -> Result<Arc<TableSchema>> {
         let name = Core::full_name(name, &self.context);
         let catalog = self.core.store.catalog();
         if is_built_in(&catalog, &name.database) || catalog.view(&name).is_some() {
@@ -164,13 +172,13 @@ async fn rename(run: Run, pairs: &[(NameText, NameText)]) -> Result<Answer> {
 }
 
 async fn exchange(run: Run, one: &NameText, other: &NameText) -> Result<Answer> {
-    let (one, other) = (run.table(one)?.name.clone(), run.table(other)?.name.clone());
+    let (one, other) = (run.table(one).await?.name.clone(), run.table(other).await?.name.clone());
     run.core.change(Ddl::ExchangeTables { one, other }).await?;
     Ok(run.done())
 }
 
 async fn truncate(run: Run, table: &NameText, if_exists: bool) -> Result<Answer> {
-    match run.table(table) {
+    match run.table(table).await {
         Ok(schema) => {
             run.core.change(Ddl::TruncateTable { name: schema.name.clone(), if_exists: false }).await?;
         }

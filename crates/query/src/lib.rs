@@ -64,5 +64,5 @@ pub use conditions::conditions;
 pub use options::SqlOptions;
 pub use service::{ClusterSide, SqlService};
 pub use statement::split_statements;
-pub use system::create_table;
+pub use system::{backticks, create_table};
 pub use views::view_fold;

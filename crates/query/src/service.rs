@@ -87,6 +87,14 @@ impl Core {
         }
     }
 
+    /// Whether there is a newer catalog than `known` here, after asking for it.
+    pub(crate) async fn catch_up(&self, known: u64) -> bool {
+        match &self.cluster {
+            Some(cluster) => cluster.changes.catch_up(known).await,
+            None => false,
+        }
+    }
+
     /// Where the rows of INSERT … SELECT go.
     pub(crate) fn rows(&self) -> &dyn RowSink {
         match &self.cluster {
@@ -229,7 +237,19 @@ impl SqlService {
         Err(Error::new(ErrorCode::UnknownDatabase, format!("Database {database} does not exist")))
     }
 
-    async fn start(&self, sql: &str, mut context: RequestContext) -> Result<Answer> {
+    /// As [`Self::attempt`]; what reads something that is not known here is asked once more with the coordinators' catalog.
+    async fn start(&self, sql: &str, context: RequestContext) -> Result<Answer> {
+        let known = self.core.store.catalog().version();
+        let error = match self.attempt(sql, context.clone()).await {
+            Err(error) if may_be_newer(error.code) => error,
+            other => return other,
+        };
+        // One that writes may have done a part of it.
+        let reads = statement::parse(sql, &context.params).is_ok_and(|parsed| !parsed.statement.writes());
+        if reads && self.core.catch_up(known).await { self.attempt(sql, context).await } else { Err(error) }
+    }
+
+    async fn attempt(&self, sql: &str, mut context: RequestContext) -> Result<Answer> {
         let Parsed { statement, clauses } = statement::parse(sql, &context.params)?;
         let ending = Ending { format: clauses.format.clone(), settings: clauses.settings.clone() };
         // Nobody else fills it.
@@ -264,6 +284,12 @@ impl SqlService {
         answer.settings.extend(clauses.settings);
         Ok(answer)
     }
+}
+
+/// Whether an error says that something is not there, which another node may have been told of already.
+fn may_be_newer(code: ErrorCode) -> bool {
+    use ErrorCode as E;
+    matches!(code, E::UnknownTable | E::UnknownDatabase | E::UnknownIdentifier | E::NoSuchColumnInTable)
 }
 
 /// The error of an INSERT that did not stop by itself.

@@ -28,8 +28,8 @@ use crate::error::external;
 use crate::service::{Core, Settings};
 
 pub(crate) use cells::{Cells, batch};
-pub use create_text::create_table;
 pub(crate) use create_text::{Lines, create_statement, create_view, default_text};
+pub use create_text::{backticks, create_table};
 pub(crate) use tables::type_name;
 
 /// The database's name.

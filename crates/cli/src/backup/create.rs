@@ -1,6 +1,8 @@
 //! Making a backup: snapshots on all storage nodes, then the files of them that the place does not have.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::resume_unwind;
+use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -13,13 +15,15 @@ use zepto_backup::repository::Lock;
 use zepto_backup::{Backup, NodePart, Repository, StoredFile};
 use zepto_common::clock::wall_nanos;
 
-use super::{Place, bar, prune};
+use super::{Place, bar, prune, released};
 use crate::client::{Client, Server};
 
 /// How often snapshots are taken until each partition is whole in one of them.
 const ATTEMPTS: u32 = 10;
 /// Between two of them.
 const PAUSE: Duration = Duration::from_secs(3);
+/// Bytes of a catalog or manifest.
+const SMALL_MAX: u64 = 256 << 20;
 /// How often one file is asked for.
 const TRIES: u32 = 3;
 
@@ -27,6 +31,11 @@ const TRIES: u32 = 3;
 const PREFIX: &str = "backup-";
 /// Snapshots of a backup that are older were left by one that was killed: they keep files that are not needed any more.
 const LEFT_AFTER: Duration = Duration::from_secs(24 * 3600);
+
+/// How long a node may take to make a snapshot: it writes all that is in its memory.
+const ANSWER_WAIT: Duration = Duration::from_secs(15 * 60);
+/// How long one file may take.
+const FILE_WAIT: Duration = Duration::from_secs(60 * 60);
 
 /// Makes a backup.
 #[derive(Args)]
@@ -99,8 +108,7 @@ impl Create {
         let repository = self.place.open(true)?;
         let mut lock = repository.lock(&format!("zepto backup create {name}")).await?;
         let made = self.make(&repository, &mut lock, &name, created_nanos).await;
-        lock.release().await?;
-        let (backup, sent) = made?;
+        let (backup, sent) = released(lock, made).await?;
         println!(
             "{}: {} of {} nodes in {}: {} files, {} bytes, of which {sent} were sent",
             backup.name,
@@ -131,7 +139,7 @@ impl Create {
             .iter()
             .flat_map(|backup| backup.files().into_iter().map(|file| (file.at.clone(), file.clone())))
             .collect();
-        let client = Client::new(&self.server)?;
+        let client = Client::new(&self.server)?.with_waits(ANSWER_WAIT, FILE_WAIT)?;
         let (mut sources, partitions, given) = snapshots(&client, name, lock).await?;
         let sent = send(repository, lock, name, &mut sources, &given, &known).await;
         drop_snapshots(&sources);
@@ -206,7 +214,10 @@ fn take_snapshots(nodes: Vec<(u32, Client)>, name: &str) -> Vec<Source> {
                 })
             })
             .collect();
-        asked.into_iter().filter_map(|thread| thread.join().ok()).collect()
+        // A panic goes on here, as if there were no thread.
+        let joined =
+            |thread: ScopedJoinHandle<'_, Source>| thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+        asked.into_iter().map(joined).collect()
     })
 }
 
@@ -243,7 +254,7 @@ fn covered(sources: &[Source]) -> Result<(u16, BTreeMap<u32, Vec<u16>>)> {
 
 fn file_of(client: &Client, snapshot: &str, path: &str) -> Result<Bytes> {
     let mut found = client.open(&format!("/admin/snapshots/{snapshot}/{path}"))?;
-    Ok(found.body_mut().with_config().limit(u64::MAX).read_to_vec()?.into())
+    Ok(found.body_mut().with_config().limit(SMALL_MAX).read_to_vec()?.into())
 }
 
 /// Sends what the place does not have; what the document says of each node, and the bytes that went.
@@ -318,7 +329,7 @@ async fn send_file(
         let path = format!("/admin/snapshots/{snapshot}/{}", file.path);
         let sent = match source.client.open(&path) {
             Ok(mut found) => {
-                let mut reader = found.body_mut().with_config().limit(u64::MAX).reader();
+                let mut reader = found.body_mut().with_config().limit(file.bytes + 1).reader();
                 let mut seen = |bytes| bar.inc(bytes);
                 repository.put_from(at, file.bytes, &mut reader, &mut seen).await.map_err(anyhow::Error::from)
             }

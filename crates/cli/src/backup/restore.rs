@@ -12,12 +12,18 @@ use clap::Args;
 use zepto_backup::{Backup, Contents, Repository};
 use zepto_common::catalog::{Catalog, ViewDefinition};
 use zepto_common::schema::{TableName, TableSchema};
+use zepto_query::backticks;
 
 use super::{Place, bar, named, wait};
 use crate::client::{Client, Server};
 
 /// Between two looks whether the server is ready.
 const READY_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long one statement may take until its answer begins.
+const ANSWER_WAIT: Duration = Duration::from_secs(15 * 60);
+/// How long a table may take to be read back.
+const TABLE_WAIT: Duration = Duration::from_secs(24 * 3600);
 
 /// Restores a backup.
 #[derive(Args)]
@@ -58,7 +64,7 @@ impl Restore {
             return Ok(ExitCode::SUCCESS);
         }
         let contents = Contents::read(&repository, &backup).await?;
-        let client = Client::new(&self.server)?;
+        let client = Client::new(&self.server)?.with_waits(ANSWER_WAIT, TABLE_WAIT)?;
         self.wait_ready(&client).await?;
         let tables: Vec<_> = contents.catalog().tables().filter(|it| self.wants(&it.name)).cloned().collect();
         require_empty(&client, &tables)?;
@@ -109,19 +115,14 @@ impl Restore {
     }
 }
 
-/// A name as it is written in a statement.
-fn quoted(name: &str) -> String {
-    format!("`{}`", name.replace('\\', "\\\\").replace('`', "\\`"))
-}
-
 /// A table as it is written in a statement.
 fn table(name: &TableName) -> String {
-    format!("{}.{}", quoted(&name.database), quoted(&name.table))
+    format!("{}.{}", backticks(&name.database), backticks(&name.table))
 }
 
 /// Its columns as they are written in a statement.
 fn columns(schema: &TableSchema) -> String {
-    schema.columns.iter().map(|column| quoted(&column.name)).collect::<Vec<_>>().join(", ")
+    schema.columns.iter().map(|column| backticks(&column.name)).collect::<Vec<_>>().join(", ")
 }
 
 /// Rows that are there already could not be told from those of the backup.
@@ -144,7 +145,7 @@ fn require_empty(client: &Client, tables: &[std::sync::Arc<TableSchema>]) -> Res
 fn make_tables(client: &Client, catalog: &Catalog, tables: &[std::sync::Arc<TableSchema>]) -> Result<()> {
     for database in catalog.databases() {
         if tables.iter().any(|it| it.name.database == *database) {
-            client.text(&format!("CREATE DATABASE IF NOT EXISTS {}", quoted(database)))?;
+            client.text(&format!("CREATE DATABASE IF NOT EXISTS {}", backticks(database)))?;
         }
     }
     for schema in tables {

@@ -13,7 +13,7 @@ use crate::statement::{AlterAction, ColumnChange, ColumnSpec, NameText, Place};
 
 /// Does all actions.
 pub(super) async fn alter(run: Run, table: &NameText, mut actions: Vec<AlterAction>) -> Result<Answer> {
-    let schema = run.table(table)?;
+    let schema = run.table(table).await?;
     if actions.len() == 1 {
         match actions.pop() {
             Some(AlterAction::Delete(predicate)) => return mutate::delete(run, table, predicate).await,

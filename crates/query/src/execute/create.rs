@@ -17,8 +17,9 @@ use super::evaluate::{constant, is_moving};
 use super::show::columns_of;
 use super::{insert, is_missing};
 use crate::service::Run;
-use crate::statement::cursor::{Cursor, is_word, quote, text_of};
+use crate::statement::cursor::{Cursor, is_word, text_of};
 use crate::statement::{ColumnSpec, Columns, CreateTable, NameText, Replace, Tokens};
+use crate::system::backticks;
 use crate::system::is_built_in;
 
 /// CREATE DATABASE.
@@ -116,7 +117,7 @@ async fn columns(run: &Run, create: &CreateTable) -> Result<Vec<Column>> {
         return create.columns.iter().map(|spec| column(run, spec)).collect();
     }
     if let Some(like) = &create.like {
-        return Ok(run.table(like)?.columns.clone());
+        return Ok(run.table(like).await?.columns.clone());
     }
     let query = create.query.clone().unwrap_or_default();
     let plan = run.core.logical_plan(&*run.state()?, query).await?;
@@ -308,9 +309,4 @@ pub(super) async fn view(
     }
     run.core.change(Ddl::CreateView { view: definition, if_not_exists: false }).await?;
     Ok(run.done())
-}
-
-pub(super) fn backticks(name: &str) -> String {
-    let inside = quote(name);
-    format!("`{}`", inside.trim_matches('\'').replace('`', "\\`"))
 }

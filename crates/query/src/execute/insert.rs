@@ -33,7 +33,7 @@ use crate::statement::{self, Columns, NameText, Tokens};
 
 /// Inserts the rows of `source`.
 pub(super) async fn insert(run: Run, table: &NameText, columns: Columns, source: Tokens) -> Result<Answer> {
-    let schema = run.table(table)?;
+    let schema = run.table(table).await?;
     let targets = targets(&schema, columns)?;
     let state = run.state()?;
     let plan = run.core.logical_plan(&state, source).await?;

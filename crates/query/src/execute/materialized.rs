@@ -6,11 +6,11 @@ use zepto_common::error::{Error, ErrorCode, Result};
 use zepto_common::service::Answer;
 use zepto_engine::store::ViewDefinition;
 
-use super::create::backticks;
 use super::show::columns_of;
 use crate::service::{Core, Run};
 use crate::statement::CreateMaterializedView;
 use crate::statement::cursor::text_of;
+use crate::system::backticks;
 use crate::views::{Recipe, check_names, source_of};
 
 /// Plans the view's query to learn its source, its columns and its states, then has the engine begin it.

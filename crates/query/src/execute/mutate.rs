@@ -28,7 +28,7 @@ use crate::statement::{self, NameText, Tokens};
 
 /// DELETE FROM table WHERE predicate.
 pub(super) async fn delete(run: Run, table: &NameText, predicate: Tokens) -> Result<Answer> {
-    let schema = run.table(table)?;
+    let schema = run.table(table).await?;
     let state = run.state()?;
     let predicate = Box::pin(sets::resolved(&run, predicate)).await?;
     if run.core.cluster.is_some() {
@@ -135,7 +135,7 @@ pub(super) async fn update(
     assignments: Vec<(String, Tokens)>,
     predicate: Tokens,
 ) -> Result<Answer> {
-    let schema = run.table(table)?;
+    let schema = run.table(table).await?;
     let state = run.state()?;
     let predicate = Box::pin(sets::resolved(&run, predicate)).await?;
     if run.core.cluster.is_some() {

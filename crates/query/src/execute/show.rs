@@ -82,7 +82,7 @@ pub(super) async fn show(run: Run, show: Show) -> Result<Answer> {
             let columns = columns_of(plan.schema());
             give_columns(run, &columns)
         }
-        Show::Exists(kind, name) => exists(run, kind, &name),
+        Show::Exists(kind, name) => exists(run, kind, &name).await,
     }
 }
 
@@ -144,7 +144,7 @@ fn index_query(run: &Run, table: &NameText) -> Result<String> {
         })
         .collect();
     match rows.is_empty() {
-        false => Ok(rows.join(" UNION ALL ")),
+        false => Ok(format!("SELECT * FROM ({}) ORDER BY seq_in_index", rows.join(" UNION ALL "))),
         true => Err(Error::new(ErrorCode::NotImplemented, format!("{name} has no primary key to show"))),
     }
 }
@@ -238,15 +238,19 @@ fn give_columns(run: Run, columns: &[Column]) -> Result<Answer> {
     Ok(run.give(rows))
 }
 
-fn exists(run: Run, kind: ObjectKind, name: &NameText) -> Result<Answer> {
+async fn exists(run: Run, kind: ObjectKind, name: &NameText) -> Result<Answer> {
     let full = Core::full_name(name, &run.context);
-    let catalog = run.core.store.catalog();
-    let found = match kind {
-        ObjectKind::Database => run.core.has_database(&name.table),
-        ObjectKind::View => catalog.view(&full).is_some(),
-        ObjectKind::Dictionary => false,
-        ObjectKind::Table => table_exists(&catalog, &full),
+    let look = || {
+        let catalog = run.core.store.catalog();
+        match kind {
+            ObjectKind::Database => run.core.has_database(&name.table),
+            ObjectKind::View => catalog.view(&full).is_some(),
+            ObjectKind::Dictionary => false,
+            ObjectKind::Table => table_exists(&catalog, &full),
+        }
     };
+    let known = run.core.store.catalog().version();
+    let found = look() || (run.core.catch_up(known).await && look());
     Ok(run.give(batch(vec![("result", Cells::U8(vec![u8::from(found)]))])?))
 }
 

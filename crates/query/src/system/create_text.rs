@@ -28,8 +28,9 @@ fn identifier(name: &str) -> String {
     }
 }
 
-/// A name in backticks.
-fn backticks(name: &str) -> String {
+/// A name in backticks, as it can stand in any statement.
+#[must_use]
+pub fn backticks(name: &str) -> String {
     format!("`{}`", name.replace('\\', "\\\\").replace('`', "\\`"))
 }
 

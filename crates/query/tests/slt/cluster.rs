@@ -1,7 +1,7 @@
 //! Several nodes in one process: each a store and a service of its own, rows where the placement says, fragments
 //! handed over as they are. What a wire does to them is tested with real processes.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -47,6 +47,10 @@ pub(crate) struct World {
     pub(crate) shipped: Arc<AtomicUsize>,
     /// Between the nodes.
     pub(crate) tamper: Mutex<Option<Tamper>>,
+    /// Changes of the catalog that a node has not been told of.
+    untold: Mutex<Vec<(usize, Ddl)>>,
+    /// From now on only the node that is told of a change has it before it asks.
+    pub(crate) late: AtomicBool,
 }
 
 /// One node's view of the others.
@@ -163,10 +167,27 @@ impl Holdings for Link {
 #[async_trait]
 impl CatalogChanges for Link {
     async fn change(&self, change: Ddl) -> Result<()> {
-        for store in self.world.stores() {
-            store.change(change.clone()).await?;
+        // As with coordinators, it is made upon all that were made before.
+        self.catch_up(0).await;
+        let late = self.world.late.load(Ordering::Relaxed);
+        for (node, store) in self.world.stores().iter().enumerate() {
+            if !late || node == self.me.0 as usize {
+                store.change(change.clone()).await?;
+            } else {
+                self.world.untold.lock().push((node, change.clone()));
+            }
         }
         Ok(())
+    }
+
+    async fn catch_up(&self, known: u64) -> bool {
+        let me = self.me.0 as usize;
+        let store = &self.world.stores()[me];
+        let missing: Vec<_> = self.world.untold.lock().extract_if(.., |(node, _)| *node == me).collect();
+        for (_, change) in missing {
+            store.change(change).await.expect("it was made elsewhere");
+        }
+        store.catalog().version() > known
     }
 }
 

@@ -92,7 +92,7 @@ impl Compared {
 /// A message without what was measured: the time that a statement had taken when its deadline came, the bytes that it
 /// had asked for when they were too many, which depend on how its threads took turns.
 fn unmeasured(message: &str) -> String {
-    ["elapsed ", "would use "].into_iter().fold(message.to_owned(), |message, mark| {
+    ["elapsed ", "maximum: ", "would use "].into_iter().fold(message.to_owned(), |message, mark| {
         let Some((before, after)) = message.split_once(mark) else { return message };
         let after = after.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
         format!("{before}{mark}{after}")

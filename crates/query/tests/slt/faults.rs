@@ -281,3 +281,34 @@ fn a_key_is_read_at_its_owner_alone() {
         assert!(shipped < asked * 10, "{shipped} states of {asked} owners");
     });
 }
+
+/// What one node has answered another may be asked about before it has been told.
+#[test]
+fn a_node_asks_before_it_says_that_something_is_not_there() {
+    super::on_runtime(async {
+        let cluster = Arc::new(Cluster::new(3, 1).expect("three nodes"));
+        let database = Database::over(cluster.clone());
+        cluster.world.late.store(true, Ordering::Relaxed);
+        for (change, question, answer) in [
+            ("CREATE TABLE late (k Int64) ENGINE = MergeTree ORDER BY k", "EXISTS TABLE late", "1\n"),
+            ("CREATE DATABASE elsewhere", "EXISTS DATABASE elsewhere", "1\n"),
+            ("CREATE TABLE later (k Int64) ENGINE = MergeTree ORDER BY k", "SHOW TABLES LIKE 'nothing'", ""),
+            (
+                "ALTER TABLE later ADD COLUMN w Int32",
+                "DESCRIBE (SELECT w FROM later)",
+                "w\tInt32\t\t\t\t\t\n",
+            ),
+        ] {
+            database.query(change).await.expect(change);
+            // One of the three has made the change.
+            for _ in 0..3 {
+                assert_eq!(asked(&database, question).await.expect(question), answer, "{question}");
+            }
+        }
+        for _ in 0..3 {
+            assert_eq!(asked(&database, "EXISTS TABLE nothing").await.expect("an answer"), "0\n");
+            let unknown = database.query("SELECT * FROM nothing").await.expect_err("there is none");
+            assert_eq!(unknown.code, ErrorCode::UnknownTable);
+        }
+    });
+}

@@ -18,6 +18,9 @@ use super::copies;
 /// How long a statement waits until every partition has carried it out.
 const SWEEP_WAIT: Duration = Duration::from_secs(20);
 
+/// How long a statement about something that is not known here waits for a coordinator's word.
+const CATCH_UP_WAIT: Duration = Duration::from_secs(2);
+
 /// Has changes agreed on.
 pub(crate) struct Proposer {
     agreed: Arc<Agreed>,
@@ -78,5 +81,15 @@ impl CatalogChanges for Proposer {
         }
         self.in_force(reply.catalog_version).await?;
         if reply.sweeps { self.swept(reply.catalog_version).await } else { Ok(()) }
+    }
+
+    async fn catch_up(&self, known: u64) -> bool {
+        match tokio::time::timeout(CATCH_UP_WAIT, self.agreed.catch_up()).await {
+            Ok(Ok(())) => {}
+            // What is known here has to do.
+            Ok(Err(error)) => tracing::debug!(%error, "the coordinators' catalog was not read"),
+            Err(_) => tracing::debug!("no coordinator has told its catalog in time"),
+        }
+        self.agreed.store.catalog().version() > known
     }
 }
