@@ -9,10 +9,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
-use object_store::aws::AmazonS3Builder;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, WriteMultipart};
+use object_store::{
+    ClientConfigKey, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, WriteMultipart,
+};
 use tokio::io::AsyncWriteExt;
 use xxhash_rust::xxh3::Xxh3;
 use zepto_common::{Error, ErrorCode, Result};
@@ -34,6 +36,10 @@ const SMALL_MAX: u64 = 256 << 20;
 const PART: usize = 16 << 20;
 /// Parts on their way at once.
 const PARTS: usize = 2;
+/// How long a connection to S3 may take, as the client's settings are written.
+const S3_CONNECT_TIME: &str = "10 seconds";
+/// How long one request may take; the library tries it ten times within three minutes, and goes on reading where it was cut.
+const S3_REQUEST_TIME: &str = "5 minutes";
 /// Bytes read at once.
 const PIECE: usize = 256 << 10;
 
@@ -65,7 +71,10 @@ impl Repository {
     pub fn open(root: &str, options: &S3Options, make: bool) -> Result<Self> {
         if let Some(rest) = root.strip_prefix("s3://") {
             let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-            let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
+            let mut builder = AmazonS3Builder::from_env()
+                .with_bucket_name(bucket)
+                .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::ConnectTimeout), S3_CONNECT_TIME)
+                .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::Timeout), S3_REQUEST_TIME);
             if let Some(endpoint) = &options.endpoint {
                 builder = builder.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http://"));
             }

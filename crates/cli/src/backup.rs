@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
-use zepto_backup::repository::S3Options;
+use zepto_backup::repository::{Lock, S3Options};
 use zepto_backup::{Backup as Document, Repository};
 
 pub(crate) use restore::Restore;
@@ -119,8 +119,7 @@ impl Prune {
 async fn prune(repository: &Repository, keep: u32) -> Result<()> {
     let mut lock = repository.lock("zepto backup prune").await?;
     let pruned = repository.prune(keep as usize, &mut lock).await;
-    lock.release().await?;
-    let pruned = pruned?;
+    let pruned = released(lock, pruned.map_err(anyhow::Error::from)).await?;
     for name in &pruned.backups {
         println!("removed {name}");
     }
@@ -131,6 +130,14 @@ async fn prune(repository: &Repository, keep: u32) -> Result<()> {
         pruned.bytes
     );
     Ok(())
+}
+
+/// Lets others write; what the work says goes before what the lock does.
+async fn released<T>(lock: Lock, work: Result<T>) -> Result<T> {
+    let released = lock.release().await;
+    let done = work?;
+    released?;
+    Ok(done)
 }
 
 /// Runs what talks to the place.

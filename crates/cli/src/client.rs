@@ -119,8 +119,19 @@ impl Client {
     /// # Errors
     /// Files with certificates that cannot be read.
     pub(crate) fn new(server: &Server) -> Result<Self> {
+        Self::with(server, None)
+    }
+
+    /// The same with bounds for the time until an answer begins, and until all of it is there.
+    pub(crate) fn with_waits(&self, answer: Duration, body: Duration) -> Result<Self> {
+        Self::with(&self.server, Some((answer, body)))
+    }
+
+    fn with(server: &Server, waits: Option<(Duration, Duration)>) -> Result<Self> {
         let config = Agent::config_builder()
             .http_status_as_error(false)
+            .timeout_recv_response(waits.map(|(answer, _)| answer))
+            .timeout_recv_body(waits.map(|(_, body)| body))
             .timeout_connect(Some(Duration::from_secs(10)))
             .accept_encoding("identity")
             .tls_config(server.tls()?)

@@ -106,7 +106,9 @@ pub(crate) enum Job {
     /// Look for expired rows now.
     Expire { done: Done<()> },
     /// Make a snapshot.
-    Snapshot { name: String, whole: Option<Vec<PartitionId>>, done: Done<SnapshotInfo> },
+    Snapshot { name: String, shared: bool, done: Done<SnapshotInfo> },
+    /// Note which partitions a snapshot has whole.
+    ConfirmSnapshot { name: String, whole: Vec<PartitionId>, done: Done<SnapshotInfo> },
     /// Remove a snapshot.
     RemoveSnapshot { name: String, done: Done<()> },
     /// Write rows of another node's copy as a segment that no manifest names yet.
@@ -137,6 +139,7 @@ impl std::fmt::Debug for Job {
             Self::LookNow { .. } => "LookNow",
             Self::Expire { .. } => "Expire",
             Self::Snapshot { .. } => "Snapshot",
+            Self::ConfirmSnapshot { .. } => "ConfirmSnapshot",
             Self::RemoveSnapshot { .. } => "RemoveSnapshot",
             Self::Stage { .. } => "Stage",
             Self::Discard { .. } => "Discard",
@@ -246,7 +249,8 @@ impl Background {
                 answer(done, Ok(()));
             }
             Job::Expire { done } => answer(done, self.expire_all()),
-            Job::Snapshot { name, whole, done } => answer(done, self.snapshot(&name, whole)),
+            Job::Snapshot { name, shared, done } => answer(done, self.snapshot(&name, shared)),
+            Job::ConfirmSnapshot { name, whole, done } => answer(done, self.confirm_snapshot(&name, whole)),
             Job::RemoveSnapshot { name, done } => answer(done, self.remove_snapshot(&name)),
             Job::Stage { schema, chunks, done } => self.stage(&schema, &chunks, done),
             Job::Discard { segments } => self.remove_segments(segments),

@@ -333,7 +333,9 @@ async fn the_files_of_a_snapshot_are_told_read_and_removed() {
     let store = Store::open(options(dir.path())).expect("opens");
     let schema = store.create_table(trades("t")).await.expect("creates");
     write(&store, &schema, None, &rows(0, 200)).await.expect("writes");
-    let info = store.backup_snapshot_of("a", vec![PartitionId(3)]).await.expect("makes a snapshot");
+    let begun = store.shared_snapshot("a").await.expect("makes a snapshot");
+    assert_eq!(begun.whole, Some(Vec::new()), "nothing is sure yet");
+    let info = store.confirm_snapshot("a", vec![PartitionId(3)]).await.expect("notes it");
     assert_eq!(info.whole, Some(vec![PartitionId(3)]));
     let (again, files) = store.snapshot_files("a").expect("lists");
     assert_eq!(again, info);

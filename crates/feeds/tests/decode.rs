@@ -434,13 +434,20 @@ fn a_source_that_is_not_there_is_refused_by_its_name() {
     assert!(error.contains("unknown field `opcua`"), "{error}");
 }
 
-#[test]
-fn the_example_is_a_configuration_without_faults() {
-    let text = std::fs::read_to_string("../../examples/feeds/ticks.yaml").unwrap();
-    let file: std::collections::BTreeMap<String, Vec<FeedConfig>> = serde_yaml_ng::from_str(&text).unwrap();
+/// The one feed of an example, whose file has no faults.
+fn example(name: &str) -> FeedConfig {
+    let text = std::fs::read_to_string(format!("../../examples/feeds/{name}.yaml")).unwrap();
+    let mut file: std::collections::BTreeMap<String, Vec<FeedConfig>> =
+        serde_yaml_ng::from_str(&text).unwrap();
     let mut faults = Vec::new();
     config::validate(&file["feeds"], &mut faults);
     assert_eq!(faults, Vec::<String>::new());
+    file.remove("feeds").unwrap().remove(0)
+}
+
+#[test]
+fn the_example_is_a_configuration_without_faults() {
+    let feed = example("ticks");
     let table = table(&[
         ("symbol", "Symbol"),
         ("time", "DateTime64(9)"),
@@ -450,7 +457,7 @@ fn the_example_is_a_configuration_without_faults() {
         ("arrived", "DateTime64(9)"),
     ]);
     let message = br#"{"s": "ABC", "t": 1700000000123, "data": {"px": 190.5, "qty": 100}}"#;
-    let (rows, dead) = read(&file["feeds"][0], &table, &[message, b"not an object"]);
+    let (rows, dead) = read(&feed, &table, &[message, b"not an object"]);
     assert_eq!(dead, [1]);
     let first = "100: ABC 2023-11-14T22:13:20.123 190.5 100.0 3 ";
     assert!(rows[0].starts_with(first), "{rows:?}");
@@ -458,16 +465,12 @@ fn the_example_is_a_configuration_without_faults() {
 
 #[test]
 fn the_example_of_mqtt_is_a_configuration_without_faults() {
-    let text = std::fs::read_to_string("../../examples/feeds/weather.yaml").unwrap();
-    let file: std::collections::BTreeMap<String, Vec<FeedConfig>> = serde_yaml_ng::from_str(&text).unwrap();
-    let mut faults = Vec::new();
-    config::validate(&file["feeds"], &mut faults);
-    assert_eq!(faults, Vec::<String>::new());
+    let feed = example("weather");
     let columns =
         [("place", "Symbol"), ("quantity", "Symbol"), ("at", "DateTime64(9)"), ("value", "Float64")];
     let mut messages = messages(&[b"{\"value\": 21.5}"]);
     messages[0].topic = "weather/rome/temperature".into();
-    let decoder = Decoder::new(&file["feeds"][0], &table(&columns)).unwrap();
+    let decoder = Decoder::new(&feed, &table(&columns)).unwrap();
     let decoded = decoder.read(&messages).unwrap();
     let rows: Vec<String> = decoded.blocks.iter().flat_map(|block| shown(&table(&columns), block)).collect();
     assert!(rows[0].starts_with("100: rome temperature ") && rows[0].ends_with(" 21.5"), "{rows:?}");

@@ -11,7 +11,7 @@ use zepto_common::service::Role;
 use zepto_common::{Error, ErrorCode, Result};
 
 use crate::access;
-use crate::door::{RebalanceChange, Service};
+use crate::door::{Door, RebalanceChange, Service};
 use crate::params::Parameters;
 use crate::reply;
 
@@ -27,6 +27,20 @@ pub(crate) fn answer(service: &Service, value: Result<Value>) -> Response {
 
 pub(crate) fn admin(service: &Service, request: &Request) -> Result<Subject> {
     access::allow(service, request, Role::Admin)
+}
+
+/// What an admin's question gives that reads files or folders, so not on the reactor.
+pub(crate) async fn asked<T: Send + 'static>(
+    service: &Service,
+    request: Request,
+    work: impl FnOnce(&Door) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let allowed = admin(service, &request);
+    // A request cannot be shared between threads, so it is gone before the wait.
+    drop(request);
+    allowed?;
+    let door = service.door.clone();
+    service.work(false, move || work(&door)).await.flatten()
 }
 
 pub(crate) async fn whoami(State(service): Shared, request: Request) -> Response {
@@ -190,13 +204,7 @@ pub(crate) async fn version(State(service): Shared, request: Request) -> Respons
 
 /// `GET /admin/keys`: the keys without their hashes.
 pub(crate) async fn keys(State(service): Shared, request: Request) -> Response {
-    let allowed = admin(&service, &request);
-    drop(request);
-    let auth = service.door.auth.clone();
-    let listed = match allowed {
-        Ok(_) => service.work(false, move || auth.list()).await.flatten(),
-        Err(error) => Err(error),
-    };
+    let listed = asked(&service, request, |door| door.auth.list()).await;
     answer(&service, listed.map(|keys| json!({ "keys": keys })))
 }
 

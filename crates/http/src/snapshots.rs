@@ -11,7 +11,7 @@ use futures::stream;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, StatusCode};
 
-use crate::admin::{Shared, admin, answer};
+use crate::admin::{Shared, admin, answer, asked};
 use crate::door::{Service, StoredFile};
 use crate::params::Parameters;
 use crate::reply;
@@ -33,26 +33,13 @@ pub(crate) async fn create_snapshot(State(service): Shared, request: Request) ->
 }
 
 pub(crate) async fn snapshots(State(service): Shared, request: Request) -> Response {
-    let allowed = admin(&service, &request);
-    drop(request);
-    let node = service.door.node.clone();
-    // Lists a folder, so not on the reactor.
-    let listed = match allowed {
-        Ok(_) => service.work(false, move || node.snapshots()).await.flatten(),
-        Err(error) => Err(error),
-    };
+    let listed = asked(&service, request, |door| door.node.snapshots()).await;
     answer(&service, listed)
 }
 
 /// `GET /admin/snapshots/<name>`: the snapshot and its files.
 pub(crate) async fn snapshot(State(service): Shared, Path(name): Path<String>, request: Request) -> Response {
-    let allowed = admin(&service, &request);
-    drop(request);
-    let node = service.door.node.clone();
-    let listed = match allowed {
-        Ok(_) => service.work(false, move || node.snapshot(&name)).await.flatten(),
-        Err(error) => Err(error),
-    };
+    let listed = asked(&service, request, move |door| door.node.snapshot(&name)).await;
     answer(&service, listed)
 }
 
@@ -62,13 +49,7 @@ pub(crate) async fn snapshot_file(
     Path((name, file)): Path<(String, String)>,
     request: Request,
 ) -> Response {
-    let allowed = admin(&service, &request);
-    drop(request);
-    let node = service.door.node.clone();
-    let opened = match allowed {
-        Ok(_) => service.work(false, move || node.snapshot_file(&name, &file)).await.flatten(),
-        Err(error) => Err(error),
-    };
+    let opened = asked(&service, request, move |door| door.node.snapshot_file(&name, &file)).await;
     match opened {
         Ok(file) => {
             let length = HeaderValue::from(file.bytes());

@@ -10,8 +10,7 @@ use serde_json::{Value, json};
 use zepto_common::metric_names as names;
 use zepto_common::{Error, ErrorCode, Result};
 use zepto_engine::Store;
-use zepto_engine::disk::DiskFile;
-use zepto_engine::store::{LogState, SnapshotFile, SnapshotInfo, StoreStats};
+use zepto_engine::store::{LogState, StoreStats};
 use zepto_http::{Identity, NodeInfo, RebalanceChange, StoredFile};
 use zepto_process::gauges::{self, resident_bytes};
 use zepto_process::rate::Rate;
@@ -21,6 +20,7 @@ use zepto_proto::rebalance;
 use crate::cluster::agreed::Agreed;
 use crate::cluster::nodes::Nodes;
 use crate::config::Config;
+use crate::snapshots;
 
 /// The storage node's answers.
 pub(crate) struct StorageInfo {
@@ -183,32 +183,16 @@ impl NodeInfo for StorageInfo {
             Some(name) => name.to_owned(),
             None => format!("snapshot_{}", zepto_common::clock::wall_nanos() / 1_000_000),
         };
-        let Some((agreed, _)) = &self.cluster else {
-            return Ok(snapshot_json(&self.store.backup_snapshot(&name).await?));
-        };
-        // Confirmed before the rows are gathered: what was acknowledged by now is among those that this owner shows.
-        let mut whole = agreed.owned();
-        if self.store.has_copies() {
-            let confirmed =
-                whole.into_iter().map(|it| async move { self.store.confirm_read(it).await.ok().map(|_| it) });
-            whole = futures::future::join_all(confirmed).await.into_iter().flatten().collect();
-        }
-        Ok(snapshot_json(&self.store.backup_snapshot_of(&name, whole).await?))
+        let agreed = self.cluster.as_ref().map(|(agreed, _)| agreed.as_ref());
+        Ok(snapshots::json(&snapshots::make(&self.store, agreed, &name).await?))
     }
 
     fn snapshot(&self, name: &str) -> Result<Value> {
-        let (info, files) = self.store.snapshot_files(name)?;
-        let mut value = snapshot_json(&info);
-        let file = |it: &SnapshotFile| json!({"path": it.path, "bytes": it.bytes, "key": it.key});
-        value["files"] = files.iter().map(file).collect();
-        Ok(value)
+        snapshots::with_files(&self.store, name)
     }
 
     fn snapshot_file(&self, name: &str, file: &str) -> Result<Box<dyn StoredFile>> {
-        let file = self.store.open_snapshot_file(name, file)?;
-        let bytes =
-            file.len().map_err(|error| Error::new(ErrorCode::CannotReadAllData, error.to_string()))?;
-        Ok(Box::new(SnapshotBytes { file, bytes }))
+        snapshots::open(&self.store, name, file)
     }
 
     async fn remove_snapshot(&self, name: &str) -> Result<Value> {
@@ -217,37 +201,8 @@ impl NodeInfo for StorageInfo {
     }
 
     fn snapshots(&self) -> Result<Value> {
-        Ok(Value::Array(self.store.snapshots()?.iter().map(snapshot_json).collect()))
+        Ok(Value::Array(self.store.snapshots()?.iter().map(snapshots::json).collect()))
     }
-}
-
-/// A snapshot's file on its way out.
-struct SnapshotBytes {
-    file: Arc<dyn DiskFile>,
-    bytes: u64,
-}
-
-impl StoredFile for SnapshotBytes {
-    fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> std::io::Result<usize> {
-        self.file.read_at(buffer, offset)
-    }
-}
-
-fn snapshot_json(snapshot: &SnapshotInfo) -> Value {
-    json!({
-        "name": snapshot.name,
-        "path": snapshot.path.display().to_string(),
-        "catalog_version": snapshot.catalog_version,
-        "rows": snapshot.rows,
-        "bytes": snapshot.bytes,
-        "created_nanos": snapshot.created_nanos,
-        "disk": snapshot.disk,
-        "whole": snapshot.whole,
-    })
 }
 
 fn stats_json(stats: &StoreStats) -> Value {

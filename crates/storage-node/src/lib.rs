@@ -8,12 +8,14 @@
 //! - `bootstrap`: the statements that a fresh data directory begins with, all or none
 //! - `upkeep`: gives freed memory back to the system when the node comes to rest
 //! - `info`: what the door asks about the node: health, readiness, gauges, settings
+//! - `snapshots`: snapshots for backups, made and sent
 
 mod bootstrap;
 mod cluster;
 pub mod config;
 mod info;
 mod node;
+mod snapshots;
 mod starting;
 mod upkeep;
 

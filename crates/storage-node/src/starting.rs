@@ -22,7 +22,7 @@ use zepto_common::service::{
 };
 use zepto_common::types::ColumnType;
 use zepto_common::{Error, ErrorCode, Result};
-use zepto_http::{Door, Identity, NodeInfo, serve_until_closed};
+use zepto_http::{Door, Identity, NodeInfo, StoredFile, serve_until_closed};
 
 use crate::node::{StartError, system};
 
@@ -148,6 +148,18 @@ impl NodeInfo for Starting {
     }
 
     fn snapshots(&self) -> Result<Value> {
+        Err(not_yet())
+    }
+
+    fn snapshot(&self, _: &str) -> Result<Value> {
+        Err(not_yet())
+    }
+
+    fn snapshot_file(&self, _: &str, _: &str) -> Result<Box<dyn StoredFile>> {
+        Err(not_yet())
+    }
+
+    async fn remove_snapshot(&self, _: &str) -> Result<Value> {
         Err(not_yet())
     }
 }

@@ -14,6 +14,9 @@ const REFRESH: Duration = Duration::from_secs(30);
 /// A writer without a sign of life for so long is gone.
 const STALE: Duration = Duration::from_secs(600);
 
+/// How often the lock is tried: one that is void goes in between.
+const TRIES: u32 = 2;
+
 /// Held by who writes; given back by [`Lock::release`]. One that is not is void after ten minutes.
 #[derive(Debug)]
 pub struct Lock {
@@ -32,8 +35,7 @@ impl Repository {
         let text = format!("{who}, since {}\n", wall_nanos());
         let fault =
             |error: &dyn std::fmt::Display| self.fault(ErrorCode::CannotWriteToFileDescriptor, LOCK, error);
-        // Twice: a lock that is void goes in between.
-        for _ in 0..2 {
+        for _ in 0..TRIES {
             let options = PutOptions::from(PutMode::Create);
             match self.store.put_opts(&place, PutPayload::from(text.clone().into_bytes()), options).await {
                 Ok(_) => return Ok(Lock { repository: self.clone(), text, refreshed: Instant::now() }),

@@ -6,13 +6,10 @@ use zepto_common::{Error, ErrorCode, PartitionId, Result};
 
 use super::{SnapshotInfo, Store};
 use crate::background::Job;
-use crate::background::snapshot::{MARK, SNAPSHOTS, check_name, unknown};
-use crate::disk::{Disk, DiskFile, read_file};
+use crate::background::snapshot::{MARK, SNAPSHOTS, check_name, read_mark, unknown};
+use crate::disk::{Disk, DiskFile};
 use crate::error::{EngineError, IoAction};
 use crate::segment::tail_checksum;
-
-/// Bytes of a snapshot's mark.
-const MARK_BYTES_MAX: u64 = 1 << 20;
 
 /// The folder of a snapshot's segments.
 const SEGMENTS: &str = "segments";
@@ -36,21 +33,28 @@ impl Store {
     /// # Errors
     /// `BadArguments` for a name that is taken or no plain file name; the disk's.
     pub async fn backup_snapshot(&self, name: &str) -> Result<SnapshotInfo> {
-        self.snapshot_of(name, None).await
+        let name = name.to_owned();
+        self.job(|done| Job::Snapshot { name, shared: false, done }).await
     }
 
-    /// As [`Self::backup_snapshot`] on a node that shares the partitions with others. `whole`: those that it owned, and could
-    /// confirm, after the snapshot was asked for.
+    /// As [`Self::backup_snapshot`] on a node that shares the partitions with others: of which it has every row is not
+    /// known before [`Self::confirm_snapshot`].
     ///
     /// # Errors
     /// As there.
-    pub async fn backup_snapshot_of(&self, name: &str, whole: Vec<PartitionId>) -> Result<SnapshotInfo> {
-        self.snapshot_of(name, Some(whole)).await
+    pub async fn shared_snapshot(&self, name: &str) -> Result<SnapshotInfo> {
+        let name = name.to_owned();
+        self.job(|done| Job::Snapshot { name, shared: true, done }).await
     }
 
-    async fn snapshot_of(&self, name: &str, whole: Option<Vec<PartitionId>>) -> Result<SnapshotInfo> {
+    /// Notes the partitions that this node owned, and could confirm, from before the snapshot was begun until after it was
+    /// made, without a break.
+    ///
+    /// # Errors
+    /// `BadArguments` for a name that no snapshot has; the disk's.
+    pub async fn confirm_snapshot(&self, name: &str, whole: Vec<PartitionId>) -> Result<SnapshotInfo> {
         let name = name.to_owned();
-        self.job(|done| Job::Snapshot { name, whole, done }).await
+        self.job(|done| Job::ConfirmSnapshot { name, whole, done }).await
     }
 
     /// Removes a snapshot; the room of what only it had is free then.
@@ -135,16 +139,6 @@ impl Store {
 fn length(disk: &dyn Disk, path: &Path) -> Result<u64> {
     let file = disk.open(path).map_err(|error| EngineError::io(IoAction::Open, path, &error))?;
     Ok(file.len().map_err(|error| EngineError::io(IoAction::Read, path, &error))?)
-}
-
-fn read_mark(disk: &dyn Disk, path: &Path) -> Result<Option<SnapshotInfo>> {
-    match read_file(disk, path, MARK_BYTES_MAX) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| {
-            Error::new(ErrorCode::CorruptedData, format!("{}: byte 0: {error}", path.display()))
-        }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(EngineError::io(IoAction::Read, path, &error).into()),
-    }
 }
 
 /// Removes what is left of snapshots that were not finished.

@@ -111,6 +111,31 @@ fn segments(place: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
+/// The newest backup, and what its node answered: into a cluster, changed there, and from there into another one.
+fn through_clusters(at: &str, then: &[String]) -> Result<()> {
+    // Into a cluster with copies; its materialized view cannot be there, and is told of.
+    let cluster = Cluster::with_copies(env!("CARGO_TARGET_TMPDIR"), 3, 2)?;
+    let ingest = cluster.ingest()?.address();
+    let output = tool(&["restore", "--at", at, "--url", &url(ingest)])?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.code() == Some(2) && errors.contains("view default.counted was not restored"),
+        "{output:?}"
+    );
+    same(ingest, then)?;
+
+    // And from there into one of another size, as changes of rows have left it.
+    let mut door = cluster.ingest()?.connect()?;
+    door.query("DELETE FROM kinds WHERE i64 % 7 = 0")?;
+    door.query("ALTER TABLE other.plain UPDATE label = 'changed' WHERE k = 5")?;
+    let now = looks(ingest)?;
+    done(&["backup", "create", "--at", at, "--name", "third", "--url", &url(ingest)])?;
+    let larger = Cluster::start(env!("CARGO_TARGET_TMPDIR"), 2)?;
+    done(&["restore", "--at", at, "third", "--url", &url(larger.storage(1)?.address())])?;
+    same(larger.storage(0)?.address(), &now)?;
+    Ok(())
+}
+
 #[test]
 fn a_backup_of_a_node_comes_back_into_nodes_and_clusters_with_every_row() -> Result<()> {
     let place = crate::place()?;
@@ -174,22 +199,7 @@ fn a_backup_of_a_node_comes_back_into_nodes_and_clusters_with_every_row() -> Res
     let opened = node_at(&place, &copy)?;
     same(opened.address(), &now)?;
 
-    // Into a cluster with copies; its materialized view cannot be there, and is told of.
-    let cluster = Cluster::with_copies(env!("CARGO_TARGET_TMPDIR"), 3, 2)?;
-    let ingest = cluster.ingest()?.address();
-    let output = tool(&["restore", "--at", at_text, "--url", &url(ingest)])?;
-    let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(
-        output.status.code() == Some(2) && errors.contains("view default.counted was not restored"),
-        "{output:?}"
-    );
-    same(ingest, &now)?;
-
-    // And from there into one of another size.
-    done(&["backup", "create", "--at", at_text, "--name", "third", "--url", &url(ingest)])?;
-    let larger = Cluster::start(env!("CARGO_TARGET_TMPDIR"), 2)?;
-    done(&["restore", "--at", at_text, "third", "--url", &url(larger.storage(1)?.address())])?;
-    same(larger.storage(0)?.address(), &now)?;
+    through_clusters(at_text, &now)?;
 
     // The newest alone stays, and is whole.
     let before = segments(&at)?.len();

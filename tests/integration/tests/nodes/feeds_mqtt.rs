@@ -132,6 +132,15 @@ fn publish(broker: &Mosquitto, from: u64, end: u64, name: &str) -> Result<()> {
     publisher.finish()
 }
 
+/// Waits until two feeds run: their sessions are there before the first message is.
+fn two_run(cluster: &Cluster) -> Result<()> {
+    eventually(PATIENCE, || {
+        let shown = admin(cluster);
+        ensure!(shown.matches("\"running\"").count() == 2, "{shown}");
+        Ok(())
+    })
+}
+
 #[test]
 fn no_message_of_qos_1_or_2_is_lost_while_reader_owner_and_broker_are_killed() -> Result<()> {
     let messages = 8_000 * rounds(1)? as u64;
@@ -142,12 +151,7 @@ fn no_message_of_qos_1_or_2_is_lost_while_reader_owner_and_broker_are_killed() -
     let url = format!("tcp://{}", broker.address());
     let feeds = entry("one", &url, "one/#", "qos: 1") + &entry("two", &url, "two/#", "qos: 2");
     cluster.configure_ingest(&format!("feeds:\n{feeds}"))?;
-    // The sessions are there before the first message is.
-    eventually(PATIENCE, || {
-        let shown = admin(&cluster);
-        ensure!(shown.matches("\"running\"").count() == 2, "{shown}");
-        Ok(())
-    })?;
+    two_run(&cluster)?;
     let quarter = messages / 4;
     std::thread::scope(|scope| -> Result<()> {
         let publisher = scope.spawn(|| publish(&broker, 0, quarter, "a"));
@@ -186,11 +190,7 @@ fn qos_2_is_stored_once_while_the_broker_goes_and_comes_back() -> Result<()> {
     let url = format!("tcp://{}", broker.address());
     let feeds = entry("two", &url, "two/#", "qos: 2") + &entry("one", &url, "one/#", "qos: 1, protocol: 4");
     cluster.configure_ingest(&format!("feeds:\n{feeds}"))?;
-    eventually(PATIENCE, || {
-        let shown = admin(&cluster);
-        ensure!(shown.matches("\"running\"").count() == 2, "{shown}");
-        Ok(())
-    })?;
+    two_run(&cluster)?;
     for part in 0..4 {
         publish(&broker, part * messages / 4, (part + 1) * messages / 4, &format!("p{part}"))?;
         let waiting = (part + 1) * messages / 4 - count(&cluster, "count() FROM two");
