@@ -4,18 +4,12 @@
 //! Everything it decides comes from the pure functions of `policy` and `detector`; everything it wants is a proposal
 //! that the state machine checks. It may stop at any point and go on elsewhere.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
-use parking_lot::Mutex;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use zepto_common::ids::{Boot, NodeId};
+use zepto_common::ids::NodeId;
 
-use crate::detector::{Detector, Order, Settings};
+use crate::lookout::{Lookout, Observations};
 use crate::member::{Member, MemberError};
 use crate::options::Options;
 use crate::policy::failover::failover;
@@ -24,127 +18,55 @@ use crate::state::{ClusterRecord, Command, NodeRole, NodeState, Outcome, State};
 
 /// Rounds of proposals after one change, before the next tick.
 const ROUNDS_MAX: usize = 8;
-/// The first bytes of an HTTP/2 connection: the preface and empty SETTINGS. Any answer shows a process that runs.
-const HTTP2_HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-
-/// Time since the machine started, sleep included.
-pub(crate) fn now() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
-}
-
-/// What the doors tell the loop.
-#[derive(Debug)]
-pub(crate) struct Observations {
-    detector: Mutex<Detector>,
-    /// Starts that said that they are ready.
-    ready: Mutex<BTreeSet<(NodeId, Boot)>>,
-}
-
-impl Observations {
-    pub(crate) fn new(options: &Options) -> Self {
-        let times = &options.times;
-        let settings = Settings { interval: times.interval, suspect: times.suspect, dead: times.dead };
-        Self { detector: Mutex::new(Detector::new(settings)), ready: Mutex::default() }
-    }
-
-    /// A node made itself heard by authenticated traffic.
-    pub(crate) fn heard(&self, node: NodeId, incarnation: Boot) {
-        self.detector.lock().heard(now(), node, incarnation);
-    }
-
-    /// A start of a node says that it is ready; bounded by the nodes that are known.
-    pub(crate) fn ready(&self, node: NodeId, incarnation: Boot) {
-        self.ready.lock().insert((node, incarnation));
-    }
-
-    /// What this member thinks of a node.
-    pub(crate) fn opinion(&self, node: NodeId) -> Option<crate::detector::Opinion> {
-        self.detector.lock().opinion(now(), node)
-    }
-}
-
 pub(crate) struct Governor {
     options: Options,
     member: Member,
     observations: Arc<Observations>,
-    probes: JoinSet<(NodeId, Boot, bool)>,
 }
 
 impl Governor {
     pub(crate) fn new(options: Options, member: Member, observations: Arc<Observations>) -> Self {
-        Self { options, member, observations, probes: JoinSet::new() }
+        Self { options, member, observations }
     }
 
-    /// Runs until it is told to stop.
+    /// Runs until it is told to stop. It looks around all the while that it waits for the group, so that the time which a
+    /// proposal takes is none in which nobody was looking.
     ///
     /// # Errors
     /// The group is of another cluster, or its protocol stopped.
-    pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), MemberError> {
+    pub(crate) async fn run(self, stop: CancellationToken) -> Result<(), MemberError> {
+        let lookout = Lookout::new(&self.options, self.member.clone(), self.observations.clone());
+        tokio::select! {
+            () = stop.cancelled() => Ok(()),
+            () = lookout.run() => Ok(()),
+            ended = self.act_again_and_again() => ended,
+        }
+    }
+
+    async fn act_again_and_again(&self) -> Result<(), MemberError> {
         let mut states = self.member.states();
         let mut ticks = tokio::time::interval(self.options.times.interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                _ = ticks.tick() => self.tick().await?,
+                _ = ticks.tick() => {}
+                () = self.observations.found_dead() => {}
                 changed = states.changed() => {
                     if changed.is_err() {
                         return Err(MemberError::Stopped("the state machine is gone".to_owned()));
                     }
-                    states.mark_unchanged();
-                    self.act().await?;
-                }
-                Some(probed) = self.probes.join_next() => {
-                    if let Ok((node, incarnation, answered)) = probed {
-                        self.observations.detector.lock().probed(node, incarnation, answered);
-                    }
                 }
             }
-        }
-    }
-
-    async fn tick(&mut self) -> Result<(), MemberError> {
-        if let Some(fault) = self.member.fault() {
-            return Err(MemberError::Stopped(fault));
-        }
-        let state = self.member.state();
-        let expected: Vec<_> = state
-            .nodes()
-            .filter(|node| node.state != NodeState::Dead)
-            .map(|node| (node.id, node.incarnation, node.role == NodeRole::Storage))
-            .collect();
-        let orders = {
-            let mut detector = self.observations.detector.lock();
-            detector.expect(now(), expected);
-            detector.tick(now(), self.member.leads())
-        };
-        self.observations.ready.lock().retain(|(node, incarnation)| {
-            state.node(*node).is_some_and(|known| known.incarnation == *incarnation)
-        });
-        for order in orders {
-            match order {
-                Order::Probe(node, incarnation) => self.probe(&state, node, incarnation),
-                Order::MarkDead(node, incarnation) => {
-                    tracing::warn!(%node, %incarnation, "silent for too long: declaring it dead");
-                    self.propose(Command::MarkDead { node, incarnation }).await;
-                }
+            if let Some(fault) = self.member.fault() {
+                return Err(MemberError::Stopped(fault));
             }
+            states.mark_unchanged();
+            self.act().await?;
         }
-        self.act().await
-    }
-
-    fn probe(&mut self, state: &State, node: NodeId, incarnation: Boot) {
-        let address = state.node(node).map(|known| known.addresses.rpc.clone()).unwrap_or_default();
-        let time = self.options.times.interval;
-        self.probes.spawn(async move {
-            let answered = tokio::time::timeout(time, answers(&address)).await.unwrap_or(false);
-            (node, incarnation, answered)
-        });
     }
 
     /// Proposes what is to be done now, and again while that changes the state.
-    async fn act(&mut self) -> Result<(), MemberError> {
+    async fn act(&self) -> Result<(), MemberError> {
         self.check_cluster()?;
         self.record_itself().await;
         for _ in 0..ROUNDS_MAX {
@@ -198,9 +120,10 @@ impl Governor {
             })];
         };
         let now_ms = wall_ms();
-        let mut commands = self.activations(state);
+        let mut commands = self.deaths(state);
+        commands.extend(self.activations(state));
         commands.extend(self.first_placement(state, now_ms));
-        let heard = self.observations.detector.lock().heard_lately(now());
+        let heard = self.observations.heard_lately();
         let grants = failover(state, &heard);
         if !grants.is_empty() {
             commands.push(Command::Grant { items: grants });
@@ -210,10 +133,19 @@ impl Governor {
         commands
     }
 
+    fn deaths(&self, state: &State) -> Vec<Command> {
+        let silent = self.observations.silent();
+        let living = state.nodes().filter(|node| node.state != NodeState::Dead);
+        let dead = living.filter(|node| silent.contains(&(node.id, node.incarnation)));
+        let dead = dead.inspect(|node| {
+            tracing::warn!(node = %node.id, incarnation = %node.incarnation, "silent for too long: declaring it dead");
+        });
+        dead.map(|node| Command::MarkDead { node: node.id, incarnation: node.incarnation }).collect()
+    }
+
     fn activations(&self, state: &State) -> Vec<Command> {
-        let ready = self.observations.ready.lock();
         let joining = state.nodes().filter(|node| node.state == NodeState::Joining);
-        let joining = joining.filter(|node| ready.contains(&(node.id, node.incarnation)));
+        let joining = joining.filter(|node| self.observations.is_ready(node.id, node.incarnation));
         joining.map(|node| Command::ActivateNode { node: node.id, incarnation: node.incarnation }).collect()
     }
 
@@ -260,14 +192,4 @@ fn gone(state: &State) -> impl Iterator<Item = NodeId> + '_ {
     };
     let dead = state.nodes().filter(|node| node.role == NodeRole::Storage && node.state == NodeState::Dead);
     dead.map(|node| node.id).filter(move |id| !state.placement().partitions.is_empty() && !holds(*id))
-}
-
-/// Whether a process behind this address says anything at all; a stopped one accepts connections but says nothing.
-async fn answers(address: &str) -> bool {
-    let asked = async {
-        let mut stream = TcpStream::connect(address).await?;
-        stream.write_all(HTTP2_HELLO).await?;
-        stream.read(&mut [0; 1]).await
-    };
-    matches!(asked.await, Ok(1))
 }

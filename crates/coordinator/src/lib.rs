@@ -21,6 +21,7 @@ pub mod server;
 pub mod state;
 
 mod governor;
+mod lookout;
 
 pub use config::{Config, Flags};
 pub use options::{Options, Times};

@@ -31,7 +31,8 @@ use zepto_proto::coordinate::members_server::MembersServer;
 use zepto_tls::Tls;
 
 use crate::beat;
-use crate::governor::{Governor, Observations};
+use crate::governor::Governor;
+use crate::lookout::Observations;
 use crate::member::service::MemberService;
 use crate::member::{Member, MemberError};
 use crate::options::Options;
