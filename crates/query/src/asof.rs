@@ -11,7 +11,7 @@ mod push_down;
 
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, TimeUnit};
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
@@ -23,8 +23,8 @@ use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext
 use datafusion::logical_expr::type_coercion::binary::comparison_coercion;
 use datafusion::logical_expr::utils::split_conjunction_owned;
 use datafusion::logical_expr::{
-    BinaryExpr, ColumnarValue, Expr, ExprSchemable, Extension, Join, LogicalPlan, Operator,
-    UserDefinedLogicalNode, Volatility, create_udf,
+    BinaryExpr, ColumnarValue, Expr, ExprSchemable, Extension, Join, LogicalPlan, Operator, ScalarUDF,
+    Signature, SimpleScalarUDF, TypeSignature, UserDefinedLogicalNode, Volatility,
 };
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
@@ -36,6 +36,7 @@ pub(crate) use self::push_down::PushBelowAsOf;
 use self::node::AsOfJoin;
 use crate::error::{external, from_datafusion};
 use crate::statement::ASOF_MARKER;
+use crate::statement::tolerance::NANOSECONDS;
 
 /// Which right row is taken: the nearest whose time satisfies `left time <op> right time`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -50,11 +51,38 @@ pub(crate) enum Match {
     After,
 }
 
+/// How rows are joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct How {
+    /// Which right row is taken.
+    pub(crate) kind: Match,
+    /// How far away it may be, in what the times count; None: however far.
+    pub(crate) tolerance: Option<u64>,
+    /// Whether left rows without a match are kept.
+    pub(crate) outer: bool,
+}
+
+impl How {
+    /// Whether two times are near enough.
+    pub(crate) fn is_near(self, time: i64, other: i64) -> bool {
+        self.tolerance.is_none_or(|most| time.abs_diff(other) <= most)
+    }
+}
+
+impl std::fmt::Display for How {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.outer { "left" } else { "inner" })?;
+        self.tolerance.map_or(Ok(()), |most| write!(f, ", tolerance={most}"))
+    }
+}
+
 /// Registers the function that marks a join condition. It has no value: a mark that is left over is an error.
 pub(crate) fn register(state: &mut SessionState) -> zepto_common::Result<()> {
     let misplaced = Arc::new(|_: &[ColumnarValue]| plan_err!("ASOF condition outside of a join"));
-    let marker = create_udf(ASOF_MARKER, vec![], DataType::Boolean, Volatility::Volatile, misplaced);
-    state.register_udf(Arc::new(marker)).map_err(from_datafusion)?;
+    let signature =
+        Signature::one_of(vec![TypeSignature::Nullary, TypeSignature::Any(1)], Volatility::Volatile);
+    let marker = SimpleScalarUDF::new_with_signature(ASOF_MARKER, signature, DataType::Boolean, misplaced);
+    state.register_udf(Arc::new(ScalarUDF::new_from_impl(marker))).map_err(from_datafusion)?;
     Ok(())
 }
 
@@ -74,12 +102,49 @@ pub(crate) fn replace_marked(plan: LogicalPlan) -> Result<LogicalPlan> {
 
 /// The schemas of left and right input, if the node is an ASOF LEFT JOIN.
 pub(crate) fn outer_inputs(node: &Extension) -> Option<[DFSchemaRef; 2]> {
-    let join = node.node.as_any().downcast_ref::<AsOfJoin>().filter(|join| join.outer)?;
+    let join = node.node.as_any().downcast_ref::<AsOfJoin>().filter(|join| join.how.outer)?;
     Some([join.left.schema().clone(), join.right.schema().clone()])
 }
 
 fn is_marker(expr: &Expr) -> bool {
     matches!(expr, Expr::ScalarFunction(ScalarFunction { func, .. }) if func.name() == ASOF_MARKER)
+}
+
+/// The tolerance that a mark has, as it was written.
+fn distance_of(marker: &Expr) -> Option<String> {
+    let Expr::ScalarFunction(mark) = marker else { return None };
+    let mut argument = mark.args.first()?;
+    while let Expr::Alias(alias) = argument {
+        argument = &alias.expr;
+    }
+    let Expr::Literal(text, _) = argument else { return None };
+    text.try_as_str().flatten().map(str::to_owned)
+}
+
+/// A tolerance in what times of this type count.
+fn distance_in(distance: &str, times: &DataType) -> Result<u64> {
+    let refused =
+        |why: &str| Err(external(Error::new(ErrorCode::IllegalTypeOfArgument, format!("TOLERANCE {why}"))));
+    let (count, nanos) = match distance.strip_suffix(NANOSECONDS) {
+        Some(count) => (count, true),
+        None => (distance, false),
+    };
+    let Ok(count) = count.parse::<u64>() else { return refused("is a number") };
+    let per_tick = match times {
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => 1,
+        DataType::Timestamp(TimeUnit::Microsecond, _) => 1_000,
+        DataType::Timestamp(TimeUnit::Millisecond, _) => 1_000_000,
+        DataType::Timestamp(TimeUnit::Second, _) => 1_000_000_000,
+        DataType::Date32 => 86_400_000_000_000,
+        ty if ty.is_integer() && nanos => return refused("of a column of numbers has no unit"),
+        ty if ty.is_integer() => return Ok(count),
+        other => return refused(&format!("cannot be had for a column of type {other}")),
+    };
+    match nanos {
+        // Times differ by whole ticks: what is below one says nothing.
+        true => Ok(count / per_tick),
+        false => refused("of a column of times needs a unit, such as 5 SECOND"),
+    }
 }
 
 /// A condition as written: the pass over operators puts a conversion to Bool around what may not be one.
@@ -116,10 +181,12 @@ fn as_of(join: Join) -> Result<LogicalPlan> {
     let (left, right) = (join.left.schema().clone(), join.right.schema().clone());
     let mut keys = Vec::new();
     let mut time: Option<(Expr, Expr, Match)> = None;
+    let mut distance = None;
     let conditions = join.filter.map(split_conjunction_owned).unwrap_or_default();
     for condition in conditions.into_iter().flat_map(|condition| split_conjunction_owned(bare(condition))) {
         let condition = bare(condition);
         if is_marker(&condition) {
+            distance = distance_of(&condition);
             continue;
         }
         let text = condition.to_string();
@@ -138,8 +205,10 @@ fn as_of(join: Join) -> Result<LogicalPlan> {
         }
     }
     let time = time.ok_or_else(|| invalid("ASOF JOIN needs an inequality such as a.ts >= b.ts"))?;
-    let outer = join.join_type == JoinType::Left;
-    let node = AsOfJoin::new(join.left, join.right, keys, time, outer, join.schema);
+    let times = time.0.get_type(&left)?;
+    let tolerance = distance.map(|distance| distance_in(&distance, &times)).transpose()?;
+    let how = How { kind: time.2, tolerance, outer: join.join_type == JoinType::Left };
+    let node = AsOfJoin::new(join.left, join.right, keys, (time.0, time.1), how, join.schema);
     Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
 }
 
@@ -208,11 +277,10 @@ impl ExtensionPlanner for AsOfPlanner {
         };
         let keys: Result<Vec<_>> =
             node.keys.iter().map(|(a, b)| Ok((physical(a, left)?, physical(b, right)?))).collect();
-        let (a, b, kind) = &node.time;
+        let (a, b) = &node.time;
         let time = (physical(a, left)?, physical(b, right)?);
         let schema = node.schema.inner().clone();
-        let exec =
-            AsOfJoinExec::new(left_plan.clone(), right_plan.clone(), keys?, time, *kind, node.outer, schema);
+        let exec = AsOfJoinExec::new(left_plan.clone(), right_plan.clone(), keys?, time, node.how, schema);
         Ok(Some(Arc::new(exec)))
     }
 }

@@ -26,6 +26,7 @@ mod show;
 mod tables;
 #[cfg(test)]
 mod tests;
+pub(crate) mod tolerance;
 mod totals;
 mod values_function;
 

@@ -21,7 +21,7 @@ use datafusion::physical_plan::{
 use futures::{StreamExt, TryStreamExt};
 use tokio::sync::OnceCell;
 
-use super::Match;
+use super::How;
 use super::lookup::Lookup;
 use crate::functions::{Meter, copied_rows};
 
@@ -43,8 +43,7 @@ pub(crate) struct AsOfJoinExec {
     right: Arc<dyn ExecutionPlan>,
     keys: Pairs,
     time: (Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>),
-    kind: Match,
-    outer: bool,
+    how: How,
     schema: SchemaRef,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
@@ -57,8 +56,7 @@ impl AsOfJoinExec {
         right: Arc<dyn ExecutionPlan>,
         keys: Pairs,
         time: (Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>),
-        kind: Match,
-        outer: bool,
+        how: How,
         schema: SchemaRef,
     ) -> Self {
         let properties = PlanProperties::new(
@@ -72,8 +70,7 @@ impl AsOfJoinExec {
             right,
             keys,
             time,
-            kind,
-            outer,
+            how,
             schema,
             properties: Arc::new(properties),
             metrics: ExecutionPlanMetricsSet::new(),
@@ -103,24 +100,19 @@ impl AsOfJoinExec {
         (&self.time.0, &self.time.1)
     }
 
-    /// Which right row is taken.
-    pub(crate) fn kind(&self) -> Match {
-        self.kind
-    }
-
-    /// Whether left rows without a match are kept.
-    pub(crate) fn is_outer(&self) -> bool {
-        self.outer
+    /// How rows are joined.
+    pub(crate) fn how(&self) -> How {
+        self.how
     }
 }
 
 impl DisplayAs for AsOfJoinExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "AsOfJoinExec: {}, on=[", if self.outer { "left" } else { "inner" })?;
+        write!(f, "AsOfJoinExec: {}, on=[", self.how)?;
         for (i, (a, b)) in self.keys.iter().enumerate() {
             write!(f, "{}{a} = {b}", if i > 0 { ", " } else { "" })?;
         }
-        write!(f, "], match={:?}({}, {})", self.kind, self.time.0, self.time.1)
+        write!(f, "], match={:?}({}, {})", self.how.kind, self.time.0, self.time.1)
     }
 }
 
@@ -170,8 +162,7 @@ impl ExecutionPlan for AsOfJoinExec {
             right,
             self.keys.clone(),
             self.time.clone(),
-            self.kind,
-            self.outer,
+            self.how,
             self.schema.clone(),
         )))
     }
@@ -186,8 +177,7 @@ impl ExecutionPlan for AsOfJoinExec {
         let join = Arc::new(Probe {
             keys: self.keys.clone(),
             time: self.time.clone(),
-            kind: self.kind,
-            outer: self.outer,
+            how: self.how,
             schema: self.schema.clone(),
             collected: self.collected.clone(),
         });
@@ -214,8 +204,7 @@ impl ExecutionPlan for AsOfJoinExec {
 struct Probe {
     keys: Pairs,
     time: (Arc<dyn PhysicalExpr>, Arc<dyn PhysicalExpr>),
-    kind: Match,
-    outer: bool,
+    how: How,
     schema: SchemaRef,
     collected: Arc<OnceCell<Arc<Right>>>,
 }
@@ -240,7 +229,7 @@ impl Probe {
             let rows = concat_batches(&schema, &batches)?;
             drop(batches);
             let keys: Result<Vec<ArrayRef>> = self.keys.iter().map(|(_, b)| evaluate(b, &rows)).collect();
-            let lookup = Lookup::new(&keys?, &evaluate(&self.time.1, &rows)?, self.kind)?;
+            let lookup = Lookup::new(&keys?, &evaluate(&self.time.1, &rows)?, self.how)?;
             memory.try_resize(rows.get_array_memory_size() + lookup.memory())?;
             Ok::<_, datafusion::common::DataFusionError>(Arc::new(Right { rows, lookup, _memory: memory }))
         });
@@ -250,7 +239,7 @@ impl Probe {
     fn join(&self, left: &RecordBatch, right: &Right) -> Result<RecordBatch> {
         let keys: Result<Vec<ArrayRef>> = self.keys.iter().map(|(a, _)| evaluate(a, left)).collect();
         let found: UInt32Array = right.lookup.find(&keys?, &evaluate(&self.time.0, left)?)?;
-        let (left, found) = match self.outer {
+        let (left, found) = match self.how.outer {
             true => (left.clone(), found),
             false => {
                 let matched = is_not_null(&found)?;

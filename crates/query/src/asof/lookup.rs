@@ -8,7 +8,7 @@ use datafusion::common::Result;
 use hashbrown::HashMap;
 use zepto_common::error::{Error, ErrorCode};
 
-use super::Match;
+use super::{How, Match};
 use crate::error::external;
 
 /// The right rows of one key: time and row number, ascending by both.
@@ -19,15 +19,15 @@ type Rows = Vec<(i64, u32)>;
 pub(super) struct Lookup {
     converter: Option<RowConverter>,
     by_key: HashMap<Vec<u8>, Rows, foldhash::fast::RandomState>,
-    kind: Match,
+    how: How,
 }
 
 impl Lookup {
     /// Of right rows with these keys (possibly none) and times.
-    pub(super) fn new(keys: &[ArrayRef], times: &ArrayRef, kind: Match) -> Result<Self> {
+    pub(super) fn new(keys: &[ArrayRef], times: &ArrayRef, how: How) -> Result<Self> {
         let fields: Vec<SortField> = keys.iter().map(|key| SortField::new(key.data_type().clone())).collect();
         let converter = if fields.is_empty() { None } else { Some(RowConverter::new(fields)?) };
-        let mut lookup = Self { converter, by_key: HashMap::default(), kind };
+        let mut lookup = Self { converter, by_key: HashMap::default(), how };
         let order = order_keys(times)?;
         let valid = |row: usize| times.is_valid(row) && keys.iter().all(|key| key.is_valid(row));
         match &lookup.converter {
@@ -90,13 +90,13 @@ impl Lookup {
     }
 
     fn nearest(&self, rows: &Rows, time: i64) -> Option<u32> {
-        let at = match self.kind {
+        let at = match self.how.kind {
             Match::AtOrBefore => rows.partition_point(|&(t, _)| t <= time).checked_sub(1)?,
             Match::Before => rows.partition_point(|&(t, _)| t < time).checked_sub(1)?,
             Match::AtOrAfter => last_of_equal(rows, rows.partition_point(|&(t, _)| t < time)),
             Match::After => last_of_equal(rows, rows.partition_point(|&(t, _)| t <= time)),
         };
-        rows.get(at).map(|&(_, row)| row)
+        rows.get(at).filter(|&&(other, _)| self.how.is_near(time, other)).map(|&(_, row)| row)
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use datafusion::common::{DFSchemaRef, Result, plan_err};
 use datafusion::logical_expr::{Expr, LogicalPlan, UserDefinedLogicalNodeCore};
 
-use super::Match;
+use super::How;
 
 /// An as-of join of two plans.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -17,9 +17,8 @@ pub(crate) struct AsOfJoin {
     /// Pairs (left, right) that must be equal, of one type each.
     pub(super) keys: Vec<(Expr, Expr)>,
     /// Left and right time, of one type.
-    pub(super) time: (Expr, Expr, Match),
-    /// Whether left rows without a match are kept.
-    pub(super) outer: bool,
+    pub(super) time: (Expr, Expr),
+    pub(super) how: How,
     /// Left columns, then right columns.
     pub(super) schema: DFSchemaRef,
 }
@@ -29,11 +28,11 @@ impl AsOfJoin {
         left: Arc<LogicalPlan>,
         right: Arc<LogicalPlan>,
         keys: Vec<(Expr, Expr)>,
-        time: (Expr, Expr, Match),
-        outer: bool,
+        time: (Expr, Expr),
+        how: How,
         schema: DFSchemaRef,
     ) -> Self {
-        Self { left, right, keys, time, outer, schema }
+        Self { left, right, keys, time, how, schema }
     }
 }
 
@@ -63,11 +62,11 @@ impl UserDefinedLogicalNodeCore for AsOfJoin {
     }
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "AsOfJoin: {}", if self.outer { "left" } else { "inner" })?;
+        write!(f, "AsOfJoin: {}", self.how)?;
         for (a, b) in &self.keys {
             write!(f, ", {a} = {b}")?;
         }
-        write!(f, ", {} {:?} {}", self.time.0, self.time.2, self.time.1)
+        write!(f, ", {} {:?} {}", self.time.0, self.how.kind, self.time.1)
     }
 
     fn with_exprs_and_inputs(&self, mut exprs: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
@@ -87,15 +86,8 @@ impl UserDefinedLogicalNodeCore for AsOfJoin {
         let (Some(a), Some(b)) = (times.next(), times.next()) else {
             return plan_err!("an ASOF join has two times");
         };
-        let schema = schema_of(&left, &right, self.outer)?;
-        Ok(Self {
-            left: Arc::new(left),
-            right: Arc::new(right),
-            keys,
-            time: (a, b, self.time.2),
-            outer: self.outer,
-            schema,
-        })
+        let schema = schema_of(&left, &right, self.how.outer)?;
+        Ok(Self { left: Arc::new(left), right: Arc::new(right), keys, time: (a, b), how: self.how, schema })
     }
 
     /// Any column may be left out of an input: the output is what the inputs have.

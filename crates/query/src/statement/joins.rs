@@ -1,6 +1,7 @@
 //! Token pass over a query: what sqlparser cannot parse is put into a form that it can.
 //!
-//! - `ASOF [LEFT] JOIN t ON …` becomes a plain join whose condition begins with a call of [`ASOF_MARKER`];
+//! - `ASOF [LEFT] JOIN t ON … [TOLERANCE …]` becomes a plain join whose condition begins with a call of [`ASOF_MARKER`],
+//!   with the tolerance as its argument;
 //! - `LATEST ON ts PARTITION BY k` becomes `QUALIFY` of [`LATEST_MARKER`] over `row_number()`;
 //! - `FINAL`, `GLOBAL` and the `ALL` strictness say nothing here and go.
 
@@ -9,6 +10,7 @@ use zepto_common::error::{Error, ErrorCode, Result};
 
 use super::cursor::{Cursor, is_word};
 use super::params::word;
+use super::tolerance;
 
 /// The function whose call marks a join condition as an as-of one.
 pub(crate) const ASOF_MARKER: &str = "__asof_join";
@@ -106,7 +108,7 @@ fn asof_at(tokens: &[TokenWithSpan]) -> Option<(usize, bool)> {
     })
 }
 
-fn rewrite_asof(tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
+fn rewrite_asof(mut tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
     let mut out = Vec::with_capacity(tokens.len());
     let mut i = 0;
     while i < tokens.len() {
@@ -133,10 +135,9 @@ fn rewrite_asof(tokens: Vec<TokenWithSpan>) -> Result<Vec<TokenWithSpan>> {
         let left_name = left_relation(&out);
         out.extend(right);
         i = end + 1;
-        out.push(at(word("ON"), span));
-        for token in [word(ASOF_MARKER), Token::LParen, Token::RParen, word("AND")] {
-            out.push(at(token, span));
-        }
+        let distance = tolerance::take_out(&mut tokens, i)?.map(Token::SingleQuotedString);
+        let mark = [word("ON"), word(ASOF_MARKER), Token::LParen].into_iter().chain(distance);
+        out.extend(mark.chain([Token::RParen, word("AND")]).map(|token| at(token, span)));
         if clause == Clause::Using {
             i = using_as_condition(&tokens, i, &left_name, &right_name, &mut out)?;
         }

@@ -80,13 +80,13 @@ fn merge_of(join: &AsOfJoinExec, used: &[usize]) -> Option<AsOfMergeExec> {
     if !sorted || types.0 != types.1 || types.0.is_floating() || units.0 != units.1 {
         return None;
     }
-    let which = match join.kind() {
+    let which = match join.how().kind {
         Match::AtOrBefore => Nearest::AtOrBefore,
         Match::Before => Nearest::Before,
         Match::AtOrAfter => Nearest::AtOrAfter,
         Match::After => Nearest::After,
     };
-    let made = Join::new(&left, &right, used, which, join.is_outer(), join.schema())?;
+    let made = Join::new(&left, &right, used, (which, join.how()), join.schema())?;
     AsOfMergeExec::new(made, left.scan, right.scan)
 }
 

@@ -66,8 +66,11 @@ fn question(dice: &mut Dice) -> String {
     ]);
     let condition =
         dice.pick(&["", "", "WHERE l.ts > fromUnixTimestamp64Milli(100000)", "WHERE l.x % 3 = 0"]);
+    let near = dice.pick(&["", "", "TOLERANCE 2 SECOND", "TOLERANCE 700ms", "TOLERANCE INTERVAL 1 MINUTE"]);
     let nulls = dice.pick(&["", "SETTINGS join_use_nulls = 1"]);
-    format!("SELECT {columns} FROM {left} {kind} {right} ON l.k = r.k AND l.ts {op} r.ts {condition} {nulls}")
+    format!(
+        "SELECT {columns} FROM {left} {kind} {right} ON l.k = r.k AND l.ts {op} r.ts {near} {condition} {nulls}"
+    )
 }
 
 async fn live(seed: u64, key: (&str, fn(u64) -> String), cold: bool, questions: usize) -> Tally {
@@ -110,6 +113,76 @@ async fn merged_joins_are_those_of_the_generic_plan() {
         tally.add(live(seed, KEYS[seed as usize % 3], seed % 2 == 1, 48).await);
     }
     tally.assert_at_least(450);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tolerance_takes_the_matches_away_that_are_farther() {
+    let mut dice = Dice(77);
+    let mut pair = Pair::new();
+    for table in ["l", "r"] {
+        let create = format!(
+            "CREATE TABLE {table} (k Int64, ts DateTime64(3), x UInt64, v Nullable(Int32), s LowCardinality(String)) \
+             ENGINE = MergeTree ORDER BY (k, ts)"
+        );
+        pair.bench.rows(&create).await;
+    }
+    let (mut left, mut right, mut nearer) = (0, 0, 0);
+    for event in 0..6 {
+        insert(&pair, &mut dice, "l", KEYS[1].1, &mut left, event * 50).await;
+        if right < 700 {
+            insert(&pair, &mut dice, "r", KEYS[1].1, &mut right, event * 50).await;
+        }
+        if event == 2 {
+            pair.seal(true).await;
+        }
+        for (op, milliseconds) in [(">=", 0), (">", 300), (">=", 5_000), ("<=", 700), ("<", 2_000)] {
+            let columns = "SELECT l.x AS a, r.x AS b, l.ts AS t, r.ts AS u FROM l";
+            let condition = format!("ON l.k = r.k AND l.ts {op} r.ts");
+            let all = format!("{columns} ASOF JOIN r {condition}");
+            let inner = format!("{all} TOLERANCE {milliseconds} MILLISECOND");
+            let far = "abs(toUnixTimestamp64Milli(t) - toUnixTimestamp64Milli(u))";
+            let kept = pair
+                .bench
+                .rows(&format!("SELECT a, b FROM ({all}) WHERE {far} <= {milliseconds} ORDER BY a"))
+                .await;
+            let whole = pair.bench.rows(&format!("SELECT count() FROM ({all})")).await;
+            nearer += usize::from(!kept.is_empty() && whole[0] != kept.len().to_string());
+            pair.ask(OPERATOR, &inner).await;
+            let got = pair.bench.rows(&format!("SELECT a, b FROM ({inner}) ORDER BY a")).await;
+            assert_eq!(got, kept, "{inner}");
+            // A left join keeps the others, with nothing beside them.
+            let outer =
+                format!("{columns} ASOF LEFT JOIN r {condition} TOLERANCE {milliseconds} MILLISECOND");
+            pair.ask(OPERATOR, &outer).await;
+            let matched = format!("SELECT count(), count(b) FROM ({outer}) SETTINGS join_use_nulls = 1");
+            assert_eq!(pair.bench.rows(&matched).await, [format!("{left} {}", kept.len())], "{outer}");
+        }
+    }
+    assert!(nearer >= 15, "only {nearer} tolerances were between all and none");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tolerance_has_a_unit_where_times_are_ordered_and_none_where_numbers_are() {
+    let bench = Bench::new();
+    bench
+        .rows("CREATE TABLE l (k Int64, ts DateTime, d Date, n UInt64) ENGINE = MergeTree ORDER BY (k, ts)")
+        .await;
+    bench
+        .rows("INSERT INTO l VALUES (1, 100, '2024-01-05', 18446744073709551615), (1, 90, '2024-01-02', 5)")
+        .await;
+    let count = async |on: &str| {
+        bench.rows(&format!("SELECT count() FROM l ASOF JOIN l AS r ON l.k = r.k AND {on}")).await
+    };
+    assert_eq!(count("l.ts > r.ts TOLERANCE 9s").await, ["0"]);
+    assert_eq!(count("l.ts > r.ts TOLERANCE 10500 ms").await, ["1"]);
+    assert_eq!(count("l.d > r.d TOLERANCE 71 HOURS").await, ["0"]);
+    assert_eq!(count("l.d > r.d TOLERANCE 3 DAY").await, ["1"]);
+    assert_eq!(count("l.n > r.n TOLERANCE 1000").await, ["0"]);
+    assert_eq!(count("l.n > r.n").await, ["1"]);
+    for on in ["l.ts > r.ts TOLERANCE 10", "l.n > r.n TOLERANCE 5s"] {
+        let sql = format!("SELECT count() FROM l ASOF JOIN l AS r ON l.k = r.k AND {on}");
+        assert_eq!(bench.code(&sql).await, ErrorCode::IllegalTypeOfArgument, "{sql}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -85,7 +85,7 @@ impl DisplayAs for AsOfMergeExec {
         write!(
             f,
             "AsOfMergeExec: {}, left={}, right={}, left_rows={}, right_rows={}, partitions={}",
-            if self.join.outer { "left" } else { "inner" },
+            self.join.how,
             self.join.tables[0],
             self.join.tables[1],
             rows(|both| both.left.rows),

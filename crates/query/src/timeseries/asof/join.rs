@@ -11,6 +11,7 @@ use zepto_common::PartitionId;
 use zepto_common::schema::TableSchema;
 use zepto_engine::series::{NO_ROW, Nearest, in_order, nearest};
 
+use crate::asof::How;
 use crate::functions::{Meter, copied_rows};
 use crate::timeseries::keys::{Keys, Stretch, key_column};
 use crate::timeseries::load::{Loaded, Loader, Read};
@@ -40,8 +41,7 @@ pub(super) struct Join {
     right: Loader,
     origins: Vec<Origin>,
     which: Nearest,
-    /// Whether left rows without a match are kept.
-    pub(super) outer: bool,
+    pub(super) how: How,
     pub(super) schema: SchemaRef,
     /// The tables' names.
     pub(super) tables: [String; 2],
@@ -68,6 +68,25 @@ struct Matched {
     found: Vec<u32>,
     /// Ascending; neighbours are joined.
     rows: Vec<Range<usize>>,
+}
+
+impl Matched {
+    /// The first stretch of rows with a match among these; empty, at their end, when there is none.
+    fn next_matched(&self, among: Range<usize>) -> Range<usize> {
+        let is_matched = |at: &usize| self.found[*at] != NO_ROW;
+        let start = among.clone().find(is_matched).unwrap_or(among.end);
+        let end = (start..among.end).find(|at| !is_matched(at)).unwrap_or(among.end);
+        start..end
+    }
+
+    /// These rows are given, behind those before.
+    fn give(&mut self, rows: Range<usize>) {
+        match self.rows.last_mut().filter(|last| last.end == rows.start) {
+            Some(last) => last.end = rows.end,
+            None if rows.is_empty() => {}
+            None => self.rows.push(rows),
+        }
+    }
 }
 
 /// A partition whose right rows are found, given batch by batch.
@@ -114,8 +133,7 @@ impl Join {
         left: &Side<'_>,
         right: &Side<'_>,
         used: &[usize],
-        which: Nearest,
-        outer: bool,
+        (which, how): (Nearest, How),
         schema: SchemaRef,
     ) -> Option<Self> {
         let width = left.columns.len();
@@ -141,7 +159,7 @@ impl Join {
             })
             .collect();
         let tables = [left.table().name.to_string(), right.table().name.to_string()];
-        Some(Self { left: loaders.0, right: loaders.1, origins: origins?, which, outer, schema, tables })
+        Some(Self { left: loaders.0, right: loaders.1, origins: origins?, which, how, schema, tables })
     }
 
     /// About how many bytes loading a partition copies.
@@ -236,21 +254,17 @@ impl Join {
         for stretch in stretches {
             let of_source = &mut matched[stretch.source];
             let found = &mut of_source.found[stretch.rows.clone()];
-            nearest(&left[stretch.source].ticks[stretch.rows.clone()], ticks, self.which, found);
-            for found in found.iter_mut().filter(|found| **found != NO_ROW) {
-                *found = row(*found);
+            let times = &left[stretch.source].ticks[stretch.rows.clone()];
+            nearest(times, ticks, self.which, found);
+            for (found, time) in found.iter_mut().zip(times).filter(|(found, _)| **found != NO_ROW) {
+                let near = self.how.is_near(*time, ticks[*found as usize]);
+                *found = if near { row(*found) } else { NO_ROW };
             }
-            let mut rows = stretch.rows.clone();
-            if !self.outer {
-                // Those without a match are the first or the last of a key.
-                let none = |at: &usize| of_source.found[*at] == NO_ROW;
-                rows.start = rows.clone().find(|at| !none(at)).unwrap_or(rows.end);
-                rows.end = rows.clone().rfind(|at| !none(at)).map_or(rows.start, |last| last + 1);
-            }
-            match of_source.rows.last_mut().filter(|last| last.end == rows.start) {
-                Some(last) => last.end = rows.end,
-                None if rows.is_empty() => {}
-                None => of_source.rows.push(rows),
+            let mut rest = stretch.rows.clone();
+            while !rest.is_empty() {
+                let rows = if self.how.outer { rest.clone() } else { of_source.next_matched(rest) };
+                rest = rows.end..stretch.rows.end;
+                of_source.give(rows);
             }
         }
     }
@@ -268,7 +282,7 @@ impl Join {
             [range] => matched.found[range.clone()].to_vec(),
             many => many.iter().flat_map(|range| &matched.found[range.clone()]).copied().collect(),
         };
-        let nulls = (self.outer && found.contains(&NO_ROW))
+        let nulls = (self.how.outer && found.contains(&NO_ROW))
             .then(|| found.iter().map(|row| *row != NO_ROW).collect::<arrow::buffer::NullBuffer>());
         let found = UInt32Array::new(found.into(), nulls);
         let picked = match group {
