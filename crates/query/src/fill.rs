@@ -1,15 +1,18 @@
-//! `ORDER BY x WITH FILL [FROM a] [TO b] [STEP c] [INTERPOLATE (y)]`: rows for the values that are missing.
+//! `ORDER BY x WITH FILL [FROM a] [TO b] [STEP c] [INTERPOLATE (y, z AS 0, w AS linear(w))]`: rows for the values that are
+//! missing.
 //!
 //! [`mark`] carries the clause through DataFusion's planner as a call of [`FILL_MARKER`] around the expression;
 //! [`replace_marked`] makes a [`node::Fill`] of the marked sort, and [`exec::FillExec`] runs it over the sorted rows.
 //! Entries of ORDER BY before the filled one divide the rows: each part is filled for itself, as in ClickHouse.
 
 mod exec;
+mod interpolation;
 mod node;
 mod values;
 
 use std::sync::Arc;
 
+use arrow::datatypes::Field;
 use async_trait::async_trait;
 use datafusion::catalog::Session;
 use datafusion::common::tree_node::Transformed;
@@ -22,18 +25,24 @@ use datafusion::physical_planner::{ExtensionPlanner, PhysicalPlanner};
 use sqlparser::ast::{self, OrderByKind, Query, Value};
 use zepto_common::error::{Error, ErrorCode};
 
+use self::interpolation::Interpolation;
 use self::node::Fill;
 use self::values::{Bounds, Step};
 use crate::error::external;
 use crate::functions::rewrites::{call, interval_text, number, text};
 
-/// The function around the expression that is filled: expression, FROM, TO, STEP, names to interpolate.
+/// The function around the expression that is filled: expression, FROM, TO, STEP, then of each column to interpolate its
+/// name, how, and the constant that stands there (or NULL).
 pub(crate) const FILL_MARKER: &str = "__fill";
+/// How a column is interpolated, as the marker says it.
+const PREVIOUS: &str = "previous";
+const LINEAR: &str = "linear";
+const CONSTANT: &str = "constant";
 
 /// Puts the clause of a query's last ORDER BY entry into a call.
 ///
 /// # Errors
-/// `NotImplemented` for several filled entries and for expressions in INTERPOLATE.
+/// `NotImplemented` for several filled entries and for other expressions in INTERPOLATE.
 pub(crate) fn mark(query: &mut Query) -> zepto_common::Result<()> {
     let Some(order) = &mut query.order_by else { return Ok(()) };
     let OrderByKind::Expressions(list) = &mut order.kind else { return Ok(()) };
@@ -61,16 +70,33 @@ pub(crate) fn mark(query: &mut Query) -> zepto_common::Result<()> {
             return refused("INTERPOLATE needs the names of its columns");
         };
         for column in exprs {
-            let plain =
-                column.expr.as_ref().is_none_or(|expr| *expr == ast::Expr::Identifier(column.column.clone()));
-            if !plain {
-                return refused("INTERPOLATE repeats the value before; expressions are not supported");
-            }
-            args.push(text(column.column.value));
+            let (how, constant) = match column.expr {
+                None => (PREVIOUS, null()),
+                Some(expr) if expr == ast::Expr::Identifier(column.column.clone()) => (PREVIOUS, null()),
+                Some(expr) if expr == call(LINEAR, vec![ast::Expr::Identifier(column.column.clone())]) => {
+                    (LINEAR, null())
+                }
+                Some(expr) if is_constant(&expr) => (CONSTANT, expr),
+                Some(_) => {
+                    return refused(
+                        "INTERPOLATE takes y, y AS constant and y AS linear(y); other expressions are not supported",
+                    );
+                }
+            };
+            args.extend([text(column.column.value), text(how.to_owned()), constant]);
         }
     }
     last.expr = call(FILL_MARKER, args);
     Ok(())
+}
+
+/// A number with its sign, a text or NULL.
+fn is_constant(expr: &ast::Expr) -> bool {
+    match expr {
+        ast::Expr::Value(_) => true,
+        ast::Expr::UnaryOp { op: ast::UnaryOperator::Minus, expr } => matches!(**expr, ast::Expr::Value(_)),
+        _ => false,
+    }
 }
 
 fn invalid(message: impl Into<String>) -> datafusion::common::DataFusionError {
@@ -119,11 +145,18 @@ fn filled(mut sort: Sort) -> Result<LogicalPlan> {
         let message = format!("WITH FILL needs a column of the result, not {by}");
         external(Error::new(ErrorCode::NotImplemented, message))
     })?;
-    let repeated = args.filter_map(|name| match bare(name) {
-        Expr::Literal(name, _) => name.try_as_str().flatten().map(str::to_owned),
+    let written = |expr: Expr| match bare(expr) {
+        Expr::Literal(text, _) => text.try_as_str().flatten().map(str::to_owned),
         _ => None,
-    });
-    let repeated: Vec<String> = repeated.collect();
+    };
+    let (mut interpolated, mut constants) = (Vec::new(), Vec::new());
+    while let (Some(name), Some(how), Some(constant)) = (args.next(), args.next(), args.next()) {
+        let (Some(name), Some(how)) = (written(name), written(how)) else {
+            return plan_err!("INTERPOLATE has names");
+        };
+        interpolated.push((name, how));
+        constants.push(bare(constant));
+    }
     let prefix: Option<Vec<Column>> = sort.expr.iter().map(|by| column_of(&by.expr, &sort.input)).collect();
     let prefix = prefix.ok_or_else(|| {
         external(Error::new(
@@ -136,7 +169,8 @@ fn filled(mut sort: Sort) -> Result<LogicalPlan> {
     sort.expr.push(last);
     let order = sort.expr.clone();
     let input = Arc::new(LogicalPlan::Sort(sort));
-    let node = Fill { input, order, prefix, column, descending, bounds: [from, to, step], repeated };
+    let node =
+        Fill { input, order, prefix, column, descending, bounds: [from, to, step], interpolated, constants };
     Ok(LogicalPlan::Extension(Extension { node: Arc::new(node) }))
 }
 
@@ -197,20 +231,21 @@ impl ExtensionPlanner for FillPlanner {
         bounds.check()?;
         let prefix: Result<Vec<usize>> =
             node.prefix.iter().map(|column| schema.index_of_column(column)).collect();
-        let repeated = (0..schema.fields().len())
-            .filter(|at| {
-                node.repeated
-                    .iter()
-                    .any(|name| name == crate::semantics::output_name(schema.field(*at).name()))
-            })
-            .collect();
+        let mut interpolated = Vec::new();
+        for ((name, how), expr) in node.interpolated.iter().zip(&node.constants) {
+            let named = |field: &Field| crate::semantics::output_name(field.name()) == name;
+            let fields = schema.fields().iter().enumerate().filter(|(_, field)| named(field));
+            for (at, field) in fields {
+                interpolated.push((at, Interpolation::of(how, &constant(expr)?, field)?));
+            }
+        }
         let order = node.order.iter().map(|by| {
             let expr = planner.create_physical_expr(&by.expr, schema, session, context)?;
             let options = arrow::compute::SortOptions { descending: !by.asc, nulls_first: by.nulls_first };
             Ok(datafusion::physical_expr::PhysicalSortExpr::new(expr, options))
         });
         let order: Result<Vec<_>> = order.collect();
-        let exec = exec::FillExec::new(input.clone(), order?, prefix?, at, bounds, repeated);
+        let exec = exec::FillExec::new(input.clone(), order?, prefix?, at, bounds, interpolated);
         Ok(Some(Arc::new(exec)))
     }
 }

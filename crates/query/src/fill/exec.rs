@@ -4,10 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions, UInt32Array};
-use arrow::compute::{cast, concat, concat_batches, partition, take};
+use arrow::compute::{cast, concat_batches, partition, take};
 use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, ScalarValue, internal_err};
+use datafusion::common::{Result, internal_err};
 use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::MemoryConsumer;
 use datafusion::physical_expr::{
@@ -21,9 +21,9 @@ use datafusion::physical_plan::{
 };
 use futures::TryStreamExt;
 
+use super::interpolation::{Interpolation, Places};
 use super::invalid;
 use super::values::Bounds;
-use crate::semantics::numbers::zero_of;
 
 /// Fills the missing rows of its sorted input.
 #[derive(Debug)]
@@ -42,8 +42,8 @@ struct Filling {
     /// The filled column.
     column: usize,
     bounds: Bounds,
-    /// Columns that repeat the row before.
-    repeated: Vec<usize>,
+    /// Columns whose cells of made rows are no zero values.
+    interpolated: Vec<(usize, Interpolation)>,
 }
 
 impl FillExec {
@@ -53,9 +53,9 @@ impl FillExec {
         prefix: Vec<usize>,
         column: usize,
         bounds: Bounds,
-        repeated: Vec<usize>,
+        interpolated: Vec<(usize, Interpolation)>,
     ) -> Self {
-        Self::over(input, order, Arc::new(Filling { prefix, column, bounds, repeated }))
+        Self::over(input, order, Arc::new(Filling { prefix, column, bounds, interpolated }))
     }
 
     fn over(input: Arc<dyn ExecutionPlan>, order: Vec<PhysicalSortExpr>, fill: Arc<Filling>) -> Self {
@@ -188,30 +188,28 @@ impl Filling {
                 made.push(value);
             }
         }
-        let (there, before, first) =
-            (UInt32Array::from(there), UInt32Array::from(before), UInt32Array::from(first));
         let count = there.len();
+        let places = Places {
+            there: UInt32Array::from(there),
+            before: UInt32Array::from(before),
+            part: UInt32Array::from(first),
+            ticks: made,
+            absent: absent as u32,
+        };
         let columns: Result<Vec<ArrayRef>> = rows
             .columns()
             .iter()
             .enumerate()
             .map(|(at, column)| {
                 if at == self.column {
-                    let made = made.iter().zip(&valid).map(|(value, valid)| valid.then_some(*value));
+                    let made = places.ticks.iter().zip(&valid).map(|(value, valid)| valid.then_some(*value));
                     return from_ticks(made.collect(), column.data_type());
                 }
                 if self.prefix.contains(&at) {
-                    return Ok(take(column, &first, None)?);
+                    return Ok(take(column, &places.part, None)?);
                 }
-                let nullable = rows.schema_ref().field(at).is_nullable();
-                let zero = if nullable {
-                    ScalarValue::try_from(column.data_type())?
-                } else {
-                    zero_of(column.data_type())?
-                };
-                let zero = cast(&zero.to_array()?, column.data_type())?;
-                let with_zero = concat(&[column.as_ref(), zero.as_ref()])?;
-                Ok(take(&with_zero, if self.repeated.contains(&at) { &before } else { &there }, None)?)
+                let how = self.interpolated.iter().find(|(of, _)| *of == at).map(|(_, how)| how);
+                places.column(column, how, rows.schema_ref().field(at).is_nullable())
             })
             .collect();
         let schema: SchemaRef = rows.schema();

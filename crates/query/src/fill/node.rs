@@ -20,8 +20,10 @@ pub(crate) struct Fill {
     pub(super) descending: bool,
     /// FROM, TO (NULL for none), STEP.
     pub(super) bounds: [Expr; 3],
-    /// Columns whose value before is repeated.
-    pub(super) repeated: Vec<String>,
+    /// Columns whose cells of made rows are found otherwise, and how.
+    pub(super) interpolated: Vec<(String, String)>,
+    /// What stands there, of each of them; NULL where it is found from rows.
+    pub(super) constants: Vec<Expr>,
 }
 
 impl PartialOrd for Fill {
@@ -45,7 +47,7 @@ impl UserDefinedLogicalNodeCore for Fill {
     }
 
     fn expressions(&self) -> Vec<Expr> {
-        self.bounds.to_vec()
+        self.bounds.iter().chain(&self.constants).cloned().collect()
     }
 
     fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -53,10 +55,11 @@ impl UserDefinedLogicalNodeCore for Fill {
         write!(f, "Fill: {} from {from} to {to} step {step}", self.column)
     }
 
-    fn with_exprs_and_inputs(&self, exprs: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
+    fn with_exprs_and_inputs(&self, mut exprs: Vec<Expr>, mut inputs: Vec<LogicalPlan>) -> Result<Self> {
+        let constants = exprs.split_off(exprs.len().min(self.bounds.len()));
         let (Some(input), Ok(bounds)) = (inputs.pop(), <[Expr; 3]>::try_from(exprs)) else {
             return plan_err!("WITH FILL has one input and three bounds");
         };
-        Ok(Self { input: Arc::new(input), bounds, ..self.clone() })
+        Ok(Self { input: Arc::new(input), bounds, constants, ..self.clone() })
     }
 }
