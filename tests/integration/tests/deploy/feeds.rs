@@ -175,6 +175,25 @@ fn the_process_tells_all_keys_that_are_written_wrong() -> Result<()> {
 }
 
 #[test]
+fn the_feeds_that_profiles_show_in_comments_are_good() -> Result<()> {
+    let chart = Chart::new(ROOT)?;
+    let folder = TempDir::new_in(ROOT)?;
+    for (profile, name) in [("iot-pilot", "tags"), ("auto-factory", "lines")] {
+        let text = file(&chart, &format!("profiles/{profile}.yaml"))?;
+        // All comments but the sentences.
+        let lines =
+            text.lines().filter(|line| !line.trim_start().starts_with("# A ") && !line.contains("docs/"));
+        let shown: Vec<String> = lines.map(|line| line.replacen("# ", "", 1)).collect();
+        let path = folder.path().join(profile);
+        fs::write(&path, shown.join("\n"))?;
+        let given = rendered(&chart, &["-f", &path.display().to_string()])?;
+        let (good, said) = ask(&given, "--check-config")?;
+        ensure!(good && given.contains(&format!("name: {name}")), "{profile}: {said}{given}");
+    }
+    Ok(())
+}
+
+#[test]
 fn another_feed_rolls_the_ingest_pods_and_no_others() -> Result<()> {
     let chart = Chart::new(ROOT)?;
     let sums = |arguments: &[&str]| {
