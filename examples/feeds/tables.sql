@@ -1,2 +1,2 @@
-/* where the feed of ticks.yaml puts its rows */ CREATE TABLE ticks (symbol LowCardinality(String), time DateTime64(9), price Float64, size Float64, source UInt32, arrived DateTime64(9)) ENGINE = MergeTree ORDER BY (symbol, time);
-/* and the messages that cannot be read */ CREATE TABLE dead (feed String, topic String, partition UInt32, offset UInt64, time DateTime64(9), error String, payload String) ENGINE = MergeTree ORDER BY (feed, time);
+/* where the feed of ticks.yaml puts its rows */ CREATE TABLE IF NOT EXISTS ticks (symbol LowCardinality(String), time DateTime64(9), price Float64, size Float64, source UInt32, arrived DateTime64(9)) ENGINE = MergeTree ORDER BY (symbol, time);
+/* and the messages that cannot be read */ CREATE TABLE IF NOT EXISTS dead (feed String, topic String, partition UInt32, offset UInt64, time DateTime64(9), error String, payload String) ENGINE = MergeTree ORDER BY (feed, time);

@@ -75,6 +75,7 @@
 {{- if and $v.auth.protectMetrics (not $v.auth.enabled) -}}
 {{- fail "auth.protectMetrics needs auth.enabled=true" -}}
 {{- end -}}
+{{- include "zeptodb.validateFeeds" . -}}
 {{- end -}}
 
 {{/* What was fixed when the cluster was founded, seen on the running one (a render without a cluster sees nothing). */}}

@@ -34,8 +34,18 @@ impl Chart {
     }
 
     fn words(&self, arguments: &[&str]) -> Vec<String> {
-        let profiles = self.folder.join("profiles").display().to_string();
-        arguments.iter().map(|word| word.replace("PROFILES", &profiles)).collect()
+        let folders = [
+            ("PROFILES", self.folder.join("profiles")),
+            ("EXAMPLES", project_file("examples")),
+            ("HERE", project_file("tests/integration/tests/deploy")),
+        ];
+        let here = |word: &&str| {
+            let replace = |word: String, (name, folder): &(&str, PathBuf)| {
+                word.replace(name, &folder.display().to_string())
+            };
+            folders.iter().fold((*word).to_owned(), replace)
+        };
+        arguments.iter().map(here).collect()
     }
 
     /// `helm lint --strict`.

@@ -91,6 +91,7 @@ fn every_helm_command_is_rendered() -> Result<()> {
                     let value = rest.next().with_context(|| command.clone())?;
                     let file = value.strip_prefix("deploy/helm/zeptodb/profiles/");
                     let value = file.map_or_else(|| value.clone(), |name| format!("PROFILES/{name}"));
+                    let value = value.replace("examples/", "EXAMPLES/");
                     arguments.extend([word.clone(), value]);
                 }
                 "-n" | "--timeout" => drop(rest.next()),
@@ -127,6 +128,7 @@ fn what_kubectl_names_is_there() -> Result<()> {
     }
     let kinds = [
         ("statefulset", "StatefulSet"),
+        ("deployment", "Deployment"),
         ("svc", "Service"),
         ("secret", "Secret"),
         ("hpa", "HorizontalPodAutoscaler"),

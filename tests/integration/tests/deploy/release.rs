@@ -23,7 +23,7 @@ use super::monitoring;
 
 const ROOT: &str = env!("CARGO_TARGET_TMPDIR");
 /// How long all pods may take until they are ready.
-const READY_WAIT: Duration = Duration::from_secs(120);
+pub(crate) const READY_WAIT: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(100);
 /// Values that make the release small enough for a test; nothing else differs from the defaults.
 const SMALL: &str =
@@ -32,11 +32,11 @@ const SMALL: &str =
 const OF_EVENTS: &[&str] = &["zepto_fenced_writes_total", "zepto_two_owners_total"];
 
 /// A pod's process; killed when dropped.
-struct Pod {
+pub(crate) struct Pod {
     name: String,
-    address: Ipv4Addr,
+    pub(crate) address: Ipv4Addr,
     /// Ports that the chart declares, by name.
-    ports: BTreeMap<String, u16>,
+    pub(crate) ports: BTreeMap<String, u16>,
     /// Where it said that it listens.
     listening: Value,
     child: Child,
@@ -51,16 +51,15 @@ impl Drop for Pod {
 }
 
 /// The release's objects, and what their names stand for here.
-struct Release {
-    manifests: Manifests,
+pub(crate) struct Release {
+    pub(crate) manifests: Manifests,
     folder: TempDir,
     /// Host names and paths of the release, longest first, and what they are here.
     names: Vec<(String, String)>,
 }
 
 impl Release {
-    fn new(chart: &Chart) -> Result<Self> {
-        let manifests = Manifests::parse(&chart.release("zeptodb", &["--set", SMALL])?)?;
+    pub(crate) fn new(manifests: Manifests) -> Result<Self> {
         let folder = TempDir::new_in(ROOT)?;
         // Three random bytes: two runs on a machine do not meet.
         let net: [u8; 2] = rand::random();
@@ -128,9 +127,12 @@ impl Release {
             }
             if let Some(name) = volume["secret"]["secretName"].as_str() {
                 let files = &self.manifests.get("Secret", name)?["data"];
-                for item in list(&volume["secret"]["items"]) {
-                    let content = STANDARD.decode(text(&files[text(&item["key"])]))?;
-                    fs::write(path.join(text(&item["path"])), content)?;
+                let all =
+                    files.as_object().into_iter().flatten().map(|(key, _)| (key.as_str(), key.as_str()));
+                let items = list(&volume["secret"]["items"]);
+                let some = items.iter().map(|item| (text(&item["key"]), text(&item["path"])));
+                for (key, file) in some.chain(all.filter(|_| items.is_empty())) {
+                    fs::write(path.join(file), STANDARD.decode(text(&files[key]))?)?;
                 }
             }
         }
@@ -171,13 +173,13 @@ impl Release {
         Ok(command)
     }
 
-    fn secret(&self, name: &str, key: &str) -> Result<String> {
+    pub(crate) fn secret(&self, name: &str, key: &str) -> Result<String> {
         let secret = self.manifests.get("Secret", name)?;
         Ok(String::from_utf8(STANDARD.decode(text(&secret["data"][key]))?)?)
     }
 
     /// Starts all pods of a workload.
-    fn start(&self, kind: &str, name: &str) -> Result<Vec<Pod>> {
+    pub(crate) fn start(&self, kind: &str, name: &str) -> Result<Vec<Pod>> {
         let workload = self.manifests.get(kind, name)?;
         let replicas = workload["spec"]["replicas"].as_u64().context("replicas")?;
         (0..replicas).map(|ordinal| self.start_pod(workload, &format!("{name}-{ordinal}"))).collect()
@@ -204,7 +206,7 @@ impl Release {
 }
 
 impl Pod {
-    fn get(&self, path: &str, key: Option<&str>) -> Result<(u16, String)> {
+    pub(crate) fn get(&self, path: &str, key: Option<&str>) -> Result<(u16, String)> {
         let address = SocketAddr::from((self.address, self.ports["http"]));
         let bearer = key.map(|key| format!("Bearer {key}"));
         let headers: Vec<(&str, &str)> = bearer.iter().map(|it| ("Authorization", it.as_str())).collect();
@@ -212,7 +214,7 @@ impl Pod {
         Ok((answer.status, answer.text()))
     }
 
-    fn await_ready(&self, until: Instant) -> Result<()> {
+    pub(crate) fn await_ready(&self, until: Instant) -> Result<()> {
         loop {
             let last = self.get("/ready", None);
             if last.as_ref().is_ok_and(|it| it.0 == 200) {
@@ -246,7 +248,7 @@ fn succeed(mut command: Command) -> Result<String> {
 #[test]
 fn a_rendered_release_becomes_ready_and_does_what_the_chart_says() -> Result<()> {
     let chart = Chart::new(ROOT)?;
-    let release = Release::new(&chart)?;
+    let release = Release::new(Manifests::parse(&chart.release("zeptodb", &["--set", SMALL])?)?)?;
     let until = Instant::now() + READY_WAIT;
     let mut pods = release.start("StatefulSet", "zeptodb-coordinator")?;
     pods.extend(release.start("StatefulSet", "zeptodb")?);
@@ -414,6 +416,14 @@ fn the_configuration_of_every_set_is_taken_by_the_programs() -> Result<()> {
     Ok(())
 }
 
+/// A file of a workload's volume `conf`.
+pub(crate) fn configuration<'a>(manifests: &'a Manifests, workload: &Value, file: &str) -> Result<&'a str> {
+    let volumes = list(&workload["spec"]["template"]["spec"]["volumes"]);
+    let volume = volumes.iter().find(|it| it["name"] == "conf").context("a volume conf")?;
+    let map = manifests.get("ConfigMap", text(&volume["configMap"]["name"]))?;
+    map["data"][file].as_str().with_context(|| format!("no {file} in {}", volume["configMap"]))
+}
+
 /// `--check-config` of a workload's program, with its arguments and environment.
 fn check(manifests: &Manifests, workload: &Value, folder: &Path, secret: &Path) -> Result<()> {
     let container = &workload["spec"]["template"]["spec"]["containers"][0];
@@ -421,10 +431,9 @@ fn check(manifests: &Manifests, workload: &Value, folder: &Path, secret: &Path) 
     let mut command = Command::new(program_named(program)?);
     command.env_clear().arg("--check-config");
     for word in list(&container["args"]).iter().map(text) {
-        let path = folder.join("zeptodb.conf");
-        if word.ends_with("/zeptodb.conf") {
-            let conf = &manifests.get("ConfigMap", "zeptodb")?["data"]["zeptodb.conf"];
-            fs::write(&path, text(conf))?;
+        if let Some(file) = word.strip_prefix("/etc/zeptodb/conf/") {
+            let path = folder.join(file);
+            fs::write(&path, configuration(manifests, workload, file)?)?;
             command.arg(&path);
         } else {
             command.arg(word);

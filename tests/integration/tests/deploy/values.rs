@@ -7,6 +7,10 @@ pub(crate) type Values = (&'static str, &'static [&'static str]);
 pub(crate) const SINGLE: &str =
     "cluster.enabled=false,replicaCount=1,autoscaling.enabled=false,podDisruptionBudget.enabled=false";
 
+/// A feed that any number of pods may share.
+const KAFKA: &str = r#"ingest.feeds=[{"name": "lines", "table": "lines", "deadLetter": "dead", "format": "CSV",
+    "kafka": {"brokers": ["kafka:9092"], "topics": ["lines"], "groupId": "zepto"}}]"#;
+
 /// Rendered, linted, and judged by Kubernetes and by our own rules.
 pub(crate) const GOOD: &[Values] = &[
     ("defaults", &[]),
@@ -76,6 +80,16 @@ pub(crate) const GOOD: &[Values] = &[
         "ingest-autoscaled",
         &["--set", "ingest.enabled=true,ingest.autoscaling.enabled=true,ingest.autoscaling.targetCPU=50"],
     ),
+    (
+        "ingest-tuned",
+        &[
+            "--set",
+            "ingest.enabled=true,ingest.config.memoryLimit=1073741824,ingest.pipeline.drainThreads=4,ingest.pipeline.ringBufferCapacity=262144",
+        ],
+    ),
+    ("feeds", &["-f", "EXAMPLES/feeds/cluster.yaml"]),
+    ("feeds-every-key", &["-f", "HERE/every-key.yaml"]),
+    ("feeds-many-pods", &["-f", "PROFILES/auto-factory.yaml", "--set-json", KAFKA]),
     ("ingest-surge", &["--set", "ingest.enabled=true,podAntiAffinity.required=false"]),
     ("no-autoscaling", &["--set", "autoscaling.enabled=false"]),
     (
@@ -236,6 +250,9 @@ pub(crate) const REFUSED: &[(&str, &str)] = &[
     ("backup.enabled=true,backup.at=/elsewhere,backup.existingClaim=x", "backup"),
     ("backup.enabled=true,backup.at=s3://b,auth.existingSecret=x", "need an admin's key"),
     ("backup.schedule=sometimes", "schedule"),
+    ("ingest.enabled=true,ingest.extraArgs={--config=/x}", "the chart gives --config itself"),
+    ("ingest.feedSecrets[0].name=a,ingest.feedSecrets[0].secretName=b", "needs ingest.enabled=true"),
+    ("ingest.pipeline.ringBufferCapacity=100000", "ringBufferCapacity"),
 ];
 
 /// The profiles, each of which can be changed into any other by an upgrade.
