@@ -29,7 +29,7 @@ use self::interpolation::Interpolation;
 use self::node::Fill;
 use self::values::{Bounds, Step};
 use crate::error::external;
-use crate::functions::rewrites::{call, interval_text, number, text};
+use crate::functions::rewrites::{call, interval_text, number, plain_call, text};
 
 /// The function around the expression that is filled: expression, FROM, TO, STEP, then of each column to interpolate its
 /// name, how, and the constant that stands there (or NULL).
@@ -73,7 +73,9 @@ pub(crate) fn mark(query: &mut Query) -> zepto_common::Result<()> {
             let (how, constant) = match column.expr {
                 None => (PREVIOUS, null()),
                 Some(expr) if expr == ast::Expr::Identifier(column.column.clone()) => (PREVIOUS, null()),
-                Some(expr) if expr == call(LINEAR, vec![ast::Expr::Identifier(column.column.clone())]) => {
+                Some(expr)
+                    if expr == plain_call(LINEAR, vec![ast::Expr::Identifier(column.column.clone())]) =>
+                {
                     (LINEAR, null())
                 }
                 Some(expr) if is_constant(&expr) => (CONSTANT, expr),
