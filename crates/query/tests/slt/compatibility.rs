@@ -128,7 +128,10 @@ const STATEMENT_DIFFERENCES: &[(&str, &str)] = &[
     ("EXPLAIN SYNTAX", "the statement as it goes to the planner"),
     ("SELECT … FINAL", "says nothing: rows are never versions of each other"),
     ("ORDER BY … WITH FILL", "for one column, the last of ORDER BY; whole numbers and times"),
-    ("ORDER BY … WITH FILL INTERPOLATE", "repeats the value before, a constant, or `linear(y)`; no other expressions"),
+    (
+        "ORDER BY … WITH FILL INTERPOLATE",
+        "repeats the value before, a constant, or `linear(y)`; no other expressions",
+    ),
     ("JOIN: SEMI, ANTI", "ANTI gives no columns of the other side; ON with equalities of qualified columns"),
     ("JOIN: ANY", "not FULL; ON with equalities of qualified columns"),
     ("ARRAY JOIN", "not beside another join"),
