@@ -16,6 +16,9 @@ use zepto_engine::disk::sim::CrashImage;
 
 /// Seeds of the long run.
 const SEEDS: u64 = 25;
+/// Schedules at most, until so many whole states were fetched.
+const SEEDS_MAX: u64 = 100;
+const STATES_MIN: u64 = 20;
 /// What a feed follows.
 const STREAM: &str = "feed/topic";
 
@@ -241,7 +244,11 @@ fn a_state_that_is_not_whole_or_not_the_owners_is_not_taken() {
 fn no_schedule_with_short_logs_and_lost_disks_loses_or_doubles_a_row() {
     let started = Instant::now();
     let (mut acknowledged, mut states) = (0, 0);
-    for seed in 500..500 + SEEDS {
+    for seed in 500..500 + SEEDS_MAX {
+        // How often a log is outgrown depends on how the threads take turns too.
+        if seed >= 500 + SEEDS && states > STATES_MIN {
+            break;
+        }
         let mut world = World::with_logs(seed, true, true);
         world.until("all partitions serve", World::all_serve);
         world.faults(250);
@@ -253,7 +260,7 @@ fn no_schedule_with_short_logs_and_lost_disks_loses_or_doubles_a_row() {
         states += world.states_fetched();
     }
     println!("{acknowledged} writes, {states} whole states in {:?}", started.elapsed());
-    assert!(acknowledged > 500 && states > 20, "{acknowledged} writes, {states} states");
+    assert!(acknowledged > 500 && states > STATES_MIN, "{acknowledged} writes, {states} states");
 }
 
 #[test]
@@ -282,7 +289,10 @@ fn a_state_that_was_fetched_lacks_what_a_change_removed_and_knows_that_it_happen
 fn no_schedule_with_changes_short_logs_and_lost_disks_leaves_copies_apart() {
     let started = Instant::now();
     let (mut acknowledged, mut states, mut changes) = (0, 0, 0);
-    for seed in 700..700 + SEEDS {
+    for seed in 700..700 + SEEDS_MAX {
+        if seed >= 700 + SEEDS && states > STATES_MIN {
+            break;
+        }
         let mut world = World::with_logs(seed, true, true);
         world.with_changes();
         world.until("all partitions serve", World::all_serve);
@@ -294,5 +304,5 @@ fn no_schedule_with_changes_short_logs_and_lost_disks_leaves_copies_apart() {
         changes += world.changes_done();
     }
     println!("{acknowledged} rows left, {changes} changes, {states} whole states in {:?}", started.elapsed());
-    assert!(changes > 100 && states > 20, "{changes} changes, {states} states");
+    assert!(changes > 100 && states > STATES_MIN, "{changes} changes, {states} states");
 }
