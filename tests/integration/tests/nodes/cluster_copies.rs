@@ -232,8 +232,7 @@ fn a_node_that_stops_in_order_has_handed_its_partitions_over() -> Result<()> {
     for (round, victim) in [1, 2].into_iter().enumerate() {
         cluster.stop_storage(victim)?;
         // It is not dead yet by anybody's clock.
-        let left = owned(&cluster, victim)?;
-        ensure!(left == 0, "node {victim} has ended and owns {left} partitions");
+        cluster.explained(owns_nothing(&cluster, victim))?;
         ensure!(cluster.is_stopping(victim)?, "the coordinator knows that node {victim} comes back");
         // Whoever leads next knows it too: nothing is given to a node that is not there.
         cluster.kill_coordinator()?;
@@ -254,6 +253,13 @@ fn a_node_that_stops_in_order_has_handed_its_partitions_over() -> Result<()> {
             Ok(())
         })?;
     }
+    Ok(())
+}
+
+/// A node that has ended in order has given all away.
+fn owns_nothing(cluster: &Cluster, node: usize) -> Result<()> {
+    let left = owned(cluster, node)?;
+    ensure!(left == 0, "node {node} has ended and owns {left} partitions");
     Ok(())
 }
 
@@ -285,8 +291,7 @@ fn a_node_joins_and_others_stop_in_order_under_load_and_every_count_is_exact() -
                     Ok(())
                 })?;
                 cluster.stop_storage(victim)?;
-                let left = owned(&cluster, victim)?;
-                ensure!(left == 0, "node {victim} has ended and owns {left} partitions");
+                cluster.explained(owns_nothing(&cluster, victim))?;
                 more_rows(&progress, 100)?;
                 cluster.start_storage(victim)?;
                 all_copies(&cluster)?;
